@@ -1,0 +1,61 @@
+import type { Actor } from '../ground/actor.ts'
+import { json, type Tx } from '../ground/db.ts'
+
+/** Everything that can happen, in the words of the audit trail. */
+export type AuditAction =
+  | 'tenant.created'
+  | 'tenant.changed'
+  | 'tenant.removed'
+  | 'api-key.created'
+  | 'api-key.revoked'
+  | 'authority.created'
+  | 'authority.imported'
+  | 'certificate.issued'
+  | 'certificate.downloaded'
+  | 'certificate.revoked'
+  | 'cluster.created'
+  | 'cluster.changed'
+  | 'cluster.removed'
+  | 'host.created'
+  | 'host.changed'
+  | 'host.removed'
+  | 'host.withdrawn'
+
+/** What was changed: a kind, its id and the name people know it by. */
+export type Subject = {
+  readonly kind: 'tenant' | 'api-key' | 'authority' | 'certificate' | 'cluster' | 'host'
+  readonly id: string
+  readonly name: string
+  readonly tenantId: string | null
+}
+
+/** Named facts about a change. Callers list the fields one by one: a body is never passed whole, so a
+ *  secret can only get here by being named. */
+export type Changes = Readonly<
+  Record<string, string | number | boolean | null | readonly string[] | undefined>
+>
+
+/** Writes an audit event into the transaction of the change it tells of: both are stored or neither. */
+export async function record(
+  tx: Tx,
+  { actor, now }: { actor: Actor; now: Date },
+  action: AuditAction,
+  { subject, changes }: { subject: Subject; changes: Changes },
+): Promise<void> {
+  await tx.auditEvent.create({
+    data: {
+      at: now,
+      actorKind: actor.kind,
+      actorId: actor.id,
+      actorName: actor.name,
+      requestId: actor.requestId,
+      tenantId: subject.tenantId,
+      action,
+      subjectKind: subject.kind,
+      subjectId: subject.id,
+      subjectName: subject.name,
+      changes: json(changes),
+    },
+    select: { seq: true },
+  })
+}

@@ -1,0 +1,97 @@
+import { readFileSync } from 'node:fs'
+import Type from 'typebox'
+import Value from 'typebox/value'
+
+const Environment = Type.Object({
+  DATABASE_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
+  GATESMITH_SEALING_KEY: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9+/]{43}=$' })),
+  GATESMITH_SEALING_KEY_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_HOST: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_PORT: Type.Optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
+  GATESMITH_PUBLIC_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
+  GATESMITH_LOG_LEVEL: Type.Optional(
+    Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+  ),
+})
+
+/** The settings of one process. */
+export type Config = {
+  readonly databaseUrl: string
+  readonly databasePool: number
+  /** 32 octets; never printed. */
+  readonly sealingKey: Buffer
+  readonly host: string
+  readonly port: number
+  /** Where clients and relying parties reach this service; goes into issued certificates (CRL, OCSP). */
+  readonly publicUrl: string
+  readonly logLevel: string
+  readonly development: boolean
+}
+
+/** What each setting is for; `gatesmith serve --help` prints it. */
+export const settings = [
+  ['DATABASE_URL', 'PostgreSQL 15 or later, postgres://user:password@host:port/database'],
+  ['GATESMITH_SEALING_KEY', '32 random octets in base64 (openssl rand -base64 32); seals secrets at rest'],
+  ['GATESMITH_SEALING_KEY_FILE', 'a file that holds that key, instead of the variable'],
+  ['GATESMITH_HOST', 'address to listen on (0.0.0.0)'],
+  ['GATESMITH_PORT', 'port to listen on (4000)'],
+  ['GATESMITH_PUBLIC_URL', 'URL under which relying parties reach /pki (http://localhost:<port>)'],
+  ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
+  ['GATESMITH_LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent (info)'],
+] as const
+
+/** A setting is missing or wrong; the message names it and says what to set. */
+export class SettingError extends Error {}
+
+/** The settings out of the environment, complete or refused with a SettingError. */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  const wrong = [...Value.Errors(Environment, environment)][0]
+  if (wrong) {
+    const name = wrong.instancePath.slice(1)
+    throw new SettingError(`${name} is not valid: it must be ${meaning(name)}`)
+  }
+  const env = Value.Parse(Environment, Value.Clean(Environment, { ...environment }))
+  if (!env.DATABASE_URL) {
+    throw new SettingError(`DATABASE_URL is not set: set it to ${meaning('DATABASE_URL')}`)
+  }
+  const port = Number(env.GATESMITH_PORT ?? 4000)
+  return {
+    databaseUrl: env.DATABASE_URL,
+    databasePool: Number(env.GATESMITH_DATABASE_POOL ?? 10),
+    sealingKey: sealingKey(env.GATESMITH_SEALING_KEY, env.GATESMITH_SEALING_KEY_FILE),
+    host: env.GATESMITH_HOST ?? '0.0.0.0',
+    port,
+    publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
+    logLevel: env.GATESMITH_LOG_LEVEL ?? 'info',
+    development: false,
+  }
+}
+
+function meaning(name: string): string {
+  return settings.find(([setting]) => setting === name)?.[1] ?? 'left out'
+}
+
+function sealingKey(text: string | undefined, file: string | undefined): Buffer {
+  if (text && file) {
+    throw new SettingError('Set GATESMITH_SEALING_KEY or GATESMITH_SEALING_KEY_FILE, not both')
+  }
+  if (!text && !file) {
+    throw new SettingError(
+      'GATESMITH_SEALING_KEY is not set: make one with `openssl rand -base64 32` and keep it safe',
+    )
+  }
+  const key = Buffer.from(text ?? readKeyFile(file ?? ''), 'base64')
+  if (key.length !== 32) {
+    throw new SettingError('The sealing key must be 32 octets in base64 (openssl rand -base64 32)')
+  }
+  return key
+}
+
+function readKeyFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (cause) {
+    throw new SettingError(`GATESMITH_SEALING_KEY_FILE: cannot read ${path}`, { cause })
+  }
+}

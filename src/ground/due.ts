@@ -1,0 +1,29 @@
+import { sql, type Tx } from './db.ts'
+
+/** Every kind of work that can be due, and what its key says. A key names the thing to look at, never
+ *  what to do with it: the state of the world is the payload. */
+export type Due = {
+  /** Bring a host on a cluster to what is wanted. */
+  'placement.push': { readonly placementId: string; readonly clusterId: string }
+  /** Settle a certificate that was left `signing`. */
+  'certificate.finish': { readonly certificateId: string }
+  /** Look whether a cluster answers. */
+  'cluster.check': { readonly clusterId: string }
+}
+
+/** Adds a job in the transaction of the change that makes it due. Jobs of one key that have not begun
+ *  coalesce; `at` (default: now) of the last one counts. */
+export async function due<Kind extends keyof Due>(
+  tx: Tx,
+  kind: Kind,
+  key: Due[Kind],
+  at: Date | null = null,
+): Promise<void> {
+  const names = Object.values(key)
+  // A cluster is a queue of its own, so that a dead one never slows the others.
+  const queue = 'clusterId' in key ? `cluster/${key.clusterId}` : null
+  await tx.$executeRaw(sql`
+    select graphile_worker.add_job(${kind}, ${JSON.stringify(key)}::json, queue_name => ${queue},
+      run_at => coalesce(${at}::timestamptz, now()), max_attempts => 25,
+      job_key => ${[kind, ...names].join('/')}, job_key_mode => 'replace')`)
+}

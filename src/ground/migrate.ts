@@ -1,0 +1,114 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { PrismaPg } from '@prisma/adapter-pg'
+import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
+import type { SchemaEngine } from '@prisma/schema-engine-wasm'
+import * as binding from '@prisma/schema-engine-wasm/schema_engine_bg'
+import { runMigrations } from 'graphile-worker'
+import pg from 'pg'
+
+const migrations = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
+
+/** One replica migrates at a time; the others wait and find nothing left to do. */
+const lockKey = 0x67617465
+
+/** Brings the database at `url` to the schema of this release: our tables, then those of the job
+ *  queue. Safe to call from any number of processes at once. Answers the migrations just applied. */
+export async function migrate(url: string): Promise<readonly string[]> {
+  const lock = new pg.Client({ connectionString: url })
+  await lock.connect()
+  try {
+    await lock.query('select pg_advisory_lock($1)', [lockKey])
+    const applied = await applyMigrations(url)
+    await runMigrations({ connectionString: url })
+    return applied
+  } finally {
+    await lock.end()
+  }
+}
+
+/** The SQL that leads from one text of schema.prisma (none: an empty database) to another. Prisma's
+ *  engine wants a database at `url` for this, and leaves it as it is. */
+export async function schemaDiff(
+  url: string,
+  from: string | undefined,
+  to: string,
+): Promise<string> {
+  const engine = await startEngine(url)
+  try {
+    const { stdout } = await engine.diff({
+      from: from === undefined ? { tag: 'empty' } : { tag: 'schemaDatamodel', ...files(from) },
+      to: { tag: 'schemaDatamodel', ...files(to) },
+      script: true,
+      exitCode: null,
+      filters: noFilter,
+    })
+    return stdout ?? ''
+  } finally {
+    engine.free()
+  }
+}
+
+function files(content: string) {
+  return { files: [{ path: 'schema.prisma', content }] }
+}
+
+const noFilter = { externalTables: [], externalEnums: [] }
+
+async function applyMigrations(url: string): Promise<readonly string[]> {
+  const engine = await startEngine(url)
+  try {
+    const list = await migrationsList()
+    return (await engine.applyMigrations({ migrationsList: list, filters: noFilter }))
+      .appliedMigrationNames
+  } finally {
+    engine.free()
+  }
+}
+
+/** The part of the platform's WebAssembly that is used here; @types/node leaves it to the DOM's types. */
+declare const WebAssembly: {
+  instantiate(bytes: Uint8Array, imports: object): Promise<{ instance: { exports: Exports } }>
+}
+type Exports = Readonly<Record<string, unknown>>
+
+/** Prisma's own migration engine as WebAssembly: the native one would have to be downloaded. */
+async function startEngine(url: string): Promise<SchemaEngine> {
+  const require = createRequire(import.meta.url)
+  const folder = dirname(require.resolve('@prisma/schema-engine-wasm'))
+  const bytes = await readFile(join(folder, 'schema_engine_bg.wasm'))
+  const { instance } = await WebAssembly.instantiate(bytes, { './schema_engine_bg.js': binding })
+  binding.__wbg_set_wasm(instance.exports)
+  start(instance.exports)
+  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: url }))
+  return binding.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
+}
+
+function start(exports: Exports): void {
+  const begin = exports.__wbindgen_start
+  if (typeof begin === 'function') begin()
+}
+
+async function migrationsList() {
+  const entries = await readdir(migrations, { withFileTypes: true })
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  return {
+    baseDir: migrations,
+    lockfile: {
+      path: 'migration_lock.toml',
+      content: await readFile(join(migrations, 'migration_lock.toml'), 'utf8'),
+    },
+    shadowDbInitScript: '',
+    migrationDirectories: await Promise.all(names.sort().map(directory)),
+  }
+}
+
+async function directory(name: string) {
+  const value = await readFile(join(migrations, name, 'migration.sql'), 'utf8')
+  return {
+    path: name,
+    migrationFile: { path: 'migration.sql', content: { tag: 'ok' as const, value } },
+  }
+}

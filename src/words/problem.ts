@@ -1,0 +1,73 @@
+/** Everything that a client can act on, in one closed table (RFC 9457). `type` is the key, prefixed by
+ *  {@link problemBase}; it never changes once released. Status codes follow RFC 9110. */
+export const problems = {
+  'request-malformed': { status: 400, title: 'The request is not well formed' },
+  'request-invalid': { status: 422, title: 'The request breaks one or more rules' },
+  'request-too-large': { status: 413, title: 'The request is larger than this service reads' },
+  'media-type-unsupported': { status: 415, title: 'The body is of a type that is not read here' },
+  'credentials-missing': { status: 401, title: 'A bearer token is required' },
+  'credentials-refused': { status: 401, title: 'The bearer token is not valid' },
+  forbidden: { status: 403, title: 'The role of this API key does not allow this' },
+  'route-unknown': { status: 404, title: 'There is nothing at this URL' },
+  'method-unsupported': { status: 405, title: 'This URL does not answer to this method' },
+  'tenant-unknown': { status: 404, title: 'There is no such tenant' },
+  'tenant-exists': { status: 409, title: 'A tenant of this name exists' },
+  'tenant-in-use': { status: 409, title: 'The tenant still owns things' },
+  'api-key-unknown': { status: 404, title: 'There is no such API key' },
+  'authority-unknown': { status: 404, title: 'There is no such authority' },
+  'authority-exists': { status: 409, title: 'An authority of this name exists' },
+  'authority-in-use': { status: 409, title: 'The authority is still needed' },
+  'authority-refused': { status: 422, title: 'The authority cannot be made or imported like this' },
+  'authority-keyless': { status: 409, title: 'The key of this authority is not held here' },
+  'certificate-unknown': { status: 404, title: 'There is no such certificate' },
+  'certificate-refused': { status: 422, title: 'The certificate may not be issued like this' },
+  'certificate-unfinished': { status: 409, title: 'The certificate is not signed yet' },
+  'key-absent': { status: 409, title: 'The private key is not held here' },
+  'cluster-unknown': { status: 404, title: 'There is no such cluster' },
+  'cluster-exists': { status: 409, title: 'A cluster of this name exists' },
+  'cluster-in-use': { status: 409, title: 'Hosts are still placed on the cluster' },
+  'cluster-unreachable': { status: 502, title: 'The cluster does not answer as it should' },
+  'kubeconfig-refused': { status: 422, title: 'The kubeconfig cannot be used' },
+  'host-unknown': { status: 404, title: 'There is no such host' },
+  'host-refused': { status: 422, title: 'The host cannot be served like this' },
+  'host-conflict': { status: 409, title: 'Another host already answers for this name' },
+  'idempotency-mismatch': { status: 422, title: 'The Idempotency-Key was used for another request' },
+  'idempotency-busy': { status: 409, title: 'The first request with this Idempotency-Key is under way' },
+  'cursor-refused': { status: 400, title: 'The cursor is not one of this list' },
+  unavailable: { status: 503, title: 'The service cannot answer just now' },
+  internal: { status: 500, title: 'Something went wrong in the service' },
+} as const
+
+export type ProblemType = keyof typeof problems
+
+/** One broken rule: `field` is a JSON Pointer into the request (RFC 6901), `message` says what to do. */
+export type Violation = { readonly field: string; readonly message: string }
+
+/** What `type` URIs begin with; each is described in docs/problems.md. */
+export const problemBase = 'https://gatesmith.dev/problems/'
+
+/** A refusal that the caller can act on. `detail` is about this occurrence and says what to do; it
+ *  must hold no secret. `extra` becomes further members of the problem document. */
+export class Problem extends Error {
+  readonly type: ProblemType
+  readonly extra: Readonly<Record<string, unknown>>
+
+  constructor(type: ProblemType, detail: string, extra: Readonly<Record<string, unknown>> = {}) {
+    super(detail)
+    this.name = 'Problem'
+    this.type = type
+    this.extra = extra
+  }
+
+  get status(): number {
+    return problems[this.type].status
+  }
+}
+
+/** Throws `type` with all violations at once, if there are any; one alone is also the detail. */
+export function refuse(type: ProblemType, violations: readonly Violation[]): void {
+  const [first] = violations
+  if (!first) return
+  const more = violations.length > 1 ? ` (and ${violations.length - 1} more, see violations)` : ''
+  throw new Problem(type, `${first.message}${more}`, { violations })
+}
