@@ -32,7 +32,10 @@ export type Config = {
 /** What each setting is for; `gatesmith serve --help` prints it. */
 export const settings = [
   ['DATABASE_URL', 'PostgreSQL 15 or later, postgres://user:password@host:port/database'],
-  ['GATESMITH_SEALING_KEY', '32 random octets in base64 (openssl rand -base64 32); seals secrets at rest'],
+  [
+    'GATESMITH_SEALING_KEY',
+    '32 random octets in base64 (openssl rand -base64 32); seals secrets at rest',
+  ],
   ['GATESMITH_SEALING_KEY_FILE', 'a file that holds that key, instead of the variable'],
   ['GATESMITH_HOST', 'address to listen on (0.0.0.0)'],
   ['GATESMITH_PORT', 'port to listen on (4000)'],

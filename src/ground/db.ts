@@ -34,6 +34,11 @@ export function json(value: unknown): Prisma.InputJsonValue {
   return JSON.parse(JSON.stringify(value))
 }
 
+/** Octets as Prisma takes them. */
+export function bytes(octets: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(octets)
+}
+
 /** Whether `error` says that a row with these unique values exists (Prisma P2002). */
 export function isDuplicate(error: unknown): boolean {
   return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002'

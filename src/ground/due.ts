@@ -3,6 +3,8 @@ import { sql, type Tx } from './db.ts'
 /** Every kind of work that can be due, and what its key says. A key names the thing to look at, never
  *  what to do with it: the state of the world is the payload. */
 export type Due = {
+  /** See that a host has a certificate that fits what it asks for. */
+  'host.certify': { readonly hostId: string }
   /** Bring a host on a cluster to what is wanted. */
   'placement.push': { readonly placementId: string; readonly clusterId: string }
   /** Settle a certificate that was left `signing`. */

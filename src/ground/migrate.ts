@@ -36,19 +36,16 @@ export async function schemaDiff(
   from: string | undefined,
   to: string,
 ): Promise<string> {
-  const engine = await startEngine(url)
-  try {
-    const { stdout } = await engine.diff({
+  const { stdout } = await withEngine(url, (engine) =>
+    engine.diff({
       from: from === undefined ? { tag: 'empty' } : { tag: 'schemaDatamodel', ...files(from) },
       to: { tag: 'schemaDatamodel', ...files(to) },
       script: true,
       exitCode: null,
       filters: noFilter,
-    })
-    return stdout ?? ''
-  } finally {
-    engine.free()
-  }
+    }),
+  )
+  return stdout ?? ''
 }
 
 function files(content: string) {
@@ -58,14 +55,11 @@ function files(content: string) {
 const noFilter = { externalTables: [], externalEnums: [] }
 
 async function applyMigrations(url: string): Promise<readonly string[]> {
-  const engine = await startEngine(url)
-  try {
-    const list = await migrationsList()
-    return (await engine.applyMigrations({ migrationsList: list, filters: noFilter }))
-      .appliedMigrationNames
-  } finally {
-    engine.free()
-  }
+  const list = await migrationsList()
+  const { appliedMigrationNames } = await withEngine(url, (engine) =>
+    engine.applyMigrations({ migrationsList: list, filters: noFilter }),
+  )
+  return appliedMigrationNames
 }
 
 /** The part of the platform's WebAssembly that is used here; @types/node leaves it to the DOM's types. */
@@ -75,15 +69,42 @@ declare const WebAssembly: {
 type Exports = Readonly<Record<string, unknown>>
 
 /** Prisma's own migration engine as WebAssembly: the native one would have to be downloaded. */
-async function startEngine(url: string): Promise<SchemaEngine> {
+async function withEngine<T>(url: string, work: (engine: SchemaEngine) => Promise<T>): Promise<T> {
   const require = createRequire(import.meta.url)
   const folder = dirname(require.resolve('@prisma/schema-engine-wasm'))
-  const bytes = await readFile(join(folder, 'schema_engine_bg.wasm'))
-  const { instance } = await WebAssembly.instantiate(bytes, { './schema_engine_bg.js': binding })
+  const octets = await readFile(join(folder, 'schema_engine_bg.wasm'))
+  const { instance } = await WebAssembly.instantiate(octets, { './schema_engine_bg.js': binding })
   binding.__wbg_set_wasm(instance.exports)
   start(instance.exports)
-  const adapter = bindMigrationAwareSqlAdapterFactory(new PrismaPg({ connectionString: url }))
-  return binding.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
+  const { factory, close } = wholeScripts(url)
+  const adapter = bindMigrationAwareSqlAdapterFactory(factory)
+  const engine = await binding.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
+  try {
+    return await work(engine)
+  } finally {
+    engine.free()
+    await close()
+  }
+}
+
+/** The adapter cuts scripts at every semicolon, function bodies included; a script sent whole is also
+ *  one transaction. Nor does the engine close what it opened. */
+function wholeScripts(url: string) {
+  const factory = new PrismaPg({ connectionString: url })
+  const connect = factory.connect.bind(factory)
+  const opened: Awaited<ReturnType<typeof connect>>[] = []
+  factory.connect = async () => {
+    const adapter = await connect()
+    adapter.executeScript = async (script) => {
+      await adapter.underlyingDriver().query(script)
+    }
+    opened.push(adapter)
+    return adapter
+  }
+  const close = async () => {
+    for (const adapter of opened) await adapter.underlyingDriver().end()
+  }
+  return { factory, close }
 }
 
 function start(exports: Exports): void {

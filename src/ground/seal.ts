@@ -17,7 +17,11 @@ const header = 9
 
 /** A seal under one key encryption key of 32 octets. */
 export function sealWith(kek: Buffer): Seal {
-  const kekId = createHash('sha256').update('gatesmith kek id\0').update(kek).digest().subarray(0, 8)
+  const kekId = createHash('sha256')
+    .update('gatesmith kek id\0')
+    .update(kek)
+    .digest()
+    .subarray(0, 8)
   const prefix = Buffer.concat([Buffer.of(version), kekId])
   return {
     seal(binding, secret) {

@@ -9,7 +9,11 @@ export function cursorOf(key: readonly string[]): string {
 /** The sort key in a cursor of `size` parts. Throws cursor-refused for anything else. */
 export function readCursor(cursor: string, size: number): readonly string[] {
   const key = parse(cursor)
-  if (!Array.isArray(key) || key.length !== size || !key.every((part) => typeof part === 'string')) {
+  if (
+    !Array.isArray(key) ||
+    key.length !== size ||
+    !key.every((part) => typeof part === 'string')
+  ) {
     throw new Problem('cursor-refused', 'Pass nextCursor of the page before, or leave cursor out')
   }
   return key

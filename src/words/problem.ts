@@ -31,8 +31,14 @@ export const problems = {
   'host-unknown': { status: 404, title: 'There is no such host' },
   'host-refused': { status: 422, title: 'The host cannot be served like this' },
   'host-conflict': { status: 409, title: 'Another host already answers for this name' },
-  'idempotency-mismatch': { status: 422, title: 'The Idempotency-Key was used for another request' },
-  'idempotency-busy': { status: 409, title: 'The first request with this Idempotency-Key is under way' },
+  'idempotency-mismatch': {
+    status: 422,
+    title: 'The Idempotency-Key was used for another request',
+  },
+  'idempotency-busy': {
+    status: 409,
+    title: 'The first request with this Idempotency-Key is under way',
+  },
   'cursor-refused': { status: 400, title: 'The cursor is not one of this list' },
   unavailable: { status: 503, title: 'The service cannot answer just now' },
   internal: { status: 500, title: 'Something went wrong in the service' },

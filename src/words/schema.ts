@@ -1,7 +1,10 @@
 import Type from 'typebox'
 
 /** A closed object: a misspelt field is refused instead of vanishing. */
-export function closed<P extends Type.TProperties>(properties: P, options: Type.TObjectOptions = {}) {
+export function closed<P extends Type.TProperties>(
+  properties: P,
+  options: Type.TObjectOptions = {},
+) {
   return Type.Object(properties, { additionalProperties: false, ...options })
 }
 
@@ -72,9 +75,7 @@ export const ProblemDocument = Type.Object(
     status: Type.Integer(),
     detail: Type.String(),
     instance: Type.Optional(Type.String({ description: 'The id of the request' })),
-    violations: Type.Optional(
-      Type.Array(closed({ field: Type.String(), message: Type.String() })),
-    ),
+    violations: Type.Optional(Type.Array(closed({ field: Type.String(), message: Type.String() }))),
   },
   { additionalProperties: true },
 )

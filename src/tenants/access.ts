@@ -1,0 +1,37 @@
+import Value from 'typebox/value'
+import { type Actor, allow, type Permission } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
+import { Problem } from '../words/problem.ts'
+import { Policy } from './tenant.ts'
+
+/** A tenant as the rooms to the right need it. */
+export type TenantRow = NonNullable<Awaited<ReturnType<typeof readTenant>>>
+
+/** The tenant of this name, if the actor may do this to it. Another tenant's is tenant-unknown, as if
+ *  it were not there; a role that is too small is forbidden. */
+export async function accessTenant(
+  ctx: Context,
+  actor: Actor,
+  { name, permission }: { name: string; permission: Permission },
+): Promise<TenantRow> {
+  const tenant = await readTenant(ctx.db.read, name)
+  if (!tenant || (actor.tenantId !== null && actor.tenantId !== tenant.id)) {
+    throw new Problem('tenant-unknown', `There is no tenant "${name}"`)
+  }
+  allow(actor, permission)
+  return tenant
+}
+
+/** The tenant's row with the name of its default authority. */
+export function readTenant(tx: Tx, name: string) {
+  return tx.tenant.findUnique({
+    where: { name },
+    include: { defaultAuthority: { select: { name: true } } },
+  })
+}
+
+/** The policy as stored, checked on the way out as it was on the way in. */
+export function policyOf(tenant: { policy: unknown }): Policy {
+  return Value.Parse(Policy, tenant.policy)
+}

@@ -1,0 +1,145 @@
+import { record } from '../audit/record.ts'
+import { type Actor, allow, allowPlatform } from '../ground/actor.ts'
+import { type Context, newId } from '../ground/context.ts'
+import { bytes, isDuplicate } from '../ground/db.ts'
+import { pageOf, readCursor } from '../words/cursor.ts'
+import { Problem, refuse } from '../words/problem.ts'
+import type { Page, PageQuery } from '../words/schema.ts'
+import { accessTenant } from './access.ts'
+import { type ApiKey, type ApiKeyWithToken, type NewApiKey, newToken, tokenHash } from './apikey.ts'
+
+/** Whose keys: a tenant's by name, or the platform's own (null). */
+type Owner = { readonly id: string | null; readonly name: string | null }
+
+async function owner(ctx: Context, actor: Actor, tenant: string | null): Promise<Owner> {
+  if (tenant === null) {
+    allowPlatform(actor, 'write-api-keys')
+    return { id: null, name: null }
+  }
+  return accessTenant(ctx, actor, { name: tenant, permission: 'write-api-keys' })
+}
+
+/** Makes an API key; its token is in this answer and nowhere else. Throws tenant-unknown,
+ *  request-invalid. */
+export async function createApiKey(
+  ctx: Context,
+  actor: Actor,
+  { tenant, asked }: { tenant: string | null; asked: NewApiKey },
+): Promise<ApiKeyWithToken> {
+  const { id: tenantId } = await owner(ctx, actor, tenant)
+  const now = ctx.now()
+  const expiresAt = asked.expiresAt === undefined ? null : new Date(asked.expiresAt)
+  if (expiresAt && expiresAt <= now) {
+    refuse('request-invalid', [{ field: '/expiresAt', message: 'expiresAt lies in the past' }])
+  }
+  const token = newToken()
+  const { name, role } = asked
+  const row = { id: newId(now), tenantId, name, role, createdAt: now, expiresAt }
+  try {
+    await ctx.db.transaction(async (tx) => {
+      await tx.apiKey.create({ data: { ...row, tokenHash: bytes(tokenHash(token)) } })
+      await record(tx, { actor, now }, 'api-key.created', {
+        subject: { kind: 'api-key', id: row.id, name, tenantId },
+        changes: { role, tenant, expiresAt: expiresAt?.toISOString() ?? null },
+      })
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    refuse('request-invalid', [
+      {
+        field: '/name',
+        message: `An API key "${name}" is in force; revoke it or choose another name`,
+      },
+    ])
+  }
+  return { ...apiKeyView({ ...row, tenant: { name: tenant } }), token }
+}
+
+/** The keys in force, oldest first. */
+export async function listApiKeys(
+  ctx: Context,
+  actor: Actor,
+  { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string | null },
+): Promise<Page<ApiKey>> {
+  const { id: tenantId } = await owner(ctx, actor, tenant)
+  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const rows = await ctx.db.read.apiKey.findMany({
+    where: { tenantId, revokedAt: null, ...(after === undefined ? {} : { id: { gt: after } }) },
+    orderBy: { id: 'asc' },
+    take: limit + 1,
+    include: { tenant: { select: { name: true } } },
+  })
+  return pageOf(rows, limit, { key: ({ id }) => [id], item: apiKeyView })
+}
+
+/** Revokes a key: the next request with it is refused. Throws api-key-unknown. */
+export async function revokeApiKey(
+  ctx: Context,
+  actor: Actor,
+  { tenant, id }: { tenant: string | null; id: string },
+): Promise<void> {
+  const { id: tenantId } = await owner(ctx, actor, tenant)
+  const now = ctx.now()
+  await ctx.db.transaction(async (tx) => {
+    const where = { id, tenantId, revokedAt: null }
+    const key = await tx.apiKey.findFirst({ where, select: { name: true } })
+    const { count } = await tx.apiKey.updateMany({ where, data: { revokedAt: now } })
+    if (!key || count === 0) throw new Problem('api-key-unknown', `There is no API key ${id}`)
+    await record(tx, { actor, now }, 'api-key.revoked', {
+      subject: { kind: 'api-key', id, name: key.name, tenantId },
+      changes: {},
+    })
+  })
+}
+
+/** Who the bearer of `token` is. Throws credentials-refused for a token that is unknown, revoked or
+ *  expired, without saying which. */
+export async function authenticate(
+  ctx: Context,
+  { token, requestId }: { token: string; requestId: string },
+): Promise<Actor> {
+  const key = await ctx.db.read.apiKey.findUnique({
+    where: { tokenHash: bytes(tokenHash(token)) },
+  })
+  const expired = key?.expiresAt != null && key.expiresAt <= ctx.now()
+  if (!key || key.revokedAt !== null || expired) {
+    throw new Problem(
+      'credentials-refused',
+      'Send a token that is in force, or have a new one made',
+    )
+  }
+  const actor: Actor = {
+    kind: 'api-key',
+    id: key.id,
+    name: key.name,
+    role: roleOf(key.role),
+    tenantId: key.tenantId,
+    requestId,
+  }
+  allow(actor, 'read')
+  return actor
+}
+
+function roleOf(role: string): Actor['role'] {
+  if (role === 'admin' || role === 'operator' || role === 'viewer' || role === 'auditor')
+    return role
+  throw new Error(`api_key.role is "${role}"`)
+}
+
+function apiKeyView(row: {
+  id: string
+  name: string
+  role: string
+  createdAt: Date
+  expiresAt: Date | null
+  tenant: { name: string | null } | null
+}): ApiKey {
+  return {
+    id: row.id,
+    name: row.name,
+    role: roleOf(row.role),
+    tenant: row.tenant?.name ?? null,
+    createdAt: row.createdAt.toISOString(),
+    expiresAt: row.expiresAt?.toISOString() ?? null,
+  }
+}

@@ -1,0 +1,137 @@
+import { record, type Subject } from '../audit/record.ts'
+import { type Actor, allowPlatform } from '../ground/actor.ts'
+import { type Context, newId } from '../ground/context.ts'
+import { isDuplicate, isReferenced, json, type Tx } from '../ground/db.ts'
+import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { accessTenant, readTenant, type TenantRow } from './access.ts'
+import { domainFault } from './domains.ts'
+import { tenantView } from './find.ts'
+import type { NewTenant, Tenant, TenantPatch } from './tenant.ts'
+
+/** Creates a tenant. Throws tenant-exists, authority-unknown, request-invalid. */
+export async function createTenant(ctx: Context, actor: Actor, asked: NewTenant): Promise<Tenant> {
+  allowPlatform(actor, 'write-tenants')
+  refuse('request-invalid', faults(asked))
+  const now = ctx.now()
+  try {
+    return await ctx.db.transaction(async (tx) => {
+      const id = newId(now)
+      await tx.tenant.create({
+        data: {
+          id,
+          name: asked.name,
+          displayName: asked.displayName ?? asked.name,
+          domains: asked.domains,
+          namespaces: asked.namespaces ?? [],
+          policy: json(asked.policy ?? {}),
+          defaultAuthorityId: await authorityId(tx, asked.defaultAuthority ?? null, id),
+          createdAt: now,
+          updatedAt: now,
+        },
+      })
+      const tenant = await stored(tx, asked.name)
+      await record(tx, { actor, now }, 'tenant.created', {
+        subject: subjectOf(tenant),
+        changes: factsOf(tenant),
+      })
+      return tenantView(tenant)
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    throw new Problem('tenant-exists', `There is a tenant "${asked.name}"; choose another name`)
+  }
+}
+
+/** Changes what is named in `patch` and leaves the rest. Hosts and certificates that are out stay as
+ *  they are when a domain is taken away; new ones are refused. Throws tenant-unknown,
+ *  authority-unknown, request-invalid. */
+export async function changeTenant(
+  ctx: Context,
+  actor: Actor,
+  { name, patch }: { name: string; patch: TenantPatch },
+): Promise<Tenant> {
+  allowPlatform(actor, 'write-tenants')
+  refuse('request-invalid', faults(patch))
+  const { id } = await accessTenant(ctx, actor, { name, permission: 'write-tenants' })
+  const now = ctx.now()
+  return ctx.db.transaction(async (tx) => {
+    await tx.tenant.update({
+      where: { id },
+      data: {
+        ...(patch.displayName === undefined ? {} : { displayName: patch.displayName }),
+        ...(patch.domains === undefined ? {} : { domains: patch.domains }),
+        ...(patch.namespaces === undefined ? {} : { namespaces: patch.namespaces }),
+        ...(patch.policy === undefined ? {} : { policy: json(patch.policy) }),
+        ...(patch.defaultAuthority === undefined
+          ? {}
+          : { defaultAuthorityId: await authorityId(tx, patch.defaultAuthority, id) }),
+        updatedAt: now,
+      },
+    })
+    const tenant = await stored(tx, name)
+    await record(tx, { actor, now }, 'tenant.changed', {
+      subject: subjectOf(tenant),
+      changes: factsOf(tenant),
+    })
+    return tenantView(tenant)
+  })
+}
+
+/** Removes a tenant that owns nothing any more; its API keys go with it. Throws tenant-unknown,
+ *  tenant-in-use. */
+export async function removeTenant(ctx: Context, actor: Actor, name: string): Promise<void> {
+  allowPlatform(actor, 'write-tenants')
+  const tenant = await accessTenant(ctx, actor, { name, permission: 'write-tenants' })
+  const now = ctx.now()
+  try {
+    await ctx.db.transaction(async (tx) => {
+      await tx.tenant.delete({ where: { id: tenant.id } })
+      await record(tx, { actor, now }, 'tenant.removed', {
+        subject: subjectOf(tenant),
+        changes: {},
+      })
+    })
+  } catch (error) {
+    if (!isReferenced(error)) throw error
+    throw new Problem(
+      'tenant-in-use',
+      `Tenant "${name}" still has hosts, certificates or authorities: its record of certificates is kept, so only a tenant that never had one can be removed`,
+    )
+  }
+}
+
+async function stored(tx: Tx, name: string): Promise<TenantRow> {
+  const tenant = await readTenant(tx, name)
+  if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${name}"`)
+  return tenant
+}
+
+async function authorityId(tx: Tx, name: string | null, tenantId: string): Promise<string | null> {
+  if (name === null) return null
+  const authority = await tx.authority.findUnique({ where: { name } })
+  if (!authority || (authority.tenantId !== null && authority.tenantId !== tenantId)) {
+    throw new Problem('authority-unknown', `defaultAuthority: there is no authority "${name}"`)
+  }
+  return authority.id
+}
+
+function faults(asked: TenantPatch): readonly Violation[] {
+  return (asked.domains ?? []).flatMap((domain, index) => {
+    const message = domainFault(domain)
+    return message ? [{ field: `/domains/${index}`, message }] : []
+  })
+}
+
+function subjectOf({ id, name }: TenantRow): Subject {
+  return { kind: 'tenant', id, name, tenantId: id }
+}
+
+function factsOf(tenant: TenantRow) {
+  return {
+    displayName: tenant.displayName,
+    domains: tenant.domains,
+    namespaces: tenant.namespaces,
+    defaultAuthority: tenant.defaultAuthority?.name ?? null,
+    policy: JSON.stringify(tenant.policy),
+  }
+}

@@ -1,0 +1,21 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { migrate } from '../../src/ground/migrate.ts'
+import { type Database, startDatabase } from '../../src/sandbox/database.ts'
+
+let running: { readonly database: Database; readonly directory: string } | undefined
+
+/** One real PostgreSQL for the whole run, with a migrated template that each test file clones. */
+export async function globalSetup(): Promise<void> {
+  const directory = await mkdtemp(join(tmpdir(), 'gatesmith-test-'))
+  const database = await startDatabase({ directory, port: 0 })
+  running = { database, directory }
+  await migrate(database.url)
+  process.env.GATESMITH_TEST_DATABASE = database.url
+}
+
+export async function globalTeardown(): Promise<void> {
+  await running?.database.stop()
+  if (running) await rm(running.directory, { recursive: true, force: true })
+}
