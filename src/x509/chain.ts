@@ -1,0 +1,85 @@
+import { type Certificate, signedBy } from './certificate.ts'
+
+/** Why `issuer` did not issue `certificate`, all reasons together; empty when it did. Signature, name
+ *  bytes, key identifiers, authority bits, path length, nested validity (RFC 5280 6.1.3, 6.1.4). */
+export function verifyIssued(certificate: Certificate, issuer: Certificate): string[] {
+  const { authorityKeyIdentifier, validity, ca } = certificate
+  const self = certificate.der.equals(issuer.der)
+  const faults: readonly (readonly [boolean, string])[] = [
+    [!signedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
+    [
+      !certificate.issuerDer.equals(issuer.subjectDer),
+      'The issuer name is not the issuer’s subject',
+    ],
+    [
+      !sameKey(authorityKeyIdentifier, issuer.subjectKeyIdentifier),
+      'authorityKeyIdentifier is not the issuer’s subjectKeyIdentifier',
+    ],
+    [!issuer.ca, 'The issuer is not an authority (basicConstraints)'],
+    [
+      issuer.keyUsage.length > 0 && !issuer.keyUsage.includes('keyCertSign'),
+      'The issuer’s key may not sign certificates (keyUsage)',
+    ],
+    [
+      !self && ca && issuer.pathLength === 0,
+      'The issuer’s path length allows no further authority',
+    ],
+    [validity.notBefore < issuer.validity.notBefore, 'It begins before its issuer'],
+    [validity.notAfter > issuer.validity.notAfter, 'It ends after its issuer'],
+  ]
+  return faults.flatMap(([broken, sentence]) => (broken ? [sentence] : []))
+}
+
+function sameKey(authority: Buffer | undefined, subject: Buffer | undefined): boolean {
+  return authority === undefined || subject === undefined || authority.equals(subject)
+}
+
+/** How long a path may be built: deeper hierarchies do not occur, loops do. */
+const longest = 8
+
+/** The shortest path from `leaf` to one of `roots`, leaf first and root last, through `candidates` in
+ *  any order; undefined when there is none. Every link is verified (RFC 5280 6.1), so of reissued
+ *  and cross-signed twins the one that fits is taken. Times are not judged against a clock. */
+export function buildChain(
+  leaf: Certificate,
+  candidates: readonly Certificate[],
+  roots: readonly Certificate[],
+): readonly Certificate[] | undefined {
+  let paths: readonly (readonly Certificate[])[] = [[leaf]]
+  for (let length = 1; length <= longest && paths.length > 0; length++) {
+    for (const path of paths) {
+      const root = issuersOf(path, roots)[0]
+      if (isOneOf(path.at(-1), roots)) return path
+      if (root) return [...path, root]
+    }
+    paths = paths.flatMap((path) => issuersOf(path, candidates).map((next) => [...path, next]))
+    // Cross-signed meshes multiply paths; no honest bundle needs more than these.
+    paths = paths.slice(0, 64)
+  }
+  return undefined
+}
+
+function issuersOf(
+  path: readonly Certificate[],
+  among: readonly Certificate[],
+): readonly Certificate[] {
+  const last = path.at(-1)
+  if (last === undefined) return []
+  return among.filter(
+    (issuer) =>
+      last.issuerDer.equals(issuer.subjectDer) &&
+      !isOneOf(issuer, path) &&
+      authoritiesFit(path, issuer) &&
+      verifyIssued(last, issuer).length === 0,
+  )
+}
+
+/** Path length counts the authorities below that are not self-issued (RFC 5280 6.1.4 (l), (m)). */
+function authoritiesFit(path: readonly Certificate[], issuer: Certificate): boolean {
+  const below = path.filter((one) => one.ca && !one.issuerDer.equals(one.subjectDer)).length
+  return issuer.pathLength === undefined || below <= issuer.pathLength
+}
+
+function isOneOf(certificate: Certificate | undefined, list: readonly Certificate[]): boolean {
+  return certificate !== undefined && list.some((one) => one.der.equals(certificate.der))
+}

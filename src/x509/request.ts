@@ -1,0 +1,150 @@
+import { type AltNames, countAltNames } from './altnames.ts'
+import {
+  context,
+  type DerLimits,
+  type Element,
+  integer,
+  malformed,
+  readDer,
+  sequence,
+  setOf,
+  tags,
+} from './der.ts'
+import { X509Error } from './errors.ts'
+import {
+  altNamesExtension,
+  basicConstraintsExtension,
+  extendedKeyUsageExtension,
+  type KeyUsage,
+  keyUsageExtension,
+} from './extensions.ts'
+import { type Extension, extensionsOf, factsOf } from './facts.ts'
+import { contentsOf, encodedOf, expectTag, numberOf, octetsOf, sequenceOf } from './fields.ts'
+import { algorithmOfElement, type KeyAlgorithm } from './keys.ts'
+import { type DistinguishedName, emptyName, encodeName, type Name, nameOf } from './names.ts'
+import { oid, oidOf, oids } from './oids.ts'
+import { readPem } from './pem.ts'
+import { assemble, type Signer, verifies } from './sign.ts'
+
+/** A certificate request whose signature has been verified. What it `asks` is for policy to refuse:
+ *  nothing of it reaches a certificate by itself. */
+export type CertificateRequest = {
+  readonly subject: Name
+  readonly altNames: AltNames
+  readonly otherAltNameKinds: readonly string[]
+  readonly spki: Buffer
+  readonly keyAlgorithm: KeyAlgorithm | undefined
+  /** Object identifiers of the extensions requested. */
+  readonly requestedExtensions: readonly string[]
+  readonly asks: {
+    readonly ca: boolean
+    readonly keyUsage: readonly KeyUsage[]
+    readonly extendedKeyUsage: readonly string[]
+  }
+}
+
+const requestLimits: DerLimits = { bytes: 1 << 16, depth: 16, elements: 4000 }
+const pemLimits = { bytes: 1 << 17, blocks: 1 }
+
+/** The extensions a request may carry; RFC 2986 lets it ask for anything, we do not. */
+const allowed: ReadonlySet<string> = new Set([
+  oids.subjectAltName,
+  oids.keyUsage,
+  oids.extendedKeyUsage,
+  oids.basicConstraints,
+  oids.subjectKeyIdentifier,
+])
+
+/** Reads a PKCS#10 request (RFC 2986 4) as PEM or DER and verifies its own signature, by SHA-2 or
+ *  Ed25519 only. Throws `pem-malformed`, `der-malformed`, or `request-refused` when the signature is
+ *  not good or an extension is not on our list. */
+export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
+  const [info, algorithm, bits, ...more] = sequenceOf(
+    readDer(requestDer(pemOrDer), requestLimits),
+    'a certificate request',
+  )
+  if (info === undefined || algorithm === undefined || more.length > 0)
+    throw malformed('a certificate request has three parts')
+  const [version, subject, spki, attributes] = sequenceOf(info, 'certificationRequestInfo')
+  const stated = numberOf(contentsOf(expectTag(version, tags.integer, 'version')), 'version')
+  if (stated !== 0 || spki === undefined || (attributes && attributes.tag !== 0xa0))
+    throw malformed('certificationRequestInfo')
+  const signed = { bytes: encodedOf(info), algorithm, signature: octetsOf(bits, 'signature') }
+  if (!verifies(signed, encodedOf(spki)))
+    throw new X509Error(
+      'request-refused',
+      'The request is not signed by its own key with SHA-256, SHA-384, SHA-512 or Ed25519; sign it anew',
+    )
+  const requested = attributes ? requestedIn(attributes) : []
+  const { altNames, otherAltNameKinds, ca, keyUsage, extendedKeyUsage } = factsOf(requested)
+  return {
+    subject: nameOf(subject),
+    altNames,
+    otherAltNameKinds,
+    spki: encodedOf(spki),
+    keyAlgorithm: algorithmOfElement(spki),
+    requestedExtensions: requested.map((one) => one.oid),
+    asks: { ca, keyUsage, extendedKeyUsage },
+  }
+}
+
+function requestDer(pemOrDer: string | Buffer): Buffer {
+  if (Buffer.isBuffer(pemOrDer) && pemOrDer[0] === tags.sequence) return pemOrDer
+  const text = Buffer.isBuffer(pemOrDer) ? pemOrDer.toString('latin1') : pemOrDer
+  const label = text.includes('BEGIN NEW CERT') ? 'NEW CERTIFICATE REQUEST' : 'CERTIFICATE REQUEST'
+  const [der] = readPem(text, label, pemLimits)
+  if (der === undefined) throw new X509Error('pem-malformed', 'There is no request in the text')
+  return der
+}
+
+/** extensionRequest of RFC 2985 5.4.2, at most once; other attributes are passed over. */
+function requestedIn(attributes: Element): readonly Extension[] {
+  const found = attributes.children.filter((attribute) => {
+    const [type] = sequenceOf(attribute, 'an attribute')
+    return oidOf(type, 'an attribute type') === oids.extensionRequest
+  })
+  const [only, second] = found
+  if (only === undefined) return []
+  const values = expectTag(only.children[1], tags.set, 'extensionRequest').children
+  if (second !== undefined || values.length !== 1) throw malformed('more than one extensionRequest')
+  const extensions = extensionsOf(values[0])
+  const strange = extensions.map((one) => one.oid).filter((type) => !allowed.has(type))
+  if (strange.length > 0)
+    throw new X509Error(
+      'request-refused',
+      `The request asks for extensions that are not granted (${strange.join(', ')}); leave them out`,
+    )
+  return extensions
+}
+
+/** What to put into a request; `asks` is there for tests and for foreign authorities. */
+export type RequestInput = {
+  readonly subject: DistinguishedName
+  readonly altNames: AltNames
+  readonly spki: Buffer
+  readonly signer: Signer
+  readonly asks?: {
+    readonly ca?: boolean
+    readonly keyUsage?: readonly KeyUsage[]
+    readonly extendedKeyUsage?: readonly string[]
+  }
+  /** Further extensions, encoded. */
+  readonly extensions?: readonly Buffer[]
+}
+
+/** A PKCS#10 request in DER, signed by `signer`, whose public half is `spki` (RFC 2986 4). */
+export async function createRequest(input: RequestInput): Promise<Buffer> {
+  const { subject, altNames, spki, signer, asks = {}, extensions = [] } = input
+  const name = encodeName(subject)
+  const requested = [
+    ...(countAltNames(altNames) > 0 ? [altNamesExtension(altNames, name.equals(emptyName))] : []),
+    ...(asks.ca === undefined ? [] : [basicConstraintsExtension(asks.ca)]),
+    ...(asks.keyUsage ? [keyUsageExtension(asks.keyUsage)] : []),
+    ...(asks.extendedKeyUsage ? [extendedKeyUsageExtension(asks.extendedKeyUsage)] : []),
+    ...extensions,
+  ]
+  const attribute = sequence(oid(oids.extensionRequest), setOf(sequence(...requested)))
+  const attributes = context(0, ...(requested.length > 0 ? [attribute] : []))
+  const info = sequence(integer(0), name, spki, attributes)
+  return assemble(info, signer.algorithm, await signer.sign(info))
+}

@@ -1,0 +1,105 @@
+import { createPublicKey, type KeyObject, sign, verify } from 'node:crypto'
+import { promisify } from 'node:util'
+import { bitString, derNull, type Element, sequence } from './der.ts'
+import { X509Error } from './errors.ts'
+import { encodedOf } from './fields.ts'
+import { type KeyAlgorithm, keyAlgorithmOf, spkiOf } from './keys.ts'
+import { oid, oids } from './oids.ts'
+
+type Family = 'ECDSA_P256' | 'ECDSA_P384' | 'RSA' | 'ED25519'
+
+const identifiers: Readonly<Record<Family, Buffer>> = {
+  ECDSA_P256: sequence(oid(oids.ecdsaSha256)),
+  ECDSA_P384: sequence(oid(oids.ecdsaSha384)),
+  RSA: sequence(oid(oids.rsaSha256), derNull),
+  ED25519: sequence(oid(oids.ed25519)),
+}
+
+function family(algorithm: KeyAlgorithm): Family {
+  switch (algorithm) {
+    case 'RSA_2048':
+    case 'RSA_3072':
+    case 'RSA_4096':
+      return 'RSA'
+    default:
+      return algorithm
+  }
+}
+
+/** The AlgorithmIdentifier a key of this kind signs with: parameters NULL for RSA (RFC 4055 5),
+ *  absent for ECDSA (RFC 5758 3.2) and Ed25519 (RFC 8410 3). */
+export function signatureAlgorithmOf(algorithm: KeyAlgorithm): Buffer {
+  return identifiers[family(algorithm)]
+}
+
+/** Something that signs: a key in memory, or one that never leaves its token. */
+export type Signer = {
+  readonly algorithm: KeyAlgorithm
+  sign(bytes: Buffer): Buffer | Promise<Buffer>
+}
+
+const signOnPool = promisify(sign)
+
+/** A signer over a private key in memory: at once for EC and Ed25519, on the thread pool for RSA,
+ *  whose signature takes longer than the hop. Throws `key-unsupported` for other keys. */
+export function keySigner(privateKey: KeyObject): Signer {
+  const algorithm = privateKey.type === 'private' ? keyAlgorithmOf(spkiOf(privateKey)) : undefined
+  if (algorithm === undefined)
+    throw new X509Error('key-unsupported', 'Sign with an EC P-256/P-384, RSA or Ed25519 key')
+  const digest = digests[family(algorithm)]
+  return family(algorithm) === 'RSA'
+    ? { algorithm, sign: (bytes) => signOnPool(digest, bytes, privateKey) }
+    : { algorithm, sign: (bytes) => sign(digest, bytes, privateKey) }
+}
+
+const digests: Readonly<Record<Family, 'sha256' | 'sha384' | null>> = {
+  ECDSA_P256: 'sha256',
+  ECDSA_P384: 'sha384',
+  RSA: 'sha256',
+  ED25519: null,
+}
+
+/** The outer SEQUENCE of a certificate, list, request or response: what was signed, how, and the
+ *  signature (RFC 5280 4.1.1). */
+export function assemble(tbs: Buffer, algorithm: KeyAlgorithm, signature: Buffer): Buffer {
+  return sequence(tbs, signatureAlgorithmOf(algorithm), bitString(signature))
+}
+
+/** Digest by signature algorithm, SHA-2 only; the whole AlgorithmIdentifier must match, since its
+ *  parameters are part of what it says (RFC 4055 5, RFC 5758 3.2, RFC 8410 3). */
+const verifiable: ReadonlyMap<string, string | null> = new Map([
+  [identifier(oids.ecdsaSha256), 'sha256'],
+  [identifier(oids.ecdsaSha384), 'sha384'],
+  [identifier(oids.ecdsaSha512), 'sha512'],
+  [identifier(oids.rsaSha256, derNull), 'sha256'],
+  [identifier(oids.rsaSha384, derNull), 'sha384'],
+  [identifier(oids.rsaSha512, derNull), 'sha512'],
+  [identifier(oids.ed25519), null],
+])
+
+function identifier(type: string, ...parameters: readonly Buffer[]): string {
+  return sequence(oid(type), ...parameters).toString('latin1')
+}
+
+/** What is needed to check a signature. */
+export type Signed = {
+  readonly bytes: Buffer
+  readonly algorithm: Element
+  readonly signature: Buffer
+}
+
+/** Whether the signature over `bytes` is by the key in `spki`; false for SHA-1, MD5, PSS and other
+ *  algorithms than we list, and for keys that do not load. */
+export function verifies({ bytes, algorithm, signature }: Signed, spki: Buffer): boolean {
+  const digest = verifiable.get(encodedOf(algorithm).toString('latin1'))
+  if (digest === undefined) return false
+  try {
+    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    const rsa = key.asymmetricKeyType === 'rsa'
+    const ed = key.asymmetricKeyType === 'ed25519'
+    if (ed !== (digest === null) || rsa !== encodedOf(algorithm).includes(derNull)) return false
+    return verify(digest, bytes, key, signature)
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,182 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import {
+  altNameFaults,
+  countAltNames,
+  dnsNameFault,
+  emailFault,
+  encodeAltNames,
+  ipFault,
+  noAltNames,
+  readAltNames,
+  uriFault,
+} from '../../src/x509/altnames.ts'
+import { contextPrimitive, sequence } from '../../src/x509/der.ts'
+import { inRange, ipBytes, ipText, rangeBytes, rangeText } from '../../src/x509/ip.ts'
+
+const long = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(61)}`
+
+const tables = [
+  [
+    'dNSName',
+    dnsNameFault,
+    [
+      'example.com',
+      '*.example.com',
+      'localhost',
+      'a-b.example',
+      'xn--mnchen-3ya.de',
+      '1.example',
+      long,
+    ],
+    [
+      '',
+      'Example.com',
+      'example.com.',
+      '.example.com',
+      'a..b',
+      'a_b.example.com',
+      '-a.example.com',
+      'a-.example.com',
+      `${'a'.repeat(64)}.example.com`,
+      `${long}e`,
+      'münchen.de',
+      'xn--.de',
+      'xn--a.de',
+      'xn--MNCHEN-3ya.de',
+      'ab--cd.example',
+      '*',
+      '*.com',
+      '*.*.example.com',
+      'a.*.example.com',
+      'a*.example.com',
+      '192.0.2.1',
+      'a b.example',
+      'a\u0000.example.com',
+    ],
+  ],
+  [
+    'IP address',
+    ipFault,
+    ['192.0.2.1', '::', '::1', '2001:db8::1', '1:2:3:4:5:6:7:8', '::ffff:192.0.2.1', '1::'],
+    [
+      '',
+      '192.0.2',
+      '192.0.2.256',
+      '192.0.02.1',
+      '1::2::3',
+      ':::',
+      '1:2:3:4:5:6:7',
+      '12345::',
+      'fe80::1%eth0',
+      '::1.2.3',
+      '1:2:3:4:5:6:7::8',
+      'example.com',
+    ],
+  ],
+  [
+    'mail address',
+    emailFault,
+    ['a@example.com', "o'neil+x@sub.example.com", 'A@Example.com'],
+    [
+      'a',
+      '@example.com',
+      'a@',
+      'a b@example.com',
+      'ä@example.com',
+      'a@*.example.com',
+      '.a@example.com',
+      'a@ex_ample.com',
+    ],
+  ],
+  [
+    'URI',
+    uriFault,
+    ['https://example.com/x', 'spiffe://cluster.local/ns/a/sa/b'],
+    [
+      'example.com',
+      '/x',
+      'urn:x:y',
+      'https://',
+      'https://u:p@example.com/',
+      'https://ä.example',
+      'mailto:a@b.c',
+    ],
+  ],
+] as const
+
+for (const [kind, fault, good, bad] of tables) {
+  for (const name of good)
+    test(`${JSON.stringify(name)} may be certified as ${kind}`, () =>
+      assert.equal(fault(name), undefined))
+  for (const name of bad)
+    test(`${JSON.stringify(name)} is refused as ${kind}`, () =>
+      assert.equal(typeof fault(name), 'string'))
+}
+
+for (const [text, canonical] of [
+  ['192.0.2.1', '192.0.2.1'],
+  ['2001:0DB8:0:0:1:0:0:1', '2001:db8::1:0:0:1'],
+  ['2001:db8:0:1:1:1:1:1', '2001:db8:0:1:1:1:1:1'],
+  ['0:0:0:0:0:0:0:0', '::'],
+  ['1:0:0:0:0:0:0:0', '1::'],
+  ['::ffff:192.0.2.1', '::ffff:c000:201'],
+  ['10:0:0:10:0:0:0:1', '10:0:0:10::1'],
+  ['0:0:1:0:0:0:0:20', '0:0:1::20'],
+] as const)
+  test(`the one spelling of ${text} is ${canonical}`, () => {
+    const bytes = ipBytes(text)
+    assert.ok(bytes)
+    assert.equal(ipText(bytes), canonical)
+  })
+
+test('a range holds its addresses and no other', () => {
+  const range = rangeBytes('10.1.0.0/16')
+  assert.ok(range)
+  assert.equal(rangeText(range), '10.1.0.0/16')
+  const inside = (text: string) => inRange(ipBytes(text) ?? Buffer.alloc(0), range)
+  assert.deepEqual(['10.1.2.3', '10.2.0.1', '::1'].map(inside), [true, false, false])
+})
+
+for (const text of ['10.0.0.1/8', '10.0.0.0', '10.0.0.0/33', '10.0.0.0/08', 'x/8', '::/129'])
+  test(`${text} is no range`, () => assert.equal(rangeBytes(text), undefined))
+
+test('the range of everything has an empty mask', () => {
+  assert.equal(rangeText(Buffer.alloc(8)), '0.0.0.0/0')
+  assert.equal(rangeText(Buffer.alloc(32)), '::/0')
+})
+
+test('alternative names come back as they were written', () => {
+  const names = {
+    dnsNames: ['example.com', '*.example.com'],
+    ipAddresses: ['192.0.2.1', '2001:db8::1'],
+    emailAddresses: ['a@example.com'],
+    uris: ['spiffe://cluster.local/ns/a'],
+  }
+  assert.deepEqual(readAltNames(encodeAltNames(names)), { names, otherKinds: [] })
+  assert.equal(countAltNames(names), 6)
+  assert.deepEqual(altNameFaults(names), [])
+})
+
+test('names of other kinds are told, not dropped silently', () => {
+  const der = sequence(
+    contextPrimitive(2, Buffer.from('a.b')),
+    contextPrimitive(8, Buffer.from([42])),
+  )
+  assert.deepEqual(readAltNames(der).otherKinds, ['registeredID'])
+})
+
+test('no names, a strange length of IP, or an octet above 7F is malformed', () => {
+  for (const der of [
+    encodeAltNames(noAltNames),
+    sequence(contextPrimitive(7, Buffer.alloc(5))),
+    sequence(contextPrimitive(2, Buffer.from([0xe4]))),
+  ])
+    assert.throws(() => readAltNames(der), { code: 'der-malformed' })
+})
+
+test('what DER cannot carry is refused when encoding', () => {
+  const refused = { code: 'altname-invalid' }
+  assert.throws(() => encodeAltNames({ ...noAltNames, dnsNames: ['ä'] }), refused)
+  assert.throws(() => encodeAltNames({ ...noAltNames, ipAddresses: ['x'] }), refused)
+})
