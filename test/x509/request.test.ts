@@ -1,0 +1,136 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import fc from 'fast-check'
+import { noAltNames } from '../../src/x509/altnames.ts'
+import { derNull, sequence } from '../../src/x509/der.ts'
+import { X509Error } from '../../src/x509/errors.ts'
+import { constraintsExtension, extension } from '../../src/x509/extensions.ts'
+import { generateKey, keyAlgorithms, spkiOf } from '../../src/x509/keys.ts'
+import { oids } from '../../src/x509/oids.ts'
+import { readPem, toPem } from '../../src/x509/pem.ts'
+import { createRequest, type RequestInput, readRequest } from '../../src/x509/request.ts'
+import { keySigner } from '../../src/x509/sign.ts'
+import { noSubtrees } from '../../src/x509/subtrees.ts'
+import { put, run, scratch } from './support.ts'
+
+const directory = scratch()
+const keys = await generateKey('ECDSA_P256')
+const refused = { code: 'request-refused' }
+
+function made(over: Partial<RequestInput> = {}): Promise<Buffer> {
+  return createRequest({
+    subject: { commonName: 'shop.example' },
+    altNames: { ...noAltNames, dnsNames: ['shop.example'] },
+    spki: spkiOf(keys.publicKey),
+    signer: keySigner(keys.privateKey),
+    ...over,
+  })
+}
+
+for (const algorithm of keyAlgorithms)
+  test(`openssl verifies a request by an ${algorithm} key, and so do we`, async () => {
+    const pair = await generateKey(algorithm)
+    const der = await made({ spki: spkiOf(pair.publicKey), signer: keySigner(pair.privateKey) })
+    const told = run('openssl', ['req', '-inform', 'DER', '-verify', '-noout', '-text'], der).text
+    assert.match(told, /verify OK/)
+    assert.match(told, /DNS:shop\.example/)
+    assert.equal(readRequest(der).keyAlgorithm, algorithm)
+  })
+
+test('everything a request asks for is told', async () => {
+  const asks = {
+    ca: true,
+    keyUsage: ['keyCertSign'],
+    extendedKeyUsage: [oids.anyExtendedKeyUsage],
+  } as const
+  const read = readRequest(toPem('CERTIFICATE REQUEST', await made({ asks })))
+  assert.equal(read.subject.commonName, 'shop.example')
+  assert.deepEqual(read.altNames.dnsNames, ['shop.example'])
+  assert.deepEqual(read.asks, asks)
+  assert.deepEqual(read.spki, spkiOf(keys.publicKey))
+  assert.equal(read.requestedExtensions.length, 4)
+})
+
+test('a request without extensions asks for nothing', async () => {
+  const read = readRequest(await made({ altNames: noAltNames }))
+  assert.deepEqual(read.altNames, noAltNames)
+  assert.deepEqual(read.asks, { ca: false, keyUsage: [], extendedKeyUsage: [] })
+})
+
+for (const [why, der] of [
+  [
+    'name constraints',
+    constraintsExtension({
+      permitted: { ...noSubtrees, dnsNames: ['x'] },
+      excluded: noSubtrees,
+    }),
+  ],
+  ['an extension we do not know', extension('1.2.3.4', false, derNull)],
+] as const)
+  test(`a request for ${why} is refused`, async () => {
+    const der2 = await made({ extensions: [der] })
+    assert.throws(() => readRequest(der2), refused)
+  })
+
+test('a request signed by another key is refused', async () => {
+  const der = await made({ spki: spkiOf((await generateKey('ECDSA_P256')).publicKey) })
+  assert.throws(() => readRequest(der), refused)
+})
+
+test('names of other kinds are told', async () => {
+  const config = put(
+    directory,
+    'req.cnf',
+    '[req]\ndistinguished_name=d\nreq_extensions=e\n[d]\n[e]\nsubjectAltName=DNS:a.example,otherName:1.2.3;UTF8:x\n',
+  )
+  const args = [
+    'req',
+    '-new',
+    '-newkey',
+    'ed25519',
+    '-nodes',
+    '-keyout',
+    '/dev/null',
+    '-subj',
+    '/CN=a',
+  ]
+  const pem = run('openssl', [...args, '-config', config]).out.toString()
+  assert.deepEqual(readRequest(pem).otherAltNameKinds, ['otherName'])
+})
+
+for (const [digest, good] of [
+  ['sha1', false],
+  ['md5', false],
+  ['sha256', true],
+  ['sha512', true],
+] as const)
+  test(`a request signed with ${digest} is ${good ? 'read' : 'refused'}`, () => {
+    const args = ['req', '-new', '-newkey', 'rsa:2048', '-nodes', '-keyout', '/dev/null']
+    const pem = run('openssl', [...args, '-subj', '/CN=a.example', `-${digest}`]).out.toString()
+    if (good) assert.equal(readRequest(pem).subject.commonName, 'a.example')
+    else assert.throws(() => readRequest(pem), refused)
+  })
+
+test('the old NEW CERTIFICATE REQUEST label is read', async () => {
+  const der = await made()
+  assert.ok(readRequest(Buffer.from(toPem('NEW CERTIFICATE REQUEST', der))).spki)
+  assert.equal(readPem(toPem('CERTIFICATE REQUEST', der)).length, 1)
+})
+
+test('two requests in one text, or a huge one, are refused', async () => {
+  const pem = toPem('CERTIFICATE REQUEST', await made())
+  assert.throws(() => readRequest(pem + pem), { code: 'pem-too-large' })
+  assert.throws(() => readRequest(sequence(Buffer.alloc(1 << 16))), { code: 'der-malformed' })
+})
+
+test('a damaged request is refused with an error of ours', async () => {
+  const der = await made()
+  fc.assert(
+    fc.property(fc.nat(der.length - 1), fc.integer({ min: 1, max: 255 }), (at, flip) => {
+      const damaged = Buffer.from(der)
+      damaged.writeUInt8(damaged.readUInt8(at) ^ flip, at)
+      assert.throws(() => readRequest(damaged), X509Error)
+    }),
+    { numRuns: 1500 },
+  )
+})
