@@ -73,7 +73,7 @@ async function withEngine<T>(url: string, work: (engine: SchemaEngine) => Promis
   const require = createRequire(import.meta.url)
   const folder = dirname(require.resolve('@prisma/schema-engine-wasm'))
   const octets = await readFile(join(folder, 'schema_engine_bg.wasm'))
-  const { instance } = await WebAssembly.instantiate(octets, { './schema_engine_bg.js': binding })
+  const { instance } = await WebAssembly.instantiate(octets, imports())
   binding.__wbg_set_wasm(instance.exports)
   start(instance.exports)
   const { factory, close } = wholeScripts(url)
@@ -85,6 +85,15 @@ async function withEngine<T>(url: string, work: (engine: SchemaEngine) => Promis
     engine.free()
     await close()
   }
+}
+
+/** The engine leaves a timer of ten seconds behind (its lock's), which would hold up our exit. */
+function imports() {
+  const timers = Object.keys(binding).filter((name) => name.startsWith('__wbg_setTimeout'))
+  const unheld = (callback: () => void, milliseconds: number) =>
+    setTimeout(callback, milliseconds).unref()
+  const replaced = Object.fromEntries(timers.map((name) => [name, unheld]))
+  return { './schema_engine_bg.js': { ...binding, ...replaced } }
 }
 
 /** The adapter cuts scripts at every semicolon, function bodies included; a script sent whole is also

@@ -6,11 +6,9 @@ import { getTenant, listTenants } from '../../src/tenants/find.ts'
 import { changeTenant, createTenant, removeTenant } from '../../src/tenants/write.ts'
 import { Problem } from '../../src/words/problem.ts'
 import { admin, openTestContext } from '../support/context.ts'
+import { isProblem } from '../support/problem.ts'
 
 const ctx = await openTestContext()
-
-const isProblem = (type: string) => (error: unknown) =>
-  error instanceof Problem && error.type === type
 
 test('a tenant is created, read, changed and removed, and each is audited', async () => {
   const made = await createTenant(ctx, admin, { name: 'shop', domains: ['shop.test'] })

@@ -1,0 +1,74 @@
+import Value from 'typebox/value'
+import { type Actor, allow } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { pageOf, readCursor } from '../words/cursor.ts'
+import { Problem } from '../words/problem.ts'
+import { DistinguishedName, type Page, type PageQuery } from '../words/schema.ts'
+import { toPem } from '../x509/pem.ts'
+import { Authority } from './authority.ts'
+import { currentIssuer, type IssuingAuthority, issuingAuthority, pathOf } from './issuer.ts'
+
+/** One authority. Throws authority-unknown, also for another tenant's. */
+export async function getAuthority(ctx: Context, actor: Actor, name: string): Promise<Authority> {
+  allow(actor, 'read')
+  const authority = await issuingAuthority(ctx.db.read, { name, tenantId: actor.tenantId })
+  return authorityView(ctx, authority)
+}
+
+/** The authorities that the actor may use, by name. */
+export async function listAuthorities(
+  ctx: Context,
+  actor: Actor,
+  { limit = 50, cursor }: PageQuery,
+): Promise<Page<Authority>> {
+  allow(actor, 'read')
+  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const rows = await ctx.db.read.authority.findMany({
+    where: {
+      ...(actor.tenantId === null
+        ? {}
+        : { OR: [{ tenantId: null }, { tenantId: actor.tenantId }] }),
+      ...(after === undefined ? {} : { name: { gt: after } }),
+    },
+    orderBy: { name: 'asc' },
+    take: limit + 1,
+    select: { name: true },
+  })
+  const page = pageOf(rows, limit, { key: ({ name }) => [name], item: ({ name }) => name })
+  const items = await Promise.all(page.items.map((name) => getAuthority(ctx, actor, name)))
+  return { ...page, items }
+}
+
+/** The certificate of an authority in DER, for relying parties that follow caIssuers (RFC 5280
+ *  4.2.2.1). Public. Throws authority-unknown. */
+export async function getCaCertificate(ctx: Context, name: string): Promise<Buffer> {
+  const issuer = await ctx.db.read.issuer.findFirst({
+    where: { authority: { name }, issues: true },
+    select: { der: true },
+  })
+  if (!issuer) throw new Problem('authority-unknown', `There is no authority "${name}"`)
+  return Buffer.from(issuer.der)
+}
+
+/** The authority as it is shown. */
+export async function authorityView(ctx: Context, authority: IssuingAuthority): Promise<Authority> {
+  const issuer = currentIssuer(authority)
+  const [own, ...above] = await pathOf(ctx.db.read, issuer.id)
+  return Value.Parse(Authority, {
+    name: authority.name,
+    kind: authority.kind,
+    parent: authority.parent?.name ?? null,
+    tenant: authority.tenant?.name ?? null,
+    subject: Value.Clean(DistinguishedName, issuer.subject),
+    keyAlgorithm: issuer.key.algorithm,
+    keyHeld: issuer.key.secret !== null,
+    outlive: authority.outlive,
+    serial: issuer.serial,
+    notBefore: issuer.notBefore.toISOString(),
+    notAfter: issuer.notAfter.toISOString(),
+    fingerprintSha256: issuer.fingerprintSha256,
+    pem: own ? toPem('CERTIFICATE', own.der) : '',
+    chainPem: above.map(({ der }) => toPem('CERTIFICATE', der)).join(''),
+    createdAt: authority.createdAt.toISOString(),
+  })
+}

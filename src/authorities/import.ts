@@ -1,0 +1,144 @@
+import { createPrivateKey, type KeyObject } from 'node:crypto'
+import { record } from '../audit/record.ts'
+import { type Actor, allowPlatform } from '../ground/actor.ts'
+import { type Context, newId } from '../ground/context.ts'
+import { isDuplicate } from '../ground/db.ts'
+import { orRefuse } from '../ground/refusal.ts'
+import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { verifyIssued } from '../x509/chain.ts'
+import { spkiOf, weakKeyFault } from '../x509/keys.ts'
+import { readPem } from '../x509/pem.ts'
+import { keySigner } from '../x509/sign.ts'
+import type { Authority, ImportedAuthority } from './authority.ts'
+import { selfSigned } from './create.ts'
+import { getAuthority } from './find.ts'
+import { storeAuthority, tenantIdOf } from './store.ts'
+
+/** Takes over a CA made elsewhere, such as the runbook's openssl root: its certificate and, if it is
+ *  to sign here, its private key. An intermediate needs its issuer to be known first. Throws
+ *  authority-exists, authority-refused, tenant-unknown. */
+export async function importAuthority(
+  ctx: Context,
+  actor: Actor,
+  asked: ImportedAuthority,
+): Promise<Authority> {
+  allowPlatform(actor, 'write-authorities')
+  const now = ctx.now()
+  const certificate = readOne(asked.certificate)
+  const privateKey = asked.privateKey === undefined ? undefined : readKey(asked.privateKey)
+  refuse('authority-refused', [
+    ...certificateFaults(certificate, now),
+    ...(privateKey ? keyFaults(certificate, privateKey) : []),
+  ])
+  const root = certificate.issuerDer.equals(certificate.subjectDer)
+  const parent = root ? null : await findParent(ctx, certificate)
+  const anchor = root || !privateKey ? certificate.der : await twin(ctx, certificate, privateKey)
+  const id = newId(now)
+  try {
+    await ctx.db.transaction(async (tx) => {
+      await storeAuthority(ctx, tx, {
+        authority: {
+          id,
+          name: asked.name,
+          kind: root ? 'root' : 'intermediate',
+          tenantId: await tenantIdOf(tx, asked.tenant ?? null),
+          parentId: parent?.authorityId ?? null,
+          outlive: asked.outlive ?? 'truncate',
+        },
+        issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },
+        privateKey,
+      })
+      await record(tx, { actor, now }, 'authority.imported', {
+        subject: { kind: 'authority', id, name: asked.name, tenantId: null },
+        changes: {
+          serial: certificate.serial,
+          keyHeld: privateKey !== undefined,
+          tenant: asked.tenant ?? null,
+          notAfter: certificate.validity.notAfter.toISOString(),
+        },
+      })
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    throw new Problem(
+      'authority-exists',
+      `There is an authority "${asked.name}", or one with this very key; it need not be imported twice`,
+    )
+  }
+  return getAuthority(ctx, actor, asked.name)
+}
+
+function readOne(pem: string): Certificate {
+  return orRefuse('authority-refused', '/certificate', () => {
+    const [der, ...more] = readPem(pem, 'CERTIFICATE')
+    if (!der || more.length > 0) {
+      throw new Problem(
+        'authority-refused',
+        'certificate: send one certificate; import its issuer as an authority of its own, first',
+      )
+    }
+    return readCertificate(der)
+  })
+}
+
+function readKey(pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem)
+  } catch {
+    // The cause might quote the key.
+    throw new Problem(
+      'authority-refused',
+      'privateKey: send an unencrypted PEM private key (openssl pkey -in ca.key)',
+    )
+  }
+}
+
+function certificateFaults(certificate: Certificate, now: Date): readonly Violation[] {
+  const { ca, keyUsage, validity, subjectDer, issuerDer, keyAlgorithm, spki } = certificate
+  const weak = weakKeyFault(spki)
+  const self = issuerDer.equals(subjectDer) ? verifyIssued(certificate, certificate) : []
+  const faults: readonly (readonly [boolean, string])[] = [
+    [!ca, 'It is not a CA certificate: basicConstraints CA:TRUE is missing'],
+    [
+      keyUsage.length > 0 && !keyUsage.includes('keyCertSign'),
+      'Its keyUsage does not allow keyCertSign',
+    ],
+    [validity.notAfter <= now, `It expired at ${validity.notAfter.toISOString()}`],
+    [validity.notBefore > now, `It is not valid before ${validity.notBefore.toISOString()}`],
+    [keyAlgorithm === undefined, 'Its key is of a kind that is not used here'],
+  ]
+  return [
+    ...faults.flatMap(([broken, message]) => (broken ? [message] : [])),
+    ...(weak === undefined ? [] : [weak]),
+    ...self,
+  ].map((message) => ({ field: '/certificate', message }))
+}
+
+function keyFaults(certificate: Certificate, privateKey: KeyObject): readonly Violation[] {
+  const matches = spkiOf(privateKey).equals(certificate.spki)
+  return matches ? [] : [{ field: '/privateKey', message: 'It is not the key of the certificate' }]
+}
+
+async function findParent(ctx: Context, certificate: Certificate) {
+  const issuers = await ctx.db.read.issuer.findMany({
+    where: { notAfter: { gte: certificate.validity.notBefore } },
+    select: { id: true, authorityId: true, der: true },
+  })
+  const parent = issuers.find(
+    ({ der }) => verifyIssued(certificate, readCertificate(Buffer.from(der))).length === 0,
+  )
+  if (!parent) {
+    throw new Problem(
+      'authority-refused',
+      'No authority here issued this certificate: import its issuer first (its certificate alone is enough)',
+    )
+  }
+  return parent
+}
+
+/** The self-signed form of an intermediate, see Issuer.anchor. */
+function twin(ctx: Context, certificate: Certificate, privateKey: KeyObject): Promise<Buffer> {
+  const { spki, subjectDer, validity } = certificate
+  return selfSigned(ctx, { signer: keySigner(privateKey), spki, subject: subjectDer, validity })
+}

@@ -1,0 +1,77 @@
+import type { Tx } from '../ground/db.ts'
+import { Problem } from '../words/problem.ts'
+
+/** An authority with the certificate that signs for it now. */
+export type IssuingAuthority = NonNullable<Awaited<ReturnType<typeof findIssuing>>>
+
+/** The authority of this name as `tenantId` may use it (null: the platform), with the issuer
+ *  certificate that signs now. Throws authority-unknown, also for another tenant's. */
+export async function issuingAuthority(
+  tx: Tx,
+  { name, tenantId }: { name: string; tenantId: string | null },
+): Promise<IssuingAuthority> {
+  const authority = await findIssuing(tx, name)
+  const foreign = authority && authority.tenantId !== null && authority.tenantId !== tenantId
+  if (!authority || (foreign && tenantId !== null)) {
+    throw new Problem('authority-unknown', `There is no authority "${name}"`)
+  }
+  return authority
+}
+
+function findIssuing(tx: Tx, name: string) {
+  return tx.authority.findUnique({
+    where: { name },
+    include: {
+      parent: { select: { name: true } },
+      tenant: { select: { name: true } },
+      issuers: {
+        where: { issues: true },
+        include: { key: { include: { secret: { select: { keyId: true } } } } },
+      },
+    },
+  })
+}
+
+/** The certificate that signs now; every authority has one. */
+export function currentIssuer<T>(authority: { name: string; issuers: readonly T[] }): T {
+  const [issuer] = authority.issuers
+  if (!issuer) throw new Error(`authority ${authority.name} has no issuer certificate`)
+  return issuer
+}
+
+/** The certificates that a server sends after its leaf: the issuer's and those above it, in DER, up
+ *  to the self-signed root and without it (RFC 8446 4.4.2: the root may be omitted). */
+export async function chainOf(tx: Tx, issuerId: string): Promise<readonly Buffer[]> {
+  const path = await pathOf(tx, issuerId)
+  return path.filter(({ der, anchor }) => !der.equals(anchor)).map(({ der }) => der)
+}
+
+/** The issuer and all above it, root last, in DER. */
+export async function pathOf(
+  tx: Tx,
+  issuerId: string,
+): Promise<readonly { readonly der: Buffer; readonly anchor: Buffer }[]> {
+  const issuer = await tx.issuer.findUniqueOrThrow({
+    where: { id: issuerId },
+    select: { der: true, anchor: true, parentId: true },
+  })
+  const own = { der: Buffer.from(issuer.der), anchor: Buffer.from(issuer.anchor) }
+  return issuer.parentId === null ? [own] : [own, ...(await pathOf(tx, issuer.parentId))]
+}
+
+/** What a verifier that should accept this authority's certificates, and no sibling's, is given as
+ *  its trust: each issuer certificate of the authority in its self-signed form. Were the root given
+ *  instead, every other authority below it would be accepted as well; the intermediate as it is does
+ *  not do, since revocation lists are only checked up to a self-signed certificate. Throws
+ *  authority-unknown. */
+export async function trustAnchorOf(tx: Tx, name: string): Promise<readonly Buffer[]> {
+  const issuers = await tx.issuer.findMany({
+    where: { authority: { name } },
+    orderBy: { createdAt: 'asc' },
+    select: { anchor: true },
+  })
+  if (issuers.length === 0) {
+    throw new Problem('authority-unknown', `There is no authority "${name}"`)
+  }
+  return issuers.map(({ anchor }) => Buffer.from(anchor))
+}
