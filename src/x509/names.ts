@@ -118,6 +118,25 @@ function textOf(value: Element): string | undefined {
   }
 }
 
+/** Each RDN of a Name in a form to compare: case folded, spaces collapsed (RFC 5280 7.1). */
+export function rdnsOf(der: Buffer): readonly string[] {
+  return readDer(der).children.map((rdn) => {
+    const { others, ...known } = nameOf(readDer(sequence(encodedOf(rdn))))
+    const pairs = [
+      ...Object.entries(known),
+      ...others.map(({ oid: type, text, der: value }) => [type, text || value.toString('hex')]),
+    ]
+    return pairs
+      .map(([type, text]) => `${type}=${folded(text ?? '')}`)
+      .sort()
+      .join('+')
+  })
+}
+
+function folded(text: string): string {
+  return text.normalize('NFKC').toLowerCase().trim().replace(/\s+/g, ' ')
+}
+
 const otherShort: Readonly<Record<string, string>> = {
   [oids.domainComponent]: 'DC',
   [oids.userId]: 'UID',

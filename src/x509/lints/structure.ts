@@ -1,0 +1,152 @@
+import { authorityKeyExtension, extension, subjectKeyExtension } from '../extensions.ts'
+import { keyIdentifier } from '../keys.ts'
+import { emptyName, encodeName, nameFaults } from '../names.ts'
+import { oids } from '../oids.ts'
+import { signatureAlgorithmOf } from '../sign.ts'
+import { authority, every, issued, leaf, type Rule, unless } from './rule.ts'
+
+const written: ReadonlySet<string> = new Set([
+  oids.subjectKeyIdentifier,
+  oids.authorityKeyIdentifier,
+  oids.keyUsage,
+  oids.extendedKeyUsage,
+  oids.basicConstraints,
+  oids.subjectAltName,
+  oids.nameConstraints,
+  oids.crlDistributionPoints,
+  oids.authorityInfoAccess,
+  oids.ocspNoCheck,
+])
+
+/** Rules about the certificate as a whole: version, names, keys and the form of its extensions. */
+export const structureRules: readonly Rule[] = [
+  {
+    name: 'version-3',
+    clause: 'RFC 5280 4.1.2.1',
+    applies: every,
+    check: ({ version }) => unless(version === 3, `The version is ${version}, not 3`),
+  },
+  {
+    name: 'signature-algorithm',
+    clause: 'RFC 5280 4.1.2.3',
+    applies: every,
+    check: (tbs, { issuer }) => {
+      const signer = (issuer ?? tbs).keyAlgorithm
+      return unless(
+        signer !== undefined && tbs.innerAlgorithm.equals(signatureAlgorithmOf(signer)),
+        'The signature algorithm is not the one of the issuer’s key',
+      )
+    },
+  },
+  {
+    name: 'issuer-name',
+    clause: 'RFC 5280 4.1.2.4',
+    applies: every,
+    check: (tbs, { issuer }) =>
+      unless(
+        tbs.issuerDer.equals((issuer ?? tbs).subjectDer) && !tbs.issuerDer.equals(emptyName),
+        'The issuer is not byte for byte the authority’s subject',
+      ),
+  },
+  {
+    name: 'subject-bounds',
+    clause: 'RFC 5280 appendix A.1',
+    applies: every,
+    check: ({ subject }) => nameFaults(subject)[0],
+  },
+  {
+    name: 'subject-form',
+    clause: 'RFC 5280 4.1.2.6',
+    applies: leaf,
+    check: ({ subject, subjectDer }) =>
+      unless(
+        nameFaults(subject).length > 0 || encodeName(subject).equals(subjectDer),
+        'The subject has attributes, string types or an order that we do not write',
+      ),
+  },
+  {
+    name: 'authority-has-subject',
+    clause: 'RFC 5280 4.1.2.6',
+    applies: authority,
+    check: ({ subjectDer }) => unless(!subjectDer.equals(emptyName), 'The subject is empty'),
+  },
+  {
+    name: 'key-allowed',
+    clause: 'CA/B BR 6.1.5',
+    applies: every,
+    check: ({ keyAlgorithm }, { allowed }) =>
+      unless(
+        keyAlgorithm !== undefined && (allowed.keyAlgorithms?.includes(keyAlgorithm) ?? true),
+        `A key of kind ${keyAlgorithm ?? 'unknown'} is not allowed`,
+      ),
+  },
+  {
+    name: 'key-is-not-the-issuers',
+    clause: 'CA/B BR 6.1.1.3',
+    applies: issued,
+    check: ({ spki }, { issuer }) =>
+      unless(!issuer?.spki.equals(spki), 'The key is the issuer’s own'),
+  },
+  {
+    name: 'extensions-known',
+    clause: 'RFC 5280 4.2',
+    applies: every,
+    check: ({ extensions }) => {
+      const strange = extensions.find(({ oid }) => !written.has(oid))
+      return strange && `The extension ${strange.oid} is none of ours`
+    },
+  },
+  {
+    name: 'extensions-canonical',
+    clause: 'X.690 11.5',
+    applies: every,
+    check: ({ extensions }) =>
+      unless(
+        extensions.every(({ oid, critical, value, der }) =>
+          extension(oid, critical, value).equals(der),
+        ),
+        'An extension states its default, which DER leaves out',
+      ),
+  },
+  {
+    name: 'subject-key',
+    clause: 'RFC 5280 4.2.1.2',
+    applies: every,
+    check: ({ extensions, subjectKeyIdentifier }) => {
+      const found = extensions.find(({ oid }) => oid === oids.subjectKeyIdentifier)
+      if (!found || !subjectKeyIdentifier) return 'subjectKeyIdentifier is missing'
+      return unless(
+        !found.critical && subjectKeyIdentifier.length > 0 && subjectKeyIdentifier.length <= 32,
+        'subjectKeyIdentifier is critical or not 1 to 32 octets',
+      )
+    },
+  },
+  {
+    name: 'subject-key-from-key',
+    clause: 'RFC 7093 2',
+    applies: leaf,
+    check: ({ spki, extensions, subjectKeyIdentifier }) => {
+      const found = extensions.find(({ oid }) => oid === oids.subjectKeyIdentifier)
+      return unless(
+        !found ||
+          !subjectKeyIdentifier ||
+          found.der.equals(subjectKeyExtension(keyIdentifier(spki))),
+        'subjectKeyIdentifier is not made from the key',
+      )
+    },
+  },
+  {
+    name: 'authority-key',
+    clause: 'RFC 5280 4.2.1.1',
+    applies: issued,
+    check: ({ extensions }, { issuer }) => {
+      const found = extensions.find(({ oid }) => oid === oids.authorityKeyIdentifier)
+      const key = issuer?.subjectKeyIdentifier
+      if (!key) return found && 'authorityKeyIdentifier names a key the issuer does not'
+      return unless(
+        found?.der.equals(authorityKeyExtension(key)) ?? false,
+        'authorityKeyIdentifier is not exactly the issuer’s subjectKeyIdentifier',
+      )
+    },
+  },
+]
