@@ -14,14 +14,15 @@ export function covers(pattern: string, other: string): boolean {
   return wide.startsWith('*') && narrow.endsWith(wide.slice(1)) && narrow.length > wide.length - 1
 }
 
-/** The pattern among `patterns` that `name` belongs to as Envoy chooses: the name itself, then the
- *  longest `*.suffix`, then `*`. */
-export function bestMatch(patterns: Iterable<string>, name: string): string | undefined {
-  let best: string | undefined
-  for (const pattern of patterns) {
-    if (!covers(pattern, name)) continue
-    if (pattern.toLowerCase() === name.toLowerCase()) return pattern
-    if (best === undefined || pattern.length > best.length) best = pattern
+/** What is kept for `name` under lower-case patterns, as Envoy chooses: the name itself, then its longest
+ *  `*.suffix`, then `*`. */
+export function bestMatch<T>(patterns: ReadonlyMap<string, T>, name: string): T | undefined {
+  const lower = name.toLowerCase()
+  const exact = patterns.get(lower)
+  if (exact !== undefined) return exact
+  for (let dot = lower.indexOf('.'); dot >= 0; dot = lower.indexOf('.', dot + 1)) {
+    const wide = patterns.get(`*${lower.slice(dot)}`)
+    if (wide !== undefined) return wide
   }
-  return best
+  return patterns.get('*')
 }

@@ -199,8 +199,17 @@ function judgeHttp(route: Json, errors: string[]): void {
       errors.push('uri match must have one of exact, prefix or regex')
     if (text(uri, 'regex').length > 1024)
       errors.push('regex is too large, max length allowed is 1024')
+    if (!isExpression(text(uri, 'regex'))) errors.push(`invalid regex: ${text(uri, 'regex')}`)
   }
   errors.push(...destinationErrors(routes))
+}
+
+function isExpression(source: string): boolean {
+  try {
+    return new RegExp(source).source !== ''
+  } catch {
+    return false
+  }
 }
 
 function destinationErrors(routes: readonly Json[]): string[] {
