@@ -1,0 +1,75 @@
+import Value from 'typebox/value'
+import { type Actor, allow } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
+import { pageOf, readCursor } from '../words/cursor.ts'
+import { Problem } from '../words/problem.ts'
+import type { Page, PageQuery } from '../words/schema.ts'
+import { Cluster, Ingress } from './cluster.ts'
+
+export type ClusterRow = NonNullable<Awaited<ReturnType<Tx['cluster']['findUnique']>>>
+
+/** One cluster. Throws cluster-unknown. */
+export async function getCluster(ctx: Context, actor: Actor, name: string): Promise<Cluster> {
+  allow(actor, 'read')
+  return clusterView(await clusterRow(ctx.db.read, name), actor)
+}
+
+/** The clusters by name. Tenants read them too, since their hosts name them; only where the
+ *  Kubernetes API is stays with the platform. */
+export async function listClusters(
+  ctx: Context,
+  actor: Actor,
+  { limit = 50, cursor }: PageQuery,
+): Promise<Page<Cluster>> {
+  allow(actor, 'read')
+  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const rows = await ctx.db.read.cluster.findMany({
+    where: after === undefined ? {} : { name: { gt: after } },
+    orderBy: { name: 'asc' },
+    take: limit + 1,
+  })
+  return pageOf(rows, limit, { key: ({ name }) => [name], item: (row) => clusterView(row, actor) })
+}
+
+/** The clusters of these ids, in no order. */
+export async function clustersByIds(
+  ctx: Context,
+  actor: Actor,
+  ids: readonly string[],
+): Promise<readonly (Cluster & { readonly id: string })[]> {
+  allow(actor, 'read')
+  const rows = await ctx.db.read.cluster.findMany({ where: { id: { in: [...ids] } } })
+  return rows.map((row) => ({ id: row.id, ...clusterView(row, actor) }))
+}
+
+/** The row of this name. Throws cluster-unknown. */
+export async function clusterRow(tx: Tx, name: string): Promise<ClusterRow> {
+  const row = await tx.cluster.findUnique({ where: { name } })
+  if (!row) throw new Problem('cluster-unknown', `There is no cluster "${name}"`)
+  return row
+}
+
+/** Where hosts come in, as stored. */
+export function ingressOf(row: ClusterRow): Ingress {
+  return Value.Parse(Ingress, {
+    namespace: row.ingressNamespace,
+    selector: row.ingressSelector,
+    address: row.ingressAddress,
+  })
+}
+
+/** The row as this actor is shown it. */
+export function clusterView(row: ClusterRow, actor: Actor): Cluster {
+  return Value.Parse(Cluster, {
+    name: row.name,
+    server: actor.tenantId === null ? row.server : null,
+    ingress: ingressOf(row),
+    status: row.status,
+    message: row.message,
+    kubernetesVersion: row.kubernetes,
+    checkedAt: row.checkedAt?.toISOString() ?? null,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  })
+}

@@ -1,0 +1,87 @@
+import Type from 'typebox'
+
+/** Why a cluster did not do what it was asked: `not-found`, the object or its namespace; `unsupported`,
+ *  it knows no such kind; `conflict`, another field manager or a newer version; `invalid`, refused for
+ *  good; `unavailable`, refused for now; `unreachable`, no answer at all. */
+export type KubeFault =
+  | 'not-found'
+  | 'unsupported'
+  | 'conflict'
+  | 'unauthorized'
+  | 'forbidden'
+  | 'invalid'
+  | 'unavailable'
+  | 'unreachable'
+
+/** An answer of a cluster, or the lack of one. The message is the cluster's, for people to read. */
+export class KubeError extends Error {
+  readonly fault: KubeFault
+
+  constructor(fault: KubeFault, message: string, options: ErrorOptions = {}) {
+    super(message, options)
+    this.name = 'KubeError'
+    this.fault = fault
+  }
+}
+
+const Labels = Type.Record(Type.String(), Type.String())
+
+/** Any Kubernetes object. */
+export const KubeObject = Type.Object({
+  apiVersion: Type.String(),
+  kind: Type.String(),
+  metadata: Type.Object({
+    name: Type.String(),
+    namespace: Type.Optional(Type.String()),
+    labels: Type.Optional(Labels),
+    annotations: Type.Optional(Labels),
+  }),
+  type: Type.Optional(Type.String()),
+  data: Type.Optional(Labels),
+  spec: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+})
+export type KubeObject = Type.Static<typeof KubeObject>
+
+/** The kinds that are dealt with, and the API version of each. */
+export const apiVersions = {
+  Secret: 'v1',
+  Service: 'v1',
+  Pod: 'v1',
+  Gateway: 'networking.istio.io/v1',
+  VirtualService: 'networking.istio.io/v1',
+} as const
+export type Kind = keyof typeof apiVersions
+
+/** One object of a cluster. */
+export type KubeRef = { readonly kind: Kind; readonly namespace: string; readonly name: string }
+
+/** What one may be allowed to do on a cluster; no namespace: in all of them. */
+export type Access = {
+  readonly verb: string
+  readonly group: string
+  readonly resource: string
+  readonly namespace?: string
+}
+
+/** A cluster as we talk to it. Every method throws KubeError. */
+export type Kube = {
+  /** The object, or undefined when there is none. */
+  readonly get: (ref: KubeRef) => Promise<KubeObject | undefined>
+  /** All objects that match, page by page. */
+  readonly list: (
+    kind: Kind,
+    where?: { readonly namespace?: string; readonly labelSelector?: string },
+  ) => Promise<readonly KubeObject[]>
+  /** Server-side apply as field manager `gatesmith`; answers the warnings of admission. */
+  readonly apply: (
+    object: KubeObject,
+    options?: { readonly dryRun?: boolean; readonly force?: boolean },
+  ) => Promise<readonly string[]>
+  /** Removes the object; one that is gone already is fine. */
+  readonly remove: (ref: KubeRef) => Promise<void>
+  /** The cluster's version, such as v1.33.1. */
+  readonly version: () => Promise<string>
+  /** Whether the credentials allow this (SelfSubjectAccessReview). */
+  readonly can: (access: Access) => Promise<boolean>
+  readonly close: () => void
+}

@@ -1,0 +1,34 @@
+import type { Context } from '../ground/context.ts'
+import { Problem } from '../words/problem.ts'
+import { connect } from './connect.ts'
+import type { Kube } from './kube.ts'
+
+/** What a sealed kubeconfig is bound to. */
+export function credentialBinding(clusterId: string): string {
+  return `cluster_credential/${clusterId}`
+}
+
+type Opened = { readonly sealed: Buffer; readonly kube: Kube }
+
+/** The open connections of each context: they live as long as it does. */
+const opened = new WeakMap<Context, Map<string, Opened>>()
+
+/** A connection to the cluster, kept open until its credentials change. Throws cluster-unknown. */
+export async function openCluster(ctx: Context, clusterId: string): Promise<Kube> {
+  const connections = opened.get(ctx) ?? new Map<string, Opened>()
+  opened.set(ctx, connections)
+  const row = await ctx.db.read.clusterCredential.findUnique({ where: { clusterId } })
+  const before = connections.get(clusterId)
+  if (!row) {
+    before?.kube.close()
+    connections.delete(clusterId)
+    throw new Problem('cluster-unknown', `There is no cluster ${clusterId}`)
+  }
+  const sealed = Buffer.from(row.sealed)
+  if (before?.sealed.equals(sealed)) return before.kube
+  before?.kube.close()
+  const text = ctx.seal.open(credentialBinding(clusterId), sealed).toString()
+  const kube = connect(text)
+  connections.set(clusterId, { sealed, kube })
+  return kube
+}

@@ -1,0 +1,32 @@
+import { type Actor, allowPlatform } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
+import { due } from '../ground/due.ts'
+import { clusterRow } from './find.ts'
+
+/** Has every host on the cluster looked at again; answers how many. Throws cluster-unknown. */
+export async function syncCluster(
+  ctx: Context,
+  actor: Actor,
+  name: string,
+): Promise<{ readonly placements: number }> {
+  allowPlatform(actor, 'check-clusters')
+  return ctx.db.transaction(async (tx) => {
+    const { id } = await clusterRow(tx, name)
+    return { placements: await dueOnCluster(tx, id) }
+  })
+}
+
+/** Makes a push due for the placements on the cluster: all, or those that are not as wanted. */
+export async function dueOnCluster(
+  tx: Tx,
+  clusterId: string,
+  which: 'all' | 'unsettled' = 'all',
+): Promise<number> {
+  const placements = await tx.placement.findMany({
+    where: { clusterId, ...(which === 'all' ? {} : { status: { not: 'Synced' } }) },
+    select: { id: true },
+  })
+  for (const { id } of placements) await due(tx, 'placement.push', { placementId: id, clusterId })
+  return placements.length
+}
