@@ -1,0 +1,165 @@
+import Type from 'typebox'
+import {
+  closed,
+  HostnameText,
+  Id,
+  KeyAlgorithm,
+  Name,
+  Namespace,
+  Timestamp,
+} from '../words/schema.ts'
+
+export const TlsMode = Type.Enum(['SIMPLE', 'MUTUAL', 'PASSTHROUGH'])
+export type TlsMode = Type.Static<typeof TlsMode>
+
+const TlsVersion = Type.Enum(['TLSV1_2', 'TLSV1_3'])
+const PlainHttp = Type.Enum(['serve', 'redirect', 'off'], {
+  description: 'What port 80 does for this host (redirect)',
+})
+const Path = Type.String({ pattern: '^/', maxLength: 1024 })
+const Port = Type.Integer({ minimum: 1, maximum: 65535 })
+const GatewayPort = Type.Enum([80, 443], {
+  description: 'Only for requests that come in by this port of the gateway',
+})
+const ServiceName = Type.String({
+  pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
+  description: 'RFC 1035 label, as Services have',
+})
+const SecretName = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+  description: 'PASSTHROUGH only: the kubernetes.io/tls Secret for the workload to mount',
+})
+const Clusters = Type.Array(Name, { minItems: 1, maxItems: 64, uniqueItems: true })
+
+const destination = { service: ServiceName, namespace: Namespace, port: Port }
+const certificate = {
+  organization: Type.String({ minLength: 1, maxLength: 64 }),
+  validityDays: Type.Integer({ minimum: 1, maximum: 825 }),
+}
+
+/** What is asked for. What is left out is filled in by src/hosts/spec.ts; no `default` stands here,
+ *  since filling in at the edge would hide what was said from what was not. */
+export const HostSpec = closed(
+  {
+    tls: Type.Optional(
+      closed({
+        mode: Type.Optional(TlsMode),
+        minVersion: Type.Optional(TlsVersion),
+        maxVersion: Type.Optional(TlsVersion),
+        clientAuthority: Type.Optional(Name),
+      }),
+    ),
+    http: Type.Optional(PlainHttp),
+    certificate: Type.Optional(
+      closed({
+        authority: Type.Optional(Name),
+        keyAlgorithm: Type.Optional(KeyAlgorithm),
+        validityDays: Type.Optional(certificate.validityDays),
+        organization: Type.Optional(certificate.organization),
+        secretName: Type.Optional(SecretName),
+      }),
+    ),
+    routes: Type.Array(
+      closed({
+        match: Type.Optional(
+          closed({
+            prefix: Type.Optional(Path),
+            exact: Type.Optional(Path),
+            port: Type.Optional(GatewayPort),
+          }),
+        ),
+        to: closed(destination),
+      }),
+      { minItems: 1, maxItems: 64 },
+    ),
+    clusters: Clusters,
+  },
+  { title: 'HostSpec' },
+)
+export type HostSpec = Type.Static<typeof HostSpec>
+
+/** What was asked for, complete with defaults: as it is stored and shown. */
+const complete = {
+  tls: closed({
+    mode: TlsMode,
+    minVersion: Type.Optional(TlsVersion),
+    maxVersion: Type.Optional(TlsVersion),
+    clientAuthority: Type.Optional(Name),
+  }),
+  http: PlainHttp,
+  certificate: closed({
+    authority: Name,
+    keyAlgorithm: KeyAlgorithm,
+    validityDays: certificate.validityDays,
+    organization: Type.Optional(certificate.organization),
+    secretName: Type.Optional(SecretName),
+  }),
+  routes: Type.Array(
+    closed({
+      match: closed({
+        prefix: Type.Optional(Path),
+        exact: Type.Optional(Path),
+        port: Type.Optional(GatewayPort),
+      }),
+      to: closed(destination),
+    }),
+  ),
+  clusters: Clusters,
+}
+
+export const CompleteSpec = closed(complete)
+export type CompleteSpec = Type.Static<typeof CompleteSpec>
+export type Route = CompleteSpec['routes'][number]
+
+export const PlacementStatus = Type.Enum(['Pending', 'Synced', 'Failed', 'Conflict'])
+export type PlacementStatus = Type.Static<typeof PlacementStatus>
+
+/** A Kubernetes object that carries a host. */
+export const ObjectRef = closed({
+  kind: Type.Enum(['Secret', 'Gateway', 'VirtualService']),
+  namespace: Namespace,
+  name: Type.String({ maxLength: 253 }),
+})
+export type ObjectRef = Type.Static<typeof ObjectRef>
+
+export const PlacementView = closed(
+  {
+    cluster: Name,
+    status: PlacementStatus,
+    since: Timestamp,
+    message: Type.Union([Type.String(), Type.Null()]),
+    warnings: Type.Array(Type.String()),
+    objects: Type.Array(ObjectRef),
+  },
+  { title: 'Placement' },
+)
+export type PlacementView = Type.Static<typeof PlacementView>
+
+export const Host = closed(
+  {
+    name: HostnameText,
+    tenant: Name,
+    ...complete,
+    generation: Type.Integer({ description: 'Grows with every change of what is asked for' }),
+    createdAt: Timestamp,
+    updatedAt: Timestamp,
+    removedAt: Type.Union([Timestamp, Type.Null()], {
+      description: 'Not null: being taken off its clusters; gone when that is done',
+    }),
+    status: closed({
+      certificate: Type.Union([
+        closed({
+          id: Id,
+          serial: Type.String(),
+          notBefore: Timestamp,
+          notAfter: Timestamp,
+          fingerprintSha256: Type.Union([Type.String(), Type.Null()]),
+        }),
+        Type.Null(),
+      ]),
+      clusters: Type.Array(PlacementView),
+    }),
+  },
+  { title: 'Host' },
+)
+export type Host = Type.Static<typeof Host>
