@@ -1,0 +1,188 @@
+import { hash } from 'node:crypto'
+import {
+  bitString,
+  context,
+  contextPrimitive,
+  type Element,
+  malformed,
+  octetString,
+  readDer,
+  sequence,
+  tags,
+  tlv,
+} from './der.ts'
+import { extension } from './extensions.ts'
+import { extensionsOf } from './facts.ts'
+import { contentsOf, encodedOf, expectTag, numberOf, sequenceOf, unsignedOf } from './fields.ts'
+import { keyBits } from './keys.ts'
+import { oid, oidOf, oids } from './oids.ts'
+import { type RevocationReason, reasonNumbers } from './reasons.ts'
+import { type Signer, signatureAlgorithmOf } from './sign.ts'
+import { encodeGeneralizedTime } from './time.ts'
+
+/** Which certificate is asked about (RFC 6960 4.1.1); `der` is echoed in the answer. */
+export type CertId = {
+  /** Undefined for a digest we do not compare by. */
+  readonly digest: 'sha1' | 'sha256' | undefined
+  readonly issuerNameHash: Buffer
+  readonly issuerKeyHash: Buffer
+  readonly serial: string
+  readonly der: Buffer
+}
+
+/** A status request: the certificates asked about, and the nonce to echo. */
+export type OcspRequest = { readonly asked: readonly CertId[]; readonly nonce?: Buffer }
+
+const requestLimits = { bytes: 1 << 14, depth: 16, elements: 1000 }
+const mostAsked = 32
+
+/** Reads an OCSPRequest in DER (RFC 6960 4.1). A signature on it is passed over, as RFC 5019 allows.
+ *  Throws `der-malformed` for rubbish, more than 32 questions, or a nonce of 0 or more than 128
+ *  octets (RFC 9654 2.1): answer `ocspError('malformedRequest')`. */
+export function readOcspRequest(der: Buffer): OcspRequest {
+  const [tbs] = sequenceOf(readDer(der, requestLimits), 'an OCSP request')
+  const parts = [...sequenceOf(tbs, 'a tbsRequest')]
+  if (parts[0]?.tag === 0xa0) version1(parts.shift())
+  if (parts[0]?.tag === 0xa1) parts.shift()
+  const [list, wrapper, ...more] = parts
+  const asked = sequenceOf(list, 'a requestList').map((request) =>
+    certIdOf(sequenceOf(request, 'a request')[0]),
+  )
+  if (asked.length === 0 || asked.length > mostAsked) throw malformed('0 or more than 32 questions')
+  if (more.length > 0 || (wrapper && wrapper.tag !== 0xa2)) throw malformed('a tbsRequest')
+  const nonce = wrapper ? nonceOf(wrapper) : undefined
+  return nonce ? { asked, nonce } : { asked }
+}
+
+function version1(wrapper: Element | undefined): void {
+  const stated = expectTag(wrapper?.children[0], tags.integer, 'version')
+  if (numberOf(contentsOf(stated), 'version') !== 0) throw malformed('an unknown version')
+}
+
+function certIdOf(element: Element | undefined): CertId {
+  const [algorithm, name, key, serial, ...more] = sequenceOf(element, 'a certID')
+  if (element === undefined || more.length > 0) throw malformed('a certID')
+  const digest = oidOf(sequenceOf(algorithm, 'hashAlgorithm')[0], 'hashAlgorithm')
+  return {
+    digest: digest === oids.sha1 ? 'sha1' : digest === oids.sha256 ? 'sha256' : undefined,
+    issuerNameHash: contentsOf(expectTag(name, tags.octetString, 'issuerNameHash')),
+    issuerKeyHash: contentsOf(expectTag(key, tags.octetString, 'issuerKeyHash')),
+    serial: unsignedOf(serial, 'serialNumber').toString('hex'),
+    der: encodedOf(element),
+  }
+}
+
+function nonceOf(wrapper: Element): Buffer | undefined {
+  const found = extensionsOf(wrapper.children[0]).find(({ oid: type }) => type === oids.ocspNonce)
+  if (found === undefined) return undefined
+  const nonce = contentsOf(expectTag(readDer(found.value), tags.octetString, 'a nonce'))
+  if (nonce.length < 1 || nonce.length > 128) throw malformed('a nonce is 1 to 128 octets')
+  return nonce
+}
+
+/** How requests name an issuer, computed once. */
+export type IssuerHashes = Readonly<
+  Record<'sha1' | 'sha256', { readonly name: Buffer; readonly key: Buffer }>
+>
+
+/** The hashes by which requests name the issuer with this subject and key (RFC 6960 4.1.1). */
+export function issuerHashes(subjectDer: Buffer, spki: Buffer): IssuerHashes {
+  const bits = keyBits(spki)
+  const by = (digest: 'sha1' | 'sha256') => ({
+    name: hash(digest, subjectDer, 'buffer'),
+    key: hash(digest, bits, 'buffer'),
+  })
+  return { sha1: by('sha1'), sha256: by('sha256') }
+}
+
+/** Whether the question is about a certificate of this issuer. */
+export function asksAbout(id: CertId, hashes: IssuerHashes): boolean {
+  if (id.digest === undefined) return false
+  const { name, key } = hashes[id.digest]
+  return name.equals(id.issuerNameHash) && key.equals(id.issuerKeyHash)
+}
+
+/** What is known of a certificate; one we did not issue is unknown, never good. */
+export type CertStatus =
+  | { readonly status: 'good' }
+  | { readonly status: 'unknown' }
+  | { readonly status: 'revoked'; readonly revokedAt: Date; readonly reason?: RevocationReason }
+
+/** One answer: to which question, what, and how long it holds. */
+export type OcspAnswer = CertStatus & {
+  readonly certId: Buffer
+  readonly thisUpdate: Date
+  readonly nextUpdate: Date
+}
+
+/** What a response is made of. `certificates` holds the delegated responder's, if it is one. */
+export type OcspResponseInput = {
+  readonly answers: readonly OcspAnswer[]
+  readonly producedAt: Date
+  readonly nonce?: Buffer
+  readonly responderSpki: Buffer
+  readonly signer: Signer
+  readonly certificates: readonly Buffer[]
+}
+
+/** A successful basic response in DER, the responder named by its key (RFC 6960 4.2.1). */
+export async function buildOcspResponse(input: OcspResponseInput): Promise<Buffer> {
+  const { signer, certificates } = input
+  const tbs = responseData(input)
+  const included = certificates.length > 0 ? [context(0, sequence(...certificates))] : []
+  const basic = sequence(
+    tbs,
+    signatureAlgorithmOf(signer.algorithm),
+    bitString(await signer.sign(tbs)),
+    ...included,
+  )
+  return sequence(
+    tlv(tags.enumerated, Buffer.from([0])),
+    context(0, sequence(oid(oids.ocspBasic), octetString(basic))),
+  )
+}
+
+function responseData({ answers, producedAt, nonce, responderSpki }: OcspResponseInput): Buffer {
+  const keyHash = hash('sha1', keyBits(responderSpki), 'buffer')
+  const echoed = nonce ? [extension(oids.ocspNonce, false, octetString(nonce))] : []
+  return sequence(
+    context(2, octetString(keyHash)),
+    encodeGeneralizedTime(producedAt),
+    sequence(...answers.map(singleResponse)),
+    ...(echoed.length > 0 ? [context(1, sequence(...echoed))] : []),
+  )
+}
+
+function singleResponse(answer: OcspAnswer): Buffer {
+  return sequence(
+    answer.certId,
+    certStatus(answer),
+    encodeGeneralizedTime(answer.thisUpdate),
+    context(0, encodeGeneralizedTime(answer.nextUpdate)),
+  )
+}
+
+const nothing = Buffer.alloc(0)
+
+function certStatus(answer: CertStatus): Buffer {
+  if (answer.status === 'good') return contextPrimitive(0, nothing)
+  if (answer.status === 'unknown') return contextPrimitive(2, nothing)
+  const { revokedAt, reason = 'unspecified' } = answer
+  const number = tlv(tags.enumerated, Buffer.from([reasonNumbers[reason]]))
+  const stated = reason === 'unspecified' ? [] : [context(0, number)]
+  return context(1, encodeGeneralizedTime(revokedAt), ...stated)
+}
+
+/** Answers without a signature (RFC 6960 2.3). */
+export const ocspErrors = {
+  malformedRequest: 1,
+  internalError: 2,
+  tryLater: 3,
+  sigRequired: 5,
+  unauthorized: 6,
+} as const
+
+/** An error response in DER. */
+export function ocspError(error: keyof typeof ocspErrors): Buffer {
+  return sequence(tlv(tags.enumerated, Buffer.from([ocspErrors[error]])))
+}
