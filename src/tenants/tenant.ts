@@ -6,6 +6,12 @@ export const Policy = closed({
   maxValidityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
   keyAlgorithms: Type.Optional(Type.Array(KeyAlgorithm, { minItems: 1, maxItems: 6 })),
   wildcards: Type.Optional(Type.Boolean({ description: 'May names begin with *. (true)' })),
+  ipRanges: Type.Optional(
+    Type.Array(Type.String({ maxLength: 64 }), {
+      maxItems: 100,
+      description: 'CIDR ranges whose addresses may be certified (none)',
+    }),
+  ),
 })
 export type Policy = Type.Static<typeof Policy>
 

@@ -3,6 +3,7 @@ import { type Actor, allowPlatform } from '../ground/actor.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { isDuplicate, isReferenced, json, type Tx } from '../ground/db.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { rangeBytes } from '../x509/ip.ts'
 import { accessTenant, readTenant, type TenantRow } from './access.ts'
 import { domainFault } from './domains.ts'
 import { tenantView } from './find.ts'
@@ -116,10 +117,21 @@ async function authorityId(tx: Tx, name: string | null, tenantId: string): Promi
 }
 
 function faults(asked: TenantPatch): readonly Violation[] {
-  return (asked.domains ?? []).flatMap((domain, index) => {
+  const domains = (asked.domains ?? []).flatMap((domain, index) => {
     const message = domainFault(domain)
     return message ? [{ field: `/domains/${index}`, message }] : []
   })
+  const ranges = (asked.policy?.ipRanges ?? []).flatMap((range, index) =>
+    rangeBytes(range)
+      ? []
+      : [
+          {
+            field: `/policy/ipRanges/${index}`,
+            message: `${range} is not a range such as 10.0.0.0/8`,
+          },
+        ],
+  )
+  return [...domains, ...ranges]
 }
 
 function subjectOf({ id, name }: TenantRow): Subject {

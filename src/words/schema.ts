@@ -60,7 +60,7 @@ export const PageQuery = closed({
 })
 export type PageQuery = { readonly limit?: number; readonly cursor?: string }
 
-export type Page<T> = { readonly items: readonly T[]; readonly nextCursor: string | null }
+export type Page<T> = { readonly items: T[]; readonly nextCursor: string | null }
 
 /** A page of `item`: `nextCursor` is null on the last one. */
 export function PageOf<T extends Type.TSchema>(item: T) {

@@ -107,6 +107,8 @@ CREATE TABLE "certificate" (
     "fingerprintSha256" TEXT,
     "replacesId" UUID,
     "cause" TEXT NOT NULL,
+    "requestKey" BYTEA,
+    "requestHash" BYTEA,
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
     "revokedAt" TIMESTAMPTZ(0),
     "revocationReason" TEXT,
@@ -235,6 +237,9 @@ CREATE UNIQUE INDEX "issuer_fingerprintSha256_key" ON "issuer"("fingerprintSha25
 
 -- CreateIndex
 CREATE INDEX "issuer_authorityId_idx" ON "issuer"("authorityId");
+
+-- CreateIndex
+CREATE UNIQUE INDEX "certificate_requestKey_key" ON "certificate"("requestKey");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "certificate_serial_key" ON "certificate"("serial");

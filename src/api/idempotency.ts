@@ -1,0 +1,104 @@
+import { createHash } from 'node:crypto'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Context } from '../ground/context.ts'
+import { bytes, sql } from '../ground/db.ts'
+import { Problem } from '../words/problem.ts'
+import { actorOf } from './auth.ts'
+
+/** How long a first request may take before a retry takes its place. */
+const patience = 60_000
+
+type Place = { readonly scope: string; readonly key: string }
+
+const places = new WeakMap<FastifyRequest, Place>()
+
+/** For POSTs that create: a request with an Idempotency-Key is done once; the same request again gets
+ *  the first answer, another request with that key is refused (idempotency-mismatch), and one that
+ *  comes while the first is under way is asked to wait (idempotency-busy). Only answers of success are
+ *  kept: what was refused changed nothing and may be sent again. */
+export function idempotent(ctx: Context) {
+  return {
+    preHandler: (request: FastifyRequest, reply: FastifyReply) => begin(ctx, request, reply),
+    onSend: (request: FastifyRequest, reply: FastifyReply, payload: unknown) =>
+      end(ctx, request, { status: reply.statusCode, payload }),
+  }
+}
+
+/** The key that a request carries; for actions that keep it themselves. */
+export function idempotencyKey(request: FastifyRequest): string | undefined {
+  const key = request.headers['idempotency-key']
+  if (key === undefined) return undefined
+  if (typeof key !== 'string' || !/^[\x21-\x7e]{1,255}$/.test(key)) {
+    throw new Problem(
+      'request-invalid',
+      'Idempotency-Key must be one value of 1 to 255 printable ASCII characters',
+    )
+  }
+  return key
+}
+
+async function begin(ctx: Context, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
+  const key = idempotencyKey(request)
+  const scope = actorOf(request).id
+  if (key === undefined || scope === null) return undefined
+  const now = ctx.now()
+  const hash = bytes(requestHash(request))
+  const inserted = await ctx.db.read.$executeRaw(sql`
+    insert into idempotency_key ("scope", "key", "request", "status", "sealed", "createdAt")
+    values (${scope}::uuid, ${key}, ${hash}, 0, ''::bytea, ${now})
+    on conflict ("scope", "key") do update set "createdAt" = excluded."createdAt"
+    where idempotency_key."status" = 0 and idempotency_key."request" = excluded."request"
+      and idempotency_key."createdAt" < ${new Date(now.getTime() - patience)}`)
+  if (inserted > 0) {
+    places.set(request, { scope, key })
+    return undefined
+  }
+  return answerAgain(ctx, reply, { place: { scope, key }, hash })
+}
+
+async function answerAgain(
+  ctx: Context,
+  reply: FastifyReply,
+  { place, hash }: { place: Place; hash: Uint8Array },
+): Promise<unknown> {
+  const first = await ctx.db.read.idempotencyKey.findUnique({ where: { scope_key: place } })
+  if (first && Buffer.compare(first.request, hash) !== 0) {
+    throw new Problem(
+      'idempotency-mismatch',
+      'This Idempotency-Key came with another request before; use a new key for a new request',
+    )
+  }
+  if (!first || first.status === 0) {
+    throw new Problem('idempotency-busy', 'The first one is under way; try again in a moment')
+  }
+  const body = ctx.seal.open(bindingOf(place), Buffer.from(first.sealed)).toString('utf8')
+  return reply.code(first.status).type('application/json; charset=utf-8').send(body)
+}
+
+async function end(
+  ctx: Context,
+  request: FastifyRequest,
+  { status, payload }: { status: number; payload: unknown },
+): Promise<unknown> {
+  const place = places.get(request)
+  if (!place) return payload
+  const text = typeof payload === 'string' ? payload : ''
+  if (status < 300) {
+    const sealed = bytes(ctx.seal.seal(bindingOf(place), Buffer.from(text)))
+    const where = { scope_key: place }
+    await ctx.db.read.idempotencyKey.update({ where, data: { status, sealed } })
+  } else {
+    await ctx.db.read.idempotencyKey.deleteMany({ where: { ...place, status: 0 } })
+  }
+  return payload
+}
+
+function bindingOf({ scope, key }: Place): string {
+  return `idempotency_key/${scope}/${key}`
+}
+
+function requestHash({ method, url, body }: FastifyRequest): Buffer {
+  return createHash('sha256')
+    .update(JSON.stringify([method, url, body]))
+    .digest()
+}

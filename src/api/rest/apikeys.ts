@@ -1,0 +1,114 @@
+import Type from 'typebox'
+import type { Context } from '../../ground/context.ts'
+import { ApiKey, ApiKeyWithToken, NewApiKey } from '../../tenants/apikey.ts'
+import { createApiKey, listApiKeys, revokeApiKey } from '../../tenants/apikeys.ts'
+import { closed, Id, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import { actorOf } from '../auth.ts'
+import { idempotent } from '../idempotency.ts'
+import { problemResponse } from '../openapi.ts'
+import type { Api } from '../server.ts'
+
+const tags = ['api keys']
+
+/** /v1/tenants/{tenant}/api-keys for a tenant's, /v1/api-keys for platform-wide ones. */
+export function apiKeys(api: Api, ctx: Context): void {
+  tenantKeys(api, ctx)
+  platformKeys(api, ctx)
+}
+
+function tenantKeys(api: Api, ctx: Context): void {
+  const params = closed({ tenant: Name })
+  api.post(
+    '/tenants/:tenant/api-keys',
+    {
+      ...idempotent(ctx),
+      schema: {
+        tags,
+        summary: 'Make an API key; its token is shown once',
+        params,
+        body: NewApiKey,
+        response: { 201: ApiKeyWithToken, ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const { tenant } = request.params
+      const asked = request.body
+      return reply.code(201).send(await createApiKey(ctx, actorOf(request), { tenant, asked }))
+    },
+  )
+  api.get(
+    '/tenants/:tenant/api-keys',
+    {
+      schema: {
+        tags,
+        summary: 'List the API keys in force',
+        params,
+        querystring: PageQuery,
+        response: { 200: PageOf(ApiKey), ...problemResponse },
+      },
+    },
+    (request) =>
+      listApiKeys(ctx, actorOf(request), { ...request.query, tenant: request.params.tenant }),
+  )
+  api.delete(
+    '/tenants/:tenant/api-keys/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Revoke an API key',
+        params: closed({ tenant: Name, id: Id }),
+        response: { 204: Type.Null(), ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      await revokeApiKey(ctx, actorOf(request), request.params)
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+function platformKeys(api: Api, ctx: Context): void {
+  api.post(
+    '/api-keys',
+    {
+      ...idempotent(ctx),
+      schema: {
+        tags,
+        summary: 'Make a platform-wide API key; its token is shown once',
+        body: NewApiKey,
+        response: { 201: ApiKeyWithToken, ...problemResponse },
+      },
+    },
+    async (request, reply) =>
+      reply
+        .code(201)
+        .send(await createApiKey(ctx, actorOf(request), { tenant: null, asked: request.body })),
+  )
+  api.get(
+    '/api-keys',
+    {
+      schema: {
+        tags,
+        summary: 'List the platform-wide API keys in force',
+        querystring: PageQuery,
+        response: { 200: PageOf(ApiKey), ...problemResponse },
+      },
+    },
+    (request) => listApiKeys(ctx, actorOf(request), { ...request.query, tenant: null }),
+  )
+  api.delete(
+    '/api-keys/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Revoke a platform-wide API key',
+        params: closed({ id: Id }),
+        response: { 204: Type.Null(), ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      await revokeApiKey(ctx, actorOf(request), { tenant: null, id: request.params.id })
+      return reply.code(204).send(null)
+    },
+  )
+}

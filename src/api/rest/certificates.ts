@@ -1,0 +1,113 @@
+import Type from 'typebox'
+import { getBundle } from '../../certificates/bundle.ts'
+import { Certificate, NewCertificate } from '../../certificates/certificate.ts'
+import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
+import { issueCertificate } from '../../certificates/issue.ts'
+import type { Context } from '../../ground/context.ts'
+import { closed, HostnameText, Id, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import { actorOf } from '../auth.ts'
+import { idempotencyKey } from '../idempotency.ts'
+import { problemResponse } from '../openapi.ts'
+import type { Api } from '../server.ts'
+
+const tags = ['certificates']
+const one = closed({ tenant: Name, id: Id })
+
+const filter = closed({
+  ...PageQuery.properties,
+  status: Type.Optional(Type.Enum(['active', 'expired', 'revoked'])),
+  expiringWithin: Type.Optional(
+    Type.String({ maxLength: 20, description: 'ISO 8601 period: P30D, P4W, PT12H' }),
+  ),
+  dnsName: Type.Optional(HostnameText),
+  serial: Type.Optional(Type.String({ pattern: '^[0-9a-f]{2,40}$' })),
+})
+
+/** /v1/tenants/{tenant}/certificates, and /v1/certificates across tenants */
+export function certificates(api: Api, ctx: Context): void {
+  api.post(
+    '/tenants/:tenant/certificates',
+    {
+      schema: {
+        tags,
+        summary: 'Issue a certificate, for a key made here or for that of a CSR',
+        params: closed({ tenant: Name }),
+        body: NewCertificate,
+        response: { 201: Certificate, ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const { tenant } = request.params
+      const input = { tenant, asked: request.body, idempotencyKey: idempotencyKey(request) }
+      return reply.code(201).send(await issueCertificate(ctx, actorOf(request), input))
+    },
+  )
+
+  api.get(
+    '/tenants/:tenant/certificates',
+    {
+      schema: {
+        tags,
+        summary: 'List the certificates of a tenant, soonest end first',
+        params: closed({ tenant: Name }),
+        querystring: filter,
+        response: { 200: PageOf(Certificate), ...problemResponse },
+      },
+    },
+    (request) =>
+      listCertificates(ctx, actorOf(request), { ...request.query, tenant: request.params.tenant }),
+  )
+
+  api.get(
+    '/tenants/:tenant/certificates/:id',
+    {
+      schema: {
+        tags,
+        summary: 'Read a certificate',
+        params: one,
+        response: { 200: Certificate, ...problemResponse },
+      },
+    },
+    (request) => getCertificate(ctx, actorOf(request), request.params),
+  )
+
+  api.get(
+    '/tenants/:tenant/certificates/:id/bundle',
+    {
+      schema: {
+        tags,
+        summary: 'Download a certificate with its chain, and the key made here if asked for',
+        params: one,
+        querystring: closed({
+          format: Type.Optional(Type.Enum(['pem'])),
+          privateKey: Type.Optional(Type.Boolean({ description: 'Add the private key (false)' })),
+        }),
+        response: {
+          200: {
+            description: 'Leaf first, then the intermediates, then the key if asked for',
+            content: { 'application/pem-certificate-chain': { schema: Type.String() } },
+          },
+          ...problemResponse,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { privateKey = false } = request.query
+      const pem = await getBundle(ctx, actorOf(request), { ...request.params, privateKey })
+      return reply.type('application/pem-certificate-chain').send(pem)
+    },
+  )
+
+  api.get(
+    '/certificates',
+    {
+      schema: {
+        tags,
+        summary: 'List certificates of every tenant, soonest end first',
+        querystring: filter,
+        response: { 200: PageOf(Certificate), ...problemResponse },
+      },
+    },
+    (request) => listAllCertificates(ctx, actorOf(request), request.query),
+  )
+}

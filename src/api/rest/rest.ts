@@ -1,0 +1,16 @@
+import type { FastifyInstance } from 'fastify'
+import type { Context } from '../../ground/context.ts'
+import { identify } from '../auth.ts'
+import type { Api } from '../server.ts'
+import { apiKeys } from './apikeys.ts'
+import { authorities } from './authorities.ts'
+import { certificates } from './certificates.ts'
+import { tenants } from './tenants.ts'
+
+/** Every noun under /v1; each request tells who asks, before anything else is looked at. */
+export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
+  api.addHook('onRequest', (request) => identify(ctx, request))
+  for (const noun of [tenants, apiKeys, authorities, certificates]) {
+    await api.register(async (scope: Api) => noun(scope, ctx))
+  }
+}

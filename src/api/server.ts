@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import type { Context } from '../ground/context.ts'
+import { Problem } from '../words/problem.ts'
+import { openApi } from './openapi.ts'
+import { operations } from './operations.ts'
+import { pki } from './pki.ts'
+import { answerError } from './problem.ts'
+import { rest } from './rest/rest.ts'
+import { compileValidator } from './validate.ts'
+
+/** A Fastify whose routes are typed by their TypeBox schemas. */
+export type Api = FastifyInstance<
+  import('fastify').RawServerDefault,
+  import('node:http').IncomingMessage,
+  import('node:http').ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
+
+/** The whole HTTP surface, not yet listening: REST under /v1, GraphQL, the public /pki, operations
+ *  and docs. */
+export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Promise<Api> {
+  const api: Api = fastify({
+    ...(logger ? { loggerInstance: logger } : {}),
+    genReqId: () => randomUUID(),
+    requestIdHeader: false,
+    bodyLimit: 512 * 1024,
+    routerOptions: { maxParamLength: 300 },
+    requestTimeout: 60_000,
+    forceCloseConnections: 'idle',
+  }).withTypeProvider<TypeBoxTypeProvider>()
+  api.setValidatorCompiler(compileValidator)
+  api.removeContentTypeParser('text/plain')
+  api.setErrorHandler(answerError)
+  api.setNotFoundHandler((request) => {
+    throw new Problem('route-unknown', `${request.method} ${request.url} is not served; see /docs`)
+  })
+  api.addHook('onSend', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+    reply.header('x-content-type-options', 'nosniff')
+    if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
+  })
+  await api.register(swagger, openApi)
+  await api.register(swaggerUi, { routePrefix: '/docs' })
+  await api.register(operations, { ctx })
+  await api.register(pki, { ctx })
+  await api.register(rest, { ctx, prefix: '/v1' })
+  return api
+}

@@ -1,0 +1,69 @@
+import type { Context } from '../ground/context.ts'
+import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { keyIdentifier } from '../x509/keys.ts'
+import { toPem } from '../x509/pem.ts'
+import type { Signer } from '../x509/sign.ts'
+import { type PreparedIssuer, prepareIssuer } from '../x509/template.ts'
+import { pathOf } from './issuer.ts'
+import { openSigner } from './signer.ts'
+
+/** An issuer certificate made ready: read, its shared pieces encoded, its chain in PEM. */
+export type ReadyIssuer = {
+  readonly certificate: Certificate
+  readonly prepared: PreparedIssuer
+  readonly signer: Signer
+}
+
+type Stored = {
+  readonly id: string
+  readonly keyId: string
+  readonly der: Uint8Array
+}
+
+/** What is known of issuers of each context, by id: an issuer certificate never changes. */
+const ready = new WeakMap<Context, Map<string, ReadyIssuer>>()
+const chains = new WeakMap<Context, Map<string, string>>()
+
+/** The issuer ready to sign. `authority` is the name under which its revocation data is published.
+ *  Throws authority-keyless. */
+export async function readyIssuer(
+  ctx: Context,
+  { issuer, authority }: { issuer: Stored; authority: string },
+): Promise<ReadyIssuer> {
+  const known = ready.get(ctx)?.get(issuer.id)
+  if (known) return known
+  const certificate = readCertificate(Buffer.from(issuer.der))
+  const signer = await openSigner(ctx, issuer.keyId)
+  const prepared = prepareIssuer({
+    issuer: certificate.subjectDer,
+    authorityKeyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
+    issuerUrl: `${ctx.config.publicUrl}/pki/${authority}/ca.crt`,
+    signerAlgorithm: signer.algorithm,
+  })
+  const made = { certificate, prepared, signer }
+  remember(ready, ctx, { id: issuer.id, value: made })
+  return made
+}
+
+/** What a server sends after its leaf, in PEM: the intermediates up to the root, without it. */
+export async function chainPem(ctx: Context, issuerId: string): Promise<string> {
+  const known = chains.get(ctx)?.get(issuerId)
+  if (known !== undefined) return known
+  const path = await pathOf(ctx.db.read, issuerId)
+  const pem = path
+    .filter(({ der, anchor }) => !der.equals(anchor))
+    .map(({ der }) => toPem('CERTIFICATE', der))
+    .join('')
+  remember(chains, ctx, { id: issuerId, value: pem })
+  return pem
+}
+
+function remember<T>(
+  all: WeakMap<Context, Map<string, T>>,
+  ctx: Context,
+  { id, value }: { id: string; value: T },
+): void {
+  const own = all.get(ctx) ?? new Map<string, T>()
+  all.set(ctx, own)
+  own.set(id, value)
+}

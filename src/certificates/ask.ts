@@ -1,0 +1,113 @@
+import type { IssuingAuthority } from '../authorities/issuer.ts'
+import { currentIssuer } from '../authorities/issuer.ts'
+import { orRefuse } from '../ground/refusal.ts'
+import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { type AltNames, noAltNames } from '../x509/altnames.ts'
+import { weakKeyFault } from '../x509/keys.ts'
+import type { DistinguishedName } from '../x509/names.ts'
+import { type CertificateRequest, readRequest } from '../x509/request.ts'
+import type { Validity } from '../x509/template.ts'
+import type { NewCertificate } from './certificate.ts'
+import type { Wanted } from './policy.ts'
+
+/** Verifiers' clocks differ: what is issued now is valid a minute ago. */
+const backdate = 60_000
+const day = 86_400_000
+
+/** A request for a certificate after its CSR has been read and merged into it. */
+export type Ask = Wanted & {
+  readonly subject: DistinguishedName
+  /** The caller's public key; undefined: one is made here. */
+  readonly spki: Buffer | undefined
+}
+
+/** Reads what was asked for. Names of the request and of the CSR become one list *before* any rule is
+ *  asked, so that nothing can come in through either door unjudged. Throws certificate-refused for a
+ *  CSR that is not acceptable in itself. */
+export function readAsk(asked: NewCertificate): Ask {
+  const { csr } = asked
+  const request =
+    csr === undefined ? undefined : orRefuse('certificate-refused', '/csr', () => readRequest(csr))
+  if (request) refuse('certificate-refused', requestFaults(request, asked))
+  const subject = { ...(request ? subjectOf(request) : {}), ...asked.subject }
+  return {
+    profile: asked.profile,
+    subject,
+    commonName: subject.commonName,
+    names: merged(asked, request?.altNames ?? noAltNames),
+    keyAlgorithm: request?.keyAlgorithm ?? asked.keyAlgorithm ?? 'ECDSA_P256',
+    validityDays: asked.validityDays ?? 90,
+    spki: request?.spki,
+  }
+}
+
+function subjectOf({ subject: { others, ...named } }: CertificateRequest): DistinguishedName {
+  const { serialNumber, emailAddress, ...subject } = named
+  return subject
+}
+
+/** A CSR asks; policy answers. What is never granted is refused instead of being left out silently. */
+function requestFaults(request: CertificateRequest, asked: NewCertificate): readonly Violation[] {
+  const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = request
+  const weak = weakKeyFault(spki)
+  const faults: readonly (readonly [boolean, string])[] = [
+    [asks.ca, 'The CSR asks for CA:TRUE; leaves are never authorities'],
+    [
+      asks.keyUsage.includes('keyCertSign') || asks.keyUsage.includes('cRLSign'),
+      'The CSR asks for keyCertSign or cRLSign; leaves never sign certificates or lists',
+    ],
+    [
+      otherAltNameKinds.length > 0,
+      `The CSR has names of kinds that are not issued here: ${otherAltNameKinds.join(', ')}`,
+    ],
+    [
+      subject.others.length > 0,
+      `The CSR's subject has attributes that are not issued here: ${subject.others.map(({ oid }) => oid).join(', ')}`,
+    ],
+    [keyAlgorithm === undefined, 'The key of the CSR is of a kind that is not certified here'],
+    [
+      asked.keyAlgorithm !== undefined && asked.keyAlgorithm !== keyAlgorithm,
+      `keyAlgorithm ${asked.keyAlgorithm} is not that of the CSR, ${keyAlgorithm}; leave it out`,
+    ],
+  ]
+  return [
+    ...faults.flatMap(([broken, message]) => (broken ? [message] : [])),
+    ...(weak === undefined ? [] : [weak]),
+  ].map((message) => ({ field: '/csr', message }))
+}
+
+function merged(asked: NewCertificate, { dnsNames, ...rest }: AltNames): AltNames {
+  const both = (a: readonly string[] | undefined, b: readonly string[]) => [
+    ...new Set([...(a ?? []), ...b]),
+  ]
+  return {
+    dnsNames: both(asked.dnsNames, dnsNames).map((name) => name.toLowerCase()),
+    ipAddresses: both(asked.ipAddresses, rest.ipAddresses),
+    emailAddresses: both(asked.emailAddresses, rest.emailAddresses),
+    uris: both(asked.uris, rest.uris),
+  }
+}
+
+/** From a minute ago, whole days, both ends included (RFC 5280 4.1.2.5), inside the issuer's own
+ *  period: what reaches beyond is shortened or refused, as the authority says. Throws
+ *  certificate-refused. */
+export function leafValidity(days: number, now: Date, authority: IssuingAuthority): Validity {
+  const issuer = currentIssuer(authority)
+  const begin = Math.floor((now.getTime() - backdate) / 1000) * 1000
+  const notBefore = Math.max(begin, issuer.notBefore.getTime())
+  const notAfter = notBefore + days * day - 1000
+  const latest = issuer.notAfter.getTime()
+  if (latest <= now.getTime()) {
+    throw new Problem(
+      'certificate-refused',
+      `The authority "${authority.name}" expired at ${issuer.notAfter.toISOString()}`,
+    )
+  }
+  if (notAfter > latest && authority.outlive === 'refuse') {
+    throw new Problem(
+      'certificate-refused',
+      `validityDays ${days} reaches beyond the authority's own end, ${issuer.notAfter.toISOString()}`,
+    )
+  }
+  return { notBefore: new Date(notBefore), notAfter: new Date(Math.min(notAfter, latest)) }
+}

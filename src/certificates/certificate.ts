@@ -1,0 +1,57 @@
+import Type from 'typebox'
+import { closed, DistinguishedName, Id, KeyAlgorithm, Name, Timestamp } from '../words/schema.ts'
+
+const names = (maxItems: number) => Type.Array(Type.String({ maxLength: 512 }), { maxItems })
+
+export const Profile = Type.Enum(['server', 'client', 'peer'], {
+  description: 'What it is for (extended key usage); peer is server and client',
+})
+
+export const NewCertificate = closed({
+  profile: Profile,
+  subject: Type.Optional(DistinguishedName),
+  dnsNames: Type.Optional(names(100)),
+  ipAddresses: Type.Optional(names(100)),
+  emailAddresses: Type.Optional(names(100)),
+  uris: Type.Optional(names(100)),
+  keyAlgorithm: Type.Optional(KeyAlgorithm),
+  validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
+  authority: Type.Optional(Name),
+  csr: Type.Optional(
+    Type.String({
+      maxLength: 131_072,
+      description: 'PKCS#10 in PEM: the caller keeps the private key. Its names are merged in',
+    }),
+  ),
+})
+export type NewCertificate = Type.Static<typeof NewCertificate>
+
+export const Status = Type.Enum(['signing', 'active', 'expired', 'revoked'])
+
+export const Certificate = closed(
+  {
+    id: Id,
+    tenant: Name,
+    authority: Name,
+    host: Type.Union([Type.String(), Type.Null()], { description: 'The host it is made for' }),
+    profile: Profile,
+    status: Status,
+    serial: Type.String({ description: 'Lower-case hexadecimal' }),
+    subject: DistinguishedName,
+    dnsNames: Type.Array(Type.String()),
+    ipAddresses: Type.Array(Type.String()),
+    emailAddresses: Type.Array(Type.String()),
+    uris: Type.Array(Type.String()),
+    keyAlgorithm: KeyAlgorithm,
+    keySource: Type.Enum(['server', 'caller']),
+    notBefore: Timestamp,
+    notAfter: Timestamp,
+    fingerprintSha256: Type.Union([Type.String(), Type.Null()]),
+    pem: Type.Union([Type.String(), Type.Null()]),
+    chainPem: Type.String({ description: 'What a server sends after it: intermediates, no root' }),
+    cause: Type.String(),
+    createdAt: Timestamp,
+  },
+  { title: 'Certificate' },
+)
+export type Certificate = Type.Static<typeof Certificate>

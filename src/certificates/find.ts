@@ -1,0 +1,163 @@
+import { chainPem } from '../authorities/issuing.ts'
+import { type Actor, allowPlatform } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
+import { accessTenant } from '../tenants/access.ts'
+import { pageOf, readCursor } from '../words/cursor.ts'
+import { oneOf } from '../words/oneof.ts'
+import { Problem } from '../words/problem.ts'
+import type { Page, PageQuery } from '../words/schema.ts'
+import { keyAlgorithms } from '../x509/keys.ts'
+import { toPem } from '../x509/pem.ts'
+import type { Certificate } from './certificate.ts'
+
+const related = {
+  tenant: { select: { name: true } },
+  authority: { select: { name: true } },
+} as const
+
+/** A certificate's row with the names it is shown with. */
+export type CertificateRow = Awaited<ReturnType<typeof read>>[number]
+
+function read(tx: Tx, where: object) {
+  return tx.certificate.findMany({ where, include: related })
+}
+
+/** One certificate of a tenant. Throws tenant-unknown, certificate-unknown. */
+export async function getCertificate(
+  ctx: Context,
+  actor: Actor,
+  { tenant, id }: { tenant: string; id: string },
+): Promise<Certificate> {
+  const { id: tenantId } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
+  const [row] = await read(ctx.db.read, { id, tenantId })
+  if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
+  return certificateView(ctx, row)
+}
+
+/** What a list of certificates is narrowed by. */
+export type CertificateFilter = PageQuery & {
+  readonly status?: 'active' | 'expired' | 'revoked'
+  /** ISO 8601 duration: those that end within it and have not ended yet. */
+  readonly expiringWithin?: string
+  readonly dnsName?: string
+  readonly serial?: string
+}
+
+/** A tenant's certificates, soonest end first. */
+export async function listCertificates(
+  ctx: Context,
+  actor: Actor,
+  { tenant, ...filter }: CertificateFilter & { readonly tenant: string },
+): Promise<Page<Certificate>> {
+  const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
+  return listWhere(ctx, { tenantId: id }, filter)
+}
+
+/** Certificates of every tenant, soonest end first; for platform-wide roles. */
+export async function listAllCertificates(
+  ctx: Context,
+  actor: Actor,
+  filter: CertificateFilter,
+): Promise<Page<Certificate>> {
+  allowPlatform(actor, 'read')
+  return listWhere(ctx, {}, filter)
+}
+
+async function listWhere(
+  ctx: Context,
+  owner: { tenantId?: string },
+  filter: CertificateFilter,
+): Promise<Page<Certificate>> {
+  const { limit = 50, cursor } = filter
+  const now = ctx.now()
+  const rows = await ctx.db.read.certificate.findMany({
+    where: { AND: [owner, statusWhere(filter, now), nameWhere(filter), after(cursor)] },
+    orderBy: [{ notAfter: 'asc' }, { id: 'asc' }],
+    take: limit + 1,
+    include: related,
+  })
+  const page = pageOf(rows, limit, {
+    key: ({ notAfter, id }) => [notAfter.toISOString(), id],
+    item: (row) => row,
+  })
+  return { ...page, items: await Promise.all(page.items.map((row) => certificateView(ctx, row))) }
+}
+
+function statusWhere({ status, expiringWithin }: CertificateFilter, now: Date) {
+  return {
+    AND: [
+      status === 'revoked' ? { status: 'revoked' } : {},
+      status === 'active' ? { status: 'active', notAfter: { gte: now } } : {},
+      status === 'expired' ? { status: 'active', notAfter: { lt: now } } : {},
+      expiringWithin === undefined
+        ? {}
+        : { status: 'active', notAfter: { gte: now, lte: endOf(expiringWithin, now) } },
+    ],
+  }
+}
+
+function nameWhere({ dnsName, serial }: CertificateFilter) {
+  return {
+    ...(dnsName === undefined ? {} : { dnsNames: { has: dnsName.toLowerCase() } }),
+    ...(serial === undefined ? {} : { serial }),
+  }
+}
+
+function after(cursor: string | undefined) {
+  if (cursor === undefined) return {}
+  const [notAfter = '', id = ''] = readCursor(cursor, 2)
+  const at = new Date(notAfter)
+  if (Number.isNaN(at.getTime())) throw new Problem('cursor-refused', 'That is no cursor of ours')
+  return { OR: [{ notAfter: { gt: at } }, { notAfter: at, id: { gt: id } }] }
+}
+
+/** The end of a period of ISO 8601 (`P30D`, `P4W`, `PT12H`) that begins now. Months and years have no
+ *  fixed length and are not taken. Throws request-invalid. */
+export function endOf(duration: string, now: Date): Date {
+  const found =
+    /^P(?=.)(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?=.)(?:(\d{1,6})H)?(?:(\d{1,8})M)?)?$/.exec(duration)
+  if (!found) {
+    throw new Problem(
+      'request-invalid',
+      `"${duration}" is not a period such as P30D, P4W or PT12H (ISO 8601, no months or years)`,
+    )
+  }
+  const [weeks = 0, days = 0, hours = 0, minutes = 0] = found
+    .slice(1)
+    .map((part) => (part === undefined ? 0 : Number(part)))
+  const seconds = ((weeks * 7 + days) * 24 + hours) * 3600 + minutes * 60
+  return new Date(now.getTime() + seconds * 1000)
+}
+
+/** The row as it is shown. */
+export async function certificateView(ctx: Context, row: CertificateRow): Promise<Certificate> {
+  const ended = row.status === 'active' && row.notAfter < ctx.now()
+  return {
+    id: row.id,
+    tenant: row.tenant.name,
+    authority: row.authority.name,
+    host: row.hostId === null ? null : (row.dnsNames[0] ?? null),
+    profile: oneOf(['server', 'client', 'peer'], row.profile),
+    status: ended ? 'expired' : oneOf(['signing', 'active', 'revoked'], row.status),
+    serial: row.serial,
+    subject: subjectOf(row.subject),
+    dnsNames: row.dnsNames,
+    ipAddresses: row.ipAddresses,
+    emailAddresses: row.emailAddresses,
+    uris: row.uris,
+    keyAlgorithm: oneOf(keyAlgorithms, row.keyAlgorithm),
+    keySource: oneOf(['server', 'caller'], row.keySource),
+    notBefore: row.notBefore.toISOString(),
+    notAfter: row.notAfter.toISOString(),
+    fingerprintSha256: row.fingerprintSha256,
+    pem: row.der === null ? null : toPem('CERTIFICATE', Buffer.from(row.der)),
+    chainPem: await chainPem(ctx, row.issuerId),
+    cause: row.cause,
+    createdAt: row.createdAt.toISOString(),
+  }
+}
+
+function subjectOf(subject: unknown): Certificate['subject'] {
+  return typeof subject === 'object' && subject !== null ? subject : {}
+}

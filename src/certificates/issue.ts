@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto'
+import { currentIssuer, type IssuingAuthority, issuingAuthority } from '../authorities/issuer.ts'
+import { type ReadyIssuer, readyIssuer } from '../authorities/issuing.ts'
+import type { Actor } from '../ground/actor.ts'
+import { type Context, newId } from '../ground/context.ts'
+import { orRefuse } from '../ground/refusal.ts'
+import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
+import { claimsOn } from '../tenants/claims.ts'
+import { Problem, refuse } from '../words/problem.ts'
+import { fingerprintSha256 } from '../x509/certificate.ts'
+import { generateKey, keyIdentifier, spkiOf } from '../x509/keys.ts'
+import { lint } from '../x509/lints.ts'
+import { serialFrom } from '../x509/serial.ts'
+import { assemble } from '../x509/sign.ts'
+import { toBeSignedBy, type Validity } from '../x509/template.ts'
+import { type Ask, leafValidity, readAsk } from './ask.ts'
+import type { Certificate, NewCertificate } from './certificate.ts'
+import { factsOf, nameOf } from './facts.ts'
+import { getCertificate } from './find.ts'
+import { finishCertificate } from './finish.ts'
+import { sealPrivateKey } from './key.ts'
+import { violations } from './policy.ts'
+import { issueStore, type Reservation } from './store.ts'
+
+/** Issues a certificate for a tenant. With an `idempotencyKey` a retry of the same request answers with
+ *  the same certificate, whatever happened in between. Throws tenant-unknown, authority-unknown,
+ *  certificate-refused (with every violation), idempotency-mismatch, authority-keyless. */
+export async function issueCertificate(
+  ctx: Context,
+  actor: Actor,
+  input: { tenant: string; asked: NewCertificate; idempotencyKey: string | undefined },
+): Promise<Certificate> {
+  const tenant = await accessTenant(ctx, actor, {
+    name: input.tenant,
+    permission: 'write-certificates',
+  })
+  const ask = readAsk(input.asked)
+  const authority = await authorityFor(ctx, tenant, input.asked.authority)
+  await judge(ctx, tenant, ask)
+  const id = await issue(ctx, actor, {
+    tenant,
+    authority,
+    ask,
+    cause: 'requested',
+    ...requestIdentity(actor, tenant, input),
+  })
+  return getCertificate(ctx, actor, { tenant: tenant.name, id })
+}
+
+/** Throws certificate-refused with everything that the tenant's policy and domains do not allow. */
+export async function judge(ctx: Context, tenant: TenantRow, ask: Ask): Promise<void> {
+  const claims = await claimsOn(ctx.db.read, hostsIn(ask))
+  const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims }
+  refuse('certificate-refused', violations(ask, rules))
+}
+
+function hostsIn({ names, commonName }: Ask): readonly string[] {
+  return [
+    ...names.dnsNames,
+    ...names.emailAddresses.map((mail) => mail.slice(mail.lastIndexOf('@') + 1).toLowerCase()),
+    ...names.uris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).hostname] : [])),
+    ...(commonName === undefined ? [] : [commonName.toLowerCase()]),
+  ]
+}
+
+/** The authority named, or else the tenant's default one. Throws authority-unknown. */
+export async function authorityFor(
+  ctx: Context,
+  tenant: TenantRow,
+  named: string | undefined,
+): Promise<IssuingAuthority> {
+  const name = named ?? tenant.defaultAuthority?.name
+  if (name === undefined) {
+    throw new Problem(
+      'authority-unknown',
+      `Name an authority: tenant "${tenant.name}" has no defaultAuthority`,
+    )
+  }
+  return issuingAuthority(ctx.db.read, { name, tenantId: tenant.id })
+}
+
+/** A certificate to be made: everything has been judged. */
+export type Order = {
+  readonly tenant: { readonly id: string }
+  readonly authority: IssuingAuthority
+  readonly ask: Ask
+  readonly cause: 'requested' | 'host' | 'renewal'
+  readonly hostId?: string
+  readonly replacesId?: string
+  readonly requestKey?: string
+  readonly requestHash?: string
+}
+
+/** Issues what was ordered and answers its id. The row with the exact bytes to be signed is stored
+ *  first, those bytes are linted and signed, and only then is the signature stored: killed anywhere
+ *  between, there is no certificate that is not recorded, and finishCertificate settles the rest. */
+export async function issue(ctx: Context, actor: Actor, order: Order): Promise<string> {
+  const { authority, ask } = order
+  const issuer = currentIssuer(authority)
+  const ready = await readyIssuer(ctx, { issuer, authority: authority.name })
+  const now = ctx.now()
+  const validity = leafValidity(ask.validityDays, now, authority)
+  // 1. The key and the exact bytes.
+  const made = ask.spki ? undefined : await generateKey(ask.keyAlgorithm)
+  const spki = ask.spki ?? spkiOf(must(made).publicKey)
+  const serial = serialFrom(ctx.random(16))
+  const tbs = prepare({ ask, ready, serial, spki, validity, now })
+  const id = newId(now)
+  // 2. On record before the CA key is used.
+  const pkcs8 = made?.privateKey.export({ format: 'der', type: 'pkcs8' })
+  const reservation: Reservation = {
+    id,
+    tenantId: order.tenant.id,
+    authorityId: authority.id,
+    issuerId: issuer.id,
+    hostId: order.hostId ?? null,
+    profile: ask.profile,
+    serial,
+    subject: ask.subject,
+    commonName: ask.commonName ?? null,
+    ...ask.names,
+    keyAlgorithm: ask.keyAlgorithm,
+    spkiSha256: fingerprintSha256(spki),
+    keySource: made ? 'server' : 'caller',
+    ...validity,
+    tbs: tbs.toString('base64'),
+    replacesId: order.replacesId ?? null,
+    cause: order.cause,
+    requestKey: order.requestKey ?? null,
+    requestHash: order.requestHash ?? null,
+    createdAt: now,
+    sealed: pkcs8 ? sealPrivateKey(ctx, id, pkcs8).toString('base64') : null,
+  }
+  pkcs8?.fill(0)
+  const store = issueStore(ctx)
+  if (!(await store.reserve(reservation))) return retried(ctx, order)
+  // 3. Those bytes, once.
+  const der = assemble(tbs, ready.signer.algorithm, await ready.signer.sign(tbs))
+  // 4. The certificate and the audit event that tells of it.
+  await store.complete({
+    id,
+    der: der.toString('base64'),
+    fingerprintSha256: fingerprintSha256(der),
+    at: now,
+    actor,
+    tenantId: order.tenant.id,
+    name: nameOf(reservation),
+    changes: factsOf(reservation, authority.name),
+  })
+  return id
+}
+
+type Prepared = {
+  readonly ask: Ask
+  readonly ready: ReadyIssuer
+  readonly serial: string
+  readonly spki: Buffer
+  readonly validity: Validity
+  readonly now: Date
+}
+
+function prepare({ ask, ready, serial, spki, validity, now }: Prepared): Buffer {
+  const tbs = orRefuse('certificate-refused', '', () =>
+    toBeSignedBy(ready.prepared, {
+      serial,
+      validity,
+      subject: ask.subject,
+      spki,
+      profile: ask.profile,
+      altNames: ask.names,
+      subjectKeyIdentifier: keyIdentifier(spki),
+    }),
+  )
+  const findings = lint(tbs, {
+    issuer: ready.certificate,
+    profile: ask.profile,
+    allowed: { now, backdateSeconds: 120 },
+  })
+  refuse(
+    'certificate-refused',
+    findings.map(({ name, clause, detail }) => ({
+      field: '',
+      message: `${detail} (${name}, ${clause})`,
+    })),
+  )
+  return tbs
+}
+
+/** The certificate that the first request with this key made; finished here if it was cut short. */
+async function retried(ctx: Context, order: Order): Promise<string> {
+  const requestKey = Buffer.from(order.requestKey ?? '', 'hex')
+  const first = await ctx.db.read.certificate.findUniqueOrThrow({
+    where: { requestKey: new Uint8Array(requestKey) },
+    select: { id: true, status: true, requestHash: true },
+  })
+  if (Buffer.from(first.requestHash ?? '').toString('hex') !== order.requestHash) {
+    throw new Problem(
+      'idempotency-mismatch',
+      'This Idempotency-Key came with another request before; use a new key for a new request',
+    )
+  }
+  if (first.status === 'signing') await finishCertificate(ctx, first.id)
+  return first.id
+}
+
+function requestIdentity(
+  actor: Actor,
+  tenant: TenantRow,
+  { asked, idempotencyKey }: { asked: NewCertificate; idempotencyKey: string | undefined },
+) {
+  if (idempotencyKey === undefined) return {}
+  const digest = (...parts: readonly string[]) =>
+    createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+  return {
+    requestKey: digest(actor.id ?? actor.name, idempotencyKey),
+    requestHash: digest(tenant.id, JSON.stringify(asked)),
+  }
+}
+
+function must<T>(value: T | undefined): T {
+  if (value === undefined) throw new Error('a key was neither sent nor made')
+  return value
+}

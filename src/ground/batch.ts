@@ -1,0 +1,42 @@
+/** Group commit: calls that come while the work for earlier ones is under way wait and are worked off
+ *  together, so that many requests share one statement and one fsync. `work` answers for each item, in
+ *  order; when it throws, all of its items fail. At most `size` items go together, and `lanes` groups
+ *  at once. */
+export function batched<Item, Answer>(
+  work: (items: readonly Item[]) => Promise<readonly Answer[]>,
+  { size, lanes }: { size: number; lanes: number },
+): (item: Item) => Promise<Answer> {
+  type Waiting = {
+    readonly item: Item
+    readonly resolve: (answer: Answer) => void
+    readonly reject: (error: unknown) => void
+  }
+  const waiting: Waiting[] = []
+  let busy = 0
+
+  async function lane(): Promise<void> {
+    busy++
+    while (waiting.length > 0) await workOff(waiting.splice(0, size))
+    busy--
+  }
+
+  async function workOff(group: readonly Waiting[]): Promise<void> {
+    try {
+      const answers = await work(group.map(({ item }) => item))
+      for (const [index, { resolve, reject }] of group.entries()) {
+        const answer = answers[index]
+        if (index < answers.length && answer !== undefined) resolve(answer)
+        else reject(new Error('a batch answered for fewer items than it was given'))
+      }
+    } catch (error) {
+      for (const { reject } of group) reject(error)
+    }
+  }
+
+  return (item) =>
+    new Promise((resolve, reject) => {
+      waiting.push({ item, resolve, reject })
+      // One turn of the event loop gathers what arrived together.
+      if (busy < lanes) setImmediate(() => (busy < lanes ? void lane() : undefined))
+    })
+}

@@ -1,0 +1,32 @@
+import { after } from 'node:test'
+import supertest from 'supertest'
+import { buildServer } from '../../src/api/server.ts'
+import type { Context } from '../../src/ground/context.ts'
+import { createApiKey } from '../../src/tenants/apikeys.ts'
+import { admin, openTestContext } from './context.ts'
+
+/** The HTTP surface over a fresh database, and a hand on it that sends a platform admin's token. */
+export async function openTestApi() {
+  const ctx = await openTestContext()
+  const api = await buildServer(ctx)
+  after(() => api.close())
+  await api.ready()
+  const root = await tokenFor(ctx, null)
+  const send = (token: string | null) => {
+    const agent = supertest.agent(api.server)
+    return token === null ? agent : agent.set('authorization', `Bearer ${token}`)
+  }
+  return { ctx, api, send, http: send(root) }
+}
+
+let made = 0
+
+/** A token with this role, of a tenant or platform-wide. */
+export async function tokenFor(
+  ctx: Context,
+  tenant: string | null,
+  role: 'admin' | 'operator' | 'viewer' | 'auditor' = 'admin',
+): Promise<string> {
+  const asked = { name: `key-${made++}`, role }
+  return (await createApiKey(ctx, admin, { tenant, asked })).token
+}
