@@ -76,7 +76,7 @@ async function answer(call: Call, identity: Identity): Promise<Answer | undefine
   }
   const document = documentAt(path)
   if (document !== undefined) return documented(call, document)
-  const body = request.method === 'GET' ? '' : await readBody(request)
+  const body = request.method === 'GET' ? Buffer.alloc(0) : await readBody(request)
   if (/^\/apis\/authorization\.k8s\.io\/v1\/(self)?subjectaccessreviews$/.test(path)) {
     return allow(call, parseBody(body, request.headers['content-type']))
   }
@@ -109,7 +109,7 @@ function allow({ request }: Call, body: Json): Answer {
   }
 }
 
-async function one(call: Call, target: Target, body: string): Promise<Answer | undefined> {
+async function one(call: Call, target: Target, body: Buffer): Promise<Answer | undefined> {
   const { store, request, query } = call
   const { kind, namespace, name } = target
   switch (request.method) {
@@ -136,7 +136,7 @@ async function one(call: Call, target: Target, body: string): Promise<Answer | u
   }
 }
 
-async function patch(call: Call, target: Target, body: string): Promise<Answer> {
+async function patch(call: Call, target: Target, body: Buffer): Promise<Answer> {
   const { store, request } = call
   const type = request.headers['content-type']?.split(';')[0]?.trim() ?? ''
   const write = writeOf(call, target)
@@ -170,7 +170,7 @@ async function patch(call: Call, target: Target, body: string): Promise<Answer> 
   throw refusal(415, 'UnsupportedMediaType', message)
 }
 
-async function many(call: Call, target: Target, body: string): Promise<Answer | undefined> {
+async function many(call: Call, target: Target, body: Buffer): Promise<Answer | undefined> {
   const { store, request, query } = call
   switch (request.method) {
     case 'GET':

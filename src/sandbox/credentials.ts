@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { createSecureContext, type SecureContextOptions, type SecureVersion } from 'node:tls'
+import type { SecureContextOptions, SecureVersion } from 'node:tls'
 import { at, type Fields, text } from './json.ts'
 import type { Termination } from './listeners.ts'
 
@@ -12,16 +12,14 @@ export function secureOptions(termination: Termination, find: FindSecret): Secur
   const { mode, credential, minVersion, maxVersion } = termination
   const pair = keyPair(find(credential), credential)
   const trust = mode === 'SIMPLE' ? {} : clientTrust(credential, find)
-  const options = {
+  return {
     ...pair,
     ...trust,
     minVersion: versions[minVersion] ?? 'TLSv1.2',
     maxVersion: versions[maxVersion] ?? 'TLSv1.3',
     // As Envoy: an intermediate in the bundle is trust enough.
     allowPartialTrustChain: true,
-  } as const
-  createSecureContext(options)
-  return options
+  }
 }
 
 const versions: Readonly<Record<string, SecureVersion>> = {

@@ -1,7 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { createServer as createTls, TLSSocket, type Server as TlsServer } from 'node:tls'
+import {
+  createSecureContext,
+  createServer as createTls,
+  TLSSocket,
+  type Server as TlsServer,
+} from 'node:tls'
 import type { FindSecret } from './credentials.ts'
 import { secureOptions } from './credentials.ts'
 import { readHello } from './hello.ts'
@@ -147,8 +152,12 @@ export function createIngress(options: IngressOptions): Ingress {
     const key = used.map((secret) => text(secret, 'metadata', 'resourceVersion')).join(' ')
     if (before?.key === key) return before.server
     try {
+      const secure = secureOptions(termination, options.secret)
+      const context = createSecureContext(secure)
       const made = createTls({
-        ...secureOptions(termination, options.secret),
+        ...secure,
+        // A server makes its own context without allowPartialTrustChain; this one has it.
+        SNICallback: (_name, done) => done(null, context),
         ALPNProtocols: ['http/1.1'],
         requestCert: termination.mode !== 'SIMPLE',
         rejectUnauthorized: termination.mode === 'MUTUAL',

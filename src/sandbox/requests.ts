@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { parse as parseYaml } from 'yaml'
 import { type Json, parseJson } from './json.ts'
 import { type Kind, kinds, namespaces } from './kinds.ts'
+import { readProtobuf } from './protobuf.ts'
 import { badRequest, refusal } from './status.ts'
 
 /** What the path of a request names: a kind, in a namespace ('' for all or none), and perhaps a name. */
@@ -32,7 +33,7 @@ export function targetOf(path: string): Target | undefined {
 }
 
 /** The whole body. Throws 413 above 3 MiB, as the API server does. */
-export async function readBody(request: IncomingMessage): Promise<string> {
+export async function readBody(request: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
   let length = 0
   for await (const chunk of request) {
@@ -43,25 +44,37 @@ export async function readBody(request: IncomingMessage): Promise<string> {
     }
     chunks.push(bytes)
   }
-  return Buffer.concat(chunks).toString('utf8')
+  return Buffer.concat(chunks)
 }
 
-/** The body as its content type says; JSON unless it says YAML. Throws 400 and 415. */
-export function parseBody(body: string, contentType: string | undefined): Json {
+const jsonTypes = ['', 'application/json', 'text/plain']
+
+/** The body as its content type says: JSON, YAML, a patch in either, or the protobuf of a core kind.
+ *  Throws 400 and 415. */
+export function parseBody(body: Buffer, contentType: string | undefined): Json {
   const type = (contentType ?? '').split(';')[0]?.trim() ?? ''
-  if (
-    !['', 'application/json', 'application/yaml', 'text/plain'].includes(type) &&
-    !type.endsWith('patch+json') &&
-    !type.endsWith('patch+yaml')
-  ) {
-    const message = `the body of the request was in an unknown format - accepted media types include: application/json, application/yaml`
+  const yaml = type === 'application/yaml' || type.endsWith('patch+yaml')
+  if (type === 'application/vnd.kubernetes.protobuf' && body.length > 0) {
+    const object = readProtobuf(body)
+    if (object) return object
+    throw refusal(
+      415,
+      'UnsupportedMediaType',
+      'the sandbox reads protobuf of core kinds only: send JSON',
+    )
+  }
+  if (body.length === 0) return {}
+  if (!yaml && !jsonTypes.includes(type) && !type.endsWith('patch+json')) {
+    const message =
+      'the body of the request was in an unknown format - accepted media types include: ' +
+      'application/json, application/yaml, application/vnd.kubernetes.protobuf'
     throw refusal(415, 'UnsupportedMediaType', message)
   }
-  if (body.trim() === '') return {}
   try {
-    if (!type.endsWith('yaml')) return parseJson(body)
+    const text = body.toString('utf8')
+    if (!yaml) return parseJson(text)
     // Through JSON, so that what YAML has beyond it (anchors, dates) is gone.
-    return parseJson(JSON.stringify(parseYaml(body)) ?? 'null')
+    return parseJson(JSON.stringify(parseYaml(text)) ?? 'null')
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw badRequest(`the body of the request could not be read: ${why}`)
