@@ -1,6 +1,6 @@
 import { createPublicKey, generateKeyPair, hash, type KeyObject } from 'node:crypto'
 import { promisify } from 'node:util'
-import { type Element, readDer } from './der.ts'
+import { type Element, malformed, readDer, tags } from './der.ts'
 import { octetsOf, sequenceOf, unsignedOf } from './fields.ts'
 import { oidOf, oids } from './oids.ts'
 import { modulusFault, type RsaPublicKey } from './rsa.ts'
@@ -51,18 +51,25 @@ export function keyAlgorithmOf(spki: Buffer): KeyAlgorithm | undefined {
   return algorithmOfElement(readDer(spki))
 }
 
-/** The same for an element inside something already read. */
+/** The same for an element inside something already read: parameters NULL for RSA (RFC 3279 2.3.1),
+ *  a named curve and an uncompressed point for EC (RFC 5480 2.1.1, 2.2), none for Ed25519. */
 export function algorithmOfElement(spki: Element): KeyAlgorithm | undefined {
   const { algorithm, parameters, key } = parts(spki)
   if (algorithm === oids.ed25519) return parameters || key.length !== 32 ? undefined : 'ED25519'
-  if (algorithm === oids.ecPublicKey) return parameters ? curves[named(parameters)] : undefined
-  if (algorithm !== oids.rsaEncryption) return undefined
-  return rsaSizes[bitLength(rsaPublicKey(key).modulus)]
+  if (algorithm === oids.rsaEncryption)
+    return parameters?.tag === tags.null
+      ? rsaSizes[bitLength(rsaPublicKey(key).modulus)]
+      : undefined
+  if (algorithm !== oids.ecPublicKey || !parameters || key[0] !== 4) return undefined
+  const curve = curves[named(parameters)]
+  return curve?.octets === key.length ? curve.algorithm : undefined
 }
 
-const curves: Readonly<Record<string, KeyAlgorithm>> = {
-  [oids.p256]: 'ECDSA_P256',
-  [oids.p384]: 'ECDSA_P384',
+type Curve = { readonly algorithm: KeyAlgorithm; readonly octets: number }
+
+const curves: Readonly<Record<string, Curve>> = {
+  [oids.p256]: { algorithm: 'ECDSA_P256', octets: 65 },
+  [oids.p384]: { algorithm: 'ECDSA_P384', octets: 97 },
 }
 
 const rsaSizes: Readonly<Record<number, KeyAlgorithm>> = {
@@ -73,18 +80,21 @@ const rsaSizes: Readonly<Record<number, KeyAlgorithm>> = {
 
 /** The named curve; empty for explicit parameters, which RFC 5480 2.1.1 forbids. */
 function named(parameters: Element): string {
-  return parameters.tag === 0x06 ? oidOf(parameters, 'a curve') : ''
+  return parameters.tag === tags.oid ? oidOf(parameters, 'a curve') : ''
 }
 
 function parts(spki: Element) {
-  const [identifier, bits] = sequenceOf(spki, 'subjectPublicKeyInfo')
-  const [algorithm, parameters] = sequenceOf(identifier, 'a key algorithm')
+  const [identifier, bits, ...more] = sequenceOf(spki, 'subjectPublicKeyInfo')
+  const [algorithm, parameters, ...further] = sequenceOf(identifier, 'a key algorithm')
+  // The key is copied into certificates as it stands, so nothing may ride along.
+  if (more.length > 0 || further.length > 0) throw malformed('a subjectPublicKeyInfo')
   const key = octetsOf(bits, 'subjectPublicKey')
   return { algorithm: oidOf(algorithm, 'a key algorithm'), parameters, key }
 }
 
 function rsaPublicKey(key: Buffer): RsaPublicKey {
-  const [modulus, exponent] = sequenceOf(readDer(key), 'an RSA public key')
+  const [modulus, exponent, ...more] = sequenceOf(readDer(key), 'an RSA public key')
+  if (more.length > 0) throw malformed('an RSA public key')
   return {
     modulus: unsignedOf(modulus, 'a modulus'),
     exponent: unsignedOf(exponent, 'an exponent'),

@@ -71,12 +71,14 @@ export function readConstraints(der: Buffer): NameConstraints {
 }
 
 function subtreesOf(side: Element): Subtrees {
-  const found = {
-    dnsNames: [] as string[],
-    ipRanges: [] as string[],
-    emailAddresses: [] as string[],
-    uriHosts: [] as string[],
-    directoryNames: [] as Buffer[],
+  const found: {
+    readonly [kind in Exclude<keyof Subtrees, 'directoryNames'>]: string[]
+  } & { readonly directoryNames: Buffer[] } = {
+    dnsNames: [],
+    ipRanges: [],
+    emailAddresses: [],
+    uriHosts: [],
+    directoryNames: [],
   }
   for (const subtree of side.children) {
     const [base, ...bounds] = sequenceOf(subtree, 'a name constraint')

@@ -4,11 +4,12 @@ import {
   generateKeyPairSync,
   generatePrimeSync,
   hash,
+  type KeyObject,
   randomBytes,
 } from 'node:crypto'
 import { test } from 'node:test'
 import { bitString, derNull, integer, readDer, sequence } from '../../src/x509/der.ts'
-import { octetsOf } from '../../src/x509/fields.ts'
+import { encodedOf, octetsOf } from '../../src/x509/fields.ts'
 import {
   generateKey,
   keyAlgorithmOf,
@@ -30,6 +31,14 @@ function rsaSpki(modulus: bigint, exponent = 65537): Buffer {
   const key = sequence(integer(bytesOf(modulus)), integer(exponent))
   return sequence(sequence(oid(oids.rsaEncryption), derNull), bitString(key))
 }
+
+function compressed(key: KeyObject): Buffer {
+  const bits = octetsOf(readDer(spkiOf(key)).children[1], 'key')
+  const point = Buffer.concat([Buffer.from([2 + (bits.readUInt8(64) & 1)]), bits.subarray(1, 33)])
+  return sequence(sequence(oid(oids.ecPublicKey), oid(oids.p256)), bitString(point))
+}
+
+const modulus = (1n << 2047n) + 1n
 
 function spkiFromOpenssl(
   type: 'ec' | 'rsa' | 'ed448' | 'x25519',
@@ -71,6 +80,23 @@ for (const [why, spki] of [
   ['rubbish', Buffer.from('3003020100', 'hex')],
 ] as const)
   test(`a key of ${why} is refused`, () => assert.match(weakKeyFault(spki) ?? '', /none of/))
+
+for (const [why, spki] of [
+  [
+    'RSA parameters that are not NULL',
+    sequence(sequence(oid(oids.rsaEncryption)), bitString(Buffer.from('3003020103', 'hex'))),
+  ],
+  [
+    'something after the key',
+    sequence(...readDer(rsaSpki(modulus)).children.map(encodedOf), derNull),
+  ],
+  [
+    'explicit curve parameters',
+    sequence(sequence(oid(oids.ecPublicKey), sequence()), bitString(Buffer.alloc(65, 4))),
+  ],
+  ['a compressed point', compressed(generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey)],
+] as const)
+  test(`a key with ${why} is refused`, () => assert.match(weakKeyFault(spki) ?? '', /none of/))
 
 test('a signer is refused for a key we do not certify', () => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-521' })
