@@ -1,0 +1,170 @@
+import Value from 'typebox/value'
+import { type Actor, allow } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
+import { accessTenant } from '../tenants/access.ts'
+import { pageOf, readCursor } from '../words/cursor.ts'
+import { Problem } from '../words/problem.ts'
+import type { Page, PageQuery } from '../words/schema.ts'
+import { CompleteSpec, Host, PlacementView } from './host.ts'
+import { parseHostname } from './hostname.ts'
+
+const withRelations = {
+  tenant: { select: { name: true } },
+  certificate: {
+    select: {
+      id: true,
+      serial: true,
+      notBefore: true,
+      notAfter: true,
+      fingerprintSha256: true,
+    },
+  },
+  placements: {
+    include: { cluster: { select: { name: true } } },
+    orderBy: { cluster: { name: 'asc' } },
+  },
+} as const
+
+/** A host with what is shown of its relations. */
+export type HostRow = NonNullable<Awaited<ReturnType<typeof findHost>>>
+
+function findHost(tx: Tx, tenantId: string, name: string) {
+  return tx.host.findUnique({
+    where: { tenantId_name: { tenantId, name } },
+    include: withRelations,
+  })
+}
+
+/** The row of this name, in any spelling. Throws host-unknown. */
+export async function hostRow(
+  tx: Tx,
+  { tenantId, name }: { tenantId: string; name: string },
+): Promise<HostRow> {
+  const parsed = parseHostname(name)
+  const row = 'name' in parsed ? await findHost(tx, tenantId, parsed.name) : null
+  if (!row) throw new Problem('host-unknown', `There is no host "${name}"`)
+  return row
+}
+
+/** One host: what was asked for, and how it stands. Throws tenant-unknown, host-unknown. */
+export async function getHost(
+  ctx: Context,
+  actor: Actor,
+  { tenant, name }: { tenant: string; name: string },
+): Promise<Host> {
+  const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
+  return hostView(await hostRow(ctx.db.read, { tenantId: id, name }))
+}
+
+/** The tenant's hosts by name. Throws tenant-unknown. */
+export async function listHosts(
+  ctx: Context,
+  actor: Actor,
+  { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string },
+): Promise<Page<Host>> {
+  const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
+  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const rows = await ctx.db.read.host.findMany({
+    where: { tenantId: id, ...(after === undefined ? {} : { name: { gt: after } }) },
+    include: withRelations,
+    orderBy: { name: 'asc' },
+    take: limit + 1,
+  })
+  return pageOf(rows, limit, { key: ({ name }) => [name], item: hostView })
+}
+
+/** What joins a host to the rows around it; not part of what REST shows. */
+export type HostKeys = {
+  readonly id: string
+  readonly tenantId: string
+  readonly certificateId: string | null
+}
+
+/** The hosts of these ids that the actor may see, in no order. */
+export async function hostsByIds(
+  ctx: Context,
+  actor: Actor,
+  ids: readonly string[],
+): Promise<readonly (Host & HostKeys)[]> {
+  allow(actor, 'read')
+  const rows = await ctx.db.read.host.findMany({
+    where: { id: { in: [...ids] }, ...ownedBy(actor) },
+    include: withRelations,
+  })
+  return rows.map((row) => ({ ...keysOf(row), ...hostView(row) }))
+}
+
+/** How these hosts stand on their clusters, for all of them at once, by cluster name. */
+export async function placementsByHostIds(
+  ctx: Context,
+  actor: Actor,
+  hostIds: readonly string[],
+): Promise<readonly (PlacementView & { readonly hostId: string; readonly clusterId: string })[]> {
+  allow(actor, 'read')
+  const rows = await ctx.db.read.placement.findMany({
+    where: { hostId: { in: [...hostIds] }, ...ownedBy(actor) },
+    include: withRelations.placements.include,
+    orderBy: withRelations.placements.orderBy,
+  })
+  return rows.map((row) => ({
+    hostId: row.hostId,
+    clusterId: row.clusterId,
+    ...placementView(row),
+  }))
+}
+
+function ownedBy({ tenantId }: Actor) {
+  return tenantId === null ? {} : { tenantId }
+}
+
+function keysOf({ id, tenantId, certificateId }: HostKeys): HostKeys {
+  return { id, tenantId, certificateId }
+}
+
+/** What was asked for, as stored. */
+export function specOf(row: { readonly spec: unknown }): CompleteSpec {
+  return Value.Parse(CompleteSpec, row.spec)
+}
+
+/** The row as it is shown. */
+export function hostView(row: HostRow): Host {
+  const { certificate } = row
+  return Value.Parse(Host, {
+    name: row.name,
+    tenant: row.tenant.name,
+    ...specOf(row),
+    generation: row.generation,
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+    removedAt: row.removedAt?.toISOString() ?? null,
+    status: {
+      certificate: certificate && {
+        id: certificate.id,
+        serial: certificate.serial,
+        notBefore: certificate.notBefore.toISOString(),
+        notAfter: certificate.notAfter.toISOString(),
+        fingerprintSha256: certificate.fingerprintSha256,
+      },
+      clusters: row.placements.map(placementView),
+    },
+  })
+}
+
+function placementView(row: {
+  cluster: { name: string }
+  status: string
+  since: Date
+  message: string | null
+  warnings: string[]
+  objects: unknown
+}): PlacementView {
+  return Value.Parse(PlacementView, {
+    cluster: row.cluster.name,
+    status: row.status,
+    since: row.since.toISOString(),
+    message: row.message,
+    warnings: row.warnings,
+    objects: row.objects,
+  })
+}

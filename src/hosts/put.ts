@@ -1,0 +1,111 @@
+import { isDeepStrictEqual } from 'node:util'
+import { record } from '../audit/record.ts'
+import type { Actor } from '../ground/actor.ts'
+import { type Context, newId } from '../ground/context.ts'
+import { json, type Tx } from '../ground/db.ts'
+import { due } from '../ground/due.ts'
+import { Problem } from '../words/problem.ts'
+import { hostRow, hostView } from './find.ts'
+import type { Host } from './host.ts'
+import { clusterLock, hostLock, lock } from './lock.ts'
+import { type AskedHost, conflictsOn, type WantedHost, wantedHost } from './wanted.ts'
+
+/** Makes the host what is asked for, on the clusters that are named and on no others. The same twice
+ *  changes nothing. A host that is being removed comes back. Throws tenant-unknown, host-refused,
+ *  host-conflict. */
+export async function putHost(
+  ctx: Context,
+  actor: Actor,
+  asked: AskedHost,
+): Promise<{ readonly host: Host; readonly created: boolean }> {
+  const wanted = await wantedHost(ctx, actor, { asked, permission: 'write-hosts' })
+  const { tenant, name, clusters } = wanted
+  return ctx.db.transaction(async (tx) => {
+    // Two who want one name on one cluster ask one after the other.
+    const keys = clusters.map(({ id }) => clusterLock(id))
+    await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
+    await refuseConflicts(tx, wanted)
+    const created = await store(tx, { ctx, actor, wanted })
+    return { host: hostView(await hostRow(tx, { tenantId: tenant.id, name })), created }
+  })
+}
+
+async function refuseConflicts(tx: Tx, wanted: WantedHost): Promise<void> {
+  const found = await conflictsOn(tx, wanted)
+  const [first] = found
+  if (!first) return
+  const more = found.length > 1 ? ` (and ${found.length - 1} more, see conflicts)` : ''
+  throw new Problem('host-conflict', `${first.message}${more}`, { conflicts: found })
+}
+
+type Write = { readonly ctx: Context; readonly actor: Actor; readonly wanted: WantedHost }
+
+/** Answers whether there was no such host, or only one on its way out. */
+async function store(tx: Tx, { ctx, actor, wanted }: Write): Promise<boolean> {
+  const { tenant, name, spec } = wanted
+  const now = ctx.now()
+  const tenantId = tenant.id
+  const before = await tx.host.findUnique({ where: { tenantId_name: { tenantId, name } } })
+  const created = !before || before.removedAt !== null
+  if (!created && isDeepStrictEqual(before.spec, json(spec))) return false
+  const id = before?.id ?? newId(now)
+  const generation = (before?.generation ?? 0) + 1
+  const asked = { spec: json(spec), generation, updatedAt: now }
+  if (before) {
+    await tx.host.update({ where: { id }, data: { ...asked, removedAt: null } })
+  } else {
+    await tx.host.create({ data: { id, tenantId, name, ...asked, createdAt: now } })
+  }
+  await place(tx, { now, hostId: id, wanted })
+  await record(tx, { actor, now }, created ? 'host.created' : 'host.changed', {
+    subject: { kind: 'host', id, name, tenantId },
+    changes: {
+      generation,
+      mode: spec.tls.mode,
+      http: spec.http,
+      authority: spec.certificate.authority,
+      clientAuthority: spec.tls.clientAuthority,
+      routes: spec.routes.map((route) => JSON.stringify(route)),
+      clusters: spec.clusters,
+    },
+  })
+  await due(tx, 'host.certify', { hostId: id })
+  return created
+}
+
+/** A placement for each cluster that is named; those on other clusters are to go. */
+async function place(
+  tx: Tx,
+  { now, hostId, wanted }: { now: Date; hostId: string; wanted: WantedHost },
+): Promise<void> {
+  const { tenant, name, clusters } = wanted
+  const pending = { status: 'Pending', since: now }
+  for (const { id: clusterId } of clusters) {
+    const again = { ...pending, wanted: true, message: null }
+    await tx.placement.upsert({
+      where: { clusterId_name: { clusterId, name } },
+      update: again,
+      create: { ...again, id: newId(now), tenantId: tenant.id, hostId, clusterId, name },
+    })
+  }
+  const dropped = await tx.placement.findMany({
+    where: { hostId, clusterId: { notIn: clusters.map(({ id }) => id) } },
+    select: { id: true, clusterId: true },
+  })
+  await withdraw(tx, now, dropped)
+}
+
+/** Marks placements as to be taken off their clusters, and makes that due. */
+export async function withdraw(
+  tx: Tx,
+  now: Date,
+  placements: readonly { readonly id: string; readonly clusterId: string }[],
+): Promise<void> {
+  await tx.placement.updateMany({
+    where: { id: { in: placements.map(({ id }) => id) } },
+    data: { wanted: false, status: 'Pending', since: now, message: 'Being taken off the cluster' },
+  })
+  for (const { id, clusterId } of placements) {
+    await due(tx, 'placement.push', { placementId: id, clusterId })
+  }
+}

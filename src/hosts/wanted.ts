@@ -1,0 +1,145 @@
+import type { Actor, Permission } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { sql, type Tx } from '../ground/db.ts'
+import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
+import { owns, suffixes } from '../tenants/domains.ts'
+import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { conflicts, type HostConflict } from './conflicts.ts'
+import type { CompleteSpec, HostSpec } from './host.ts'
+import { parseHostname, wildcardsOver } from './hostname.ts'
+import { completeSpec } from './spec.ts'
+
+/** What a caller says of a host. */
+export type AskedHost = {
+  readonly tenant: string
+  readonly name: string
+  readonly spec: HostSpec
+}
+
+/** A host that may be served, as far as it alone goes; whom it collides with is asked apart. */
+export type WantedHost = {
+  readonly tenant: TenantRow
+  readonly name: string
+  readonly spec: CompleteSpec
+  readonly clusters: readonly { readonly id: string; readonly name: string }[]
+}
+
+/** What is asked for, complete with defaults. Throws tenant-unknown, forbidden, and host-refused with
+ *  every rule that it breaks. */
+export async function wantedHost(
+  ctx: Context,
+  actor: Actor,
+  { asked, permission }: { asked: AskedHost; permission: Permission },
+): Promise<WantedHost> {
+  const tenant = await accessTenant(ctx, actor, { name: asked.tenant, permission })
+  const tx = ctx.db.read
+  const parsed = parseHostname(asked.name)
+  const name = 'name' in parsed ? parsed.name : asked.name
+  const clusters = await tx.cluster.findMany({
+    where: { name: { in: asked.spec.clusters } },
+    select: { id: true, name: true },
+  })
+  const completed = completeSpec(name, asked.spec, {
+    namespaces: tenant.namespaces,
+    defaultAuthority: tenant.defaultAuthority?.name ?? null,
+    policy: policyOf(tenant),
+  })
+  const violations = [
+    ...('fault' in parsed
+      ? [{ field: '/name', message: parsed.fault }]
+      : await nameFaults(tx, tenant, name)),
+    ...('violations' in completed ? completed.violations : []),
+    ...clusterFaults(asked.spec, clusters),
+    ...(await authorityFaults(tx, tenant, asked.spec)),
+  ]
+  refuse('host-refused', violations)
+  if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')
+  return { tenant, name, spec: completed.spec, clusters }
+}
+
+/** Which other tenants' hosts stand in the way on these clusters. Ask under the clusters' locks before
+ *  placing anything. */
+export async function conflictsOn(
+  tx: Tx,
+  { tenant, name, clusters }: Pick<WantedHost, 'tenant' | 'name' | 'clusters'>,
+): Promise<readonly HostConflict[]> {
+  const below = name.startsWith('*.') ? [{ name: { endsWith: name.slice(1) } }] : []
+  const placed = await tx.placement.findMany({
+    where: {
+      clusterId: { in: clusters.map(({ id }) => id) },
+      tenantId: { not: tenant.id },
+      OR: [{ name: { in: [name, ...wildcardsOver(name)] } }, ...below],
+    },
+    select: { tenantId: true, name: true, wanted: true, cluster: { select: { name: true } } },
+    orderBy: [{ clusterId: 'asc' }, { name: 'asc' }],
+    take: 100,
+  })
+  return conflicts(
+    { tenantId: tenant.id, name },
+    placed.map((row) => ({ ...row, cluster: row.cluster.name })),
+  )
+}
+
+async function nameFaults(tx: Tx, tenant: TenantRow, name: string): Promise<readonly Violation[]> {
+  const fault = (message: string) => ({ field: '/name', message })
+  const wildcard = name.startsWith('*.')
+  const claimants = await tx.tenant.findMany({
+    where: { domains: { hasSome: [...suffixes(name)] } },
+    select: { id: true, domains: true },
+  })
+  const claims = claimants.flatMap(({ id, domains }) =>
+    domains.map((domain) => ({ tenantId: id, domain })),
+  )
+  if (!owns(tenant.id, name, claims)) {
+    const domains = tenant.domains.join(', ') || 'none'
+    return [fault(`${name} does not lie under the domains of this tenant: ${domains}`)]
+  }
+  if (wildcard && policyOf(tenant).wildcards === false) {
+    return [fault(`The tenant's policy allows no wildcards: name the hosts one by one`)]
+  }
+  const covered = wildcard ? await domainsBelow(tx, tenant.id, name.slice(1)) : []
+  return covered.map((domain) => fault(`${name} would cover ${domain}, which is another tenant's`))
+}
+
+/** Other tenants' domains under a wildcard: it would answer, and hold a certificate, for them. */
+async function domainsBelow(tx: Tx, tenantId: string, suffix: string): Promise<readonly string[]> {
+  const rows = await tx.$queryRaw<{ domain: string }[]>(sql`
+    select distinct domain from tenant, unnest(domains) as domain
+    where id <> ${tenantId}::uuid and right(domain, ${suffix.length}) = ${suffix}
+    order by domain limit 10`)
+  return rows.map(({ domain }) => domain)
+}
+
+function clusterFaults(
+  spec: HostSpec,
+  known: readonly { readonly name: string }[],
+): readonly Violation[] {
+  return spec.clusters.flatMap((name, index) =>
+    known.some((cluster) => cluster.name === name)
+      ? []
+      : [{ field: `/clusters/${index}`, message: `There is no cluster "${name}"` }],
+  )
+}
+
+async function authorityFaults(
+  tx: Tx,
+  tenant: TenantRow,
+  { certificate, tls }: HostSpec,
+): Promise<readonly Violation[]> {
+  const named = [
+    { field: '/certificate/authority', name: certificate?.authority },
+    { field: '/tls/clientAuthority', name: tls?.clientAuthority },
+  ]
+  const rows = await tx.authority.findMany({
+    where: {
+      name: { in: named.flatMap(({ name }) => (name === undefined ? [] : [name])) },
+      OR: [{ tenantId: null }, { tenantId: tenant.id }],
+    },
+    select: { name: true },
+  })
+  return named.flatMap(({ field, name }) =>
+    name === undefined || rows.some((row) => row.name === name)
+      ? []
+      : [{ field, message: `There is no authority "${name}"` }],
+  )
+}

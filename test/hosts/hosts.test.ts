@@ -1,0 +1,229 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createAuthority } from '../../src/authorities/create.ts'
+import { createCluster, removeCluster } from '../../src/clusters/register.ts'
+import { sql } from '../../src/ground/db.ts'
+import { getHost, hostsByIds, listHosts, placementsByHostIds } from '../../src/hosts/find.ts'
+import type { HostSpec } from '../../src/hosts/host.ts'
+import { putHost } from '../../src/hosts/put.ts'
+import { removeHost } from '../../src/hosts/remove.ts'
+import { createTenant } from '../../src/tenants/write.ts'
+import { Problem } from '../../src/words/problem.ts'
+import { admin, openTestContext } from '../support/context.ts'
+import { isProblem } from '../support/problem.ts'
+
+const ctx = await openTestContext()
+
+const kubeconfig = JSON.stringify({
+  'current-context': 'k',
+  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
+  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
+  users: [{ name: 'k', user: { token: 't' } }],
+})
+for (const name of ['one', 'two']) {
+  await createCluster(ctx, admin, { name, kubeconfig, ingress: { address: '127.0.0.1:1' } })
+}
+const subject = { commonName: 'house' }
+await createAuthority(ctx, admin, { name: 'house', kind: 'root', subject })
+const base = { namespaces: ['test'], defaultAuthority: 'house' }
+await createTenant(ctx, admin, { ...base, name: 'shop', domains: ['shop.test', 'fair.test'] })
+await createTenant(ctx, admin, { ...base, name: 'rival', domains: ['rival.test', 'fair.test'] })
+await createTenant(ctx, admin, { ...base, name: 'annex', domains: ['annex.shop.test'] })
+await createAuthority(ctx, admin, {
+  name: 'foreign',
+  kind: 'root',
+  subject,
+  tenant: 'rival',
+})
+
+const spec: HostSpec = {
+  routes: [{ to: { service: 'web', namespace: 'test', port: 80 } }],
+  clusters: ['one'],
+}
+
+function put(name: string, change: Partial<HostSpec> = {}, tenant = 'shop') {
+  return putHost(ctx, admin, { tenant, name, spec: { ...spec, ...change } })
+}
+
+const jobs = () =>
+  ctx.db.read.$queryRaw<{ key: string; run_at: Date }[]>(
+    sql`select key, run_at from graphile_worker.jobs order by key`,
+  )
+
+function violations(error: unknown): readonly string[] {
+  assert.ok(error instanceof Problem)
+  assert.equal(error.type, 'host-refused')
+  const { violations } = error.extra
+  assert.ok(Array.isArray(violations))
+  return violations.map(({ field }) => field)
+}
+
+test('a host is put, read back complete, and changed; the same twice changes nothing', async () => {
+  const first = await put('WWW.shop.test.')
+  assert.equal(first.created, true)
+  const { host } = first
+  assert.equal(host.name, 'www.shop.test')
+  assert.equal(host.generation, 1)
+  assert.equal(host.http, 'redirect')
+  assert.equal(host.status.certificate, null)
+  assert.deepEqual(
+    host.status.clusters.map(({ cluster, status }) => [cluster, status]),
+    [['one', 'Pending']],
+  )
+  assert.deepEqual(await getHost(ctx, admin, { tenant: 'shop', name: 'www.shop.test' }), host)
+  const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name: 'www.shop.test' } })
+  const due = await jobs()
+  assert.ok(due.some(({ key }) => key === `host.certify/${id}`))
+  const events = () => ctx.db.read.auditEvent.count({ where: { subjectId: id } })
+  const before = { jobs: due, events: await events() }
+  const second = await put('www.shop.test')
+  assert.deepEqual(second, { host, created: false })
+  assert.deepEqual({ jobs: await jobs(), events: await events() }, before)
+  const third = await put('www.shop.test', { http: 'off' })
+  assert.equal(third.created, false)
+  assert.equal(third.host.generation, 2)
+  assert.equal(await events(), 2)
+})
+
+test('a cluster that is no longer named is to be left, and comes back when it is named again', async () => {
+  await put('move.shop.test', { clusters: ['one', 'two'] })
+  const moved = await put('move.shop.test', { clusters: ['two'] })
+  const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name: 'move.shop.test' } })
+  const wanted = async () =>
+    (
+      await ctx.db.read.placement.findMany({
+        where: { hostId: id },
+        orderBy: { cluster: { name: 'asc' } },
+      })
+    ).map((row) => row.wanted)
+  assert.deepEqual(await wanted(), [false, true])
+  assert.equal(moved.host.status.clusters.length, 2)
+  const placement = await ctx.db.read.placement.findFirstOrThrow({
+    where: { hostId: id, wanted: false },
+  })
+  const keys = (await jobs()).map(({ key }) => key)
+  assert.ok(keys.includes(`placement.push/${placement.id}/${placement.clusterId}`))
+  await put('move.shop.test', { clusters: ['two', 'one'] })
+  assert.deepEqual(await wanted(), [true, true])
+})
+
+test('every rule that a host breaks is named at once, and nothing is stored', async () => {
+  await assert.rejects(
+    put('www.elsewhere.test', {
+      clusters: ['one', 'three'],
+      certificate: { authority: 'foreign' },
+      tls: { clientAuthority: 'nobody' },
+      routes: [{ to: { service: 'web', namespace: 'kube-system', port: 80 } }],
+    }),
+    (error: unknown) => {
+      assert.deepEqual(violations(error), [
+        '/name',
+        '/tls/clientAuthority',
+        '/routes/0/to/namespace',
+        '/clusters/1',
+        '/certificate/authority',
+        '/tls/clientAuthority',
+      ])
+      return true
+    },
+  )
+  const names = [
+    'localhost',
+    'shop.test.evil.test',
+    '10.0.0.1',
+    'a.annex.shop.test',
+    '*.shop.test',
+    '*.annex.shop.test',
+  ]
+  for (const name of names) await assert.rejects(put(name), isProblem('host-refused'), name)
+  assert.equal(await ctx.db.read.host.count({ where: { name: { contains: 'elsewhere' } } }), 0)
+})
+
+test('a name that another tenant has, or a wildcard over it, is a conflict', async () => {
+  await put('a.fair.test')
+  const rows = [
+    ['a.fair.test', 'same-name'],
+    ['*.fair.test', 'covers'],
+  ] as const
+  for (const [name, reason] of rows) {
+    await assert.rejects(put(name, {}, 'rival'), (error: unknown) => {
+      assert.ok(error instanceof Problem && error.type === 'host-conflict')
+      const [conflict] = Array.isArray(error.extra.conflicts) ? error.extra.conflicts : []
+      assert.equal(conflict.reason, reason)
+      assert.equal(conflict.host, 'a.fair.test')
+      assert.ok(!JSON.stringify([error.message, error.extra]).includes('shop'))
+      return true
+    })
+  }
+  await put('a.fair.test', { clusters: ['two'] }, 'rival')
+  await put('*.wide.fair.test')
+  await put('b.wide.fair.test')
+  await assert.rejects(put('c.d.wide.fair.test', {}, 'rival'), isProblem('host-conflict'))
+})
+
+test('of many who want one name at once, one gets it', async () => {
+  const clusters = ['one', 'two']
+  const asked = [...Array(6).keys()].map((n) =>
+    put(
+      'race.fair.test',
+      n < 3 ? { clusters } : { clusters: clusters.toReversed() },
+      n % 2 ? 'shop' : 'rival',
+    ),
+  )
+  const settled = await Promise.allSettled(asked)
+  const won = settled.filter(({ status }) => status === 'fulfilled')
+  assert.equal(won.length, 3)
+  for (const result of settled) {
+    if (result.status === 'rejected') assert.ok(isProblem('host-conflict')(result.reason))
+  }
+  const owners = await ctx.db.read.host.count({ where: { name: 'race.fair.test' } })
+  assert.equal(owners, 1)
+})
+
+test('a host is removed once, stays readable while it goes, and comes back when put', async () => {
+  await put('gone.shop.test')
+  const name = { tenant: 'shop', name: 'gone.shop.test' }
+  const going = await removeHost(ctx, admin, name)
+  assert.notEqual(going.removedAt, null)
+  assert.deepEqual(await removeHost(ctx, admin, name), going)
+  assert.deepEqual(await getHost(ctx, admin, name), going)
+  await assert.rejects(removeCluster(ctx, admin, 'one'), isProblem('cluster-in-use'))
+  const back = await put('gone.shop.test')
+  assert.equal(back.created, true)
+  assert.equal(back.host.removedAt, null)
+  assert.equal(back.host.generation, 2)
+  const events = await ctx.db.read.auditEvent.findMany({
+    where: { subjectName: 'gone.shop.test' },
+    orderBy: { seq: 'asc' },
+  })
+  assert.deepEqual(
+    events.map(({ action }) => action),
+    ['host.created', 'host.removed', 'host.created'],
+  )
+  await assert.rejects(
+    removeHost(ctx, admin, { tenant: 'shop', name: 'never.shop.test' }),
+    isProblem('host-unknown'),
+  )
+})
+
+test('a tenant’s key sees its own hosts only, page by page and in batches', async () => {
+  const own = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'shop' } })
+  const actor = { ...admin, tenantId: own.id }
+  const page = await listHosts(ctx, actor, { tenant: 'shop', limit: 2 })
+  assert.equal(page.items.length, 2)
+  const next = await listHosts(ctx, actor, { tenant: 'shop', cursor: page.nextCursor ?? '' })
+  const names = [...page.items, ...next.items].map(({ name }) => name)
+  assert.deepEqual(names, names.toSorted())
+  await assert.rejects(listHosts(ctx, actor, { tenant: 'rival' }), isProblem('tenant-unknown'))
+  const all = (await ctx.db.read.host.findMany()).map(({ id }) => id)
+  const seen = await hostsByIds(ctx, actor, all)
+  assert.ok(seen.length > 2 && seen.every(({ tenant }) => tenant === 'shop'))
+  const hostIds = new Set(seen.map(({ id }) => id))
+  const placements = await placementsByHostIds(ctx, actor, all)
+  assert.ok(placements.length > 2 && placements.every(({ hostId }) => hostIds.has(hostId)))
+  const viewer = { ...actor, role: 'viewer' as const }
+  await assert.rejects(
+    putHost(ctx, viewer, { tenant: 'shop', name: 'x.shop.test', spec }),
+    isProblem('forbidden'),
+  )
+})
