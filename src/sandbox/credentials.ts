@@ -17,8 +17,6 @@ export function secureOptions(termination: Termination, find: FindSecret): Secur
     ...trust,
     minVersion: versions[minVersion] ?? 'TLSv1.2',
     maxVersion: versions[maxVersion] ?? 'TLSv1.3',
-    // As Envoy: an intermediate in the bundle is trust enough.
-    allowPartialTrustChain: true,
   }
 }
 
@@ -46,7 +44,7 @@ function keyPair(secret: Fields | undefined, name: string): { cert: string; key:
 
 /** The CAs and their revocation lists: of NAME-cacert if there is such a Secret, even a useless one, or
  *  else of NAME; `cacert` with `crl`, else `ca.crt` with `ca.crl`. Several of each may stand in one. */
-function clientTrust(name: string, find: FindSecret): { ca: string[]; crl?: string[] } {
+function clientTrust(name: string, find: FindSecret): SecureContextOptions {
   const secret = find(`${name}-cacert`) ?? find(name)
   for (const [ca, crl] of [
     ['cacert', 'crl'],
@@ -55,11 +53,19 @@ function clientTrust(name: string, find: FindSecret): { ca: string[]; crl?: stri
     const authorities = blocks(value(secret, ca), 'CERTIFICATE')
     if (authorities.length === 0) continue
     const lists = blocks(value(secret, crl), 'X509 CRL')
-    return lists.length > 0 ? { ca: authorities, crl: lists } : { ca: authorities }
+    const revoked = lists.length > 0 ? { crl: lists } : {}
+    return { ca: authorities, ...revoked, allowPartialTrustChain: isPartial(authorities) }
   }
   throw new Error(
     `Secret ${text(secret, 'metadata', 'name') || name} has neither cacert nor ca.crt`,
   )
+}
+
+/** For Envoy an intermediate alone is trust enough, but it goes on to the root where the bundle has it.
+ *  OpenSSL would stop at the intermediate, and then miss the issuer of the root's list. */
+function isPartial(authorities: readonly string[]): boolean {
+  const all = authorities.map((pem) => new X509Certificate(pem))
+  return all.some((each) => !all.some((other) => each.checkIssued(other)))
 }
 
 function value(secret: Fields | undefined, key: string): string {
