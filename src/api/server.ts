@@ -2,24 +2,16 @@ import { randomUUID } from 'node:crypto'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../ground/context.ts'
 import { Problem } from '../words/problem.ts'
+import type { Api } from './api.ts'
 import { openApi } from './openapi.ts'
 import { operations } from './operations.ts'
 import { pki } from './pki.ts'
 import { answerError } from './problem.ts'
 import { rest } from './rest/rest.ts'
 import { compileValidator } from './validate.ts'
-
-/** A Fastify whose routes are typed by their TypeBox schemas. */
-export type Api = FastifyInstance<
-  import('fastify').RawServerDefault,
-  import('node:http').IncomingMessage,
-  import('node:http').ServerResponse,
-  FastifyBaseLogger,
-  TypeBoxTypeProvider
->
 
 /** The whole HTTP surface, not yet listening: REST under /v1, GraphQL, the public /pki, operations
  *  and docs. */

@@ -7,8 +7,6 @@ export type Due = {
   'host.certify': { readonly hostId: string }
   /** Bring a host on a cluster to what is wanted. */
   'placement.push': { readonly placementId: string; readonly clusterId: string }
-  /** Settle a certificate that was left `signing`. */
-  'certificate.finish': { readonly certificateId: string }
   /** Look whether a cluster answers. */
   'cluster.check': { readonly clusterId: string }
 }

@@ -7,7 +7,7 @@ import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-util
 import type { SchemaEngine } from '@prisma/schema-engine-wasm'
 import * as binding from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { runMigrations } from 'graphile-worker'
-import pg from 'pg'
+import { openSession } from './session.ts'
 
 const migrations = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
 
@@ -17,15 +17,14 @@ const lockKey = 0x67617465
 /** Brings the database at `url` to the schema of this release: our tables, then those of the job
  *  queue. Safe to call from any number of processes at once. Answers the migrations just applied. */
 export async function migrate(url: string): Promise<readonly string[]> {
-  const lock = new pg.Client({ connectionString: url })
-  await lock.connect()
+  const lock = await openSession(url)
   try {
     await lock.query('select pg_advisory_lock($1)', [lockKey])
     const applied = await applyMigrations(url)
     await runMigrations({ connectionString: url })
     return applied
   } finally {
-    await lock.end()
+    await lock.close()
   }
 }
 

@@ -3,10 +3,10 @@ import type { Context } from '../../ground/context.ts'
 import { ApiKey, ApiKeyWithToken, NewApiKey } from '../../tenants/apikey.ts'
 import { createApiKey, listApiKeys, revokeApiKey } from '../../tenants/apikeys.ts'
 import { closed, Id, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
-import type { Api } from '../server.ts'
 
 const tags = ['api keys']
 

@@ -4,10 +4,10 @@ import { getAuthority, listAuthorities } from '../../authorities/find.ts'
 import { importAuthority } from '../../authorities/import.ts'
 import type { Context } from '../../ground/context.ts'
 import { closed, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
-import type { Api } from '../server.ts'
 
 const tags = ['authorities']
 

@@ -5,10 +5,10 @@ import { getCertificate, listAllCertificates, listCertificates } from '../../cer
 import { issueCertificate } from '../../certificates/issue.ts'
 import type { Context } from '../../ground/context.ts'
 import { closed, HostnameText, Id, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
 import { idempotencyKey } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
-import type { Api } from '../server.ts'
 
 const tags = ['certificates']
 const one = closed({ tenant: Name, id: Id })

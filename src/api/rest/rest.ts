@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../ground/context.ts'
+import type { Api } from '../api.ts'
 import { identify } from '../auth.ts'
-import type { Api } from '../server.ts'
 import { apiKeys } from './apikeys.ts'
 import { authorities } from './authorities.ts'
 import { certificates } from './certificates.ts'

@@ -4,10 +4,10 @@ import { getTenant, listTenants } from '../../tenants/find.ts'
 import { NewTenant, Tenant, TenantPatch } from '../../tenants/tenant.ts'
 import { changeTenant, createTenant, removeTenant } from '../../tenants/write.ts'
 import { closed, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
-import type { Api } from '../server.ts'
 
 const tags = ['tenants']
 const params = closed({ tenant: Name })

@@ -1,0 +1,25 @@
+import pg from 'pg'
+
+/** One connection of its own, for what hangs on a session: advisory locks. */
+export type Session = {
+  readonly query: (text: string, values?: readonly unknown[]) => Promise<readonly unknown[]>
+  /** Resolves when the connection is gone, by `close` or by itself. */
+  readonly ended: Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** Opens a session to PostgreSQL at `url`. */
+export async function openSession(url: string): Promise<Session> {
+  const client = new pg.Client({ connectionString: url, keepAlive: true })
+  const ended = new Promise<void>((resolve) => {
+    client.on('end', () => resolve())
+    // Without a listener a lost connection would end the process.
+    client.on('error', () => resolve())
+  })
+  await client.connect()
+  return {
+    query: async (text, values = []) => (await client.query(text, [...values])).rows,
+    ended,
+    close: () => client.end(),
+  }
+}
