@@ -69,10 +69,12 @@ export function caller(kubeconfig: string): TestCluster['call'] {
   const token = /token: (\S+)/.exec(kubeconfig)?.[1]
   return (method, path, body, headers = {}) =>
     new Promise((resolve, reject) => {
+      const bytes = body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body)
       const sent = {
         authorization: `Bearer ${token}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         ...headers,
+        'content-length': Buffer.byteLength(bytes),
       }
       const asked = request(
         new URL(path, server),
@@ -91,9 +93,7 @@ export function caller(kubeconfig: string): TestCluster['call'] {
         },
       )
       asked.once('error', reject)
-      asked.end(
-        body === undefined ? undefined : typeof body === 'string' ? body : JSON.stringify(body),
-      )
+      asked.end(bytes)
     })
 }
 
