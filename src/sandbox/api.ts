@@ -1,34 +1,19 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
+import type { Write } from './admission.ts'
 import { documentAt, version } from './discovery.ts'
 import { admits, type Credential, type Identity } from './identity.ts'
 import { at, type Fields, fields, isFields, type Json, text } from './json.ts'
-import { apiVersion } from './kinds.ts'
-import {
-  applyObject,
-  createObject,
-  removeObject,
-  replaceObject,
-  type Write,
-  type Written,
-} from './objects.ts'
+import { applyObject, createObject, removeObject, replaceObject, type Written } from './objects.ts'
 import { jsonPatch, mergePatch, strategicPatch } from './patches.ts'
-import { parseBody, readBody, type Target, targetOf } from './requests.ts'
-import { fieldSelector, labelSelector, type Selector } from './selectors.ts'
+import { type Call, parseBody, readBody, type Target, targetOf } from './requests.ts'
+import type { Selector } from './selectors.ts'
 import { badRequest, isRefusal, notAllowed, notFound, refusal, unknownPath } from './status.ts'
 import type { Store } from './store.ts'
-import { inVersion, tableOf, wantsTable } from './tables.ts'
+import { chosen, collection, listed, selectorOf, shower } from './views.ts'
 import { startWatch } from './watches.ts'
 
 type Answer = { readonly code: number; readonly body: Json; readonly warnings?: readonly string[] }
-
-type Call = {
-  readonly store: Store
-  readonly request: IncomingMessage
-  readonly response: ServerResponse
-  readonly path: string
-  readonly query: URLSearchParams
-}
 
 /** The API server over TLS, not yet listening. */
 export function createApi(options: {
@@ -209,55 +194,6 @@ function watch(call: Call, target: Target, also: Selector): undefined {
 
 function named({ name }: Target): Selector {
   return (object) => text(object, 'metadata', 'name') === name
-}
-
-function selectorOf(query: URLSearchParams): Selector {
-  const labels = labelSelector(query.get('labelSelector') ?? '')
-  const members = fieldSelector(query.get('fieldSelector') ?? '')
-  return (object) => labels(object) && members(object)
-}
-
-function chosen({ store, query }: Call, { kind, namespace }: Target): readonly Fields[] {
-  return store.list(kind, namespace || undefined).filter(selectorOf(query))
-}
-
-/** `continue` is the number of objects already told. */
-function listed(call: Call, target: Target): Json {
-  const all = chosen(call, target)
-  const limit = Number(call.query.get('limit') ?? 0) || all.length
-  const start = Number(call.query.get('continue') ?? 0) || 0
-  const page = all.slice(start, start + limit)
-  const left = all.length - start - page.length
-  const more = left > 0 ? { continue: String(start + limit), remainingItemCount: left } : {}
-  return collection(call, target, page, more)
-}
-
-function collection(
-  call: Call,
-  target: Target,
-  objects: readonly Fields[],
-  more: Fields = {},
-): Json {
-  const { kind, version } = target
-  const metadata = { resourceVersion: String(call.store.revision()), ...more }
-  const group = apiVersion(kind.group, version)
-  if (wantsTable(call.request.headers.accept)) {
-    const include = call.query.get('includeObject') ?? 'Metadata'
-    return tableOf(kind, objects, { now: new Date(), include, metadata })
-  }
-  const items = objects.map((object) => inVersion(kind, object, group))
-  return { kind: `${kind.kind}List`, apiVersion: group, metadata, items }
-}
-
-/** How one object is shown: as itself, or as a Table of one row. */
-function shower({ request, query }: Call, { kind, version }: Target): (object: Fields) => Json {
-  const group = apiVersion(kind.group, version)
-  if (!wantsTable(request.headers.accept)) return (object) => inVersion(kind, object, group)
-  const include = query.get('includeObject') ?? 'Metadata'
-  return (object) => {
-    const metadata = { resourceVersion: text(object, 'metadata', 'resourceVersion') }
-    return tableOf(kind, [inVersion(kind, object, group)], { now: new Date(), include, metadata })
-  }
 }
 
 function written(call: Call, target: Target, { object, created, warnings }: Written): Answer {

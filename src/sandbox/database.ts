@@ -1,4 +1,4 @@
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import {
   chmod,
@@ -6,17 +6,13 @@ import {
   mkdir,
   readdir,
   readFile,
-  readlink,
   rename,
   rm,
   stat,
   writeFile,
 } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { platform } from 'node:os'
 import { join, resolve } from 'node:path'
-import { setTimeout as delay } from 'node:timers/promises'
-import { promisify } from 'node:util'
 import {
   type Account,
   environment,
@@ -25,6 +21,7 @@ import {
   initialise,
   nameOf,
 } from './postgres.ts'
+import { inUse, release } from './postmaster.ts'
 
 /** A running PostgreSQL: `url` is for its superuser, on 127.0.0.1 alone. `stop` may be called twice. */
 export type Database = { readonly url: string; stop(): Promise<void> }
@@ -35,7 +32,6 @@ type Options = {
   readonly log?: (line: string) => void
 }
 
-const run = promisify(execFile)
 const host = '127.0.0.1'
 
 /** A real PostgreSQL that keeps its state in `directory`, initialised at first use; port 0 is any free
@@ -93,56 +89,6 @@ async function create(directory: string, data: string, as: Account | undefined):
       await rm(join(directory, name), { recursive: true, force: true })
   }
   await chmod(data, 0o700)
-}
-
-/** Makes sure no postmaster holds `data`: one whose owner lives is left alone and refused, one left
- *  over from a killed owner is stopped, and a pid file that names no postmaster of ours is removed (the
- *  number may since belong to any program, and PostgreSQL would refuse to start). */
-async function release(data: string): Promise<void> {
-  const file = join(data, 'postmaster.pid')
-  const held = await readFile(file, 'utf8').catch(() => undefined)
-  if (held === undefined) return
-  const pid = Number(held.split('\n')[0])
-  if (await serves(pid, data)) {
-    const opts = await readFile(join(data, 'postmaster.opts'), 'utf8').catch(() => '')
-    const owner = /gatesmith\.owner=(\d+)/.exec(opts)?.[1]
-    if (owner && (await parentOf(pid)) === Number(owner)) throw inUse(resolve(data, '..'))
-    await end(pid, data)
-  }
-  await rm(file, { force: true })
-}
-
-async function end(pid: number, data: string): Promise<void> {
-  for (const signal of ['SIGINT', 'SIGQUIT', 'SIGKILL'] as const) {
-    try {
-      process.kill(pid, signal)
-    } catch {
-      return
-    }
-    for (const deadline = Date.now() + 10_000; Date.now() < deadline; await delay(20)) {
-      if (!(await serves(pid, data))) return
-    }
-  }
-}
-
-async function serves(pid: number, data: string): Promise<boolean> {
-  if (!Number.isInteger(pid) || pid < 2) return false
-  if (platform() === 'linux') {
-    const cwd = await readlink(`/proc/${pid}/cwd`).catch(() => '')
-    return cwd === data
-  }
-  return (await processFact(pid, 'comm')).includes('postgres')
-}
-
-async function parentOf(pid: number): Promise<number> {
-  if (platform() !== 'linux') return Number(await processFact(pid, 'ppid'))
-  const fields = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  return Number(fields.slice(fields.lastIndexOf(')') + 2).split(' ')[1])
-}
-
-async function processFact(pid: number, field: string): Promise<string> {
-  const answer = await run('ps', ['-o', `${field}=`, '-p', String(pid)]).catch(() => undefined)
-  return answer?.stdout.trim() ?? ''
 }
 
 /** The watcher ends the server when descriptor 3 closes, as it does when our process ends in any way;
@@ -204,12 +150,6 @@ function spawnServer(options: {
 async function stop({ child, ended }: Server): Promise<void> {
   if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT')
   await ended
-}
-
-function inUse(directory: string): Error {
-  return new Error(
-    `The database in ${directory} is in use by another running instance: stop that one first`,
-  )
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,19 +1,18 @@
-import { randomUUID } from 'node:crypto'
-import { createServer as createHttp, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createServer as createHttp } from 'node:http'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import {
   createSecureContext,
   createServer as createTls,
-  TLSSocket,
+  type TLSSocket,
   type Server as TlsServer,
 } from 'node:tls'
 import type { FindSecret } from './credentials.ts'
 import { secureOptions } from './credentials.ts'
 import { readHello } from './hello.ts'
-import { bestMatch } from './hostname.ts'
 import { text } from './json.ts'
 import { type Chain, chainFor, type Listener, listenersOf, type VirtualHosts } from './listeners.ts'
-import { type Destination, takes } from './routes.ts'
+import { proxy } from './proxy.ts'
+import type { Destination } from './routes.ts'
 import type { World } from './servers.ts'
 import type { Upstreams } from './upstreams.ts'
 
@@ -60,7 +59,7 @@ export function createIngress(options: IngressOptions): Ingress {
   const http = createHttp((request, response) => {
     settle()
     const hosts = routes.get(routed.get(request.socket) ?? '') ?? new Map()
-    answer(request, response, hosts, upstreams)
+    proxy(request, response, hosts, upstreams)
   })
   http.on('clientError', (_error, socket) => socket.destroy())
 
@@ -224,48 +223,4 @@ function routesOf(listeners: ReadonlyMap<number, Listener>): ReadonlyMap<string,
   }
   for (const { name, hosts } of chainsOf(listeners)) routes.set(name, hosts)
   return routes
-}
-
-function answer(
-  request: IncomingMessage,
-  response: ServerResponse,
-  hosts: VirtualHosts,
-  upstreams: Upstreams,
-): void {
-  const written = request.headers.host ?? ''
-  const authority = written.replace(/:\d+$/, '').toLowerCase()
-  const host = bestMatch(hosts, authority)
-  const secure = request.socket instanceof TLSSocket
-  response.setHeader('server', 'istio-envoy')
-  if (host?.redirect && !secure) {
-    response.writeHead(301, { location: `https://${written}${request.url}` }).end()
-    return
-  }
-  const route = host?.routes.find((each) => takes(each, request.method ?? '', request.url ?? ''))
-  if (!route) return void response.writeHead(404).end()
-  if (route.answer) return void response.writeHead(route.answer.status).end(route.answer.body)
-  const found = route.to ? upstreams.find(route.to) : ({ kind: 'unknown' } as const)
-  if (found.kind !== 'http') {
-    const body = found.kind === 'unhealthy' ? 'no healthy upstream' : ''
-    response.writeHead(503, { 'content-type': 'text/plain' }).end(body)
-    return
-  }
-  forward(request, response, secure)
-  found.handler(request, response)
-}
-
-/** What Envoy adds on the way to a workload and back. */
-function forward(request: IncomingMessage, response: ServerResponse, secure: boolean): void {
-  request.headers['x-forwarded-for'] = request.socket.remoteAddress ?? ''
-  request.headers['x-forwarded-proto'] = secure ? 'https' : 'http'
-  request.headers['x-request-id'] ??= randomUUID()
-  delete request.headers['x-forwarded-client-cert']
-  const certificate =
-    request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate() : undefined
-  if (certificate) {
-    const digest = certificate.fingerprint256.replaceAll(':', '').toLowerCase()
-    request.headers['x-forwarded-client-cert'] =
-      `Hash=${digest};Subject="${certificate.subject.replaceAll('\n', ',')}"`
-  }
-  response.setHeader('x-envoy-upstream-service-time', '0')
 }

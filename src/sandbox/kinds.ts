@@ -3,7 +3,6 @@ import { at, type Fields, fields, isFields, type Json, list, text, texts } from 
 /** One column of `kubectl get`. */
 export type Column = {
   readonly name: string
-  readonly wide?: true
   readonly cell: (object: Fields, now: Date) => Json
 }
 

@@ -1,9 +1,10 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parse as parseYaml } from 'yaml'
 import { type Json, parseJson } from './json.ts'
 import { type Kind, kinds, namespaces } from './kinds.ts'
 import { readProtobuf } from './protobuf.ts'
 import { badRequest, refusal } from './status.ts'
+import type { Store } from './store.ts'
 
 /** What the path of a request names: a kind, in a namespace ('' for all or none), and perhaps a name. */
 export type Target = {
@@ -11,6 +12,15 @@ export type Target = {
   readonly version: string
   readonly namespace: string
   readonly name: string
+}
+
+/** One request under way, its path and query read. */
+export type Call = {
+  readonly store: Store
+  readonly request: IncomingMessage
+  readonly response: ServerResponse
+  readonly path: string
+  readonly query: URLSearchParams
 }
 
 const paths =
