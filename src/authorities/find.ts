@@ -6,13 +6,42 @@ import { Problem } from '../words/problem.ts'
 import { DistinguishedName, type Page, type PageQuery } from '../words/schema.ts'
 import { toPem } from '../x509/pem.ts'
 import { Authority } from './authority.ts'
-import { currentIssuer, type IssuingAuthority, issuingAuthority, pathOf } from './issuer.ts'
+import {
+  currentIssuer,
+  type IssuingAuthority,
+  issuingAuthorities,
+  issuingAuthority,
+  type PathCertificate,
+  pathOf,
+  pathsOf,
+} from './issuer.ts'
 
 /** One authority. Throws authority-unknown, also for another tenant's. */
 export async function getAuthority(ctx: Context, actor: Actor, name: string): Promise<Authority> {
   allow(actor, 'read')
   const authority = await issuingAuthority(ctx.db.read, { name, tenantId: actor.tenantId })
-  return authorityView(ctx, authority)
+  const issuer = currentIssuer(authority)
+  return authorityView(authority, await pathOf(ctx.db.read, issuer.id))
+}
+
+/** The authorities of these names that the actor may use, in no order. */
+export async function authoritiesByNames(
+  ctx: Context,
+  actor: Actor,
+  names: readonly string[],
+): Promise<readonly Authority[]> {
+  allow(actor, 'read')
+  const found = await issuingAuthorities(ctx.db.read, names)
+  const usable = found.filter(
+    ({ tenantId }) => actor.tenantId === null || tenantId === null || tenantId === actor.tenantId,
+  )
+  const paths = await pathsOf(
+    ctx.db.read,
+    usable.map((authority) => currentIssuer(authority).id),
+  )
+  return usable.map((authority) =>
+    authorityView(authority, paths.get(currentIssuer(authority).id) ?? []),
+  )
 }
 
 /** The authorities that the actor may use, by name. */
@@ -35,8 +64,9 @@ export async function listAuthorities(
     select: { name: true },
   })
   const page = pageOf(rows, limit, { key: ({ name }) => [name], item: ({ name }) => name })
-  const items = await Promise.all(page.items.map((name) => getAuthority(ctx, actor, name)))
-  return { ...page, items }
+  const found = await authoritiesByNames(ctx, actor, page.items)
+  const byName = new Map(found.map((authority) => [authority.name, authority]))
+  return { ...page, items: page.items.flatMap((name) => byName.get(name) ?? []) }
 }
 
 /** The certificate of an authority in DER, for relying parties that follow caIssuers (RFC 5280
@@ -50,10 +80,11 @@ export async function getCaCertificate(ctx: Context, name: string): Promise<Buff
   return Buffer.from(issuer.der)
 }
 
-/** The authority as it is shown. */
-export async function authorityView(ctx: Context, authority: IssuingAuthority): Promise<Authority> {
+function authorityView(
+  authority: IssuingAuthority,
+  [own, ...above]: readonly PathCertificate[],
+): Authority {
   const issuer = currentIssuer(authority)
-  const [own, ...above] = await pathOf(ctx.db.read, issuer.id)
   return Value.Parse(Authority, {
     name: authority.name,
     kind: authority.kind,

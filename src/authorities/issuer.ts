@@ -1,4 +1,4 @@
-import type { Tx } from '../ground/db.ts'
+import { sql, type Tx } from '../ground/db.ts'
 import { Problem } from '../words/problem.ts'
 
 /** An authority with the certificate that signs for it now. */
@@ -18,18 +18,25 @@ export async function issuingAuthority(
   return authority
 }
 
+const withIssuer = {
+  parent: { select: { name: true } },
+  tenant: { select: { name: true } },
+  issuers: {
+    where: { issues: true },
+    include: { key: { include: { secret: { select: { keyId: true } } } } },
+  },
+} as const
+
 function findIssuing(tx: Tx, name: string) {
-  return tx.authority.findUnique({
-    where: { name },
-    include: {
-      parent: { select: { name: true } },
-      tenant: { select: { name: true } },
-      issuers: {
-        where: { issues: true },
-        include: { key: { include: { secret: { select: { keyId: true } } } } },
-      },
-    },
-  })
+  return tx.authority.findUnique({ where: { name }, include: withIssuer })
+}
+
+/** The authorities of these names, in no order, without asking who asks. */
+export function issuingAuthorities(
+  tx: Tx,
+  names: readonly string[],
+): Promise<readonly IssuingAuthority[]> {
+  return tx.authority.findMany({ where: { name: { in: [...names] } }, include: withIssuer })
 }
 
 /** The certificate that signs now; every authority has one. */
@@ -46,17 +53,36 @@ export async function chainOf(tx: Tx, issuerId: string): Promise<readonly Buffer
   return path.filter(({ der, anchor }) => !der.equals(anchor)).map(({ der }) => der)
 }
 
-/** The issuer and all above it, root last, in DER. */
-export async function pathOf(
+/** A CA certificate and the self-signed form of it, in DER. */
+export type PathCertificate = { readonly der: Buffer; readonly anchor: Buffer }
+
+/** The issuer and all above it, root last. */
+export async function pathOf(tx: Tx, issuerId: string): Promise<readonly PathCertificate[]> {
+  return (await pathsOf(tx, [issuerId])).get(issuerId) ?? []
+}
+
+/** As pathOf, for many issuers by one statement. */
+export async function pathsOf(
   tx: Tx,
-  issuerId: string,
-): Promise<readonly { readonly der: Buffer; readonly anchor: Buffer }[]> {
-  const issuer = await tx.issuer.findUniqueOrThrow({
-    where: { id: issuerId },
-    select: { der: true, anchor: true, parentId: true },
-  })
-  const own = { der: Buffer.from(issuer.der), anchor: Buffer.from(issuer.anchor) }
-  return issuer.parentId === null ? [own] : [own, ...(await pathOf(tx, issuer.parentId))]
+  issuerIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly PathCertificate[]>> {
+  const rows = await tx.$queryRaw<readonly { leaf: string; der: Uint8Array; anchor: Uint8Array }[]>(
+    sql`
+      with recursive path as (
+        select "id" as leaf, 0 as depth, "parentId", "der", "anchor" from issuer
+        where "id" = any(${[...issuerIds]}::uuid[])
+        union all
+        select path.leaf, path.depth + 1, issuer."parentId", issuer."der", issuer."anchor"
+        from path join issuer on issuer."id" = path."parentId"
+      )
+      select leaf, "der", "anchor" from path order by leaf, depth`,
+  )
+  const certificates = rows.map(({ leaf, der, anchor }) => ({
+    leaf,
+    der: Buffer.from(der),
+    anchor: Buffer.from(anchor),
+  }))
+  return Map.groupBy(certificates, ({ leaf }) => leaf)
 }
 
 /** What a verifier that should accept this authority's certificates, and no sibling's, is given as

@@ -4,7 +4,7 @@ import { keyIdentifier } from '../x509/keys.ts'
 import { toPem } from '../x509/pem.ts'
 import type { Signer } from '../x509/sign.ts'
 import { type PreparedIssuer, prepareIssuer } from '../x509/template.ts'
-import { pathOf } from './issuer.ts'
+import { chainOf } from './issuer.ts'
 import { openSigner } from './signer.ts'
 
 /** An issuer certificate made ready: read, its shared pieces encoded, its chain in PEM. */
@@ -22,7 +22,7 @@ type Stored = {
 
 /** What is known of issuers of each context, by id: an issuer certificate never changes. */
 const ready = new WeakMap<Context, Map<string, ReadyIssuer>>()
-const chains = new WeakMap<Context, Map<string, string>>()
+const chains = new WeakMap<Context, Map<string, Promise<string>>>()
 
 /** The issuer ready to sign. `authority` is the name under which its revocation data is published.
  *  Throws authority-keyless. */
@@ -46,16 +46,19 @@ export async function readyIssuer(
 }
 
 /** What a server sends after its leaf, in PEM: the intermediates up to the root, without it. */
-export async function chainPem(ctx: Context, issuerId: string): Promise<string> {
+export function chainPem(ctx: Context, issuerId: string): Promise<string> {
   const known = chains.get(ctx)?.get(issuerId)
   if (known !== undefined) return known
-  const path = await pathOf(ctx.db.read, issuerId)
-  const pem = path
-    .filter(({ der, anchor }) => !der.equals(anchor))
-    .map(({ der }) => toPem('CERTIFICATE', der))
-    .join('')
-  remember(chains, ctx, { id: issuerId, value: pem })
-  return pem
+  // Remembered while it is still being read: a page of certificates asks for it all at once.
+  const read = readChain(ctx, issuerId)
+  remember(chains, ctx, { id: issuerId, value: read })
+  read.catch(() => chains.get(ctx)?.delete(issuerId))
+  return read
+}
+
+async function readChain(ctx: Context, issuerId: string): Promise<string> {
+  const chain = await chainOf(ctx.db.read, issuerId)
+  return chain.map((der) => toPem('CERTIFICATE', der)).join('')
 }
 
 function remember<T>(

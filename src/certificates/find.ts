@@ -1,5 +1,5 @@
 import { chainPem } from '../authorities/issuing.ts'
-import { type Actor, allowPlatform } from '../ground/actor.ts'
+import { type Actor, allow, allowPlatform } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { accessTenant } from '../tenants/access.ts'
@@ -33,6 +33,21 @@ export async function getCertificate(
   const [row] = await read(ctx.db.read, { id, tenantId })
   if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   return certificateView(ctx, row)
+}
+
+/** The certificates of these ids that the actor may see, in no order; `hostId` joins them to hosts and
+ *  is not part of what is shown. */
+export async function certificatesByIds(
+  ctx: Context,
+  actor: Actor,
+  ids: readonly string[],
+): Promise<readonly (Certificate & { readonly hostId: string | null })[]> {
+  allow(actor, 'read')
+  const owner = actor.tenantId === null ? {} : { tenantId: actor.tenantId }
+  const rows = await read(ctx.db.read, { id: { in: [...ids] }, ...owner })
+  return Promise.all(
+    rows.map(async (row) => ({ hostId: row.hostId, ...(await certificateView(ctx, row)) })),
+  )
 }
 
 /** What a list of certificates is narrowed by. */

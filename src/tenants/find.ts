@@ -31,6 +31,23 @@ export async function listTenants(
   return pageOf(rows, limit, { key: ({ name }) => [name], item: tenantView })
 }
 
+/** The tenants of these names that the actor may see, in no order. */
+export async function tenantsByNames(
+  ctx: Context,
+  actor: Actor,
+  names: readonly string[],
+): Promise<readonly Tenant[]> {
+  allow(actor, 'read')
+  const rows = await ctx.db.read.tenant.findMany({
+    where: {
+      name: { in: [...names] },
+      ...(actor.tenantId === null ? {} : { id: actor.tenantId }),
+    },
+    include: { defaultAuthority: { select: { name: true } } },
+  })
+  return rows.map(tenantView)
+}
+
 /** The row as it is shown. */
 export function tenantView(row: TenantRow): Tenant {
   return {
