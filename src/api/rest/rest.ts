@@ -3,6 +3,7 @@ import type { Context } from '../../ground/context.ts'
 import type { Api } from '../api.ts'
 import { identify } from '../auth.ts'
 import { apiKeys } from './apikeys.ts'
+import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
 import { certificates } from './certificates.ts'
 import { tenants } from './tenants.ts'
@@ -10,7 +11,7 @@ import { tenants } from './tenants.ts'
 /** Every noun under /v1; each request tells who asks, before anything else is looked at. */
 export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
   api.addHook('onRequest', (request) => identify(ctx, request))
-  for (const noun of [tenants, apiKeys, authorities, certificates]) {
+  for (const noun of [tenants, apiKeys, authorities, certificates, audit]) {
     await api.register(async (scope: Api) => noun(scope, ctx))
   }
 }

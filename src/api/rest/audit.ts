@@ -1,0 +1,67 @@
+import { Readable } from 'node:stream'
+import type { FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import { AuditEvent, AuditQuery } from '../../audit/event.ts'
+import { exportAuditEvents, findAuditEvents } from '../../audit/find.ts'
+import type { Context } from '../../ground/context.ts'
+import { refuse } from '../../words/problem.ts'
+import { PageOf } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
+import { actorOf } from '../auth.ts'
+import { problemResponse } from '../openapi.ts'
+
+const lines = 'application/x-ndjson'
+
+/** /v1/audit-events */
+export function audit(api: Api, ctx: Context): void {
+  api.get(
+    '/audit-events',
+    {
+      schema: {
+        tags: ['audit'],
+        summary: 'Read the audit trail, newest first; as NDJSON all of it, oldest first',
+        querystring: AuditQuery,
+        response: {
+          200: {
+            description: `A page; with Accept: ${lines} every event that matches, one to a line`,
+            content: {
+              'application/json': { schema: PageOf(AuditEvent) },
+              [lines]: { schema: Type.Unsafe<Readable>({ type: 'string' }) },
+            },
+          },
+          ...problemResponse,
+        },
+      },
+    },
+    async (request, reply) => {
+      reply.header('vary', 'accept')
+      if (!wantsLines(request)) return findAuditEvents(ctx, actorOf(request), request.query)
+      const { limit, cursor, ...filter } = request.query
+      refuse(
+        'request-invalid',
+        Object.entries({ limit, cursor }).flatMap(([name, value]) =>
+          value === undefined
+            ? []
+            : [
+                {
+                  field: `/${name}`,
+                  message: `${name} has no place in an export: it has no pages`,
+                },
+              ],
+        ),
+      )
+      const portions = await exportAuditEvents(ctx, actorOf(request), filter)
+      return reply.type(lines).send(Readable.from(asLines(portions)))
+    },
+  )
+}
+
+function wantsLines({ headers }: FastifyRequest): boolean {
+  return /\bapplication\/x-ndjson\b/i.test(headers.accept ?? '')
+}
+
+async function* asLines(portions: AsyncIterable<readonly AuditEvent[]>) {
+  for await (const events of portions) {
+    yield events.map((event) => `${JSON.stringify(event)}\n`).join('')
+  }
+}

@@ -1,0 +1,50 @@
+import Type from 'typebox'
+import { closed, Name, PageQuery, Timestamp } from '../words/schema.ts'
+
+const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
+/** Text without control characters: PostgreSQL knows no NUL. */
+const text = (description: string) =>
+  Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength: 255, description })
+
+const moment = (description: string) => Type.String({ format: 'date-time', description })
+
+/** What a reading of the audit trail is narrowed by. */
+const filter = {
+  tenant: Type.Optional(Name),
+  action: Type.Optional(
+    Type.String({ pattern: '^[a-z-]+\\.[a-z-]+$', maxLength: 64, description: 'As host.created' }),
+  ),
+  subjectKind: Type.Optional(
+    Type.Enum(['tenant', 'api-key', 'authority', 'certificate', 'cluster', 'host']),
+  ),
+  subjectId: Type.Optional(text('Id of what was changed')),
+  actor: Type.Optional(text('Name or id of who did it')),
+  requestId: Type.Optional(text('As in x-request-id')),
+  from: Type.Optional(moment('RFC 3339, inclusive')),
+  to: Type.Optional(moment('RFC 3339, exclusive')),
+}
+
+export const AuditQuery = closed({ ...PageQuery.properties, ...filter })
+export type AuditQuery = Readonly<Type.Static<typeof AuditQuery>>
+
+export const AuditEvent = closed(
+  {
+    seq: Type.String({ pattern: '^[0-9]+$', description: 'Decimal; grows with every event' }),
+    at: Timestamp,
+    actor: closed({
+      kind: Type.Enum(['api-key', 'system']),
+      id: nullable(Type.String()),
+      name: Type.String(),
+    }),
+    requestId: nullable(Type.String({ description: 'As in x-request-id and the log' })),
+    tenant: Type.Union([Name, Type.Null()], { description: 'null: it concerns no one tenant' }),
+    action: Type.String({ description: 'As host.created' }),
+    subject: closed({ kind: Type.String(), id: Type.String(), name: Type.String() }),
+    changes: Type.Record(Type.String(), Type.Unknown(), {
+      description: 'Named facts about the change; never a secret',
+    }),
+  },
+  { title: 'AuditEvent' },
+)
+export type AuditEvent = Type.Static<typeof AuditEvent>

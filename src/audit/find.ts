@@ -1,0 +1,142 @@
+import Value from 'typebox/value'
+import { type Actor, allow } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
+import { pageOf, readCursor } from '../words/cursor.ts'
+import { Problem, refuse, type Violation } from '../words/problem.ts'
+import type { Page } from '../words/schema.ts'
+import { AuditEvent, type AuditQuery } from './event.ts'
+
+/** What is read at once where everything is read. */
+const portion = 500
+
+type Row = Awaited<ReturnType<Tx['auditEvent']['findMany']>>[number]
+
+/** The audit trail, newest first. The API key of a tenant sees what concerns that tenant. Throws
+ *  forbidden, tenant-unknown, request-invalid, cursor-refused. */
+export async function findAuditEvents(
+  ctx: Context,
+  actor: Actor,
+  filter: AuditQuery,
+): Promise<Page<AuditEvent>> {
+  const where = await matching(ctx, actor, filter)
+  const { limit = 50, cursor } = filter
+  const rows = await ctx.db.read.auditEvent.findMany({
+    where: { AND: [where, cursor === undefined ? {} : { seq: { lt: seqOf(cursor) } }] },
+    orderBy: { seq: 'desc' },
+    take: limit + 1,
+  })
+  const page = pageOf(rows, limit, { key: ({ seq }) => [String(seq)], item: (row) => row })
+  return { ...page, items: await shown(ctx, page.items) }
+}
+
+/** All events that match and are there now, oldest first, portion by portion: how many there are does
+ *  not matter to the memory that it takes. Throws before the first portion, as findAuditEvents. */
+export async function exportAuditEvents(
+  ctx: Context,
+  actor: Actor,
+  filter: Omit<AuditQuery, 'limit' | 'cursor'>,
+): Promise<AsyncIterable<readonly AuditEvent[]>> {
+  const where = await matching(ctx, actor, filter)
+  const last = await ctx.db.read.auditEvent.findFirst({
+    where,
+    orderBy: { seq: 'desc' },
+    select: { seq: true },
+  })
+  return portions(ctx, where, last?.seq ?? 0n)
+}
+
+async function* portions(ctx: Context, where: Where, last: bigint) {
+  let seen = 0n
+  while (seen < last) {
+    const rows = await ctx.db.read.auditEvent.findMany({
+      where: { AND: [where, { seq: { gt: seen, lte: last } }] },
+      orderBy: { seq: 'asc' },
+      take: portion,
+    })
+    seen = rows.length < portion ? last : (rows.at(-1)?.seq ?? last)
+    yield await shown(ctx, rows)
+  }
+}
+
+type Where = Awaited<ReturnType<typeof matching>>
+
+async function matching(ctx: Context, actor: Actor, filter: AuditQuery) {
+  allow(actor, 'read-audit')
+  const tenantId = await whose(ctx, actor, filter.tenant)
+  refuse('request-invalid', periodFaults(filter))
+  const { action, subjectKind, subjectId, actor: by, requestId, from, to } = filter
+  return {
+    ...(tenantId === null ? {} : { tenantId }),
+    ...(action === undefined ? {} : { action }),
+    ...(subjectKind === undefined ? {} : { subjectKind }),
+    ...(subjectId === undefined ? {} : { subjectId }),
+    ...(by === undefined ? {} : { OR: [{ actorName: by }, { actorId: by }] }),
+    ...(requestId === undefined ? {} : { requestId }),
+    at: {
+      ...(from === undefined ? {} : { gte: new Date(from) }),
+      ...(to === undefined ? {} : { lt: new Date(to) }),
+    },
+  }
+}
+
+/** The tenant that is read about; null: everything, the platform's own among it. */
+async function whose(ctx: Context, actor: Actor, name: string | undefined): Promise<string | null> {
+  if (name === undefined) return actor.tenantId
+  const tenant = await ctx.db.read.tenant.findUnique({ where: { name }, select: { id: true } })
+  if (!tenant || (actor.tenantId !== null && actor.tenantId !== tenant.id)) {
+    throw new Problem('tenant-unknown', `There is no tenant "${name}"`)
+  }
+  return tenant.id
+}
+
+/** RFC 3339 has leap seconds, which a Date has not. */
+function periodFaults({ from, to }: AuditQuery): readonly Violation[] {
+  return Object.entries({ from, to }).flatMap(([field, time]) =>
+    time === undefined || !Number.isNaN(Date.parse(time))
+      ? []
+      : [{ field: `/${field}`, message: `${time} is a leap second: give the one before` }],
+  )
+}
+
+function seqOf(cursor: string): bigint {
+  const [seq = ''] = readCursor(cursor, 1)
+  if (!/^\d{1,18}$/.test(seq)) throw new Problem('cursor-refused', 'That is no cursor of this list')
+  return BigInt(seq)
+}
+
+/** The rows as they are shown, with the tenants' names in as many statements for many as for one. */
+async function shown(ctx: Context, rows: readonly Row[]): Promise<AuditEvent[]> {
+  const names = await tenantNames(ctx, rows)
+  return rows.map((row) =>
+    Value.Parse(AuditEvent, {
+      seq: String(row.seq),
+      at: row.at.toISOString(),
+      actor: { kind: row.actorKind, id: row.actorId, name: row.actorName },
+      requestId: row.requestId,
+      tenant: row.tenantId === null ? null : (names.get(row.tenantId) ?? null),
+      action: row.action,
+      subject: { kind: row.subjectKind, id: row.subjectId, name: row.subjectName },
+      changes: row.changes,
+    }),
+  )
+}
+
+/** Tenants by id, also those that are gone: the trail remembers what they were called. */
+async function tenantNames(ctx: Context, rows: readonly Row[]): Promise<Map<string, string>> {
+  const ids = [...new Set(rows.flatMap(({ tenantId }) => (tenantId === null ? [] : [tenantId])))]
+  if (ids.length === 0) return new Map()
+  const found = await ctx.db.read.tenant.findMany({
+    where: { id: { in: ids } },
+    select: { id: true, name: true },
+  })
+  const names = new Map(found.map(({ id, name }) => [id, name]))
+  const gone = ids.filter((id) => !names.has(id))
+  if (gone.length === 0) return names
+  const made = await ctx.db.read.auditEvent.findMany({
+    where: { subjectKind: 'tenant', subjectId: { in: gone }, action: 'tenant.created' },
+    select: { subjectId: true, subjectName: true },
+  })
+  for (const { subjectId, subjectName } of made) names.set(subjectId, subjectName)
+  return names
+}
