@@ -1,6 +1,5 @@
 import type { Context } from '../ground/context.ts'
 import { Problem } from '../words/problem.ts'
-import { connect } from './connect.ts'
 import type { Kube } from './kube.ts'
 
 /** What a sealed kubeconfig is bound to. */
@@ -28,6 +27,8 @@ export async function openCluster(ctx: Context, clusterId: string): Promise<Kube
   if (before?.sealed.equals(sealed)) return before.kube
   before?.kube.close()
   const text = ctx.seal.open(credentialBinding(clusterId), sealed).toString()
+  // The client library takes 100 MB: a process pays for it only when it talks to a cluster.
+  const { connect } = await import('./connect.ts')
   const kube = connect(text)
   connections.set(clusterId, { sealed, kube })
   return kube

@@ -1,15 +1,17 @@
+import Type from 'typebox'
 import { type Actor, allowPlatform } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
+import { closed } from '../words/schema.ts'
 import { clusterRow } from './find.ts'
 
+/** How many placements are looked at again. */
+export const Synced = closed({ placements: Type.Integer() })
+export type Synced = Type.Static<typeof Synced>
+
 /** Has every host on the cluster looked at again; answers how many. Throws cluster-unknown. */
-export async function syncCluster(
-  ctx: Context,
-  actor: Actor,
-  name: string,
-): Promise<{ readonly placements: number }> {
+export async function syncCluster(ctx: Context, actor: Actor, name: string): Promise<Synced> {
   allowPlatform(actor, 'check-clusters')
   return ctx.db.transaction(async (tx) => {
     const { id } = await clusterRow(tx, name)

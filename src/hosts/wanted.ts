@@ -2,7 +2,8 @@ import type { Actor, Permission } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
 import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
-import { owns, suffixes } from '../tenants/domains.ts'
+import { claimsOn } from '../tenants/claims.ts'
+import { owns } from '../tenants/domains.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { conflicts, type HostConflict } from './conflicts.ts'
 import type { CompleteSpec, HostSpec } from './host.ts'
@@ -83,14 +84,7 @@ export async function conflictsOn(
 async function nameFaults(tx: Tx, tenant: TenantRow, name: string): Promise<readonly Violation[]> {
   const fault = (message: string) => ({ field: '/name', message })
   const wildcard = name.startsWith('*.')
-  const claimants = await tx.tenant.findMany({
-    where: { domains: { hasSome: [...suffixes(name)] } },
-    select: { id: true, domains: true },
-  })
-  const claims = claimants.flatMap(({ id, domains }) =>
-    domains.map((domain) => ({ tenantId: id, domain })),
-  )
-  if (!owns(tenant.id, name, claims)) {
+  if (!owns(tenant.id, name, await claimsOn(tx, [name]))) {
     const domains = tenant.domains.join(', ') || 'none'
     return [fault(`${name} does not lie under the domains of this tenant: ${domains}`)]
   }

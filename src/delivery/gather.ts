@@ -1,0 +1,88 @@
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { chainOf, trustAnchorOf } from '../authorities/issuer.ts'
+import { openPrivateKey } from '../certificates/key.ts'
+import { ingressOf } from '../clusters/find.ts'
+import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
+import { specOf } from '../hosts/find.ts'
+import { type CompleteSpec, ObjectRef } from '../hosts/host.ts'
+import { toPem } from '../x509/pem.ts'
+import type { Delivery } from './manifests.ts'
+
+const withHost = {
+  cluster: true,
+  host: {
+    include: {
+      tenant: { select: { name: true } },
+      certificate: { select: { id: true, serial: true, issuerId: true, der: true } },
+    },
+  },
+} as const
+
+export type PlacementRow = NonNullable<Awaited<ReturnType<typeof readPlacement>>>
+export type CertificateRow = NonNullable<PlacementRow['host']['certificate']>
+
+/** A placement with all that decides what is to be on the cluster. */
+export function readPlacement(tx: Tx, id: string) {
+  return tx.placement.findUnique({ where: { id }, include: withHost })
+}
+
+/** The same for all placements of a host, by cluster name. */
+export function readPlacements(tx: Tx, hostId: string) {
+  return tx.placement.findMany({
+    where: { hostId },
+    include: withHost,
+    orderBy: { cluster: { name: 'asc' } },
+  })
+}
+
+/** The objects that are recorded to carry the host. */
+export function recordedObjects({ objects }: { readonly objects: unknown }): readonly ObjectRef[] {
+  return Value.Parse(Type.Array(ObjectRef), objects)
+}
+
+/** What the host's objects are made of. Throws key-absent. */
+export async function deliveryOf(
+  ctx: Context,
+  { host, cluster }: PlacementRow,
+  certificate: CertificateRow,
+): Promise<Delivery> {
+  const spec = specOf(host)
+  const clients = await clientsOf(ctx, spec)
+  return {
+    host: {
+      id: host.id,
+      name: host.name,
+      tenant: host.tenant.name,
+      generation: host.generation,
+      spec,
+    },
+    ingress: ingressOf(cluster),
+    certificate: await pemOf(ctx, certificate),
+    ...(clients ? { clients } : {}),
+  }
+}
+
+/** Certificate and key as a Secret carries them. */
+export async function pemOf(
+  ctx: Context,
+  { id, serial, issuerId, der }: CertificateRow,
+): Promise<Delivery['certificate']> {
+  if (!der) throw new Error(`certificate ${id} is not signed yet`)
+  const chain = [Buffer.from(der), ...(await chainOf(ctx.db.read, issuerId))]
+  return { serial, chain: pem(chain), key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
+}
+
+/** Whose client certificates a MUTUAL host accepts. */
+export async function clientsOf(
+  ctx: Context,
+  { tls }: CompleteSpec,
+): Promise<Delivery['clients'] | undefined> {
+  if (tls.mode !== 'MUTUAL' || tls.clientAuthority === undefined) return undefined
+  return { trust: pem(await trustAnchorOf(ctx.db.read, tls.clientAuthority)) }
+}
+
+function pem(ders: readonly Buffer[]): string {
+  return ders.map((der) => toPem('CERTIFICATE', der)).join('')
+}

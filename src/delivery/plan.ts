@@ -1,0 +1,92 @@
+import { isDeepStrictEqual } from 'node:util'
+import type { KubeObject } from '../clusters/kube.ts'
+import type { ObjectRef } from '../hosts/host.ts'
+import { labels, manager } from './manifests.ts'
+
+/** What is to be done about one object. */
+export type Step = {
+  readonly action: 'create' | 'update' | 'keep' | 'remove'
+  readonly ref: ObjectRef
+  /** What it shall be; none when it is to go. */
+  readonly object: KubeObject | undefined
+}
+
+/** What is wanted of a host on a cluster beside what is there. */
+export type Comparison = {
+  readonly hostId: string
+  /** In the order in which they may appear; none when the host is to go. */
+  readonly desired: readonly KubeObject[]
+  /** Every object under a name that is desired, or that once carried the host. */
+  readonly observed: readonly KubeObject[]
+}
+
+/** The steps in an order in which nothing refers to what is not there: up, Secret, Gateway,
+ *  VirtualService; then down in reverse. An object without our labels is never touched: see
+ *  `strangers`. */
+export function plan({ hostId, desired, observed }: Comparison): readonly Step[] {
+  const up = desired.map((object) => {
+    const ref = refOf(object)
+    const there = observed.find((each) => isDeepStrictEqual(refOf(each), ref))
+    const action = !there ? 'create' : matches(object, there) ? 'keep' : 'update'
+    return { action, ref, object } as const
+  })
+  const wanted = desired.map(refOf)
+  const down = observed
+    .filter((object) => isOurs(object, hostId))
+    .map(refOf)
+    .filter((ref) => !wanted.some((each) => isDeepStrictEqual(each, ref)))
+    .toSorted((a, b) => order.indexOf(b.kind) - order.indexOf(a.kind))
+    .map((ref) => ({ action: 'remove', ref, object: undefined }) as const)
+  return [...up, ...down]
+}
+
+const order: readonly ObjectRef['kind'][] = ['Secret', 'Gateway', 'VirtualService']
+
+/** The objects that stand under our names and are not this host's: taking them over must be somebody's
+ *  decision, so nothing is done while they are there. */
+export function strangers({ hostId, desired, observed }: Comparison): readonly string[] {
+  const wanted = desired.map(refOf)
+  return observed
+    .filter((object) => !isOurs(object, hostId))
+    .filter((object) => wanted.some((ref) => isDeepStrictEqual(ref, refOf(object))))
+    .map((object) => {
+      const what = nameOf(refOf(object))
+      return `${what} exists and was not made for this host; remove it, or ask for another name`
+    })
+}
+
+/** Whether the object bears our labels for this host. */
+export function isOurs({ metadata }: KubeObject, hostId: string): boolean {
+  const { labels: found = {} } = metadata
+  return found[labels.managedBy] === manager && found[labels.hostId] === hostId
+}
+
+/** `Gateway istio-system/www-0badcafe`. */
+export function nameOf({ kind, namespace, name }: ObjectRef): string {
+  return `${kind} ${namespace}/${name}`
+}
+
+/** Which object this is. Throws when it is of a kind that we do not write. */
+export function refOf({ kind, metadata }: KubeObject): ObjectRef {
+  const known = order.find((each) => each === kind)
+  if (!known) throw new Error(`${kind} carries no host`)
+  return { kind: known, namespace: metadata.namespace ?? '', name: metadata.name }
+}
+
+/** Whether the observed object is as desired: all that we state, and in spec and data nothing else.
+ *  Others may add labels and annotations. */
+function matches(desired: KubeObject, observed: KubeObject): boolean {
+  return (
+    isDeepStrictEqual(desired.spec, observed.spec) &&
+    isDeepStrictEqual(desired.data, observed.data) &&
+    desired.type === observed.type &&
+    includes(observed.metadata.labels, desired.metadata.labels) &&
+    includes(observed.metadata.annotations, desired.metadata.annotations)
+  )
+}
+
+type Strings = Readonly<Record<string, string>> | undefined
+
+function includes(whole: Strings = {}, part: Strings = {}): boolean {
+  return Object.entries(part).every(([key, value]) => whole[key] === value)
+}

@@ -1,0 +1,170 @@
+import { isDeepStrictEqual } from 'node:util'
+import Type from 'typebox'
+import { ingressOf } from '../clusters/find.ts'
+import { KubeError } from '../clusters/kube.ts'
+import { openCluster } from '../clusters/open.ts'
+import type { Actor } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { hostRow, specOf } from '../hosts/find.ts'
+import { type CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
+import { conflictsOn, wantedHost } from '../hosts/wanted.ts'
+import { accessTenant, type TenantRow } from '../tenants/access.ts'
+import { closed, Name } from '../words/schema.ts'
+import {
+  type CertificateRow,
+  clientsOf,
+  type PlacementRow,
+  pemOf,
+  readPlacements,
+  recordedObjects,
+} from './gather.ts'
+import type { Delivery } from './manifests.ts'
+import { compare } from './push.ts'
+
+/** Leave `spec` out to see what is still to be done for the host as it stands. */
+export const PlanRequest = closed({ spec: Type.Optional(HostSpec) })
+export type PlanRequest = Type.Static<typeof PlanRequest>
+
+export const HostPlan = closed(
+  {
+    host: Type.String(),
+    clusters: Type.Array(
+      closed({
+        cluster: Name,
+        changes: Type.Array(
+          closed({
+            action: Type.Enum(['create', 'update', 'keep', 'remove']),
+            ...ObjectRef.properties,
+          }),
+        ),
+        conflicts: Type.Array(Type.String({ description: 'Why nothing would be pushed' })),
+        error: Type.Union([Type.String(), Type.Null()], {
+          description: 'Why the cluster could not be asked',
+        }),
+      }),
+    ),
+  },
+  { title: 'HostPlan' },
+)
+export type HostPlan = Type.Static<typeof HostPlan>
+
+/** What of a host a plan is made for. */
+type Subject = {
+  readonly tenant: TenantRow
+  readonly name: string
+  readonly spec: CompleteSpec
+  readonly generation: number
+  readonly id: string
+  readonly certificate: CertificateRow | null
+  readonly placements: readonly PlacementRow[]
+}
+
+/** The id of a host that is not stored yet; no object bears it. */
+const unborn = '00000000-0000-0000-0000-000000000000'
+
+/** What a push would change on each cluster and what it would collide with, with nothing pushed or
+ *  stored. Throws tenant-unknown, host-unknown, host-refused. */
+export async function planHost(
+  ctx: Context,
+  actor: Actor,
+  { tenant, name, asked }: { tenant: string; name: string; asked: PlanRequest },
+): Promise<HostPlan> {
+  const subject = asked.spec
+    ? await asAsked(ctx, actor, { tenant, name, spec: asked.spec })
+    : await asStored(ctx, actor, { tenant, name })
+  const clusters = await ctx.db.read.cluster.findMany({
+    where: { OR: [{ name: { in: subject.spec.clusters } }, { id: { in: clusterIds(subject) } }] },
+    orderBy: { name: 'asc' },
+  })
+  return {
+    host: subject.name,
+    clusters: await Promise.all(clusters.map((cluster) => onCluster(ctx, subject, cluster))),
+  }
+}
+
+async function asAsked(
+  ctx: Context,
+  actor: Actor,
+  asked: { tenant: string; name: string; spec: HostSpec },
+): Promise<Subject> {
+  const { tenant, name, spec } = await wantedHost(ctx, actor, { asked, permission: 'read' })
+  const row = await ctx.db.read.host.findUnique({
+    where: { tenantId_name: { tenantId: tenant.id, name } },
+  })
+  const placements = row ? await readPlacements(ctx.db.read, row.id) : []
+  return {
+    tenant,
+    name,
+    spec,
+    generation: (row?.generation ?? 0) + (row && isSame(row.spec, spec) ? 0 : 1),
+    id: row?.id ?? unborn,
+    certificate: placements[0]?.host.certificate ?? null,
+    placements,
+  }
+}
+
+function isSame(stored: unknown, spec: CompleteSpec): boolean {
+  return isDeepStrictEqual(specOf({ spec: stored }), spec)
+}
+
+async function asStored(
+  ctx: Context,
+  actor: Actor,
+  { tenant: of, name }: { tenant: string; name: string },
+): Promise<Subject> {
+  const tenant = await accessTenant(ctx, actor, { name: of, permission: 'read' })
+  const row = await hostRow(ctx.db.read, { tenantId: tenant.id, name })
+  const placements = await readPlacements(ctx.db.read, row.id)
+  const wanted = placements.filter((placement) => placement.wanted)
+  const spec = { ...specOf(row), clusters: wanted.map(({ cluster }) => cluster.name) }
+  const certificate = placements[0]?.host.certificate ?? null
+  const { id, generation } = row
+  return { tenant, name: row.name, spec, generation, id, certificate, placements }
+}
+
+function clusterIds({ placements }: Subject): string[] {
+  return placements.map(({ clusterId }) => clusterId)
+}
+
+async function onCluster(
+  ctx: Context,
+  subject: Subject,
+  cluster: PlacementRow['cluster'],
+): Promise<HostPlan['clusters'][number]> {
+  const wanted = subject.spec.clusters.includes(cluster.name)
+  const placement = subject.placements.find(({ clusterId }) => clusterId === cluster.id)
+  const { tenant, name } = subject
+  const inTheWay = wanted
+    ? await conflictsOn(ctx.db.read, { tenant, name, clusters: [cluster] })
+    : []
+  const messages = inTheWay.map(({ message }) => message)
+  try {
+    const { steps, conflicts } = await compare(await openCluster(ctx, cluster.id), {
+      delivery: await deliveryFor(ctx, subject, cluster),
+      recorded: placement ? recordedObjects(placement) : [],
+      wanted,
+    })
+    const changes = steps.map(({ action, ref }) => ({ action, ...ref }))
+    return { cluster: cluster.name, changes, conflicts: [...messages, ...conflicts], error: null }
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error
+    return { cluster: cluster.name, changes: [], conflicts: messages, error: error.message }
+  }
+}
+
+async function deliveryFor(
+  ctx: Context,
+  { tenant, id, name, generation, spec, certificate }: Subject,
+  cluster: PlacementRow['cluster'],
+): Promise<Delivery> {
+  const clients = await clientsOf(ctx, spec)
+  return {
+    host: { id, name, tenant: tenant.name, generation, spec },
+    ingress: ingressOf(cluster),
+    certificate: certificate?.der ? await pemOf(ctx, certificate) : unissued,
+    ...(clients ? { clients } : {}),
+  }
+}
+
+/** Stands for a certificate that is still to be issued. */
+const unissued = { serial: '', chain: '', key: '' } as const

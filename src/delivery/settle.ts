@@ -1,0 +1,83 @@
+import type { Context } from '../ground/context.ts'
+import { json, sql, type Tx } from '../ground/db.ts'
+import { due } from '../ground/due.ts'
+import type { ObjectRef, PlacementStatus } from '../hosts/host.ts'
+import { hostLock, lock } from '../hosts/lock.ts'
+import type { PlacementRow } from './gather.ts'
+
+/** How a push ended. */
+export type Outcome = {
+  readonly status: PlacementStatus
+  readonly message: string | null
+  readonly warnings?: readonly string[]
+  readonly objects?: readonly ObjectRef[]
+  /** Look again after so many seconds. */
+  readonly againAfterSeconds?: number
+}
+
+/** Stores how a push ended, unless the host is wanted otherwise by now: whoever changed it has made the
+ *  next push due. */
+export async function settle(
+  ctx: Context,
+  placement: PlacementRow,
+  outcome: Outcome,
+): Promise<void> {
+  const now = ctx.now()
+  await ctx.db.transaction(async (tx) => {
+    if (!(await holdAsPushed(tx, placement))) return
+    const { status, message, warnings, objects, againAfterSeconds } = outcome
+    await tx.placement.update({
+      where: { id: placement.id },
+      data: {
+        status,
+        message: message?.slice(0, 2000) ?? null,
+        ...(status === placement.status ? {} : { since: now }),
+        ...(warnings === undefined ? {} : { warnings: [...warnings] }),
+        ...(objects === undefined ? {} : { objects: json(objects) }),
+        ...(status === 'Synced'
+          ? {
+              generation: placement.host.generation,
+              certificateId: placement.host.certificateId,
+            }
+          : {}),
+      },
+    })
+    if (againAfterSeconds !== undefined) {
+      await dueAgain(tx, placement, new Date(now.getTime() + againAfterSeconds * 1000))
+    }
+  })
+}
+
+/** Makes the next push due at `at`. */
+export function dueAgain(
+  tx: Tx,
+  { id, clusterId }: { readonly id: string; readonly clusterId: string },
+  at: Date,
+): Promise<void> {
+  return due(tx, 'placement.push', { placementId: id, clusterId }, at)
+}
+
+/** Holds the host until the transaction ends; no changes are under way then. */
+export async function holdHost(
+  tx: Tx,
+  host: { readonly id: string; readonly tenantId: string; readonly name: string },
+): Promise<void> {
+  await lock(tx, [hostLock(host)])
+  // Renewal takes no lock but the row's.
+  await tx.$executeRaw(sql`select 1 from host where id = ${host.id}::uuid for update`)
+}
+
+/** Holds the host; answers whether it is still wanted as it was pushed. */
+async function holdAsPushed(tx: Tx, placement: PlacementRow): Promise<boolean> {
+  const { host } = placement
+  await holdHost(tx, host)
+  const still = await tx.placement.findFirst({
+    where: {
+      id: placement.id,
+      wanted: true,
+      host: { generation: host.generation, certificateId: host.certificateId, removedAt: null },
+    },
+    select: { id: true },
+  })
+  return still !== null
+}

@@ -1,0 +1,77 @@
+import { record } from '../audit/record.ts'
+import { ingressOf } from '../clusters/find.ts'
+import { type Kube, KubeError, type KubeRef } from '../clusters/kube.ts'
+import { openCluster } from '../clusters/open.ts'
+import { systemActor } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
+import { type PlacementRow, recordedObjects } from './gather.ts'
+import { observe } from './observe.ts'
+import { plan } from './plan.ts'
+import { dueAgain, holdHost } from './settle.ts'
+import { stopped } from './verify.ts'
+
+const patienceMilliseconds = 15_000
+
+/** Takes a host off a cluster: what routes to it, then what serves it, and the Secret only when nobody
+ *  serves it any more, since an ingress goes on with what it has (istio.md 1.6). Then the placement
+ *  goes, and with the last one the host. Throws when the cluster cannot be asked just now. */
+export async function withdraw(ctx: Context, placement: PlacementRow): Promise<void> {
+  try {
+    const kube = await openCluster(ctx, placement.clusterId)
+    const refs = await present(kube, placement)
+    for (const ref of refs.filter(({ kind }) => kind !== 'Secret')) await kube.remove(ref)
+    if (!(await isSilent(placement))) return await stillServed(ctx, placement)
+    for (const ref of refs.filter(({ kind }) => kind === 'Secret')) await kube.remove(ref)
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error
+    await note(ctx, placement, `Cannot be taken off: ${error.message}`)
+    throw error
+  }
+  await forget(ctx, placement)
+}
+
+/** Our objects that are there, in the order in which they may go. */
+async function present(kube: Kube, placement: PlacementRow): Promise<readonly KubeRef[]> {
+  const observed = await observe(kube, recordedObjects(placement))
+  const steps = plan({ hostId: placement.hostId, desired: [], observed })
+  return steps.map(({ ref }) => ref)
+}
+
+async function isSilent({ host, cluster }: PlacementRow): Promise<boolean> {
+  const der = host.certificate?.der
+  if (!der) return true
+  const { address } = ingressOf(cluster)
+  return stopped({ address, hostname: host.name, der: Buffer.from(der) }, patienceMilliseconds)
+}
+
+async function stillServed(ctx: Context, placement: PlacementRow): Promise<void> {
+  await note(ctx, placement, 'The ingress still serves the host although its Gateway is gone')
+  const at = new Date(ctx.now().getTime() + 15_000)
+  await ctx.db.transaction((tx) => dueAgain(tx, placement, at))
+}
+
+async function note(ctx: Context, { id }: PlacementRow, message: string): Promise<void> {
+  const data = { status: 'Failed', message: message.slice(0, 2000), since: ctx.now() }
+  await ctx.db.transaction((tx) => tx.placement.updateMany({ where: { id, wanted: false }, data }))
+}
+
+async function forget(ctx: Context, { id, host, cluster }: PlacementRow): Promise<void> {
+  const now = ctx.now()
+  await ctx.db.transaction(async (tx) => {
+    await holdHost(tx, host)
+    const { count } = await tx.placement.deleteMany({ where: { id, wanted: false } })
+    // Wanted again meanwhile: whoever said so has made the next push due.
+    if (count === 0) return
+    await record(tx, { actor: systemActor('placement.push'), now }, 'host.withdrawn', {
+      subject: { kind: 'host', id: host.id, name: host.name, tenantId: host.tenantId },
+      changes: { cluster: cluster.name },
+    })
+    await forgetHost(tx, host.id)
+  })
+}
+
+/** The row of a removed host goes with its last placement. */
+async function forgetHost(tx: Tx, id: string): Promise<void> {
+  await tx.host.deleteMany({ where: { id, removedAt: { not: null }, placements: { none: {} } } })
+}
