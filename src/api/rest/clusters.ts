@@ -1,0 +1,119 @@
+import Type from 'typebox'
+import { checkClusterNow } from '../../clusters/check.ts'
+import { Cluster, ClusterPatch, NewCluster } from '../../clusters/cluster.ts'
+import { getCluster, listClusters } from '../../clusters/find.ts'
+import { changeCluster, createCluster, removeCluster } from '../../clusters/register.ts'
+import { Synced, syncCluster } from '../../clusters/sync.ts'
+import type { Context } from '../../ground/context.ts'
+import { closed, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
+import { actorOf } from '../auth.ts'
+import { idempotent } from '../idempotency.ts'
+import { problemResponse } from '../openapi.ts'
+
+const tags = ['clusters']
+const params = closed({ cluster: Name })
+
+/** /v1/clusters */
+export function clusters(api: Api, ctx: Context): void {
+  api.post(
+    '/clusters',
+    {
+      ...idempotent(ctx),
+      schema: {
+        tags,
+        summary: 'Register a cluster by its kubeconfig',
+        body: NewCluster,
+        response: { 201: Cluster, ...problemResponse },
+      },
+    },
+    async (request, reply) =>
+      reply.code(201).send(await createCluster(ctx, actorOf(request), request.body)),
+  )
+
+  api.get(
+    '/clusters',
+    {
+      schema: {
+        tags,
+        summary: 'List clusters by name',
+        querystring: PageQuery,
+        response: { 200: PageOf(Cluster), ...problemResponse },
+      },
+    },
+    (request) => listClusters(ctx, actorOf(request), request.query),
+  )
+
+  api.get(
+    '/clusters/:cluster',
+    {
+      schema: {
+        tags,
+        summary: 'Read a cluster',
+        params,
+        response: { 200: Cluster, ...problemResponse },
+      },
+    },
+    (request) => getCluster(ctx, actorOf(request), request.params.cluster),
+  )
+
+  api.patch(
+    '/clusters/:cluster',
+    {
+      schema: {
+        tags,
+        summary: 'Change the credentials, the ingress or both',
+        params,
+        body: ClusterPatch,
+        response: { 200: Cluster, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { cluster: name } = request.params
+      return changeCluster(ctx, actorOf(request), { name, patch: request.body })
+    },
+  )
+
+  api.delete(
+    '/clusters/:cluster',
+    {
+      schema: {
+        tags,
+        summary: 'Forget a cluster that carries no host',
+        params,
+        response: { 204: Type.Null(), ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      await removeCluster(ctx, actorOf(request), request.params.cluster)
+      return reply.code(204).send(null)
+    },
+  )
+
+  api.post(
+    '/clusters/:cluster/check',
+    {
+      schema: {
+        tags,
+        summary: 'Look now whether it answers and lets us do what we must',
+        params,
+        response: { 200: Cluster, ...problemResponse },
+      },
+    },
+    (request) => checkClusterNow(ctx, actorOf(request), request.params.cluster),
+  )
+
+  api.post(
+    '/clusters/:cluster/sync',
+    {
+      schema: {
+        tags,
+        summary: 'Have every host on the cluster looked at again',
+        params,
+        response: { 202: Synced, ...problemResponse },
+      },
+    },
+    async (request, reply) =>
+      reply.code(202).send(await syncCluster(ctx, actorOf(request), request.params.cluster)),
+  )
+}

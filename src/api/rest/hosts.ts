@@ -1,0 +1,120 @@
+import Type from 'typebox'
+import { HostPlan, PlanRequest, planHost } from '../../delivery/preview.ts'
+import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/probe.ts'
+import type { Context } from '../../ground/context.ts'
+import { getHost, listHosts } from '../../hosts/find.ts'
+import { Host, HostSpec } from '../../hosts/host.ts'
+import { putHost } from '../../hosts/put.ts'
+import { removeHost } from '../../hosts/remove.ts'
+import { closed, HostnameText, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
+import { actorOf } from '../auth.ts'
+import { problemResponse } from '../openapi.ts'
+
+const tags = ['hosts']
+const params = closed({ tenant: Name, host: HostnameText })
+
+/** /v1/tenants/{tenant}/hosts */
+export function hosts(api: Api, ctx: Context): void {
+  api.put(
+    '/tenants/:tenant/hosts/:host',
+    {
+      schema: {
+        tags,
+        summary: 'Make a host what is asked for; the same twice changes nothing',
+        params,
+        body: HostSpec,
+        response: { 200: Host, 201: Host, ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const { tenant, host: name } = request.params
+      const asked = { tenant, name, spec: request.body }
+      const { host, created } = await putHost(ctx, actorOf(request), asked)
+      return reply.code(created ? 201 : 200).send(host)
+    },
+  )
+
+  api.get(
+    '/tenants/:tenant/hosts',
+    {
+      schema: {
+        tags,
+        summary: 'List hosts by name',
+        params: closed({ tenant: Name }),
+        querystring: PageQuery,
+        response: { 200: PageOf(Host), ...problemResponse },
+      },
+    },
+    (request) => {
+      const { tenant } = request.params
+      return listHosts(ctx, actorOf(request), { tenant, ...request.query })
+    },
+  )
+
+  api.get(
+    '/tenants/:tenant/hosts/:host',
+    {
+      schema: {
+        tags,
+        summary: 'Read a host: what was asked for, and how it stands on each cluster',
+        params,
+        response: { 200: Host, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { tenant, host: name } = request.params
+      return getHost(ctx, actorOf(request), { tenant, name })
+    },
+  )
+
+  api.delete(
+    '/tenants/:tenant/hosts/:host',
+    {
+      schema: {
+        tags,
+        summary: 'Take a host off all its clusters; it is gone when GET answers 404',
+        params,
+        response: { 202: Host, ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const { tenant, host: name } = request.params
+      return reply.code(202).send(await removeHost(ctx, actorOf(request), { tenant, name }))
+    },
+  )
+
+  api.post(
+    '/tenants/:tenant/hosts/:host/plan',
+    {
+      schema: {
+        tags,
+        summary: 'What a push would change on each cluster, and what it would collide with',
+        params,
+        body: Type.Union([PlanRequest, Type.Null()]),
+        response: { 200: HostPlan, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { tenant, host: name } = request.params
+      return planHost(ctx, actorOf(request), { tenant, name, asked: request.body ?? {} })
+    },
+  )
+
+  api.post(
+    '/tenants/:tenant/hosts/:host/probe',
+    {
+      schema: {
+        tags,
+        summary: 'Ask each ingress for the host as a client would, now',
+        params,
+        body: Type.Union([ProbeRequest, Type.Null()]),
+        response: { 200: ProbeResults, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { tenant, host: name } = request.params
+      return probeHost(ctx, actorOf(request), { tenant, name, asked: request.body ?? {} })
+    },
+  )
+}

@@ -1,0 +1,124 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { openTestApi, tokenFor } from '../support/api.ts'
+
+const { ctx, http, send } = await openTestApi()
+
+const kubeconfig = JSON.stringify({
+  'current-context': 'k',
+  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
+  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
+  users: [{ name: 'k', user: { token: 'the-secret-token' } }],
+})
+const cluster = { name: 'one', kubeconfig, ingress: { address: '127.0.0.1:1' } }
+const subject = { commonName: 'house' }
+await http.post('/v1/authorities').send({ name: 'house', kind: 'root', subject }).expect(201)
+await http.post('/v1/clusters').send(cluster).expect(201)
+for (const name of ['shop', 'rival']) {
+  const own = { name, domains: ['fair.test'], namespaces: ['test'], defaultAuthority: 'house' }
+  await http.post('/v1/tenants').send(own).expect(201)
+}
+const spec = {
+  routes: [{ to: { service: 'web', namespace: 'test', port: 80 } }],
+  clusters: ['one'],
+}
+const url = '/v1/tenants/shop/hosts/www.fair.test'
+
+test('a cluster is registered, read, changed, checked and synced over REST, never its secrets', async () => {
+  const read = await http.get('/v1/clusters/one').expect(200)
+  assert.equal(read.body.server, 'https://127.0.0.1:1')
+  await http.post('/v1/clusters').send(cluster).expect(409)
+  const ingress = { address: '127.0.0.1:2' }
+  const changed = await http.patch('/v1/clusters/one').send({ ingress }).expect(200)
+  assert.equal(changed.body.ingress.address, '127.0.0.1:2')
+  const checked = await http.post('/v1/clusters/one/check').expect(200)
+  assert.equal(checked.body.status, 'Failed')
+  const synced = await http.post('/v1/clusters/one/sync').expect(202)
+  assert.deepEqual(synced.body, { placements: 0 })
+  const list = await http.get('/v1/clusters').expect(200)
+  assert.deepEqual(list.body.items, [checked.body])
+  assert.ok(!JSON.stringify(list.body).includes('the-secret-token'))
+  await http.get('/v1/clusters/none').expect(404)
+  await http
+    .post('/v1/clusters')
+    .send({ ...cluster, name: 'spare' })
+    .expect(201)
+  await http.delete('/v1/clusters/spare').expect(204)
+})
+
+test('a bad kubeconfig, or one that would run a program, is one problem that says what to do', async () => {
+  const program = kubeconfig.replace('"token":"the-secret-token"', '"exec":{"command":"sh"}')
+  for (const bad of ['nonsense', program]) {
+    const { body } = await http
+      .post('/v1/clusters')
+      .send({ ...cluster, name: 'bad', kubeconfig: bad })
+      .expect(422)
+    assert.equal(body.type, 'https://gatesmith.dev/problems/kubeconfig-refused')
+    assert.equal(body.violations[0].field, '/kubeconfig')
+    assert.ok(!JSON.stringify(body).includes('the-secret-token'))
+  }
+  await http.get('/v1/clusters/bad').expect(404)
+})
+
+test('a host is put, read, listed and removed over REST', async () => {
+  const made = await http.put(url).send(spec).expect(201)
+  assert.equal(made.body.http, 'redirect')
+  const same = await http.put(url).send(spec).expect(200)
+  assert.deepEqual(same.body, made.body)
+  assert.deepEqual((await http.get(url).expect(200)).body, made.body)
+  const list = await http.get('/v1/tenants/shop/hosts').expect(200)
+  assert.deepEqual(list.body, { items: [made.body], nextCursor: null })
+  const wildcard = '/v1/tenants/shop/hosts/*.deep.fair.test'
+  await http.put(wildcard).send(spec).expect(201)
+  assert.equal((await http.get(wildcard).expect(200)).body.name, '*.deep.fair.test')
+  const going = await http.delete(wildcard).expect(202)
+  assert.notEqual(going.body.removedAt, null)
+  await http.get('/v1/tenants/shop/hosts/none.fair.test').expect(404)
+})
+
+test('what a host breaks is one problem with every violation', async () => {
+  const route = { to: { service: 'web', namespace: 'test' } }
+  const rows = [
+    [{ ...spec, routes: [route] }, '/routes/0/to/port'],
+    [{ ...spec, http2: true }, '/http2'],
+    [{ ...spec, clusters: ['none'] }, '/clusters/0'],
+    [{ ...spec, routes: [] }, '/routes'],
+  ] as const
+  for (const [body, field] of rows) {
+    const answer = await http.put(url).send(body).expect(422)
+    const fields = answer.body.violations.map((each: { field: string }) => each.field)
+    assert.deepEqual(fields, [field])
+  }
+  const outside = await http.put('/v1/tenants/shop/hosts/www.other.test').send(spec).expect(422)
+  assert.equal(outside.body.type, 'https://gatesmith.dev/problems/host-refused')
+})
+
+test('another tenant’s name is a conflict, and another tenant’s host is not there', async () => {
+  await http.put(url).send(spec)
+  const mine = '/v1/tenants/rival/hosts/www.fair.test'
+  const { body } = await http.put(mine).send(spec).expect(409)
+  assert.equal(body.type, 'https://gatesmith.dev/problems/host-conflict')
+  assert.equal(body.conflicts[0].host, 'www.fair.test')
+  const over = await http.put('/v1/tenants/rival/hosts/*.fair.test').send(spec).expect(409)
+  assert.equal(over.body.conflicts[0].reason, 'covers')
+  const rival = send(await tokenFor(ctx, 'rival'))
+  await rival.get(url).expect(404)
+  await rival.put(url).send(spec).expect(404)
+  const viewer = send(await tokenFor(ctx, 'shop', 'viewer'))
+  await viewer.get(url).expect(200)
+  await viewer.put(url).send(spec).expect(403)
+})
+
+test('a plan and a probe of what cannot be reached say so', async () => {
+  await http.put(url).send(spec)
+  for (const body of [undefined, {}]) {
+    const planned = await http.post(`${url}/plan`).send(body).expect(200)
+    assert.match(planned.body.clusters[0].error, /ECONNREFUSED/)
+    const probed = await http.post(`${url}/probe`).send(body).expect(200)
+    const [result] = probed.body.results
+    assert.equal(result.tls, null)
+    assert.match(result.error, /ECONNREFUSED/)
+  }
+  const elsewhere = await http.post(`${url}/probe`).send({ cluster: 'none' }).expect(422)
+  assert.equal(elsewhere.body.violations[0].field, '/cluster')
+})
