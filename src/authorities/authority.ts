@@ -1,5 +1,12 @@
 import Type from 'typebox'
-import { closed, DistinguishedName, KeyAlgorithm, Name, Timestamp } from '../words/schema.ts'
+import {
+  closed,
+  DistinguishedName,
+  KeyAlgorithm,
+  Name,
+  Profile,
+  Timestamp,
+} from '../words/schema.ts'
 
 const Outlive = Type.Enum(['truncate', 'refuse'], {
   description:
@@ -10,6 +17,50 @@ const OwnTenant = Type.Union([Name, Type.Null()], {
   description: 'The one tenant that may use it; null: every tenant',
 })
 
+const spaces = (description: string) =>
+  Type.Optional(
+    Type.Array(Type.String({ minLength: 1, maxLength: 255 }), { maxItems: 100, description }),
+  )
+
+const subtrees = {
+  dnsNames: spaces('example.com: itself and all below it'),
+  ipRanges: spaces('10.0.0.0/8, fd00::/8'),
+  emailAddresses: spaces(
+    'user@example.com, example.com (that host), .example.com (hosts below it)',
+  ),
+  uriHosts: spaces('example.com (that host), .example.com (hosts below it)'),
+}
+
+export const NameConstraints = closed(
+  { permitted: Type.Optional(closed(subtrees)), excluded: Type.Optional(closed(subtrees)) },
+  {
+    description:
+      'Names it may certify, for its whole lifetime (RFC 5280 4.2.1.10): a kind with nothing permitted is free, what is excluded is refused in any case. What the authorities above are held to is added',
+  },
+)
+export type NameConstraints = Type.Static<typeof NameConstraints>
+
+const heldSubtrees = Type.Optional(
+  closed({ ...subtrees, directoryNames: Type.Optional(Type.Array(Type.String())) }),
+)
+
+const limits = {
+  maxValidityDays: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 3650, description: 'Longest leaf it signs' }),
+  ),
+  defaultValidityDays: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 3650, description: 'A leaf that asks for none gets (90)' }),
+  ),
+  profiles: Type.Optional(
+    Type.Array(Profile, {
+      minItems: 1,
+      maxItems: 3,
+      uniqueItems: true,
+      description: 'What its leaves may be for (all)',
+    }),
+  ),
+}
+
 export const NewAuthority = closed({
   name: Name,
   kind: Type.Enum(['root', 'intermediate']),
@@ -19,6 +70,15 @@ export const NewAuthority = closed({
   keyAlgorithm: Type.Optional(KeyAlgorithm),
   validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 9131 })),
   outlive: Type.Optional(Outlive),
+  pathLength: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: 8,
+      description: 'How many authorities may follow below it (a root: any; an intermediate: 0)',
+    }),
+  ),
+  nameConstraints: Type.Optional(NameConstraints),
+  ...limits,
 })
 export type NewAuthority = Type.Static<typeof NewAuthority>
 
@@ -36,6 +96,7 @@ export const ImportedAuthority = closed({
     }),
   ),
   outlive: Type.Optional(Outlive),
+  ...limits,
 })
 export type ImportedAuthority = Type.Static<typeof ImportedAuthority>
 
@@ -49,6 +110,14 @@ export const Authority = closed(
     keyAlgorithm: KeyAlgorithm,
     keyHeld: Type.Boolean({ description: 'Whether it can sign here' }),
     outlive: Outlive,
+    pathLength: Type.Union([Type.Integer(), Type.Null()]),
+    nameConstraints: Type.Union([
+      closed({ permitted: heldSubtrees, excluded: heldSubtrees }),
+      Type.Null(),
+    ]),
+    maxValidityDays: Type.Union([Type.Integer(), Type.Null()]),
+    defaultValidityDays: Type.Union([Type.Integer(), Type.Null()]),
+    profiles: Type.Array(Profile),
     serial: Type.String({ description: 'Lower-case hexadecimal' }),
     notBefore: Timestamp,
     notAfter: Timestamp,

@@ -5,17 +5,20 @@ import { isDuplicate } from '../ground/db.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { noAltNames } from '../x509/altnames.ts'
-import { readCertificate } from '../x509/certificate.ts'
+import { type Certificate, readCertificate } from '../x509/certificate.ts'
 import { generateKey, keyIdentifier, spkiOf } from '../x509/keys.ts'
+import { lint } from '../x509/lints.ts'
 import { type DistinguishedName, encodeName } from '../x509/names.ts'
 import { serialFrom } from '../x509/serial.ts'
 import { assemble, keySigner, type Signer } from '../x509/sign.ts'
+import type { NameConstraints } from '../x509/subtrees.ts'
 import { type Template, toBeSigned, type Validity } from '../x509/template.ts'
 import type { Authority, NewAuthority } from './authority.ts'
+import { askedFaults, constraintsAlong, constraintsFor } from './constraints.ts'
 import { getAuthority } from './find.ts'
-import { currentIssuer, issuingAuthority } from './issuer.ts'
+import { currentIssuer, issuingAuthority, pathOf } from './issuer.ts'
 import { openSigner } from './signer.ts'
-import { storeAuthority, tenantIdOf } from './store.ts'
+import { limitFaults, limitsOf, storeAuthority, tenantIdOf } from './store.ts'
 
 const day = 86_400_000
 
@@ -36,10 +39,22 @@ export async function createAuthority(
   const algorithm = asked.keyAlgorithm ?? 'ECDSA_P256'
   const subject = orRefuse('authority-refused', '/subject', () => encodeName(asked.subject))
   const parent = asked.parent === undefined ? null : await openParent(ctx, asked.parent)
+  const above = constraintsAlong(parent?.path ?? [])
+  refuse('authority-refused', [
+    ...pathFaults(asked, parent),
+    ...askedFaults(asked.nameConstraints, { subject, above }),
+  ])
   const validity = validityOf(asked, now, parent?.validity)
   const { privateKey, publicKey } = await generateKey(algorithm)
   const spki = spkiOf(publicKey)
-  const own = { signer: keySigner(privateKey), spki, subject, validity }
+  const own = {
+    signer: keySigner(privateKey),
+    spki,
+    subject,
+    validity,
+    pathLength: asked.pathLength ?? (parent ? 0 : undefined),
+    nameConstraints: constraintsFor(asked.nameConstraints, above),
+  }
   const anchor = await selfSigned(ctx, own)
   const der = parent ? await signedBy(ctx, parent, own) : anchor
   const authorityId = newId(now)
@@ -53,6 +68,7 @@ export async function createAuthority(
           tenantId: await tenantIdOf(tx, asked.tenant ?? null),
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
+          ...limitsOf(asked),
         },
         issuer: {
           der,
@@ -71,6 +87,7 @@ export async function createAuthority(
           keyAlgorithm: algorithm,
           serial: readCertificate(der).serial,
           notAfter: validity.notAfter.toISOString(),
+          nameConstraints: asked.nameConstraints ? JSON.stringify(asked.nameConstraints) : null,
         },
       })
     })
@@ -96,7 +113,20 @@ function faults(asked: NewAuthority): readonly Violation[] {
     ...(named.commonName === undefined && named.organization === undefined
       ? [{ field: '/subject', message: 'The subject needs a commonName or an organization' }]
       : []),
+    ...limitFaults(asked),
   ]
+}
+
+/** RFC 5280 4.2.1.9: no more authorities follow than the one above allows. */
+function pathFaults(asked: NewAuthority, parent: Parent | null): readonly Violation[] {
+  const limit = parent?.path[0]?.pathLength
+  const { pathLength = 0 } = asked
+  if (limit === undefined || pathLength < limit) return []
+  const message =
+    limit === 0
+      ? `"${asked.parent}" may not have authorities below it (pathLength 0)`
+      : `pathLength must be below ${limit}, that of "${asked.parent}"`
+  return [{ field: limit === 0 ? '/parent' : '/pathLength', message }]
 }
 
 type Parent = {
@@ -107,18 +137,14 @@ type Parent = {
   readonly keyIdentifier: Buffer
   readonly validity: Validity
   readonly issuerUrl: string
+  /** Its certificate and those above it, root last. */
+  readonly path: readonly Certificate[]
 }
 
 async function openParent(ctx: Context, name: string): Promise<Parent> {
   const authority = await issuingAuthority(ctx.db.read, { name, tenantId: null })
   const issuer = currentIssuer(authority)
   const certificate = readCertificate(Buffer.from(issuer.der))
-  if (certificate.pathLength === 0) {
-    throw new Problem(
-      'authority-refused',
-      `"${name}" may not have authorities below it (pathLen 0)`,
-    )
-  }
   return {
     authorityId: authority.id,
     issuerId: issuer.id,
@@ -127,6 +153,7 @@ async function openParent(ctx: Context, name: string): Promise<Parent> {
     keyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
     validity: certificate.validity,
     issuerUrl: `${ctx.config.publicUrl}/pki/${name}/ca.crt`,
+    path: (await pathOf(ctx.db.read, issuer.id)).map(({ der }) => readCertificate(der)),
   }
 }
 
@@ -138,6 +165,12 @@ function validityOf(asked: NewAuthority, now: Date, parent: Validity | undefined
   const notBefore = new Date(Math.max(begin, parent?.notBefore.getTime() ?? 0))
   const end = notBefore.getTime() + days * day - 1000
   const latest = parent?.notAfter.getTime() ?? Number.POSITIVE_INFINITY
+  if (latest <= now.getTime()) {
+    throw new Problem(
+      'authority-refused',
+      `"${asked.parent}" expired at ${parent?.notAfter.toISOString()}`,
+    )
+  }
   if (end > latest && asked.outlive === 'refuse') {
     throw new Problem(
       'authority-refused',
@@ -156,6 +189,8 @@ type Own = {
   readonly spki: Buffer
   readonly subject: Buffer
   readonly validity: Validity
+  readonly pathLength: number | undefined
+  readonly nameConstraints: NameConstraints | undefined
 }
 
 /** The self-signed certificate of a key: a root's own, an intermediate's anchor. */
@@ -171,24 +206,42 @@ export function selfSigned(ctx: Context, own: Own): Promise<Buffer> {
 }
 
 function signedBy(ctx: Context, parent: Parent, own: Own): Promise<Buffer> {
-  return sign(parent.signer, {
+  const template: Template = {
     ...shared(ctx, own),
     issuer: parent.subject,
     profile: 'intermediate',
-    pathLength: 0,
     authorityKeyIdentifier: parent.keyIdentifier,
     subjectKeyIdentifier: keyIdentifier(own.spki),
     issuerUrl: parent.issuerUrl,
     signerAlgorithm: parent.signer.algorithm,
-  })
+  }
+  return sign(parent.signer, template, parent.path[0])
 }
 
-function shared(ctx: Context, { subject, spki, validity }: Own) {
+function shared(ctx: Context, { subject, spki, validity, pathLength, nameConstraints }: Own) {
   const serial = serialFrom(ctx.random(16))
-  return { serial, subject, spki, validity, altNames: noAltNames }
+  return {
+    serial,
+    subject,
+    spki,
+    validity,
+    altNames: noAltNames,
+    ...(pathLength === undefined ? {} : { pathLength }),
+    ...(nameConstraints ? { nameConstraints } : {}),
+  }
 }
 
-async function sign(signer: Signer, template: Template): Promise<Buffer> {
+/** Signs exactly the bytes that were linted. */
+async function sign(signer: Signer, template: Template, issuer?: Certificate): Promise<Buffer> {
   const tbs = toBeSigned(template)
+  const { profile } = template
+  const findings = lint(tbs, { profile, allowed: {}, ...(issuer ? { issuer } : {}) })
+  refuse(
+    'authority-refused',
+    findings.map(({ name, clause, detail }) => ({
+      field: '',
+      message: `${detail} (${name}, ${clause})`,
+    })),
+  )
   return assemble(tbs, signer.algorithm, await signer.sign(tbs))
 }

@@ -4,8 +4,10 @@ import type { Context } from '../ground/context.ts'
 import { pageOf, readCursor } from '../words/cursor.ts'
 import { Problem } from '../words/problem.ts'
 import { DistinguishedName, type Page, type PageQuery } from '../words/schema.ts'
+import { readCertificate } from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
 import { Authority } from './authority.ts'
+import { constraintsView } from './constraints.ts'
 import {
   currentIssuer,
   type IssuingAuthority,
@@ -85,6 +87,7 @@ function authorityView(
   [own, ...above]: readonly PathCertificate[],
 ): Authority {
   const issuer = currentIssuer(authority)
+  const { pathLength = null, nameConstraints } = readCertificate(Buffer.from(issuer.der))
   return Value.Parse(Authority, {
     name: authority.name,
     kind: authority.kind,
@@ -92,8 +95,13 @@ function authorityView(
     tenant: authority.tenant?.name ?? null,
     subject: Value.Clean(DistinguishedName, issuer.subject),
     keyAlgorithm: issuer.key.algorithm,
-    keyHeld: issuer.key.secret !== null,
+    keyHeld: issuer.key.store !== 'absent',
     outlive: authority.outlive,
+    pathLength,
+    nameConstraints: constraintsView(nameConstraints),
+    maxValidityDays: authority.maxValidityDays,
+    defaultValidityDays: authority.defaultValidityDays,
+    profiles: authority.profiles,
     serial: issuer.serial,
     notBefore: issuer.notBefore.toISOString(),
     notAfter: issuer.notAfter.toISOString(),

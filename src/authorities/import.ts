@@ -10,10 +10,13 @@ import { verifyIssued } from '../x509/chain.ts'
 import { spkiOf, weakKeyFault } from '../x509/keys.ts'
 import { readPem } from '../x509/pem.ts'
 import { keySigner } from '../x509/sign.ts'
+import type { NameConstraints } from '../x509/subtrees.ts'
 import type { Authority, ImportedAuthority } from './authority.ts'
+import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
 import { selfSigned } from './create.ts'
 import { getAuthority } from './find.ts'
-import { storeAuthority, tenantIdOf } from './store.ts'
+import { pathOf } from './issuer.ts'
+import { limitFaults, limitsOf, storeAuthority, tenantIdOf } from './store.ts'
 
 /** Takes over a CA made elsewhere, such as the runbook's openssl root: its certificate and, if it is
  *  to sign here, its private key. An intermediate needs its issuer to be known first. Throws
@@ -30,10 +33,14 @@ export async function importAuthority(
   refuse('authority-refused', [
     ...certificateFaults(certificate, now),
     ...(privateKey ? keyFaults(certificate, privateKey) : []),
+    ...limitFaults(asked),
   ])
   const root = certificate.issuerDer.equals(certificate.subjectDer)
   const parent = root ? null : await findParent(ctx, certificate)
-  const anchor = root || !privateKey ? certificate.der : await twin(ctx, certificate, privateKey)
+  const above = constraintsAlong(parent ? await certificatesAbove(ctx, parent.id) : [])
+  refuse('authority-refused', importedFaults(certificate, above))
+  const anchor =
+    root || !privateKey ? certificate.der : await twin(ctx, { certificate, privateKey, above })
   const id = newId(now)
   try {
     await ctx.db.transaction(async (tx) => {
@@ -45,6 +52,7 @@ export async function importAuthority(
           tenantId: await tenantIdOf(tx, asked.tenant ?? null),
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
+          ...limitsOf(asked),
         },
         issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },
         privateKey,
@@ -137,8 +145,25 @@ async function findParent(ctx: Context, certificate: Certificate) {
   return parent
 }
 
-/** The self-signed form of an intermediate, see Issuer.anchor. */
-function twin(ctx: Context, certificate: Certificate, privateKey: KeyObject): Promise<Buffer> {
-  const { spki, subjectDer, validity } = certificate
-  return selfSigned(ctx, { signer: keySigner(privateKey), spki, subject: subjectDer, validity })
+async function certificatesAbove(ctx: Context, parentId: string): Promise<readonly Certificate[]> {
+  return (await pathOf(ctx.db.read, parentId)).map(({ der }) => readCertificate(der))
+}
+
+type Twin = {
+  readonly certificate: Certificate
+  readonly privateKey: KeyObject
+  readonly above: NameConstraints
+}
+
+/** The self-signed form of an intermediate, see Issuer.anchor: held to all that its path is. */
+function twin(ctx: Context, { certificate, privateKey, above }: Twin): Promise<Buffer> {
+  const { spki, subjectDer, validity, pathLength } = certificate
+  return selfSigned(ctx, {
+    signer: keySigner(privateKey),
+    spki,
+    subject: subjectDer,
+    validity,
+    pathLength,
+    nameConstraints: anchorConstraints(certificate, above),
+  })
 }

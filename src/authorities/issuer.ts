@@ -23,7 +23,7 @@ const withIssuer = {
   tenant: { select: { name: true } },
   issuers: {
     where: { issues: true },
-    include: { key: { include: { secret: { select: { keyId: true } } } } },
+    include: { key: true },
   },
 } as const
 

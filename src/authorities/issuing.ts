@@ -3,8 +3,9 @@ import { type Certificate, readCertificate } from '../x509/certificate.ts'
 import { keyIdentifier } from '../x509/keys.ts'
 import { toPem } from '../x509/pem.ts'
 import type { Signer } from '../x509/sign.ts'
+import type { NameConstraints } from '../x509/subtrees.ts'
 import { type PreparedIssuer, prepareIssuer } from '../x509/template.ts'
-import { chainOf } from './issuer.ts'
+import { chainOf, pathOf } from './issuer.ts'
 import { openSigner } from './signer.ts'
 
 /** An issuer certificate made ready: read, its shared pieces encoded, its chain in PEM. */
@@ -12,6 +13,8 @@ export type ReadyIssuer = {
   readonly certificate: Certificate
   readonly prepared: PreparedIssuer
   readonly signer: Signer
+  /** Those of the issuer and of every authority above it. */
+  readonly constraints: readonly NameConstraints[]
 }
 
 type Stored = {
@@ -40,7 +43,9 @@ export async function readyIssuer(
     issuerUrl: `${ctx.config.publicUrl}/pki/${authority}/ca.crt`,
     signerAlgorithm: signer.algorithm,
   })
-  const made = { certificate, prepared, signer }
+  const path = await pathOf(ctx.db.read, issuer.id)
+  const constraints = path.flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
+  const made = { certificate, prepared, signer, constraints }
   remember(ready, ctx, { id: issuer.id, value: made })
   return made
 }

@@ -1,7 +1,7 @@
 import type { KeyObject } from 'node:crypto'
 import { type Context, newId } from '../ground/context.ts'
 import { bytes, json, type Tx } from '../ground/db.ts'
-import { Problem } from '../words/problem.ts'
+import { Problem, type Violation } from '../words/problem.ts'
 import { type Certificate, fingerprintSha256 } from '../x509/certificate.ts'
 import { storeKey } from './signer.ts'
 
@@ -14,6 +14,9 @@ export type StoredAuthority = {
     readonly tenantId: string | null
     readonly parentId: string | null
     readonly outlive: string
+    readonly maxValidityDays: number | null
+    readonly defaultValidityDays: number | null
+    readonly profiles: string[]
   }
   readonly issuer: {
     readonly der: Buffer
@@ -22,6 +25,35 @@ export type StoredAuthority = {
     readonly certificate: Certificate
   }
   readonly privateKey: KeyObject | undefined
+}
+
+type Limits = {
+  readonly maxValidityDays?: number
+  readonly defaultValidityDays?: number
+  readonly profiles?: readonly string[]
+}
+
+/** An authority's limits on its leaves as they are stored. */
+export function limitsOf({ maxValidityDays, defaultValidityDays, profiles }: Limits) {
+  return {
+    maxValidityDays: maxValidityDays ?? null,
+    defaultValidityDays: defaultValidityDays ?? null,
+    profiles: [...(profiles ?? ['server', 'client', 'peer'])],
+  }
+}
+
+/** Why limits contradict each other. */
+export function limitFaults({
+  maxValidityDays,
+  defaultValidityDays,
+}: Limits): readonly Violation[] {
+  if (maxValidityDays === undefined || (defaultValidityDays ?? 0) <= maxValidityDays) return []
+  return [
+    {
+      field: '/defaultValidityDays',
+      message: `defaultValidityDays ${defaultValidityDays} is more than maxValidityDays ${maxValidityDays}`,
+    },
+  ]
 }
 
 /** Stores an authority with key and issuer certificate, the key sealed. */
@@ -42,6 +74,7 @@ export async function storeAuthority(
       algorithm: keyAlgorithm,
       spki: bytes(certificate.spki),
       spkiSha256: fingerprintSha256(certificate.spki),
+      store: privateKey ? 'sealed' : 'absent',
       createdAt: now,
     },
   })

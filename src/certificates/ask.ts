@@ -22,9 +22,9 @@ export type Ask = Wanted & {
 }
 
 /** Reads what was asked for. Names of the request and of the CSR become one list *before* any rule is
- *  asked, so that nothing can come in through either door unjudged. Throws certificate-refused for a
- *  CSR that is not acceptable in itself. */
-export function readAsk(asked: NewCertificate): Ask {
+ *  asked, so that nothing can come in through either door unjudged. `days` is for who asks for none.
+ *  Throws certificate-refused for a CSR that is not acceptable in itself. */
+export function readAsk(asked: NewCertificate, days: number): Ask {
   const { csr } = asked
   const request =
     csr === undefined ? undefined : orRefuse('certificate-refused', '/csr', () => readRequest(csr))
@@ -36,7 +36,7 @@ export function readAsk(asked: NewCertificate): Ask {
     commonName: subject.commonName,
     names: merged(asked, request?.altNames ?? noAltNames),
     keyAlgorithm: request?.keyAlgorithm ?? asked.keyAlgorithm ?? 'ECDSA_P256',
-    validityDays: asked.validityDays ?? 90,
+    validityDays: asked.validityDays ?? days,
     spki: request?.spki,
   }
 }

@@ -1,11 +1,15 @@
 import Type from 'typebox'
-import { closed, DistinguishedName, Id, KeyAlgorithm, Name, Timestamp } from '../words/schema.ts'
+import {
+  closed,
+  DistinguishedName,
+  Id,
+  KeyAlgorithm,
+  Name,
+  Profile,
+  Timestamp,
+} from '../words/schema.ts'
 
 const names = (maxItems: number) => Type.Array(Type.String({ maxLength: 512 }), { maxItems })
-
-export const Profile = Type.Enum(['server', 'client', 'peer'], {
-  description: 'What it is for (extended key usage); peer is server and client',
-})
 
 export const NewCertificate = closed({
   profile: Profile,

@@ -78,7 +78,7 @@ async function replace(
     const tenant = await readTenant(ctx.db.read, host.tenant.name)
     if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${host.tenant.name}"`)
     const authority = await authorityFor(ctx, tenant, spec.certificate.authority)
-    await judge(ctx, tenant, ask)
+    await judge(ctx, { tenant, authority, ask })
     return await issue(ctx, actor, {
       tenant,
       authority,

@@ -19,6 +19,7 @@ import { factsOf, nameOf } from './facts.ts'
 import { getCertificate } from './find.ts'
 import { finishCertificate } from './finish.ts'
 import { sealPrivateKey } from './key.ts'
+import { defaultDays, limitFaults } from './limits.ts'
 import { violations } from './policy.ts'
 import { issueStore, type Reservation } from './store.ts'
 
@@ -34,9 +35,9 @@ export async function issueCertificate(
     name: input.tenant,
     permission: 'write-certificates',
   })
-  const ask = readAsk(input.asked)
   const authority = await authorityFor(ctx, tenant, input.asked.authority)
-  await judge(ctx, tenant, ask)
+  const ask = readAsk(input.asked, defaultDays(authority, policyOf(tenant)))
+  await judge(ctx, { tenant, authority, ask })
   const id = await issue(ctx, actor, {
     tenant,
     authority,
@@ -47,11 +48,20 @@ export async function issueCertificate(
   return getCertificate(ctx, actor, { tenant: tenant.name, id })
 }
 
-/** Throws certificate-refused with everything that the tenant's policy and domains do not allow. */
-export async function judge(ctx: Context, tenant: TenantRow, ask: Ask): Promise<void> {
+/** Throws certificate-refused with everything that the tenant's policy and domains, the authority's
+ *  limits and its name constraints do not allow; authority-keyless. */
+export async function judge(
+  ctx: Context,
+  { tenant, authority, ask }: { tenant: TenantRow; authority: IssuingAuthority; ask: Ask },
+): Promise<void> {
+  const issuer = currentIssuer(authority)
+  const { constraints } = await readyIssuer(ctx, { issuer, authority: authority.name })
   const claims = await claimsOn(ctx.db.read, hostsIn(ask))
   const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims }
-  refuse('certificate-refused', violations(ask, rules))
+  refuse('certificate-refused', [
+    ...violations(ask, rules),
+    ...limitFaults(ask, authority, constraints),
+  ])
 }
 
 function hostsIn({ names, commonName }: Ask): readonly string[] {
@@ -174,7 +184,7 @@ function prepare({ ask, ready, serial, spki, validity, now }: Prepared): Buffer 
   const findings = lint(tbs, {
     issuer: ready.certificate,
     profile: ask.profile,
-    allowed: { now, backdateSeconds: 120 },
+    allowed: { now, backdateSeconds: 120, constraints: ready.constraints },
   })
   refuse(
     'certificate-refused',

@@ -53,6 +53,12 @@ export const KeyAlgorithm = Type.Enum([
   'ED25519',
 ])
 
+/** What a leaf is for. */
+export const Profile = Type.Enum(['server', 'client', 'peer'], {
+  description: 'What it is for (extended key usage); peer is server and client',
+})
+export type Profile = Type.Static<typeof Profile>
+
 /** `limit` and `cursor` of every list (the cursor is opaque). */
 export const PageQuery = closed({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),

@@ -3,9 +3,13 @@ import { inRange, ipBytes, rangeBytes } from './ip.ts'
 import { type DistinguishedName, encodeName, rdnsOf, readName } from './names.ts'
 import type { NameConstraints } from './subtrees.ts'
 
+/** A name that may not stand, as a JSON Pointer into `{ subject, ...altNames }`, and why. */
+export type NameFault = { readonly field: string; readonly message: string }
+
 type Kind = 'dnsNames' | 'ipRanges' | 'emailAddresses' | 'uriHosts'
 type Question = {
   readonly kind: Kind
+  readonly field: string
   readonly name: string
   readonly within: (name: string, space: string) => boolean
   /** Excluding is wider than permitting: a wildcard must not cover an excluded name. */
@@ -19,7 +23,8 @@ export function constraintFaults(
   altNames: AltNames,
   subject: DistinguishedName | Buffer,
   ...constraints: readonly NameConstraints[]
-): string[] {
+): readonly NameFault[] {
+  if (constraints.length === 0) return []
   const der = Buffer.isBuffer(subject) ? subject : encodeName(subject)
   const asked = questions(altNames, Buffer.isBuffer(subject) ? readName(der) : subject)
   return constraints.flatMap((one) => [
@@ -28,38 +33,73 @@ export function constraintFaults(
   ])
 }
 
+/** The same for an authority's own subject: its commonName is no host, so only the directory name and
+ *  its mail address are judged (RFC 5280 6.1.3 (b)). */
+export function authorityFaults(
+  subject: Buffer,
+  ...constraints: readonly NameConstraints[]
+): readonly NameFault[] {
+  const { emailAddress } = readName(subject)
+  const mail = emailAddress === undefined ? [] : [mailQuestion(emailAddress)]
+  return constraints.flatMap((one) => [
+    ...mail.flatMap((question) => nameFault(question, one) ?? []),
+    ...directoryFaults(subject, one),
+  ])
+}
+
 function questions(altNames: AltNames, subject: DistinguishedName): readonly Question[] {
   const { dnsNames, ipAddresses, emailAddresses, uris } = altNames
   const { emailAddress, commonName = '' } = subject
   // Verifiers fall back to the subject when there is no alternative name of the kind.
-  const mails = emailAddresses.length === 0 && emailAddress ? [emailAddress] : emailAddresses
-  const hosts = dnsNames.length === 0 && hostLike.test(commonName) ? [commonName] : dnsNames
+  const mails =
+    emailAddresses.length === 0 && emailAddress
+      ? [mailQuestion(emailAddress)]
+      : emailAddresses.map((name, i) =>
+          ask('emailAddresses', `/emailAddresses/${i}`, { name, within: emailWithin }),
+        )
+  const hosts =
+    dnsNames.length === 0 && hostLike.test(commonName)
+      ? [hostQuestion('/subject/commonName', commonName)]
+      : dnsNames.map((name, i) => hostQuestion(`/dnsNames/${i}`, name))
   return [
-    ...hosts.map((name) => ask('dnsNames', name, dnsWithin, dnsTouches)),
-    ...ipAddresses.map((name) => ask('ipRanges', name, ipWithin)),
-    ...mails.map((name) => ask('emailAddresses', name, emailWithin)),
-    ...uris.map((name) => ask('uriHosts', name, uriWithin, uriTouches)),
+    ...hosts,
+    ...ipAddresses.map((name, i) =>
+      ask('ipRanges', `/ipAddresses/${i}`, { name, within: ipWithin }),
+    ),
+    ...mails,
+    ...uris.map((name, i) =>
+      ask('uriHosts', `/uris/${i}`, { name, within: uriWithin, touches: uriTouches }),
+    ),
   ]
 }
 
 const hostLike = /^(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+$/i
 
-function ask(
-  kind: Kind,
-  name: string,
-  within: Question['within'],
-  touches: Question['touches'] = within,
-): Question {
-  return { kind, name, within, touches }
+function hostQuestion(field: string, name: string): Question {
+  return ask('dnsNames', field, { name, within: dnsWithin, touches: dnsTouches })
 }
 
-function nameFault(question: Question, constraints: NameConstraints): string | undefined {
-  const { kind, name, within, touches } = question
+function mailQuestion(name: string): Question {
+  return ask('emailAddresses', '/subject/emailAddress', { name, within: emailWithin })
+}
+
+function ask(
+  kind: Kind,
+  field: string,
+  { name, within, touches = within }: Pick<Question, 'name' | 'within'> & Partial<Question>,
+): Question {
+  return { kind, field, name, within, touches }
+}
+
+function nameFault(question: Question, constraints: NameConstraints): NameFault | undefined {
+  const { kind, field, name, within, touches } = question
   const excluding = constraints.excluded[kind].find((space) => touches(name, space))
-  if (excluding !== undefined) return `${name} is excluded by ${excluding || 'everything'}`
+  const holds = "by the authority's name constraints"
+  if (excluding !== undefined)
+    return { field, message: `${name} is excluded ${holds} (${excluding || 'everything'})` }
   const permitted = constraints.permitted[kind]
   if (permitted.length === 0 || permitted.some((space) => within(name, space))) return undefined
-  return `${name} is not within ${permitted.join(', ')}`
+  return { field, message: `${name} is not permitted ${holds} (${permitted.join(', ')})` }
 }
 
 /** `example.com` holds itself and all below; with a leading dot only what is below. */
@@ -114,13 +154,18 @@ function hostWithin(name: string, space: string): boolean {
 }
 
 /** A subject lies within a directory name when it begins with its RDNs; an empty one is free. */
-function directoryFaults(subject: Buffer, { permitted, excluded }: NameConstraints): string[] {
+function directoryFaults(
+  subject: Buffer,
+  { permitted, excluded }: NameConstraints,
+): readonly NameFault[] {
   const spaces = [...permitted.directoryNames, ...excluded.directoryNames]
   const rdns = spaces.length > 0 ? rdnsOf(subject) : []
   if (rdns.length === 0) return []
   const within = (space: Buffer) => rdnsOf(space).every((rdn, i) => rdn === rdns[i])
-  if (excluded.directoryNames.some(within)) return ['The subject is excluded by a directory name']
+  const fault = (message: string) => [{ field: '/subject', message }]
+  if (excluded.directoryNames.some(within))
+    return fault("The subject is excluded by the authority's name constraints")
   return permitted.directoryNames.length === 0 || permitted.directoryNames.some(within)
     ? []
-    : ['The subject is not within the permitted directory names']
+    : fault("The subject is not permitted by the authority's name constraints")
 }

@@ -22,6 +22,7 @@ import {
   crlUrlExtension,
   extendedKeyUsageExtension,
   extension,
+  type KeyUsage,
   keyUsageExtension,
   ocspNoCheckExtension,
   subjectKeyExtension,
@@ -489,6 +490,14 @@ test('issuer-is-authority finds an issuer that is a leaf', async () => {
   assert.ok(
     names(good('server'), { ...contextOf('server'), issuer }).includes('issuer-is-authority'),
   )
+})
+
+test('issuer-is-authority lets an issuer without keyUsage sign, and none whose keyUsage forbids it', () => {
+  const finds = (keyUsage: readonly KeyUsage[]) => {
+    const issuer = { ...middle.certificate, keyUsage }
+    return names(good('server'), { ...contextOf('server'), issuer }).includes('issuer-is-authority')
+  }
+  assert.deepEqual([finds([]), finds(['keyCertSign']), finds(['cRLSign'])], [false, false, true])
 })
 
 test('version-3 finds a certificate of version 1', () => {

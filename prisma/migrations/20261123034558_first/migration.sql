@@ -38,6 +38,9 @@ CREATE TABLE "authority" (
     "tenantId" UUID,
     "parentId" UUID,
     "outlive" TEXT NOT NULL,
+    "maxValidityDays" INTEGER,
+    "defaultValidityDays" INTEGER,
+    "profiles" TEXT[],
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
 
     CONSTRAINT "authority_pkey" PRIMARY KEY ("id")
@@ -49,6 +52,8 @@ CREATE TABLE "authority_key" (
     "algorithm" TEXT NOT NULL,
     "spki" BYTEA NOT NULL,
     "spkiSha256" TEXT NOT NULL,
+    "store" TEXT NOT NULL,
+    "uri" TEXT,
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
 
     CONSTRAINT "authority_key_pkey" PRIMARY KEY ("id")
@@ -60,6 +65,16 @@ CREATE TABLE "authority_secret" (
     "sealed" BYTEA NOT NULL,
 
     CONSTRAINT "authority_secret_pkey" PRIMARY KEY ("keyId")
+);
+
+-- CreateTable
+CREATE TABLE "blocked_key" (
+    "spkiSha256" TEXT NOT NULL,
+    "reason" TEXT NOT NULL,
+    "since" TIMESTAMPTZ(3) NOT NULL,
+    "by" TEXT NOT NULL,
+
+    CONSTRAINT "blocked_key_pkey" PRIMARY KEY ("spkiSha256")
 );
 
 -- CreateTable
@@ -228,6 +243,9 @@ CREATE INDEX "api_key_tenantId_createdAt_id_idx" ON "api_key"("tenantId", "creat
 
 -- CreateIndex
 CREATE UNIQUE INDEX "authority_name_key" ON "authority"("name");
+
+-- CreateIndex
+CREATE INDEX "blocked_key_since_spkiSha256_idx" ON "blocked_key"("since", "spkiSha256");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "authority_key_spkiSha256_key" ON "authority_key"("spkiSha256");

@@ -45,13 +45,15 @@ export const authorityRules: readonly Rule[] = [
   },
   {
     name: 'issuer-is-authority',
-    clause: 'RFC 5280 4.2.1.9',
+    clause: 'RFC 5280 4.2.1.9, 4.2.1.3',
     applies: every,
-    check: (_, { issuer }) =>
-      unless(
-        issuer === undefined || (issuer.ca && issuer.keyUsage.includes('keyCertSign')),
-        'The issuer may not sign certificates',
-      ),
+    check: (_, { issuer }) => {
+      if (issuer === undefined) return undefined
+      const { ca, keyUsage } = issuer
+      // Without keyUsage a key is not restricted: openssl's own roots have none.
+      const signs = keyUsage.length === 0 || keyUsage.includes('keyCertSign')
+      return unless(ca && signs, 'The issuer may not sign certificates')
+    },
   },
   {
     name: 'root-stands-alone',

@@ -85,7 +85,7 @@ export const leafRules: readonly Rule[] = [
     check: ({ altNames, subjectDer }, { issuer, allowed }) => {
       const own = issuer?.nameConstraints ? [issuer.nameConstraints] : []
       const all = [...own, ...(allowed.constraints ?? [])]
-      return all.length === 0 ? undefined : constraintFaults(altNames, subjectDer, ...all)[0]
+      return constraintFaults(altNames, subjectDer, ...all)[0]?.message
     },
   },
   {
