@@ -27,8 +27,9 @@ const known: Readonly<Record<string, RegExp>> = {
   ajv: /^api\/(validate|problem)\.ts$/,
 }
 
-/** Folders whose every file is a rule: data in, data out. */
-const pure = /^x509\/(?!keys\.ts|sign\.ts)/
+/** Rules: data in, data out. */
+const pure =
+  /^(x509\/(?!keys\.ts|sign\.ts)|clusters\/kubeconfig|hosts\/(hostname|conflicts|spec)|delivery\/(manifests|plan|collisions))/
 
 type Import = { readonly file: string; readonly target: string }
 

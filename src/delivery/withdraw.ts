@@ -51,8 +51,10 @@ async function stillServed(ctx: Context, placement: PlacementRow): Promise<void>
   await ctx.db.transaction((tx) => dueAgain(tx, placement, at))
 }
 
-async function note(ctx: Context, { id }: PlacementRow, message: string): Promise<void> {
-  const data = { status: 'Failed', message: message.slice(0, 2000), since: ctx.now() }
+async function note(ctx: Context, placement: PlacementRow, message: string): Promise<void> {
+  const { id, status } = placement
+  const since = status === 'Failed' ? placement.since : ctx.now()
+  const data = { status: 'Failed', message: message.slice(0, 2000), since }
   await ctx.db.transaction((tx) => tx.placement.updateMany({ where: { id, wanted: false }, data }))
 }
 

@@ -29,7 +29,8 @@ const withRelations = {
 /** A host with what is shown of its relations. */
 export type HostRow = NonNullable<Awaited<ReturnType<typeof findHost>>>
 
-function findHost(tx: Tx, tenantId: string, name: string) {
+/** The row of this name in its one spelling. */
+export function findHost(tx: Tx, tenantId: string, name: string) {
   return tx.host.findUnique({
     where: { tenantId_name: { tenantId, name } },
     include: withRelations,

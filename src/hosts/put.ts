@@ -20,14 +20,14 @@ export async function putHost(
 ): Promise<{ readonly host: Host; readonly created: boolean }> {
   const wanted = await wantedHost(ctx, actor, { asked, permission: 'write-hosts' })
   const { tenant, name, clusters } = wanted
-  return ctx.db.transaction(async (tx) => {
+  const created = await ctx.db.transaction(async (tx) => {
     // Two who want one name on one cluster ask one after the other.
     const keys = clusters.map(({ id }) => clusterLock(id))
     await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
     await refuseConflicts(tx, wanted)
-    const created = await store(tx, { ctx, actor, wanted })
-    return { host: hostView(await hostRow(tx, { tenantId: tenant.id, name })), created }
+    return store(tx, { ctx, actor, wanted })
   })
+  return { host: hostView(await hostRow(ctx.db.read, { tenantId: tenant.id, name })), created }
 }
 
 async function refuseConflicts(tx: Tx, wanted: WantedHost): Promise<void> {

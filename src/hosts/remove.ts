@@ -2,7 +2,7 @@ import { record } from '../audit/record.ts'
 import type { Actor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { hostRow, hostView } from './find.ts'
+import { findHost, hostRow, hostView } from './find.ts'
 import type { Host } from './host.ts'
 import { hostLock, lock } from './lock.ts'
 import { withdraw } from './put.ts'
@@ -18,18 +18,26 @@ export async function removeHost(
     name: tenant,
     permission: 'write-hosts',
   })
+  const host = await hostRow(ctx.db.read, { tenantId, name })
   const now = ctx.now()
-  return ctx.db.transaction(async (tx) => {
-    const found = await hostRow(tx, { tenantId, name })
-    await lock(tx, [hostLock(found)])
-    const row = await hostRow(tx, { tenantId, name })
-    if (row.removedAt !== null) return hostView(row)
-    await tx.host.update({ where: { id: row.id }, data: { removedAt: now, updatedAt: now } })
-    await withdraw(tx, now, row.placements)
-    await record(tx, { actor, now }, 'host.removed', {
-      subject: { kind: 'host', id: row.id, name: row.name, tenantId },
-      changes: { clusters: row.placements.map(({ cluster }) => cluster.name) },
+  await ctx.db.transaction(async (tx) => {
+    await lock(tx, [hostLock(host)])
+    const { count } = await tx.host.updateMany({
+      where: { id: host.id, removedAt: null },
+      data: { removedAt: now, updatedAt: now },
     })
-    return hostView(await hostRow(tx, { tenantId, name }))
+    if (count === 0) return
+    const placements = await tx.placement.findMany({
+      where: { hostId: host.id },
+      include: { cluster: { select: { name: true } } },
+    })
+    await withdraw(tx, now, placements)
+    await record(tx, { actor, now }, 'host.removed', {
+      subject: { kind: 'host', id: host.id, name: host.name, tenantId },
+      changes: { clusters: placements.map(({ cluster }) => cluster.name) },
+    })
   })
+  // A quick worker may have finished already.
+  const going = await findHost(ctx.db.read, tenantId, host.name)
+  return hostView(going ?? { ...host, removedAt: now })
 }

@@ -7,9 +7,13 @@ import { checkCluster, checkClusterNow } from '../../src/clusters/check.ts'
 import { connect } from '../../src/clusters/connect.ts'
 import { clustersByIds, getCluster, listClusters } from '../../src/clusters/find.ts'
 import { KubeError, type KubeFault, type KubeObject } from '../../src/clusters/kube.ts'
-import { openCluster } from '../../src/clusters/open.ts'
+import { credentialBinding, openCluster } from '../../src/clusters/open.ts'
 import { changeCluster, createCluster, removeCluster } from '../../src/clusters/register.ts'
+import { syncCluster } from '../../src/clusters/sync.ts'
+import { newId } from '../../src/ground/context.ts'
+import { bytes, sql } from '../../src/ground/db.ts'
 import { startCluster } from '../../src/sandbox/cluster.ts'
+import { createTenant } from '../../src/tenants/write.ts'
 import { admin, openTestContext } from '../support/context.ts'
 import { isProblem } from '../support/problem.ts'
 
@@ -171,4 +175,45 @@ test('what a cluster refuses is one of a few faults', async () => {
   await assert.rejects(stranger.list('Gateway'), isFault('unauthorized'))
   const away = connect(kubeconfig.replace(sandbox.apiUrl, 'https://127.0.0.1:1'))
   await assert.rejects(away.version(), isFault('unreachable'))
+})
+
+test('what waited for a cluster is due as soon as the cluster is back', async () => {
+  const away = kubeconfig.replace(sandbox.apiUrl, 'https://127.0.0.1:1')
+  await createCluster(ctx, admin, { name: 'back', kubeconfig: away, ingress })
+  const { id: clusterId } = await ctx.db.read.cluster.findUniqueOrThrow({ where: { name: 'back' } })
+  await checkCluster(ctx, { clusterId })
+  await createTenant(ctx, admin, { name: 'shop', domains: ['shop.test'] })
+  const tenant = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'shop' } })
+  const now = ctx.now()
+  const host = { id: newId(now), tenantId: tenant.id, name: 'www.shop.test' }
+  await ctx.db.transaction(async (tx) => {
+    await tx.host.create({
+      data: { ...host, spec: {}, generation: 1, createdAt: now, updatedAt: now },
+    })
+    await tx.placement.create({
+      data: {
+        id: newId(now),
+        tenantId: tenant.id,
+        hostId: host.id,
+        clusterId,
+        name: host.name,
+        wanted: true,
+        status: 'Failed',
+        since: now,
+      },
+    })
+  })
+  const jobs = () =>
+    ctx.db.read.$queryRaw<{ key: string }[]>(
+      sql`select key from graphile_worker.jobs where key like 'placement.push/%'`,
+    )
+  assert.equal((await jobs()).length, 0)
+  const sealed = bytes(ctx.seal.seal(credentialBinding(clusterId), Buffer.from(kubeconfig)))
+  await ctx.db.transaction((tx) =>
+    tx.clusterCredential.update({ where: { clusterId }, data: { sealed } }),
+  )
+  await checkCluster(ctx, { clusterId })
+  assert.equal((await jobs()).length, 1)
+  assert.deepEqual(await syncCluster(ctx, admin, 'back'), { placements: 1 })
+  await assert.rejects(removeCluster(ctx, admin, 'back'), isProblem('cluster-in-use'))
 })

@@ -95,6 +95,17 @@ test('a change of routes and of plain HTTP reaches the cluster', async () => {
   assert.equal((await probe(name, { path: '/other' })).http?.status, 404)
 })
 
+test('a new certificate is served before the host is Synced again', async () => {
+  const name = 'renew.shop.test'
+  await put(ctx, name)
+  const first = await work(ctx, name)
+  await put(ctx, name, { certificate: { organization: 'shop organization' } })
+  const second = await work(ctx, name)
+  assert.notEqual(second.status.certificate?.serial, first.status.certificate?.serial)
+  assert.equal(second.status.clusters[0]?.status, 'Synced')
+  assert.equal((await probe(name)).tls?.served.serial, second.status.certificate?.serial)
+})
+
 test('a MUTUAL host refuses who has no certificate of its authority', async () => {
   const name = 'mutual.shop.test'
   await put(ctx, name, { tls: { mode: 'MUTUAL' } })
