@@ -79,7 +79,7 @@ async function replace(
     if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${host.tenant.name}"`)
     const authority = await authorityFor(ctx, tenant, spec.certificate.authority)
     await judge(ctx, { tenant, authority, ask })
-    return await issue(ctx, actor, {
+    const { id } = await issue(ctx, actor, {
       tenant,
       authority,
       ask,
@@ -88,6 +88,7 @@ async function replace(
       ...(host.certificateId === null ? {} : { replacesId: host.certificateId }),
       ...identity(host, reason),
     })
+    return id
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     await ctx.db.transaction((tx) =>

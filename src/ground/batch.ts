@@ -40,3 +40,19 @@ export function batched<Item, Answer>(
       if (busy < lanes) setImmediate(() => (busy < lanes ? void lane() : undefined))
     })
 }
+
+/** Reads of rows by a key, gathered in the same way: requests that ask in the same moment share one
+ *  statement. Nothing is kept, so every answer is as fresh as a read of one's own. */
+export function batchedReads<Row>(
+  read: (keys: string[]) => Promise<readonly Row[]>,
+  keyOf: (row: Row) => string,
+): (key: string) => Promise<Row | null> {
+  return batched(
+    async (keys: readonly string[]) => {
+      const rows = await read([...new Set(keys)])
+      const byKey = new Map(rows.map((row) => [keyOf(row), row]))
+      return keys.map((key) => byKey.get(key) ?? null)
+    },
+    { size: 500, lanes: 3 },
+  )
+}

@@ -7,7 +7,7 @@ import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-util
 import type { SchemaEngine } from '@prisma/schema-engine-wasm'
 import * as binding from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { runMigrations } from 'graphile-worker'
-import { openSession } from './session.ts'
+import { openSession, type Session } from './session.ts'
 
 const migrations = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
 
@@ -20,7 +20,7 @@ export async function migrate(url: string): Promise<readonly string[]> {
   const lock = await openSession(url)
   try {
     await lock.query('select pg_advisory_lock($1)', [lockKey])
-    const applied = await applyMigrations(url)
+    const applied = (await isCurrent(lock)) ? [] : await applyMigrations(url)
     await runMigrations({ connectionString: url })
     return applied
   } finally {
@@ -52,6 +52,22 @@ function files(content: string) {
 }
 
 const noFilter = { externalTables: [], externalEnums: [] }
+
+/** Whether every migration of this release has been applied: then the engine, which takes much memory,
+ *  need not be started at all. */
+async function isCurrent(session: Session): Promise<boolean> {
+  const [found] = await session.query("select to_regclass('_prisma_migrations') is not null as it")
+  if (!isRecord(found) || found.it !== true) return false
+  const rows = await session.query(
+    'select migration_name from _prisma_migrations where finished_at is not null and rolled_back_at is null',
+  )
+  const applied = new Set(rows.map((row) => (isRecord(row) ? row.migration_name : undefined)))
+  return (await migrationNames()).every((name) => applied.has(name))
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null
+}
 
 async function applyMigrations(url: string): Promise<readonly string[]> {
   const list = await migrationsList()
@@ -120,9 +136,15 @@ function start(exports: Exports): void {
   if (typeof begin === 'function') begin()
 }
 
-async function migrationsList() {
+async function migrationNames(): Promise<readonly string[]> {
   const entries = await readdir(migrations, { withFileTypes: true })
-  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)
+  return entries
+    .filter((entry) => entry.isDirectory())
+    .map((entry) => entry.name)
+    .sort()
+}
+
+async function migrationsList() {
   return {
     baseDir: migrations,
     lockfile: {
@@ -130,7 +152,7 @@ async function migrationsList() {
       content: await readFile(join(migrations, 'migration_lock.toml'), 'utf8'),
     },
     shadowDbInitScript: '',
-    migrationDirectories: await Promise.all(names.sort().map(directory)),
+    migrationDirectories: await Promise.all((await migrationNames()).map(directory)),
   }
 }
 

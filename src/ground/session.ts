@@ -17,8 +17,14 @@ export async function openSession(url: string): Promise<Session> {
     client.on('error', () => resolve())
   })
   await client.connect()
+  // One statement after the other: a connection has no more than one under way.
+  let last: Promise<unknown> = Promise.resolve()
   return {
-    query: async (text, values = []) => (await client.query(text, [...values])).rows,
+    query: (text, values = []) => {
+      const next = last.then(async () => (await client.query(text, [...values])).rows)
+      last = next.catch(() => undefined)
+      return next
+    },
     ended,
     close: () => client.end(),
   }

@@ -1,7 +1,9 @@
 import Value from 'typebox/value'
 import { type Actor, allow, type Permission } from '../ground/actor.ts'
+import { batchedReads } from '../ground/batch.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
+import { perContext } from '../ground/percontext.ts'
 import { Problem } from '../words/problem.ts'
 import { Policy } from './tenant.ts'
 
@@ -15,7 +17,7 @@ export async function accessTenant(
   actor: Actor,
   { name, permission }: { name: string; permission: Permission },
 ): Promise<TenantRow> {
-  const tenant = await readTenant(ctx.db.read, name)
+  const tenant = await findTenant(ctx)(name)
   if (!tenant || (actor.tenantId !== null && actor.tenantId !== tenant.id)) {
     throw new Problem('tenant-unknown', `There is no tenant "${name}"`)
   }
@@ -23,12 +25,18 @@ export async function accessTenant(
   return tenant
 }
 
+const related = { defaultAuthority: { select: { name: true } } } as const
+
+const findTenant = perContext((ctx) =>
+  batchedReads(
+    (names) => ctx.db.read.tenant.findMany({ where: { name: { in: names } }, include: related }),
+    ({ name }) => name,
+  ),
+)
+
 /** The tenant's row with the name of its default authority. */
 export function readTenant(tx: Tx, name: string) {
-  return tx.tenant.findUnique({
-    where: { name },
-    include: { defaultAuthority: { select: { name: true } } },
-  })
+  return tx.tenant.findUnique({ where: { name }, include: related })
 }
 
 /** The policy as stored, checked on the way out as it was on the way in. */

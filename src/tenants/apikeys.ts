@@ -1,7 +1,9 @@
 import { record } from '../audit/record.ts'
 import { type Actor, allow, allowPlatform } from '../ground/actor.ts'
+import { batchedReads } from '../ground/batch.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { bytes, isDuplicate } from '../ground/db.ts'
+import { perContext } from '../ground/percontext.ts'
 import { pageOf, readCursor } from '../words/cursor.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
@@ -98,9 +100,7 @@ export async function authenticate(
   ctx: Context,
   { token, requestId }: { token: string; requestId: string },
 ): Promise<Actor> {
-  const key = await ctx.db.read.apiKey.findUnique({
-    where: { tokenHash: bytes(tokenHash(token)) },
-  })
+  const key = await findKey(ctx)(tokenHash(token).toString('hex'))
   const expired = key?.expiresAt != null && key.expiresAt <= ctx.now()
   if (!key || key.revokedAt !== null || expired) {
     throw new Problem(
@@ -119,6 +119,16 @@ export async function authenticate(
   allow(actor, 'read')
   return actor
 }
+
+const findKey = perContext((ctx) =>
+  batchedReads(
+    (hashes) =>
+      ctx.db.read.apiKey.findMany({
+        where: { tokenHash: { in: hashes.map((hash) => bytes(Buffer.from(hash, 'hex'))) } },
+      }),
+    (key) => Buffer.from(key.tokenHash).toString('hex'),
+  ),
+)
 
 function roleOf(role: string): Actor['role'] {
   if (role === 'admin' || role === 'operator' || role === 'viewer' || role === 'auditor')

@@ -40,6 +40,36 @@ export function generateKey(algorithm: KeyAlgorithm): Promise<KeyPair> {
   }
 }
 
+/** A key pair as it is stored and certified: PKCS#8 and SubjectPublicKeyInfo, both in DER. */
+export type EncodedKey = { readonly pkcs8: Buffer; readonly spki: Buffer }
+
+const encoded = {
+  publicKeyEncoding: { type: 'spki', format: 'der' },
+  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+} as const
+
+/** As generateKey, encoded on the thread pool as well: for keys that are not used here. */
+export function generateEncodedKey(algorithm: KeyAlgorithm): Promise<EncodedKey> {
+  return new Promise((resolve, reject) => {
+    const done = (error: Error | null, spki: Buffer, pkcs8: Buffer) =>
+      error ? reject(error) : resolve({ pkcs8, spki })
+    switch (algorithm) {
+      case 'ECDSA_P256':
+        return generateKeyPair('ec', { namedCurve: 'P-256', ...encoded }, done)
+      case 'ECDSA_P384':
+        return generateKeyPair('ec', { namedCurve: 'P-384', ...encoded }, done)
+      case 'RSA_2048':
+        return generateKeyPair('rsa', { modulusLength: 2048, ...encoded }, done)
+      case 'RSA_3072':
+        return generateKeyPair('rsa', { modulusLength: 3072, ...encoded }, done)
+      case 'RSA_4096':
+        return generateKeyPair('rsa', { modulusLength: 4096, ...encoded }, done)
+      case 'ED25519':
+        return generateKeyPair('ed25519', encoded, done)
+    }
+  })
+}
+
 /** SubjectPublicKeyInfo in DER, of a public key or of the public half of a private one. */
 export function spkiOf(key: KeyObject): Buffer {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key

@@ -1,0 +1,111 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
+import pg from 'pg'
+import { createAuthority } from '../src/authorities/create.ts'
+import { systemActor } from '../src/ground/actor.ts'
+import { readConfig } from '../src/ground/config.ts'
+import { type Context, openContext } from '../src/ground/context.ts'
+import { migrate } from '../src/ground/migrate.ts'
+import { makeAdminKey } from '../src/main/adminkey.ts'
+import { startDatabase } from '../src/sandbox/database.ts'
+import { createTenant } from '../src/tenants/write.ts'
+
+/** What a benchmark runs on: a fresh PostgreSQL with fsync on, an authority, a tenant, a token. */
+export type Stage = {
+  readonly ctx: Context
+  readonly token: string
+  readonly environment: NodeJS.ProcessEnv
+  readonly stop: () => Promise<void>
+}
+
+/** Sets the stage in a temporary folder. */
+export async function setStage(): Promise<Stage> {
+  const directory = await mkdtemp(join(tmpdir(), 'gatesmith-bench-'))
+  const database = await startDatabase({ directory, port: 0 })
+  await migrate(database.url)
+  const environment = {
+    ...process.env,
+    DATABASE_URL: database.url,
+    GATESMITH_SEALING_KEY: randomBytes(32).toString('base64'),
+    GATESMITH_LOG_LEVEL: 'error',
+    GATESMITH_HOST: '127.0.0.1',
+  }
+  const quiet = () => undefined
+  const log = { info: quiet, warn: quiet, error: console.error }
+  const ctx = openContext(readConfig(environment), log)
+  const actor = systemActor('bench')
+  const subject = { commonName: 'bench root' }
+  await createAuthority(ctx, actor, { name: 'bench-root', kind: 'root', subject })
+  await createAuthority(ctx, actor, {
+    name: 'bench-issuing',
+    kind: 'intermediate',
+    parent: 'bench-root',
+    subject: { commonName: 'bench issuing' },
+  })
+  const domains = ['bench.test']
+  await createTenant(ctx, actor, { name: 'bench', domains, defaultAuthority: 'bench-issuing' })
+  return {
+    ctx,
+    token: await makeAdminKey(ctx, 'bench'),
+    environment,
+    stop: async () => {
+      await ctx.db.close()
+      await database.stop()
+      await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A server process of the product, listening on `port`. */
+export async function startServer(stage: Stage, port: number): Promise<ChildProcess> {
+  const child = spawn(process.execPath, ['src/main.ts', 'serve'], {
+    env: { ...stage.environment, GATESMITH_PORT: String(port) },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  })
+  for (let attempt = 0; attempt < 100; attempt++) {
+    const ready = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
+    if (ready?.ok) return child
+    await delay(100)
+  }
+  child.kill('SIGKILL')
+  throw new Error(`the server on port ${port} did not become ready`)
+}
+
+/** The most memory that a process has had resident so far, in MB; undefined where /proc is not. */
+export async function peakMegabytes({ pid }: ChildProcess): Promise<number | undefined> {
+  const status = await readFile(`/proc/${pid}/status`, 'utf8').catch(() => '')
+  const found = /VmHWM:\s+(\d+) kB/.exec(status)?.[1]
+  return found === undefined ? undefined : Math.round(Number(found) / 1024)
+}
+
+/** This machine's limit: native P-256 signatures a second on one thread. */
+export function nativeSignatures(): number {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const octets = randomBytes(600)
+  const end = Date.now() + 1000
+  let count = 0
+  for (; Date.now() < end; count++) sign('sha256', octets, privateKey)
+  return count
+}
+
+/** The database's limit: single-row inserts of 1 kB a second, each its own commit, on 8 connections. */
+export async function singleInserts(url: string): Promise<number> {
+  const pool = new pg.Pool({ connectionString: url, max: 8 })
+  await pool.query('create table bench_insert (id bigserial primary key, octets bytea)')
+  const octets = randomBytes(1024)
+  const end = Date.now() + 2000
+  let count = 0
+  const lane = async () => {
+    for (; Date.now() < end; count++) {
+      await pool.query('insert into bench_insert (octets) values ($1)', [octets])
+    }
+  }
+  await Promise.all(Array.from({ length: 8 }, lane))
+  await pool.query('drop table bench_insert')
+  await pool.end()
+  return Math.round(count / 2)
+}

@@ -1,0 +1,93 @@
+import { EventEmitter } from 'node:events'
+import { Logger, parseCronItems, run, type TaskList, type WorkerEvents } from 'graphile-worker'
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { refreshLists } from '../authorities/crlbehind.ts'
+import { publishLists } from '../authorities/crlpublish.ts'
+import { certifyHost } from '../certificates/certify.ts'
+import { finishCertificates } from '../certificates/finish.ts'
+import { checkCluster } from '../clusters/check.ts'
+import { pushPlacement } from '../delivery/push.ts'
+import type { Context, Log } from '../ground/context.ts'
+import type { Due } from '../ground/due.ts'
+import { openLeases } from './leases.ts'
+import { resyncPlacements } from './resync.ts'
+
+/** What is done about each kind of due work. */
+function tasksOf(ctx: Context): TaskList {
+  const HostKey = Type.Object({ hostId: Type.String() })
+  const PlacementKey = Type.Object({ placementId: Type.String() })
+  const ClusterKey = Type.Object({ clusterId: Type.String() })
+  const AuthorityKey = Type.Object({ keyId: Type.String() })
+  const keyed: Record<keyof Due, (key: unknown) => Promise<unknown>> = {
+    'host.certify': (key) => certifyHost(ctx, Value.Parse(HostKey, key).hostId),
+    'placement.push': (key) => pushPlacement(ctx, Value.Parse(PlacementKey, key)),
+    'authority.publish': (key) => publishLists(ctx, Value.Parse(AuthorityKey, key).keyId),
+    'cluster.check': (key) => checkCluster(ctx, Value.Parse(ClusterKey, key)),
+  }
+  const periodic: Record<keyof typeof schedule, () => Promise<unknown>> = {
+    'certificates.finish': () => finishCertificates(ctx),
+    'placements.resync': () => resyncPlacements(ctx),
+    'lists.refresh': () => refreshLists(ctx),
+  }
+  return Object.fromEntries(
+    Object.entries({ ...keyed, ...periodic }).map(([kind, work]) => [
+      kind,
+      async (payload: unknown) => {
+        await work(payload)
+      },
+    ]),
+  )
+}
+
+/** What is looked at again and again, as a net below the due work. */
+const schedule = {
+  'certificates.finish': '* * * * *',
+  'placements.resync': '*/5 * * * *',
+  'lists.refresh': '*/5 * * * *',
+} as const
+
+/** A running worker; `stop` lets running jobs end and gives the others back. */
+export type Worker = { readonly stop: () => Promise<void> }
+
+/** Starts to work off what is due, `concurrency` jobs at a time. Any number of processes may do this. */
+export async function startWorker(ctx: Context, concurrency: number): Promise<Worker> {
+  const leases = await openLeases(ctx)
+  const events: WorkerEvents = new EventEmitter()
+  events.on('worker:create', ({ worker }) => {
+    leases.hold(worker.workerId).catch((error: unknown) => {
+      ctx.log.error({ err: error }, 'a worker has no lease; its jobs may be run twice')
+    })
+  })
+  const runner = await run({
+    connectionString: ctx.config.databaseUrl,
+    maxPoolSize: concurrency + 2,
+    concurrency,
+    pollInterval: 1000,
+    noHandleSignals: true,
+    taskList: tasksOf(ctx),
+    parsedCronItems: parseCronItems(
+      Object.entries(schedule).map(([task, match]) => ({
+        task,
+        match,
+        options: { maxAttempts: 1 },
+      })),
+    ),
+    events,
+    logger: loggerOf(ctx.log),
+  })
+  return {
+    stop: async () => {
+      await runner.stop()
+      await leases.stop()
+    },
+  }
+}
+
+/** The queue's own words go to the debug part of our log, what it warns of to the log itself. */
+function loggerOf(log: Log): Logger {
+  return new Logger(() => (level, message, meta) => {
+    if (level === 'error') log.error({ queue: meta }, message)
+    if (level === 'warning') log.warn({ queue: meta }, message)
+  })
+}

@@ -1,0 +1,96 @@
+import { Command, InvalidArgumentError, Option } from 'commander'
+import { readConfig, SettingError, settings } from './ground/config.ts'
+import type { DevOptions } from './main/dev.ts'
+
+// Each command loads what it needs and no more: a server never loads the sandbox.
+
+const environment = `
+Environment:
+${settings.map(([name, meaning]) => `  ${name.padEnd(28)}${meaning}`).join('\n')}`
+
+function port(text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1 || number > 65_535) {
+    throw new InvalidArgumentError('a port is a number from 1 to 65535')
+  }
+  return number
+}
+
+function count(text: string): number {
+  const number = Number(text)
+  if (!Number.isInteger(number) || number < 1 || number > 100) {
+    throw new InvalidArgumentError('give a number from 1 to 100')
+  }
+  return number
+}
+
+const gatesmith = new Command('gatesmith')
+  .description('From a host name to working TLS on every Istio cluster that serves it')
+  .showHelpAfterError()
+
+gatesmith
+  .command('dev')
+  .description('try it on this machine: embedded PostgreSQL, sandbox cluster, server and worker')
+  .option('--state <folder>', 'where everything is kept', '.gatesmith')
+  .option('--host <address>', 'address to listen on', '127.0.0.1')
+  .option('--port <port>', 'port of the API', port, 4000)
+  .option('--cluster-port <port>', 'port of the sandbox Kubernetes API', port, 4001)
+  .option('--tls-port <port>', 'port of the sandbox ingress, TLS', port, 8443)
+  .option('--plain-port <port>', 'port of the sandbox ingress, plain HTTP', port, 8080)
+  .addOption(
+    new Option('--log-level <level>', 'what is logged')
+      .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
+      .default('warn'),
+  )
+  .option('--no-seed', 'start empty, without the runbook’s hosts')
+  .action(async (options: DevOptions) => {
+    const { dev } = await import('./main/dev.ts')
+    await dev(options)
+  })
+
+gatesmith
+  .command('serve')
+  .description('serve the API; run any number of these')
+  .addHelpText('after', environment)
+  .action(async () => {
+    const { serve } = await import('./main/serve.ts')
+    await serve(process.env)
+  })
+
+gatesmith
+  .command('worker')
+  .description('work off what is due: issue, push, renew; run any number of these')
+  .option('--concurrency <jobs>', 'jobs at a time', count, 8)
+  .addHelpText('after', environment)
+  .action(async ({ concurrency }: { concurrency: number }) => {
+    const { work } = await import('./main/work.ts')
+    await work(process.env, concurrency)
+  })
+
+gatesmith
+  .command('migrate')
+  .description('bring the database to the schema of this release (serve and worker do so, too)')
+  .addHelpText('after', environment)
+  .action(async () => {
+    const { migrate } = await import('./ground/migrate.ts')
+    const applied = await migrate(readConfig(process.env).databaseUrl)
+    process.stdout.write(applied.length === 0 ? 'Up to date\n' : `Applied ${applied.join(', ')}\n`)
+  })
+
+gatesmith
+  .command('admin-key')
+  .description('make a platform-wide admin API key and print its token, once')
+  .option('--name <name>', 'name of the key; one of this name is revoked', 'first-admin')
+  .addHelpText('after', environment)
+  .action(async ({ name }: { name: string }) => {
+    const { printAdminKey } = await import('./main/adminkey.ts')
+    await printAdminKey(readConfig(process.env), name)
+  })
+
+try {
+  await gatesmith.parseAsync()
+} catch (error) {
+  process.stderr.write(`gatesmith: ${error instanceof Error ? error.message : String(error)}\n`)
+  if (!(error instanceof SettingError) && process.env.GATESMITH_LOG_LEVEL === 'debug') throw error
+  process.exitCode = 1
+}

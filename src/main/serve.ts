@@ -1,0 +1,20 @@
+import { buildServer } from '../api/server.ts'
+import { readConfig } from '../ground/config.ts'
+import { openContext } from '../ground/context.ts'
+import { migrate } from '../ground/migrate.ts'
+import { openLogger } from './logger.ts'
+import { runUntilSignal } from './stopping.ts'
+
+/** `gatesmith serve`: the HTTP surface, until a signal. Never starts a sandbox. */
+export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
+  const config = readConfig(environment)
+  const log = openLogger(config.logLevel)
+  await runUntilSignal(async (stops) => {
+    await migrate(config.databaseUrl)
+    const ctx = openContext(config, log)
+    stops.add(() => ctx.db.close())
+    const api = await buildServer(ctx, log)
+    stops.add(() => api.close())
+    await api.listen({ host: config.host, port: config.port })
+  })
+}

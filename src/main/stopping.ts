@@ -1,0 +1,46 @@
+/** Things to stop, in the reverse of the order in which they were started. */
+export type Stopping = {
+  readonly add: (stop: () => Promise<unknown>) => void
+  readonly stopAll: () => Promise<void>
+}
+
+/** An empty list; a thing that fails to stop does not keep the others from it. */
+export function stopping(): Stopping {
+  const stops: (() => Promise<unknown>)[] = []
+  return {
+    add: (stop) => void stops.push(stop),
+    stopAll: async () => {
+      const failures: unknown[] = []
+      for (let stop = stops.pop(); stop; stop = stops.pop()) {
+        await stop().catch((error: unknown) => failures.push(error))
+      }
+      if (failures.length > 0) throw new AggregateError(failures, 'not everything could be stopped')
+    },
+  }
+}
+
+/** Runs `start`, then waits for Ctrl-C or SIGTERM and stops what it added; also when it throws. A second
+ *  signal ends the process at once. */
+export async function runUntilSignal(
+  start: (stops: Stopping, signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+  const stops = stopping()
+  const abort = new AbortController()
+  const signalled = new Promise<void>((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM'] as const) {
+      process.on(name, () => {
+        if (abort.signal.aborted) process.exit(130)
+        abort.abort()
+        resolve()
+      })
+    }
+  })
+  try {
+    await start(stops, abort.signal)
+    await signalled
+  } catch (error) {
+    if (!abort.signal.aborted) throw error
+  } finally {
+    await stops.stopAll()
+  }
+}

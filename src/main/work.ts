@@ -1,0 +1,20 @@
+import { readConfig } from '../ground/config.ts'
+import { openContext } from '../ground/context.ts'
+import { migrate } from '../ground/migrate.ts'
+import { startWorker } from '../jobs/worker.ts'
+import { openLogger } from './logger.ts'
+import { runUntilSignal } from './stopping.ts'
+
+/** `gatesmith worker`: works off what is due, until a signal. */
+export async function work(environment: NodeJS.ProcessEnv, concurrency: number): Promise<void> {
+  const config = readConfig(environment)
+  const log = openLogger(config.logLevel)
+  await runUntilSignal(async (stops) => {
+    await migrate(config.databaseUrl)
+    const ctx = openContext(config, log)
+    stops.add(() => ctx.db.close())
+    const worker = await startWorker(ctx, concurrency)
+    stops.add(worker.stop)
+    log.info({ concurrency }, 'working off what is due')
+  })
+}
