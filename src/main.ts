@@ -6,7 +6,16 @@ import type { DevOptions } from './main/dev.ts'
 
 const environment = `
 Environment:
-${settings.map(([name, meaning]) => `  ${name.padEnd(28)}${meaning}`).join('\n')}`
+${settings.map(([name, meaning]) => `  ${name.padEnd(36)}${meaning}`).join('\n')}`
+
+const changeOfKey = `
+To change the sealing key while everything runs:
+  1. give every process the new key as a former one (GATESMITH_SEALING_KEYS_FORMER), restart one by one:
+     now all of them can open what the new key seals
+  2. make the new key GATESMITH_SEALING_KEY and the old one a former one, restart one by one
+  3. run gatesmith rewrap with the settings of step 2; it can be stopped and run again at any time
+  4. when it says that nothing is left under another key, take the old key away, restart one by one
+Copies of the database from before step 3 need the old key.`
 
 function port(text: string): number {
   const number = Number(text)
@@ -85,6 +94,15 @@ gatesmith
   .action(async ({ name }: { name: string }) => {
     const { printAdminKey } = await import('./main/adminkey.ts')
     await printAdminKey(readConfig(process.env), name)
+  })
+
+gatesmith
+  .command('rewrap')
+  .description('wrap everything sealed by the current sealing key, after a change of key')
+  .addHelpText('after', `${changeOfKey}\n${environment}`)
+  .action(async () => {
+    const { printRewrap } = await import('./main/rewrap.ts')
+    await printRewrap(readConfig(process.env))
   })
 
 try {

@@ -6,6 +6,10 @@ const Environment = Type.Object({
   DATABASE_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
   GATESMITH_SEALING_KEY: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9+/]{43}=$' })),
   GATESMITH_SEALING_KEY_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_SEALING_KEYS_FORMER: Type.Optional(
+    Type.String({ pattern: '^[A-Za-z0-9+/]{43}=(\\s*,\\s*[A-Za-z0-9+/]{43}=)*$' }),
+  ),
+  GATESMITH_SEALING_KEYS_FORMER_FILE: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_HOST: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_PORT: Type.Optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
   GATESMITH_PUBLIC_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
@@ -21,6 +25,8 @@ export type Config = {
   readonly databasePool: number
   /** 32 octets; never printed. */
   readonly sealingKey: Buffer
+  /** Keys that secrets may still be sealed under, see `gatesmith rewrap`. */
+  readonly formerSealingKeys?: readonly Buffer[]
   readonly host: string
   readonly port: number
   /** Where clients and relying parties reach this service; goes into issued certificates (CRL, OCSP). */
@@ -37,6 +43,11 @@ export const settings = [
     '32 random octets in base64 (openssl rand -base64 32); seals secrets at rest',
   ],
   ['GATESMITH_SEALING_KEY_FILE', 'a file that holds that key, instead of the variable'],
+  [
+    'GATESMITH_SEALING_KEYS_FORMER',
+    'further keys that open what they sealed, by comma: for a change of key (gatesmith rewrap --help)',
+  ],
+  ['GATESMITH_SEALING_KEYS_FORMER_FILE', 'a file that holds those keys, one to a line'],
   ['GATESMITH_HOST', 'address to listen on (0.0.0.0)'],
   ['GATESMITH_PORT', 'port to listen on (4000)'],
   ['GATESMITH_PUBLIC_URL', 'URL under which relying parties reach /pki (http://localhost:<port>)'],
@@ -63,6 +74,10 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     databaseUrl: env.DATABASE_URL,
     databasePool: Number(env.GATESMITH_DATABASE_POOL ?? 10),
     sealingKey: sealingKey(env.GATESMITH_SEALING_KEY, env.GATESMITH_SEALING_KEY_FILE),
+    formerSealingKeys: formerKeys(
+      env.GATESMITH_SEALING_KEYS_FORMER,
+      env.GATESMITH_SEALING_KEYS_FORMER_FILE,
+    ),
     host: env.GATESMITH_HOST ?? '0.0.0.0',
     port,
     publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
@@ -84,17 +99,31 @@ function sealingKey(text: string | undefined, file: string | undefined): Buffer 
       'GATESMITH_SEALING_KEY is not set: make one with `openssl rand -base64 32` and keep it safe',
     )
   }
-  const key = Buffer.from(text ?? readKeyFile(file ?? ''), 'base64')
+  return keyOf(text ?? readSecretFile('GATESMITH_SEALING_KEY_FILE', file ?? ''))
+}
+
+function formerKeys(text: string | undefined, file: string | undefined): readonly Buffer[] {
+  if (text && file) {
+    throw new SettingError(
+      'Set GATESMITH_SEALING_KEYS_FORMER or GATESMITH_SEALING_KEYS_FORMER_FILE, not both',
+    )
+  }
+  const from = file ? readSecretFile('GATESMITH_SEALING_KEYS_FORMER_FILE', file) : (text ?? '')
+  return from.split(/[\s,]+/).flatMap((each) => (each === '' ? [] : [keyOf(each)]))
+}
+
+function keyOf(text: string): Buffer {
+  const key = Buffer.from(text, 'base64')
   if (key.length !== 32) {
-    throw new SettingError('The sealing key must be 32 octets in base64 (openssl rand -base64 32)')
+    throw new SettingError('A sealing key must be 32 octets in base64 (openssl rand -base64 32)')
   }
   return key
 }
 
-function readKeyFile(path: string): string {
+function readSecretFile(setting: string, path: string): string {
   try {
     return readFileSync(path, 'utf8').trim()
   } catch (cause) {
-    throw new SettingError(`GATESMITH_SEALING_KEY_FILE: cannot read ${path}`, { cause })
+    throw new SettingError(`${setting}: cannot read ${path}`, { cause })
   }
 }

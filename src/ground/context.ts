@@ -30,7 +30,7 @@ export function openContext(
   return {
     config,
     db: openDatabase(config.databaseUrl, config.databasePool),
-    seal: sealWith(config.sealingKey),
+    seal: sealWith(config.sealingKey, config.formerSealingKeys),
     log,
     now: () => new Date(),
     random: (octets) => randomBytes(octets),

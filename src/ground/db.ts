@@ -27,6 +27,8 @@ export function openDatabase(url: string, connections: number): Database {
 export const sql = Prisma.sql
 export const joinSql = Prisma.join
 export const emptySql = Prisma.empty
+/** SQL as it stands: for names out of our own lists, never for anything that came from outside. */
+export const rawSql = Prisma.raw
 export type Sql = Prisma.Sql
 
 /** JSON as Prisma takes it: a plain value, copied, so that only JSON is stored. */

@@ -6,40 +6,72 @@ import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:
  *
  *  version(1) kekId(8) | nonce(12) wrappedKey(32) tag(16) | nonce(12) ciphertext tag(16) */
 export type Seal = {
-  /** Seals `secret` for the row named by `binding`, for example `certificate_secret/<id>`. */
+  /** Seals `secret` for the row named by `binding`, for example `certificate_secret/<id>`, under the
+   *  current key. */
   readonly seal: (binding: string, secret: Buffer) => Buffer
-  /** Opens what `seal` made for the same binding; throws when the key, the row or a bit differs. */
+  /** Opens what `seal` made for the same binding, also under a former key; throws when the key is not
+   *  given, or the row or a bit differs. */
   readonly open: (binding: string, sealed: Buffer) => Buffer
+  /** The same secret with its data key wrapped by the current key; its ciphertext is not touched.
+   *  Throws as `open` does. */
+  readonly rewrap: (binding: string, sealed: Buffer) => Buffer
+  /** What everything sealed under the current key begins with. */
+  readonly mark: Buffer
 }
 
 const version = 1
 const header = 9
+const wrapped = header + 60
 
-/** A seal under one key encryption key of 32 octets. */
-export function sealWith(kek: Buffer): Seal {
+/** A seal under the key encryption key `current`, of 32 octets, that opens what is under `former` ones
+ *  as well. */
+export function sealWith(current: Buffer, former: readonly Buffer[] = []): Seal {
+  const keys = new Map([...former, current].map((kek) => [markOf(kek).toString('hex'), kek]))
+  const mark = markOf(current)
+
+  function unwrap(binding: string, sealed: Buffer): Buffer {
+    const kek = keys.get(sealed.subarray(0, header).toString('hex'))
+    if (!kek) {
+      throw new Error(
+        `${binding} is sealed under the key ${keyIdOf(sealed)}, which is not among those given; add that key to GATESMITH_SEALING_KEYS_FORMER`,
+      )
+    }
+    return decrypt(kek, sealed.subarray(header, wrapped), `${binding}\0key`)
+  }
+
+  return {
+    mark,
+    seal(binding, secret) {
+      const dataKey = randomBytes(32)
+      return Buffer.concat([
+        mark,
+        encrypt(current, dataKey, `${binding}\0key`),
+        encrypt(dataKey, secret, binding),
+      ])
+    },
+    open(binding, sealed) {
+      return decrypt(unwrap(binding, sealed), sealed.subarray(wrapped), binding)
+    },
+    rewrap(binding, sealed) {
+      const dataKey = unwrap(binding, sealed)
+      const again = encrypt(current, dataKey, `${binding}\0key`)
+      return Buffer.concat([mark, again, sealed.subarray(wrapped)])
+    },
+  }
+}
+
+/** Which key something is sealed under: a digest that does not tell the key. */
+export function keyIdOf(sealed: Buffer): string {
+  return sealed.subarray(1, header).toString('hex')
+}
+
+function markOf(kek: Buffer): Buffer {
   const kekId = createHash('sha256')
     .update('gatesmith kek id\0')
     .update(kek)
     .digest()
     .subarray(0, 8)
-  const prefix = Buffer.concat([Buffer.of(version), kekId])
-  return {
-    seal(binding, secret) {
-      const dataKey = randomBytes(32)
-      return Buffer.concat([
-        prefix,
-        encrypt(kek, dataKey, `${binding}\0key`),
-        encrypt(dataKey, secret, binding),
-      ])
-    },
-    open(binding, sealed) {
-      if (!sealed.subarray(0, header).equals(prefix)) {
-        throw new Error(`${binding} is sealed under another key encryption key`)
-      }
-      const dataKey = decrypt(kek, sealed.subarray(header, header + 60), `${binding}\0key`)
-      return decrypt(dataKey, sealed.subarray(header + 60), binding)
-    },
-  }
+  return Buffer.concat([Buffer.of(version), kekId])
 }
 
 function encrypt(key: Buffer, plain: Buffer, binding: string): Buffer {
