@@ -6,6 +6,7 @@ import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../ground/context.ts'
 import { Problem } from '../words/problem.ts'
 import type { Api } from './api.ts'
+import { graphql } from './graphql/graphql.ts'
 import { openApi } from './openapi.ts'
 import { operations } from './operations.ts'
 import { pki } from './pki.ts'
@@ -41,5 +42,6 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
   await api.register(operations, { ctx })
   await api.register(pki, { ctx })
   await api.register(rest, { ctx, prefix: '/v1' })
+  await api.register(graphql, { ctx })
   return api
 }

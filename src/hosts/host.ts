@@ -12,7 +12,7 @@ import {
 export const TlsMode = Type.Enum(['SIMPLE', 'MUTUAL', 'PASSTHROUGH'])
 export type TlsMode = Type.Static<typeof TlsMode>
 
-const TlsVersion = Type.Enum(['TLSV1_2', 'TLSV1_3'])
+const TlsVersion = Type.Enum(['TLSV1_2', 'TLSV1_3'], { title: 'TlsVersion' })
 const PlainHttp = Type.Enum(['serve', 'redirect', 'off'], {
   description: 'What port 80 does for this host (redirect)',
 })

@@ -34,24 +34,23 @@ export const HostnameText = Type.String({ minLength: 1, maxLength: 255 })
 export const Role = Type.Enum(['admin', 'operator', 'viewer', 'auditor'])
 export type Role = Type.Static<typeof Role>
 
-export const DistinguishedName = closed({
-  commonName: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-  organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-  organizationalUnit: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
-  country: Type.Optional(Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1' })),
-  locality: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
-  state: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
-})
+export const DistinguishedName = closed(
+  {
+    commonName: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    organizationalUnit: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    country: Type.Optional(Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1' })),
+    locality: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    state: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  },
+  { title: 'DistinguishedName' },
+)
 export type DistinguishedName = Type.Static<typeof DistinguishedName>
 
-export const KeyAlgorithm = Type.Enum([
-  'ECDSA_P256',
-  'ECDSA_P384',
-  'RSA_2048',
-  'RSA_3072',
-  'RSA_4096',
-  'ED25519',
-])
+export const KeyAlgorithm = Type.Enum(
+  ['ECDSA_P256', 'ECDSA_P384', 'RSA_2048', 'RSA_3072', 'RSA_4096', 'ED25519'],
+  { title: 'KeyAlgorithm' },
+)
 
 /** What a leaf is for. */
 export const Profile = Type.Enum(['server', 'client', 'peer'], {

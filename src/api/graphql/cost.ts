@@ -1,0 +1,155 @@
+import {
+  type DocumentNode,
+  type FieldNode,
+  type FragmentDefinitionNode,
+  type GraphQLField,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  getNamedType,
+  getNullableType,
+  isListType,
+  isObjectType,
+  Kind,
+  SchemaMetaFieldDef,
+  type SelectionSetNode,
+  TypeMetaFieldDef,
+} from 'graphql'
+
+/** What an operation could answer at most: `fields` in all, `depth` of them inside one another. */
+export type Cost = { readonly fields: number; readonly depth: number }
+
+type Measuring = {
+  readonly schema: GraphQLSchema
+  readonly variables: Readonly<Record<string, unknown>>
+  readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>
+  readonly known: Map<string, Cost>
+}
+
+/** Certificates in PEM weigh as much as this many other fields. */
+const weights = new Map([
+  ['pem', 10],
+  ['chainPem', 10],
+])
+
+/** How long a list without pages is taken to be. */
+const listed = 10
+const introspected = 5
+
+const nothing: Cost = { fields: 0, depth: 0 }
+
+/** The cost of the dearest operation of a document that was parsed and not yet validated: each page
+ *  counts as full, each alias for itself. What does not exist costs one; fragments are measured once,
+ *  so that spreading them in one another takes no more time than writing them. */
+export function costOf(
+  document: DocumentNode,
+  { schema, variables }: Pick<Measuring, 'schema' | 'variables'>,
+): Cost {
+  const fragments = new Map(
+    document.definitions.flatMap((each) =>
+      each.kind === Kind.FRAGMENT_DEFINITION ? [[each.name.value, each] as const] : [],
+    ),
+  )
+  const measuring = { schema, variables, fragments, known: new Map<string, Cost>() }
+  const costs = document.definitions.flatMap((each) =>
+    each.kind === Kind.OPERATION_DEFINITION
+      ? [selectionCost(each.selectionSet, schema.getRootType(each.operation), measuring)]
+      : [],
+  )
+  return {
+    fields: Math.max(0, ...costs.map(({ fields }) => fields)),
+    depth: Math.max(0, ...costs.map(({ depth }) => depth)),
+  }
+}
+
+function selectionCost(
+  { selections }: SelectionSetNode,
+  parent: GraphQLNamedType | null | undefined,
+  measuring: Measuring,
+): Cost {
+  return selections.reduce((sum, selection) => {
+    const cost =
+      selection.kind === Kind.FIELD
+        ? fieldCost(selection, parent, measuring)
+        : selection.kind === Kind.FRAGMENT_SPREAD
+          ? fragmentCost(selection.name.value, measuring)
+          : selectionCost(
+              selection.selectionSet,
+              selection.typeCondition
+                ? measuring.schema.getType(selection.typeCondition.name.value)
+                : parent,
+              measuring,
+            )
+    return { fields: sum.fields + cost.fields, depth: Math.max(sum.depth, cost.depth) }
+  }, nothing)
+}
+
+function fragmentCost(name: string, measuring: Measuring): Cost {
+  const known = measuring.known.get(name)
+  if (known) return known
+  // A fragment inside itself finds this and ends; validation refuses it afterwards.
+  measuring.known.set(name, nothing)
+  const fragment = measuring.fragments.get(name)
+  if (!fragment) return nothing
+  const type = measuring.schema.getType(fragment.typeCondition.name.value)
+  const cost = selectionCost(fragment.selectionSet, type, measuring)
+  measuring.known.set(name, cost)
+  return cost
+}
+
+function fieldCost(
+  node: FieldNode,
+  parent: GraphQLNamedType | null | undefined,
+  measuring: Measuring,
+): Cost {
+  const name = node.name.value
+  const own = weights.get(name) ?? 1
+  const definition = definitionOf(name, parent)
+  if (!definition || !node.selectionSet) return { fields: own, depth: 1 }
+  const inner = selectionCost(node.selectionSet, getNamedType(definition.type), measuring)
+  const fields = own + sizeOf(node, { definition, parent, measuring }) * inner.fields
+  // The depth of introspection is bounded by graphql's own rules.
+  return { fields, depth: name.startsWith('__') ? 1 : 1 + inner.depth }
+}
+
+type Definition = GraphQLField<unknown, unknown>
+
+function definitionOf(
+  name: string,
+  parent: GraphQLNamedType | null | undefined,
+): Definition | undefined {
+  if (name === SchemaMetaFieldDef.name) return SchemaMetaFieldDef
+  if (name === TypeMetaFieldDef.name) return TypeMetaFieldDef
+  return isObjectType(parent) ? parent.getFields()[name] : undefined
+}
+
+function sizeOf(
+  node: FieldNode,
+  {
+    definition,
+    parent,
+    measuring,
+  }: {
+    definition: Definition
+    parent: GraphQLNamedType | null | undefined
+    measuring: Measuring
+  },
+): number {
+  if (definition.args.some(({ name }) => name === 'first')) return first(node, measuring)
+  if (!isListType(getNullableType(definition.type))) return 1
+  if (parent?.name.startsWith('__')) return introspected
+  // The items of a page have been counted by its `first`.
+  return parent?.name.endsWith('Page') ? 1 : listed
+}
+
+/** The size of a page that is asked for; a size that is refused later counts as the largest. */
+function first(node: FieldNode, { variables }: Measuring): number {
+  const value = node.arguments?.find(({ name }) => name.value === 'first')?.value
+  if (value === undefined || value.kind === Kind.NULL) return 50
+  const size =
+    value.kind === Kind.INT
+      ? Number(value.value)
+      : value.kind === Kind.VARIABLE
+        ? variables[value.name.value]
+        : undefined
+  return typeof size === 'number' && size >= 1 && size <= 500 ? size : 500
+}

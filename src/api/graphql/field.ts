@@ -1,0 +1,84 @@
+import type Type from 'typebox'
+import Value from 'typebox/value'
+import type { Actor } from '../../ground/actor.ts'
+import type { Context } from '../../ground/context.ts'
+import { refuse } from '../../words/problem.ts'
+import { closed, PageQuery } from '../../words/schema.ts'
+import type { Loads } from './loads.ts'
+
+/** What every field is resolved with. */
+export type Asking = { readonly ctx: Context; readonly actor: Actor; readonly loads: Loads }
+
+/** A field that is more than a member of a wire shape: its type in GraphQL, its arguments as a closed
+ *  shape, and how it is answered. */
+export type Field = {
+  readonly type: string
+  readonly description: string
+  readonly args: Type.TObject
+  // A method, so that fields of different parents fit into one table.
+  resolve(parent: unknown, args: unknown, asking: Asking): unknown
+}
+
+/** A field whose arguments are held to their shape before it is answered, as REST holds a query to
+ *  its own. Throws request-invalid with every violation. */
+export function field<Parent, Args extends Type.TProperties>(of: {
+  readonly type: string
+  readonly description: string
+  readonly args: Args
+  readonly resolve: (
+    parent: Parent,
+    args: Type.Static<Type.TObject<Args>>,
+    asking: Asking,
+  ) => unknown
+}): Field {
+  const args = closed(of.args)
+  return {
+    ...of,
+    args,
+    resolve: (parent: Parent, given: unknown, asking: Asking) =>
+      of.resolve(parent, checked(args, given), asking),
+  }
+}
+
+/** A field that leads from one thing to another and takes no arguments. */
+export function relation<Parent>(
+  type: string,
+  description: string,
+  resolve: (parent: Parent, asking: Asking) => unknown,
+): Field {
+  return {
+    type,
+    description,
+    args: closed({}),
+    resolve: (parent: Parent, _args: unknown, asking: Asking) => resolve(parent, asking),
+  }
+}
+
+/** The arguments of every list: `limit` and `cursor` of REST under the names that GraphQL has for them. */
+export const pageArgs = { first: PageQuery.properties.limit, after: PageQuery.properties.cursor }
+
+/** Those arguments as the actions take them. */
+export function pageQuery<T extends { first?: number | undefined; after?: string | undefined }>({
+  first,
+  after,
+  ...rest
+}: T) {
+  return {
+    ...rest,
+    ...(first === undefined ? {} : { limit: first }),
+    ...(after === undefined ? {} : { cursor: after }),
+  }
+}
+
+function checked<T extends Type.TSchema>(schema: T, given: unknown): Type.Static<T> {
+  // In GraphQL an argument that is null is one that was not given.
+  const sent = Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value !== null))
+  refuse(
+    'request-invalid',
+    Value.Errors(schema, sent).map(({ instancePath, message }) => ({
+      field: instancePath,
+      message: `${instancePath.slice(1)} ${message}`,
+    })),
+  )
+  return Value.Parse(schema, sent)
+}

@@ -1,0 +1,111 @@
+import type { FastifyInstance } from 'fastify'
+import { parse } from 'graphql'
+import mercurius from 'mercurius'
+import Type from 'typebox'
+import type { Context } from '../../ground/context.ts'
+import { Problem } from '../../words/problem.ts'
+import { closed } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
+import { actorOf, identify } from '../auth.ts'
+import { problemResponse } from '../openapi.ts'
+import { costOf } from './cost.ts'
+import { errorsOf, shownError } from './errors.ts'
+import type { Asking } from './field.ts'
+import { loadsFor } from './loads.ts'
+import { resolvers, sdl } from './schema.ts'
+
+declare module 'mercurius' {
+  interface MercuriusContext extends Asking {}
+}
+
+/** What one request may ask for, so that none takes the service from the others. */
+const limits = { tokens: 2000, depth: 12, fields: 50_000 }
+
+const Request = closed({
+  query: Type.String({ minLength: 1, maxLength: 65_536 }),
+  variables: Type.Optional(
+    Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()], {
+      description: 'By name, without $',
+    }),
+  ),
+  operationName: Type.Optional(Type.Union([Type.String({ maxLength: 255 }), Type.Null()])),
+  extensions: Type.Optional(Type.Unknown({ description: 'Not looked at' })),
+})
+
+const Answer = Type.Object({
+  data: Type.Optional(Type.Unknown()),
+  errors: Type.Optional(
+    Type.Unsafe<readonly unknown[]>({
+      type: 'array',
+      description: 'The extensions of each are its problem (RFC 9457)',
+    }),
+  ),
+})
+
+/** POST /graphql: the reading actions, with relations. Whoever may not use REST may not ask here
+ *  either, not even for the schema. */
+export async function graphql(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
+  await api.register(mercurius, {
+    schema: sdl,
+    resolvers,
+    // The one route is below: no GET, no batches, no socket.
+    routes: false,
+    cache: 100,
+    graphql: { parseOptions: { maxTokens: limits.tokens } },
+    errorFormatter: (execution, { reply }) => ({
+      // An error without a place in the answer is one of the document: nothing was answered.
+      statusCode: execution.errors.some(({ path }) => path === undefined) ? 400 : 200,
+      response: {
+        data: execution.data ?? null,
+        errors: execution.errors.map((error) => shownError(error, reply.request)),
+      },
+    }),
+  })
+  await api.register(async (scope: Api) => route(scope, ctx))
+}
+
+function route(api: Api, ctx: Context): void {
+  api.post(
+    '/graphql',
+    {
+      onRequest: (request) => identify(ctx, request),
+      schema: {
+        tags: ['graphql'],
+        summary: 'Ask for anything that can be read, with relations, in one request',
+        body: Request,
+        response: { 200: Answer, ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const { query, variables, operationName } = request.body
+      const actor = actorOf(request)
+      const asking = { ctx, actor, loads: loadsFor(ctx, actor) }
+      try {
+        refuseDear(api, query, variables ?? {})
+        return await reply.graphql(query, asking, variables ?? {}, operationName ?? undefined)
+      } catch (error) {
+        const errors = errorsOf(error).map((each) => shownError(each, request))
+        const [status = 500] = errors.map(({ extensions }) => Number(extensions.status))
+        return reply.code(status).send({ data: null, errors })
+      }
+    },
+  )
+}
+
+function refuseDear(api: Api, query: string, variables: Readonly<Record<string, unknown>>): void {
+  const document = parse(query, { maxTokens: limits.tokens })
+  const { schema } = api.graphql
+  const { fields, depth } = costOf(document, { schema, variables })
+  if (depth > limits.depth) {
+    throw new Problem(
+      'request-too-large',
+      `This query goes ${depth} levels deep, and at most ${limits.depth} are answered`,
+    )
+  }
+  if (fields > limits.fields) {
+    throw new Problem(
+      'request-too-large',
+      `This query could be answered with ${fields} fields, and at most ${limits.fields} are: ask for smaller pages (first) or fewer relations`,
+    )
+  }
+}

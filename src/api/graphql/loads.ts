@@ -1,0 +1,127 @@
+import type { Authority } from '../../authorities/authority.ts'
+import { authoritiesByNames } from '../../authorities/find.ts'
+import type { Certificate } from '../../certificates/certificate.ts'
+import { certificatesByIds } from '../../certificates/find.ts'
+import type { Cluster } from '../../clusters/cluster.ts'
+import { clusterView } from '../../clusters/find.ts'
+import { type Actor, allow } from '../../ground/actor.ts'
+import type { Context } from '../../ground/context.ts'
+import { hostsByIds, placementsByHostIds } from '../../hosts/find.ts'
+import type { Host, PlacementView } from '../../hosts/host.ts'
+import { tenantsByNames } from '../../tenants/find.ts'
+import type { Tenant } from '../../tenants/tenant.ts'
+import type { Page, PageQuery } from '../../words/schema.ts'
+import { type Load, loader } from './loader.ts'
+import {
+  certificatesOfTenants,
+  clustersOfTenants,
+  hostsOfClusters,
+  hostsOfTenants,
+  type Pages,
+} from './pages.ts'
+
+/** The relations between things, as one request reads them: gathered, and only what its actor may see. */
+export type Loads = {
+  readonly tenant: Load<Tenant>
+  readonly authority: Load<Authority>
+  readonly cluster: Load<Cluster>
+  /** By id. */
+  readonly certificate: Load<Certificate>
+  /** By the id of the certificate. */
+  readonly hostOfCertificate: Load<Host>
+  readonly placementsOfCertificate: Load<readonly PlacementView[]>
+  /** By the parent's name. */
+  readonly hostsOfTenant: PageLoad<Host>
+  readonly certificatesOfTenant: PageLoad<Certificate>
+  readonly clustersOfTenant: PageLoad<Cluster>
+  readonly hostsOfCluster: PageLoad<Host>
+}
+
+export type PageLoad<T> = (parent: string, page: PageQuery) => Promise<Page<T>>
+
+export function loadsFor(ctx: Context, actor: Actor): Loads {
+  const byName = <T extends { readonly name: string }>(read: Reader<T>) =>
+    loader(async (names) => keyed(await read(ctx, actor, names), ({ name }) => name))
+  return {
+    tenant: byName(tenantsByNames),
+    authority: byName(authoritiesByNames),
+    cluster: byName(clustersByNames),
+    certificate: loader(async (ids) =>
+      keyed(await certificatesByIds(ctx, actor, ids), ({ id }) => id),
+    ),
+    hostOfCertificate: loader((ids) => hostsOfCertificates(ctx, actor, ids)),
+    placementsOfCertificate: loader((ids) => placementsOfCertificates(ctx, actor, ids)),
+    hostsOfTenant: pageLoad(ctx, actor, hostsOfTenants),
+    certificatesOfTenant: pageLoad(ctx, actor, certificatesOfTenants),
+    clustersOfTenant: pageLoad(ctx, actor, clustersOfTenants),
+    hostsOfCluster: pageLoad(ctx, actor, hostsOfClusters),
+  }
+}
+
+type Reader<T> = (ctx: Context, actor: Actor, keys: readonly string[]) => Promise<readonly T[]>
+
+function keyed<T>(items: readonly T[], key: (item: T) => string): ReadonlyMap<string, T> {
+  return new Map(items.map((item) => [key(item), item]))
+}
+
+/** Parents that are asked for the same page are asked together. */
+function pageLoad<T>(ctx: Context, actor: Actor, pages: Pages<T>): PageLoad<T> {
+  const loads = new Map<string, Load<Page<T>>>()
+  return async (parent, page) => {
+    const key = JSON.stringify([page.limit, page.cursor])
+    const load = loads.get(key) ?? loader((parents) => pages(ctx, actor, { ...page, parents }))
+    loads.set(key, load)
+    return (await load(parent)) ?? { items: [], nextCursor: null }
+  }
+}
+
+async function clustersByNames(
+  ctx: Context,
+  actor: Actor,
+  names: readonly string[],
+): Promise<readonly Cluster[]> {
+  allow(actor, 'read')
+  const rows = await ctx.db.read.cluster.findMany({ where: { name: { in: [...names] } } })
+  return rows.map((row) => clusterView(row, actor))
+}
+
+/** The host that each certificate was made for, where it is still there. */
+async function hostsOfCertificates(
+  ctx: Context,
+  actor: Actor,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, Host>> {
+  const made = await ctx.db.read.certificate.findMany({
+    where: { id: { in: [...ids] }, hostId: { not: null } },
+    select: { id: true, hostId: true },
+  })
+  const hostIds = made.flatMap(({ hostId }) => hostId ?? [])
+  const hosts = keyed(await hostsByIds(ctx, actor, [...new Set(hostIds)]), ({ id }) => id)
+  return new Map(
+    made.flatMap(({ id, hostId }) => {
+      const host = hosts.get(hostId ?? '')
+      return host ? [[id, host] as const] : []
+    }),
+  )
+}
+
+/** Where each certificate was last seen to be served. */
+async function placementsOfCertificates(
+  ctx: Context,
+  actor: Actor,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, readonly PlacementView[]>> {
+  const serving = await ctx.db.read.placement.findMany({
+    where: { certificateId: { in: [...ids] } },
+    select: { hostId: true, clusterId: true, certificateId: true },
+  })
+  const hostIds = [...new Set(serving.map(({ hostId }) => hostId))]
+  const placements = await placementsByHostIds(ctx, actor, hostIds)
+  const certificates = new Map(
+    serving.map((each) => [`${each.hostId}/${each.clusterId}`, each.certificateId]),
+  )
+  return Map.groupBy(
+    placements.filter(({ hostId, clusterId }) => certificates.has(`${hostId}/${clusterId}`)),
+    ({ hostId, clusterId }) => certificates.get(`${hostId}/${clusterId}`) ?? '',
+  )
+}

@@ -1,0 +1,129 @@
+import { certificatesByIds } from '../../certificates/find.ts'
+import { clustersByIds } from '../../clusters/find.ts'
+import type { Actor } from '../../ground/actor.ts'
+import type { Context } from '../../ground/context.ts'
+import { emptySql, type Sql, sql } from '../../ground/db.ts'
+import { hostsByIds } from '../../hosts/find.ts'
+import { pageOf, readCursor } from '../../words/cursor.ts'
+import { Problem } from '../../words/problem.ts'
+import type { Page, PageQuery } from '../../words/schema.ts'
+
+/** The same page of each of many parents, who are known by name. */
+export type Pages<T> = (
+  ctx: Context,
+  actor: Actor,
+  asked: PageQuery & { readonly parents: readonly string[] },
+) => Promise<ReadonlyMap<string, Page<T>>>
+
+type Place = { readonly parent: string; readonly id: string; readonly key: readonly string[] }
+
+type Reader<T> = (
+  ctx: Context,
+  actor: Actor,
+  ids: readonly string[],
+) => Promise<readonly (T & { readonly id: string })[]>
+
+type Slice = {
+  readonly parents: readonly string[]
+  readonly tenantId: string | null
+  readonly cursor: string | undefined
+  readonly limit: number
+}
+
+/** The hosts of each tenant, by name. */
+export const hostsOfTenants = pagesOf(
+  hostsByIds,
+  ({ parents, tenantId, cursor, limit }) => sql`
+    select tenant."name" as parent, one."id", array[one."name"] as key
+    from tenant cross join lateral (
+      select "id", "name" from host
+      where "tenantId" = tenant."id" ${afterName(sql`"name"`, cursor)}
+      order by "name" limit ${limit}
+    ) one
+    where tenant."name" = any(${parents}) ${only(sql`tenant."id"`, tenantId)}
+    order by one."name"`,
+)
+
+/** The certificates of each tenant, soonest end first. */
+export const certificatesOfTenants = pagesOf(
+  certificatesByIds,
+  ({ parents, tenantId, cursor, limit }) => sql`
+    select tenant."name" as parent, one."id", array[
+      to_char(one."notAfter" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), one."id"::text
+    ] as key
+    from tenant cross join lateral (
+      select "id", "notAfter" from certificate
+      where "tenantId" = tenant."id" ${afterEnd(cursor)}
+      order by "notAfter", "id" limit ${limit}
+    ) one
+    where tenant."name" = any(${parents}) ${only(sql`tenant."id"`, tenantId)}
+    order by one."notAfter", one."id"`,
+)
+
+/** The clusters that each tenant has hosts on, by name. */
+export const clustersOfTenants = pagesOf(
+  clustersByIds,
+  ({ parents, tenantId, cursor, limit }) => sql`
+    select tenant."name" as parent, one."id", array[one."name"] as key
+    from tenant cross join lateral (
+      select "id", "name" from cluster
+      where exists (
+        select from placement
+        where "clusterId" = cluster."id" and "tenantId" = tenant."id"
+      ) ${afterName(sql`"name"`, cursor)}
+      order by "name" limit ${limit}
+    ) one
+    where tenant."name" = any(${parents}) ${only(sql`tenant."id"`, tenantId)}
+    order by one."name"`,
+)
+
+/** The hosts on each cluster that the actor may see, by name. */
+export const hostsOfClusters = pagesOf(
+  hostsByIds,
+  ({ parents, tenantId, cursor, limit }) => sql`
+    select cluster."name" as parent, one."hostId" as id, array[one."name"] as key
+    from cluster cross join lateral (
+      select "hostId", "name" from placement
+      where "clusterId" = cluster."id"
+        ${only(sql`"tenantId"`, tenantId)} ${afterName(sql`"name"`, cursor)}
+      order by "name" limit ${limit}
+    ) one
+    where cluster."name" = any(${parents})
+    order by one."name"`,
+)
+
+/** Two reads for any number of parents: which rows are on their pages, then those rows. */
+function pagesOf<T>(read: Reader<T>, places: (slice: Slice) => Sql): Pages<T> {
+  return async (ctx, actor, { parents, limit = 50, cursor }) => {
+    const { tenantId } = actor
+    const slice = { parents: [...parents], tenantId, cursor, limit: limit + 1 }
+    const found = await ctx.db.read.$queryRaw<readonly Place[]>(places(slice))
+    const items = await read(ctx, actor, [...new Set(found.map(({ id }) => id))])
+    const byId = new Map(items.map((item) => [item.id, item]))
+    const pages = [...Map.groupBy(found, ({ parent }) => parent)].map(([parent, rows]) => {
+      const page = pageOf(rows, limit, { key: ({ key }) => key, item: ({ id }) => byId.get(id) })
+      return [parent, { ...page, items: page.items.filter((item) => item !== undefined) }] as const
+    })
+    return new Map<string, Page<T>>(pages)
+  }
+}
+
+function only(column: Sql, tenantId: string | null): Sql {
+  return tenantId === null ? emptySql : sql`and ${column} = ${tenantId}::uuid`
+}
+
+function afterName(column: Sql, cursor: string | undefined): Sql {
+  if (cursor === undefined) return emptySql
+  const [name = ''] = readCursor(cursor, 1)
+  return sql`and ${column} > ${name}`
+}
+
+function afterEnd(cursor: string | undefined): Sql {
+  if (cursor === undefined) return emptySql
+  const [notAfter = '', id = ''] = readCursor(cursor, 2)
+  const at = new Date(notAfter)
+  if (Number.isNaN(at.getTime()) || !/^[0-9a-f-]{36}$/.test(id)) {
+    throw new Problem('cursor-refused', 'That is no cursor of this list')
+  }
+  return sql`and ("notAfter", "id") > (${at}, ${id}::uuid)`
+}

@@ -1,0 +1,135 @@
+import Type from 'typebox'
+import { AuditQuery } from '../../audit/event.ts'
+import { findAuditEvents } from '../../audit/find.ts'
+import { getAuthority, listAuthorities } from '../../authorities/find.ts'
+import {
+  type CertificateFilter,
+  getCertificate,
+  listAllCertificates,
+  listCertificates,
+} from '../../certificates/find.ts'
+import { getCluster, listClusters } from '../../clusters/find.ts'
+import { getHost, listHosts } from '../../hosts/find.ts'
+import { getTenant, listTenants } from '../../tenants/find.ts'
+import { Problem } from '../../words/problem.ts'
+import { closed, HostnameText, Id, Name } from '../../words/schema.ts'
+import { type Asking, field, pageArgs, pageQuery } from './field.ts'
+import type { Shape } from './sdl.ts'
+
+const { limit: _limit, cursor: _cursor, ...auditArgs } = AuditQuery.properties
+
+/** A thing by its name is null where it is not there or not the actor's to see; a list is refused by a
+ *  problem instead, since an empty one would say that there is nothing. */
+const fields: Shape['fields'] = {
+  tenants: field({
+    type: 'TenantPage',
+    description: 'By name',
+    args: pageArgs,
+    resolve: (_: unknown, args, { ctx, actor }) => listTenants(ctx, actor, pageQuery(args)),
+  }),
+  tenant: field({
+    type: 'Tenant',
+    description: 'A tenant by name',
+    args: { name: Name },
+    resolve: (_: unknown, { name }, { ctx, actor }) => orNull(getTenant(ctx, actor, name)),
+  }),
+  authorities: field({
+    type: 'AuthorityPage',
+    description: 'By name',
+    args: pageArgs,
+    resolve: (_: unknown, args, { ctx, actor }) => listAuthorities(ctx, actor, pageQuery(args)),
+  }),
+  authority: field({
+    type: 'Authority',
+    description: 'An authority by name',
+    args: { name: Name },
+    resolve: (_: unknown, { name }, { ctx, actor }) => orNull(getAuthority(ctx, actor, name)),
+  }),
+  clusters: field({
+    type: 'ClusterPage',
+    description: 'By name',
+    args: pageArgs,
+    resolve: (_: unknown, args, { ctx, actor }) => listClusters(ctx, actor, pageQuery(args)),
+  }),
+  cluster: field({
+    type: 'Cluster',
+    description: 'A cluster by name',
+    args: { name: Name },
+    resolve: (_: unknown, { name }, { ctx, actor }) => orNull(getCluster(ctx, actor, name)),
+  }),
+  hosts: field({
+    type: 'HostPage',
+    description: 'The hosts of a tenant, by name',
+    args: { tenant: Name, ...pageArgs },
+    resolve: (_: unknown, args, { ctx, actor }) => listHosts(ctx, actor, pageQuery(args)),
+  }),
+  host: field({
+    type: 'Host',
+    description: 'A host by name',
+    args: { tenant: Name, name: HostnameText },
+    resolve: (_: unknown, args, { ctx, actor }) => orNull(getHost(ctx, actor, args)),
+  }),
+  certificates: field({
+    type: 'CertificatePage',
+    description: 'Soonest end first; of every tenant that the API key sees where none is named',
+    args: {
+      tenant: Type.Optional(Name),
+      status: Type.Optional(
+        Type.Enum(['active', 'expired', 'revoked'], { title: 'CertificateStatusFilter' }),
+      ),
+      dnsName: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$' })),
+      serial: Type.Optional(Type.String({ pattern: '^[0-9a-f]{2,40}$' })),
+      ...pageArgs,
+    },
+    resolve: (_: unknown, args, asking) => certificates(asking, pageQuery(args)),
+  }),
+  certificate: field({
+    type: 'Certificate',
+    description: 'A certificate by id',
+    args: { tenant: Name, id: Id },
+    resolve: (_: unknown, args, { ctx, actor }) => orNull(getCertificate(ctx, actor, args)),
+  }),
+  expiringCertificates: field({
+    type: 'CertificatePage',
+    description: 'Those that end within a period and have not ended yet, soonest first',
+    args: {
+      within: Type.String({ maxLength: 20, description: 'ISO 8601 period: P30D, P4W, PT12H' }),
+      tenant: Type.Optional(Name),
+      ...pageArgs,
+    },
+    resolve: (_: unknown, { within, ...args }, asking) =>
+      certificates(asking, { ...pageQuery(args), expiringWithin: within }),
+  }),
+  auditEvents: field({
+    type: 'AuditEventPage',
+    description: 'The audit trail, newest first',
+    args: { ...auditArgs, ...pageArgs },
+    resolve: (_: unknown, args, { ctx, actor }) => findAuditEvents(ctx, actor, pageQuery(args)),
+  }),
+}
+
+/** What can be asked. */
+export const query: Shape = { name: 'Query', schema: closed({}), fields }
+
+async function certificates(
+  { ctx, actor }: Asking,
+  { tenant, ...filter }: CertificateFilter & { readonly tenant?: string },
+) {
+  const [own] =
+    tenant === undefined && actor.tenantId !== null
+      ? (await listTenants(ctx, actor, { limit: 1 })).items
+      : []
+  const name = tenant ?? own?.name
+  return name === undefined
+    ? listAllCertificates(ctx, actor, filter)
+    : listCertificates(ctx, actor, { ...filter, tenant: name })
+}
+
+async function orNull<T>(found: Promise<T>): Promise<T | null> {
+  try {
+    return await found
+  } catch (error) {
+    if (error instanceof Problem && error.status === 404) return null
+    throw error
+  }
+}

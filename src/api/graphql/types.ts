@@ -1,0 +1,144 @@
+import { AuditEvent } from '../../audit/event.ts'
+import { Authority } from '../../authorities/authority.ts'
+import { Certificate } from '../../certificates/certificate.ts'
+import { Cluster } from '../../clusters/cluster.ts'
+import { CompleteSpec, Host, PlacementView } from '../../hosts/host.ts'
+import { Tenant } from '../../tenants/tenant.ts'
+import { PageOf } from '../../words/schema.ts'
+import { field, pageArgs, pageQuery, relation } from './field.ts'
+import type { Shape } from './sdl.ts'
+
+// Where a wire shape has a name, GraphQL has the thing itself. The rest of each type is its shape.
+
+const tenant: Shape = {
+  name: 'Tenant',
+  schema: Tenant,
+  fields: {
+    defaultAuthority: relation<Tenant>(
+      'Authority',
+      'The authority that signs where none is named',
+      ({ defaultAuthority }, { loads }) =>
+        defaultAuthority === null ? null : loads.authority(defaultAuthority),
+    ),
+    hosts: field({
+      type: 'HostPage!',
+      description: 'By name',
+      args: pageArgs,
+      resolve: ({ name }: Tenant, args, { loads }) => loads.hostsOfTenant(name, pageQuery(args)),
+    }),
+    certificates: field({
+      type: 'CertificatePage!',
+      description: 'Soonest end first',
+      args: pageArgs,
+      resolve: ({ name }: Tenant, args, { loads }) =>
+        loads.certificatesOfTenant(name, pageQuery(args)),
+    }),
+    clusters: field({
+      type: 'ClusterPage!',
+      description: 'Those that its hosts are on, by name',
+      args: pageArgs,
+      resolve: ({ name }: Tenant, args, { loads }) => loads.clustersOfTenant(name, pageQuery(args)),
+    }),
+  },
+}
+
+const authority: Shape = {
+  name: 'Authority',
+  schema: Authority,
+  fields: {
+    parent: relation<Authority>(
+      'Authority',
+      'The authority above it; null: a root, or signed elsewhere',
+      ({ parent }, { loads }) => (parent === null ? null : loads.authority(parent)),
+    ),
+    tenant: relation<Authority>(
+      'Tenant',
+      'The one tenant that may use it; null: every tenant',
+      (own, { loads }) => (own.tenant === null ? null : loads.tenant(own.tenant)),
+    ),
+  },
+}
+
+const certificate: Shape = {
+  name: 'Certificate',
+  schema: Certificate,
+  fields: {
+    tenant: relation<Certificate>('Tenant!', 'Whose it is', (own, { loads }) =>
+      loads.tenant(own.tenant),
+    ),
+    authority: relation<Certificate>('Authority!', 'Who signed it', (own, { loads }) =>
+      loads.authority(own.authority),
+    ),
+    host: relation<Certificate>('Host', 'The host that it is made for', (own, { loads }) =>
+      own.host === null ? null : loads.hostOfCertificate(own.id),
+    ),
+    clusters: relation<Certificate>(
+      '[Placement!]!',
+      'Where it was last seen to be served',
+      async (own, { loads }) => (await loads.placementsOfCertificate(own.id)) ?? [],
+    ),
+  },
+}
+
+const host: Shape = {
+  name: 'Host',
+  schema: Host,
+  without: [...Object.keys(CompleteSpec.properties), 'status'],
+  fields: {
+    tenant: relation<Host>('Tenant!', 'Whose it is', (own, { loads }) => loads.tenant(own.tenant)),
+    spec: relation<Host>('HostSpec!', 'What was asked for, complete with defaults', (own) => own),
+    certificate: relation<Host>('Certificate', 'The certificate in use', ({ status }, { loads }) =>
+      status.certificate === null ? null : loads.certificate(status.certificate.id),
+    ),
+    placements: relation<Host>(
+      '[Placement!]!',
+      'How it stands on each cluster',
+      ({ status }) => status.clusters,
+    ),
+  },
+}
+
+const placement: Shape = {
+  name: 'Placement',
+  schema: PlacementView,
+  fields: {
+    cluster: relation<PlacementView>('Cluster!', 'Where', (own, { loads }) =>
+      loads.cluster(own.cluster),
+    ),
+  },
+}
+
+const cluster: Shape = {
+  name: 'Cluster',
+  schema: Cluster,
+  fields: {
+    hosts: field({
+      type: 'HostPage!',
+      description: 'Those on it that the API key may see, by name',
+      args: pageArgs,
+      resolve: ({ name }: Cluster, args, { loads }) => loads.hostsOfCluster(name, pageQuery(args)),
+    }),
+  },
+}
+
+const auditEvent: Shape = {
+  name: 'AuditEvent',
+  schema: AuditEvent,
+  fields: {
+    tenant: relation<AuditEvent>(
+      'Tenant',
+      'The tenant that it concerns; null: no one tenant, or one that is gone',
+      (own, { loads }) => (own.tenant === null ? null : loads.tenant(own.tenant)),
+    ),
+  },
+}
+
+const listed = [tenant, authority, certificate, host, cluster, auditEvent]
+
+/** Every type of the answers: the nouns, and a page of each that is listed. */
+export const types: readonly Shape[] = [
+  ...listed,
+  placement,
+  { name: 'HostSpec', schema: CompleteSpec },
+  ...listed.map(({ name, schema }) => ({ name: `${name}Page`, schema: PageOf(schema) })),
+]
