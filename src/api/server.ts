@@ -1,13 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../ground/context.ts'
 import { Problem } from '../words/problem.ts'
 import type { Api } from './api.ts'
+import { docs } from './docs.ts'
+import { graphiql } from './graphql/graphiql.ts'
 import { graphql } from './graphql/graphql.ts'
-import { openApi } from './openapi.ts'
 import { operations } from './operations.ts'
 import { pki } from './pki.ts'
 import { answerError } from './problem.ts'
@@ -37,11 +36,11 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     reply.header('x-content-type-options', 'nosniff')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
-  await api.register(swagger, openApi)
-  await api.register(swaggerUi, { routePrefix: '/docs' })
+  await docs(api)
   await api.register(operations, { ctx })
   await api.register(pki, { ctx })
   await api.register(rest, { ctx, prefix: '/v1' })
   await api.register(graphql, { ctx })
+  if (ctx.config.development) await api.register(graphiql)
   return api
 }
