@@ -3,6 +3,7 @@ import Type from 'typebox'
 import { getCaCertificate } from '../authorities/find.ts'
 import type { Context } from '../ground/context.ts'
 import { closed, Name } from '../words/schema.ts'
+import { problemResponse } from './openapi.ts'
 
 /** What relying parties need, without asking who they are: http, as RFC 5280 4.2.2.1 expects. */
 export async function pki(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
@@ -19,6 +20,7 @@ export async function pki(api: FastifyInstance, { ctx }: { ctx: Context }): Prom
             description: 'A certificate',
             content: { 'application/pkix-cert': { schema: Type.String({ format: 'binary' }) } },
           },
+          ...problemResponse,
         },
       },
     },

@@ -29,7 +29,11 @@ export const Namespace = Type.String({
 
 /** A host name as sent: at most 255 characters of text; what is a name is decided by
  *  src/hosts/hostname.ts and src/x509/altnames.ts, which say what is wrong with it. */
-export const HostnameText = Type.String({ minLength: 1, maxLength: 255 })
+export const HostnameText = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  description: 'A DNS name, also with *. in front',
+})
 
 export const Role = Type.Enum(['admin', 'operator', 'viewer', 'auditor'])
 export type Role = Type.Static<typeof Role>
@@ -82,5 +86,5 @@ export const ProblemDocument = Type.Object(
     instance: Type.Optional(Type.String({ description: 'The id of the request' })),
     violations: Type.Optional(Type.Array(closed({ field: Type.String(), message: Type.String() }))),
   },
-  { additionalProperties: true },
+  { additionalProperties: true, title: 'Problem' },
 )

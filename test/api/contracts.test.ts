@@ -1,0 +1,93 @@
+import assert from 'node:assert/strict'
+import { subscribe } from 'node:diagnostics_channel'
+import { test } from 'node:test'
+import { Validator } from '@seriousme/openapi-schema-validator'
+import type { FastifyInstance } from 'fastify'
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { contracts, outdated } from '../../tools/contracts.ts'
+
+const routes = new Set<string>()
+subscribe('fastify.initialization', (message) => {
+  const { fastify } = Value.Parse(
+    Type.Object({ fastify: Type.Unsafe<FastifyInstance>({}) }),
+    message,
+  )
+  fastify.addHook('onRoute', ({ method, url }) => {
+    for (const each of [method].flat()) routes.add(`${each} ${url.replace(/:(\w+)/g, '{$1}')}`)
+  })
+})
+const emitted = await contracts()
+
+const Operation = Type.Object({
+  summary: Type.String({ minLength: 1 }),
+  tags: Type.Array(Type.String(), { minItems: 1 }),
+  security: Type.Optional(Type.Array(Type.Unknown())),
+  parameters: Type.Optional(
+    Type.Array(
+      Type.Object({
+        in: Type.String(),
+        name: Type.String(),
+        description: Type.Optional(Type.String()),
+      }),
+    ),
+  ),
+  responses: Type.Record(Type.String(), Type.Object({ content: Type.Optional(Type.Unknown()) })),
+})
+const Document = Type.Object({
+  openapi: Type.String({ pattern: '^3\\.1\\.' }),
+  security: Type.Array(Type.Unknown(), { minItems: 1 }),
+  paths: Type.Record(Type.String(), Type.Record(Type.String(), Operation)),
+})
+const text = emitted['openapi/openapi.json'] ?? ''
+const document = Value.Parse(Document, JSON.parse(text))
+const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({
+    name: `${method.toUpperCase()} ${path}`,
+    path,
+    ...operation,
+  })),
+)
+
+test('the committed contracts are those of the code', async () => {
+  assert.deepEqual(await outdated(), [], 'run npm run contracts')
+})
+
+test('the OpenAPI document is valid by the rules of 3.1, and every reference leads somewhere', async () => {
+  const validator = new Validator()
+  const { valid, errors } = await validator.validate(JSON.parse(text))
+  assert.ok(valid, JSON.stringify(errors, null, 2))
+  assert.equal(validator.version, '3.1')
+  for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
+    assert.ok(text.includes(`\n      "${name}": {`), name)
+  }
+})
+
+test('every route that clients use is in the document', () => {
+  const served = [...routes].filter((route) => /^(?!HEAD)\w+ \/(v1|pki|graphql)(\/|$)/.test(route))
+  assert.ok(served.length > 20)
+  assert.deepEqual(operations.map(({ name }) => name).sort(), served.sort())
+})
+
+test('every operation says what it does, what it answers and who may ask', () => {
+  for (const { name, path, responses, security } of operations) {
+    const codes = Object.keys(responses)
+    assert.ok(
+      codes.some((code) => /^2\d\d$/.test(code)),
+      `${name} has no answer of success`,
+    )
+    const content = JSON.stringify(responses.default?.content ?? {})
+    assert.match(content, /application\/problem\+json/, `${name} has no problem`)
+    const who = JSON.stringify(security ?? document.security)
+    assert.equal(who, path.startsWith('/pki/') ? '[]' : '[{"apiKey":[]}]', name)
+  }
+})
+
+test('every parameter in a path is described', () => {
+  for (const { name, path, parameters = [] } of operations) {
+    const inPath = parameters.filter((parameter) => parameter.in === 'path')
+    const asked = [...path.matchAll(/\{(\w+)\}/g)].map(([, parameter]) => parameter)
+    assert.deepEqual(inPath.map((parameter) => parameter.name).sort(), asked.sort(), name)
+    for (const parameter of inPath) assert.ok(parameter.description, `${name} ${parameter.name}`)
+  }
+})
