@@ -10,6 +10,7 @@ export type AuditAction =
   | 'api-key.revoked'
   | 'authority.created'
   | 'authority.imported'
+  | 'authority.delegated'
   | 'certificate.issued'
   | 'certificate.downloaded'
   | 'certificate.revoked'

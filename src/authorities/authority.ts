@@ -44,6 +44,12 @@ const heldSubtrees = Type.Optional(
   closed({ ...subtrees, directoryNames: Type.Optional(Type.Array(Type.String())) }),
 )
 
+const CrlShards = Type.Integer({
+  minimum: 1,
+  maximum: 256,
+  description: 'How many revocation lists share its certificates (1): each is so much shorter',
+})
+
 const limits = {
   maxValidityDays: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 3650, description: 'Longest leaf it signs' }),
@@ -78,6 +84,7 @@ export const NewAuthority = closed({
     }),
   ),
   nameConstraints: Type.Optional(NameConstraints),
+  crlShards: Type.Optional(CrlShards),
   ...limits,
 })
 export type NewAuthority = Type.Static<typeof NewAuthority>
@@ -96,6 +103,7 @@ export const ImportedAuthority = closed({
     }),
   ),
   outlive: Type.Optional(Outlive),
+  crlShards: Type.Optional(CrlShards),
   ...limits,
 })
 export type ImportedAuthority = Type.Static<typeof ImportedAuthority>
@@ -110,6 +118,7 @@ export const Authority = closed(
     keyAlgorithm: KeyAlgorithm,
     keyHeld: Type.Boolean({ description: 'Whether it can sign here' }),
     outlive: Outlive,
+    crlShards: CrlShards,
     pathLength: Type.Union([Type.Integer(), Type.Null()]),
     nameConstraints: Type.Union([
       closed({ permitted: heldSubtrees, excluded: heldSubtrees }),

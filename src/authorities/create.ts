@@ -15,6 +15,7 @@ import type { NameConstraints } from '../x509/subtrees.ts'
 import { type Template, toBeSigned, type Validity } from '../x509/template.ts'
 import type { Authority, NewAuthority } from './authority.ts'
 import { askedFaults, constraintsAlong, constraintsFor } from './constraints.ts'
+import { ocspUrl, shardUrl } from './crl.ts'
 import { getAuthority } from './find.ts'
 import { currentIssuer, issuingAuthority, pathOf } from './issuer.ts'
 import { openSigner } from './signer.ts'
@@ -68,6 +69,7 @@ export async function createAuthority(
           tenantId: await tenantIdOf(tx, asked.tenant ?? null),
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
+          crlShards: asked.crlShards ?? 1,
           ...limitsOf(asked),
         },
         issuer: {
@@ -137,6 +139,8 @@ type Parent = {
   readonly keyIdentifier: Buffer
   readonly validity: Validity
   readonly issuerUrl: string
+  readonly ocspUrl: string
+  readonly crlUrl: string
   /** Its certificate and those above it, root last. */
   readonly path: readonly Certificate[]
 }
@@ -145,6 +149,7 @@ async function openParent(ctx: Context, name: string): Promise<Parent> {
   const authority = await issuingAuthority(ctx.db.read, { name, tenantId: null })
   const issuer = currentIssuer(authority)
   const certificate = readCertificate(Buffer.from(issuer.der))
+  const { publicUrl } = ctx.config
   return {
     authorityId: authority.id,
     issuerId: issuer.id,
@@ -152,7 +157,10 @@ async function openParent(ctx: Context, name: string): Promise<Parent> {
     subject: certificate.subjectDer,
     keyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
     validity: certificate.validity,
-    issuerUrl: `${ctx.config.publicUrl}/pki/${name}/ca.crt`,
+    issuerUrl: `${publicUrl}/pki/${name}/ca.crt`,
+    ocspUrl: ocspUrl(publicUrl, name),
+    // Authorities are few: they are all on the first list.
+    crlUrl: shardUrl(publicUrl, { authority: name, spkiSha256: issuer.key.spkiSha256, shard: 1 }),
     path: (await pathOf(ctx.db.read, issuer.id)).map(({ der }) => readCertificate(der)),
   }
 }
@@ -213,6 +221,8 @@ function signedBy(ctx: Context, parent: Parent, own: Own): Promise<Buffer> {
     authorityKeyIdentifier: parent.keyIdentifier,
     subjectKeyIdentifier: keyIdentifier(own.spki),
     issuerUrl: parent.issuerUrl,
+    ocspUrl: parent.ocspUrl,
+    crlUrl: parent.crlUrl,
     signerAlgorithm: parent.signer.algorithm,
   }
   return sign(parent.signer, template, parent.path[0])

@@ -97,6 +97,7 @@ function authorityView(
     keyAlgorithm: issuer.key.algorithm,
     keyHeld: issuer.key.store !== 'absent',
     outlive: authority.outlive,
+    crlShards: authority.crlShards,
     pathLength,
     nameConstraints: constraintsView(nameConstraints),
     maxValidityDays: authority.maxValidityDays,

@@ -52,6 +52,7 @@ export async function importAuthority(
           tenantId: await tenantIdOf(tx, asked.tenant ?? null),
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
+          crlShards: asked.crlShards ?? 1,
           ...limitsOf(asked),
         },
         issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },

@@ -1,21 +1,26 @@
 import type { Context } from '../ground/context.ts'
-import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { type Certificate, fingerprintSha256, readCertificate } from '../x509/certificate.ts'
 import { keyIdentifier } from '../x509/keys.ts'
 import { toPem } from '../x509/pem.ts'
 import type { Signer } from '../x509/sign.ts'
 import type { NameConstraints } from '../x509/subtrees.ts'
 import { type PreparedIssuer, prepareIssuer } from '../x509/template.ts'
+import { ocspUrl, shardUrl } from './crl.ts'
 import { chainOf, pathOf } from './issuer.ts'
 import { openSigner } from './signer.ts'
 
 /** An issuer certificate made ready: read, its shared pieces encoded, its chain in PEM. */
 export type ReadyIssuer = {
   readonly certificate: Certificate
-  readonly prepared: PreparedIssuer
+  /** For certificates that would be on this shard of its revocation lists. */
+  readonly onShard: (shard: number) => ReadyShard
   readonly signer: Signer
   /** Those of the issuer and of every authority above it. */
   readonly constraints: readonly NameConstraints[]
 }
+
+/** What certificates of an issuer on one shard share, and the URL of its list. */
+export type ReadyShard = { readonly prepared: PreparedIssuer; readonly crlUrl: string }
 
 type Stored = {
   readonly id: string
@@ -37,17 +42,40 @@ export async function readyIssuer(
   if (known) return known
   const certificate = readCertificate(Buffer.from(issuer.der))
   const signer = await openSigner(ctx, issuer.keyId)
-  const prepared = prepareIssuer({
-    issuer: certificate.subjectDer,
-    authorityKeyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
-    issuerUrl: `${ctx.config.publicUrl}/pki/${authority}/ca.crt`,
-    signerAlgorithm: signer.algorithm,
-  })
+  const onShard = shardsOf(ctx.config.publicUrl, { certificate, authority, signer })
   const path = await pathOf(ctx.db.read, issuer.id)
   const constraints = path.flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
-  const made = { certificate, prepared, signer, constraints }
+  const made = { certificate, onShard, signer, constraints }
   remember(ready, ctx, { id: issuer.id, value: made })
   return made
+}
+
+function shardsOf(
+  publicUrl: string,
+  {
+    certificate,
+    authority,
+    signer,
+  }: { certificate: Certificate; authority: string; signer: Signer },
+): (shard: number) => ReadyShard {
+  const spkiSha256 = fingerprintSha256(certificate.spki)
+  const shards = new Map<number, ReadyShard>()
+  return (shard) => {
+    const known = shards.get(shard)
+    if (known) return known
+    const crlUrl = shardUrl(publicUrl, { authority, spkiSha256, shard })
+    const prepared = prepareIssuer({
+      issuer: certificate.subjectDer,
+      authorityKeyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
+      crlUrl,
+      ocspUrl: ocspUrl(publicUrl, authority),
+      issuerUrl: `${publicUrl}/pki/${authority}/ca.crt`,
+      signerAlgorithm: signer.algorithm,
+    })
+    const made = { prepared, crlUrl }
+    shards.set(shard, made)
+    return made
+  }
 }
 
 /** What a server sends after its leaf, in PEM: the intermediates up to the root, without it. */

@@ -14,6 +14,7 @@ export type StoredAuthority = {
     readonly tenantId: string | null
     readonly parentId: string | null
     readonly outlive: string
+    readonly crlShards: number
     readonly maxValidityDays: number | null
     readonly defaultValidityDays: number | null
     readonly profiles: string[]

@@ -8,6 +8,7 @@ import {
   Profile,
   Timestamp,
 } from '../words/schema.ts'
+import { settableReasons } from '../x509/reasons.ts'
 
 const names = (maxItems: number) => Type.Array(Type.String({ maxLength: 512 }), { maxItems })
 
@@ -29,6 +30,14 @@ export const NewCertificate = closed({
   ),
 })
 export type NewCertificate = Type.Static<typeof NewCertificate>
+
+export const RevocationReason = Type.Enum([...settableReasons], {
+  description: 'Why it is no longer good (RFC 5280 5.3.1)',
+})
+
+export const Revocation = closed({
+  reason: Type.Optional(RevocationReason),
+})
 
 export const Status = Type.Enum(['signing', 'active', 'expired', 'revoked'])
 
@@ -54,6 +63,8 @@ export const Certificate = closed(
     pem: Type.Union([Type.String(), Type.Null()]),
     chainPem: Type.String({ description: 'What a server sends after it: intermediates, no root' }),
     cause: Type.String(),
+    revokedAt: Type.Union([Timestamp, Type.Null()]),
+    revocationReason: Type.Union([RevocationReason, Type.Null()]),
     createdAt: Timestamp,
   },
   { title: 'Certificate' },

@@ -9,6 +9,7 @@ import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
 import { keyAlgorithms } from '../x509/keys.ts'
 import { toPem } from '../x509/pem.ts'
+import { settableReasons } from '../x509/reasons.ts'
 import type { Certificate } from './certificate.ts'
 
 const related = {
@@ -169,6 +170,9 @@ export async function certificateView(ctx: Context, row: CertificateRow): Promis
     pem: row.der === null ? null : toPem('CERTIFICATE', Buffer.from(row.der)),
     chainPem: await chainPem(ctx, row.issuerId),
     cause: row.cause,
+    revokedAt: row.revokedAt?.toISOString() ?? null,
+    revocationReason:
+      row.revocationReason === null ? null : oneOf(settableReasons, row.revocationReason),
     createdAt: row.createdAt.toISOString(),
   }
 }

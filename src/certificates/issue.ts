@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { shardOf } from '../authorities/crl.ts'
 import { currentIssuer, type IssuingAuthority, issuingAuthority } from '../authorities/issuer.ts'
 import { type ReadyIssuer, readyIssuer } from '../authorities/issuing.ts'
 import type { Actor } from '../ground/actor.ts'
@@ -114,7 +115,8 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<s
   const made = ask.spki ? undefined : await generateKey(ask.keyAlgorithm)
   const spki = ask.spki ?? spkiOf(must(made).publicKey)
   const serial = serialFrom(ctx.random(16))
-  const tbs = prepare({ ask, ready, serial, spki, validity, now })
+  const crlShard = shardOf(serial, authority.crlShards)
+  const tbs = prepare({ ask, ready, serial, spki, validity, now, crlShard })
   const id = newId(now)
   // 2. On record before the CA key is used.
   const pkcs8 = made?.privateKey.export({ format: 'der', type: 'pkcs8' })
@@ -139,6 +141,7 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<s
     requestKey: order.requestKey ?? null,
     requestHash: order.requestHash ?? null,
     createdAt: now,
+    crlShard,
     sealed: pkcs8 ? sealPrivateKey(ctx, id, pkcs8).toString('base64') : null,
   }
   pkcs8?.fill(0)
@@ -167,11 +170,13 @@ type Prepared = {
   readonly spki: Buffer
   readonly validity: Validity
   readonly now: Date
+  readonly crlShard: number
 }
 
-function prepare({ ask, ready, serial, spki, validity, now }: Prepared): Buffer {
+function prepare({ ask, ready, serial, spki, validity, now, crlShard }: Prepared): Buffer {
+  const { prepared, crlUrl } = ready.onShard(crlShard)
   const tbs = orRefuse('certificate-refused', '', () =>
-    toBeSignedBy(ready.prepared, {
+    toBeSignedBy(prepared, {
       serial,
       validity,
       subject: ask.subject,
@@ -184,7 +189,7 @@ function prepare({ ask, ready, serial, spki, validity, now }: Prepared): Buffer 
   const findings = lint(tbs, {
     issuer: ready.certificate,
     profile: ask.profile,
-    allowed: { now, backdateSeconds: 120, constraints: ready.constraints },
+    allowed: { now, backdateSeconds: 120, constraints: ready.constraints, crlUrl },
   })
   refuse(
     'certificate-refused',

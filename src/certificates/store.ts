@@ -29,6 +29,7 @@ export type Reservation = {
   readonly requestKey: string | null
   readonly requestHash: string | null
   readonly createdAt: Date
+  readonly crlShard: number
   readonly sealed: string | null
 }
 
@@ -78,19 +79,19 @@ async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<read
         "ipAddresses" text[], "emailAddresses" text[], "uris" text[], "keyAlgorithm" text,
         "spkiSha256" text, "keySource" text, "notBefore" timestamptz, "notAfter" timestamptz,
         "tbs" text, "replacesId" uuid, "cause" text, "requestKey" text, "requestHash" text,
-        "createdAt" timestamptz, "sealed" text)
+        "createdAt" timestamptz, "crlShard" int, "sealed" text)
     ), stored as (
       insert into certificate (
         "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", "status", "serial",
         "subject", "commonName", "dnsNames", "ipAddresses", "emailAddresses", "uris",
         "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter", "tbs", "replacesId",
-        "cause", "requestKey", "requestHash", "createdAt")
+        "cause", "requestKey", "requestHash", "createdAt", "crlShard")
       select
         "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", 'signing', "serial",
         "subject", "commonName", "dnsNames", "ipAddresses", "emailAddresses", "uris",
         "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter",
         decode("tbs", 'base64'), "replacesId", "cause", decode("requestKey", 'hex'),
-        decode("requestHash", 'hex'), "createdAt"
+        decode("requestHash", 'hex'), "createdAt", "crlShard"
       from item
       on conflict ("requestKey") do nothing
       returning "id"

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
+import { trustCrlsOf } from '../authorities/crlfind.ts'
 import { chainOf, trustAnchorOf } from '../authorities/issuer.ts'
 import { openPrivateKey } from '../certificates/key.ts'
 import { ingressOf } from '../clusters/find.ts'
@@ -74,13 +75,16 @@ export async function pemOf(
   return { serial, chain: pem(chain), key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
 }
 
-/** Whose client certificates a MUTUAL host accepts. */
+/** Whose client certificates a MUTUAL host accepts, and which of them are revoked. */
 export async function clientsOf(
   ctx: Context,
   { tls }: CompleteSpec,
 ): Promise<Delivery['clients'] | undefined> {
   if (tls.mode !== 'MUTUAL' || tls.clientAuthority === undefined) return undefined
-  return { trust: pem(await trustAnchorOf(ctx.db.read, tls.clientAuthority)) }
+  const trust = pem(await trustAnchorOf(ctx.db.read, tls.clientAuthority))
+  const lists = await trustCrlsOf(ctx, tls.clientAuthority)
+  const crl = lists.map((der) => toPem('X509 CRL', der)).join('')
+  return lists.length > 0 ? { trust, crl } : { trust }
 }
 
 function pem(ders: readonly Buffer[]): string {

@@ -7,6 +7,8 @@ export type Due = {
   'host.certify': { readonly hostId: string }
   /** Bring a host on a cluster to what is wanted. */
   'placement.push': { readonly placementId: string; readonly clusterId: string }
+  /** Publish the revocation lists of an authority's key that are behind. */
+  'authority.publish': { readonly keyId: string }
   /** Look whether a cluster answers. */
   'cluster.check': { readonly clusterId: string }
 }
@@ -20,10 +22,16 @@ export async function due<Kind extends keyof Due>(
   at: Date | null = null,
 ): Promise<void> {
   const names = Object.values(key)
-  // A cluster is a queue of its own, so that a dead one never slows the others.
-  const queue = 'clusterId' in key ? `cluster/${key.clusterId}` : null
+  const queue = queueOf(key)
   await tx.$executeRaw(sql`
     select graphile_worker.add_job(${kind}, ${JSON.stringify(key)}::json, queue_name => ${queue},
       run_at => coalesce(${at}::timestamptz, now()), max_attempts => 25,
       job_key => ${[kind, ...names].join('/')}, job_key_mode => 'replace')`)
+}
+
+/** A cluster is a queue of its own, so that a dead one never slows the others; so is a key, whose lists
+ *  would otherwise be built twice at once. */
+function queueOf(key: Due[keyof Due]): string | null {
+  if ('clusterId' in key) return `cluster/${key.clusterId}`
+  return 'keyId' in key ? `key/${key.keyId}` : null
 }

@@ -11,6 +11,7 @@ const uuid = (name: string): Column => ({ name, type: 'uuid' })
  *  `<table>/<key>`. A test holds this list against schema.prisma. */
 export const sealedTables: readonly SealedTable[] = [
   { name: 'authority_secret', key: [uuid('keyId')] },
+  { name: 'responder_secret', key: [uuid('responderId')] },
   { name: 'certificate_secret', key: [uuid('certificateId')] },
   { name: 'cluster_credential', key: [uuid('clusterId')] },
   { name: 'idempotency_key', key: [uuid('scope'), { name: 'key', type: 'text' }] },

@@ -12,6 +12,9 @@ export const Id = Type.String({ format: 'uuid', description: 'UUID' })
 
 export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC' })
 
+/** A body of octets that is no JSON. */
+export const Octets = Type.Unsafe<Buffer>({ type: 'string', format: 'binary' })
+
 /** The name of a tenant, an authority, a cluster or an API key: an RFC 1123 label, since most end up
  *  as a part of a Kubernetes name or a URL. */
 export const Name = Type.String({

@@ -89,6 +89,23 @@ const longestList = 1 << 27
 /** Reads a revocation list from DER, whatever its length up to 128 MiB; throws `der-malformed`.
  *  Whether it is to be believed is for `crlSignedBy` to say. */
 export function readCrl(der: Buffer): Crl {
+  const { entries, ...list } = openList(der)
+  return { ...list, entries: Array.from(entries, entryOf) }
+}
+
+/** The same, with a breath of the event loop now and then: a long list is a second's work. */
+export async function readLongCrl(der: Buffer): Promise<Crl> {
+  const { entries, ...list } = openList(der)
+  const read: CrlEntry[] = []
+  for (const element of entries) {
+    if (read.push(entryOf(element)) % breath === 0) await setImmediate()
+  }
+  return { ...list, entries: read }
+}
+
+type OpenList = Omit<Crl, 'entries'> & { readonly entries: Iterable<Element> }
+
+function openList(der: Buffer): OpenList {
   if (der.length > longestList) throw malformed(`longer than ${longestList} bytes`)
   const outer = readHeader(der, 0, der.length)
   if (outer.tag !== tags.sequence || outer.end !== der.length) throw malformed('a list')
@@ -121,7 +138,7 @@ function whole({ der, start, end }: Shallow): Element {
   return readDer(der.subarray(start, end))
 }
 
-function tbsOf(fields: Shallow[]): Omit<Crl, 'tbs' | 'signatureAlgorithmDer' | 'signature'> {
+function tbsOf(fields: Shallow[]): Omit<OpenList, 'tbs' | 'signatureAlgorithmDer' | 'signature'> {
   const stated = fields[0]?.tag === tags.integer ? fields.shift() : undefined
   const version = stated ? numberOf(contentsOf(whole(stated)), 'version') + 1 : 1
   const [algorithm, issuer, thisUpdate, ...optional] = fields
@@ -137,7 +154,7 @@ function tbsOf(fields: Shallow[]): Omit<Crl, 'tbs' | 'signatureAlgorithmDer' | '
     issuer: readName(issuerDer),
     thisUpdate: timeOf(whole(thisUpdate), 'thisUpdate'),
     ...(next ? { nextUpdate: timeOf(whole(next), 'nextUpdate') } : {}),
-    entries: list ? Array.from(listElements(list.der, list.body, list.end), entryOf) : [],
+    entries: list ? listElements(list.der, list.body, list.end) : [],
     ...scopeOf(wrapper ? extensionsOf(whole(wrapper).children[0]) : []),
   }
 }

@@ -1,8 +1,14 @@
 import type { Crl } from './crl.ts'
 
+/** What of a list the one that follows it is held against. */
+export type Predecessor = Pick<Crl, 'issuerDer' | 'urls'> & {
+  readonly number?: bigint
+  readonly only?: 'leaves' | 'authorities'
+}
+
 /** Why a list may not follow `previous` at its place, or be published at all, all together: times,
  *  number, scope, dates (RFC 5280 5.1.2, 5.2.3). */
-export function crlFaults(crl: Crl, previous?: Crl): string[] {
+export function crlFaults(crl: Crl, previous?: Predecessor): string[] {
   const { thisUpdate, nextUpdate, number } = crl
   const faults: readonly (readonly [boolean, string])[] = [
     [crl.version !== 2, 'The list is not of version 2'],
@@ -28,7 +34,7 @@ export function crlFaults(crl: Crl, previous?: Crl): string[] {
   return faults.flatMap(([broken, sentence]) => (broken ? [sentence] : []))
 }
 
-function sameScope(one: Crl, other: Crl): boolean {
+function sameScope(one: Crl, other: Predecessor): boolean {
   return (
     one.issuerDer.equals(other.issuerDer) &&
     one.urls.join(' ') === other.urls.join(' ') &&

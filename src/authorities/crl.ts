@@ -1,0 +1,41 @@
+/** The list of everything that a key has revoked; the shards are numbered from 1. */
+export const wholeList = 0
+
+export const mostShards = 256
+
+const day = 86_400_000
+
+/** A list holds for a week and is made anew every day, so that six days of trouble go unnoticed. */
+export const listLifetime = 7 * day
+export const refreshAfter = day
+
+/** The shard, 1 to `shards`, that a certificate of this serial (lower-case hex) is put into at issue. */
+export function shardOf(serial: string, shards: number): number {
+  return 1 + (Number.parseInt(serial.slice(-8), 16) % shards)
+}
+
+/** What a key is called in URLs of its lists: after a rotation, certificates of the old key still find
+ *  theirs. */
+export function keyLabel(spkiSha256: string): string {
+  return spkiSha256.slice(0, 16)
+}
+
+/** Where a shard is published: the cRLDistributionPoints of its certificates and its own
+ *  issuingDistributionPoint are this same URL (RFC 5280 4.2.1.13, 5.2.5). */
+export function shardUrl(
+  publicUrl: string,
+  { authority, spkiSha256, shard }: { authority: string; spkiSha256: string; shard: number },
+): string {
+  return `${publicUrl}/pki/${authority}/crl/${keyLabel(spkiSha256)}/${shard}`
+}
+
+/** Where OCSP is answered for an authority (RFC 6960 A.1). */
+export function ocspUrl(publicUrl: string, authority: string): string {
+  return `${publicUrl}/pki/${authority}/ocsp`
+}
+
+/** Until when a revoked certificate is listed: it must be on a list from after its end (RFC 5280 3.3).
+ *  The hour is for one that was revoked in its last moments. Undefined: everything is listed. */
+export function listedSince(previous: Date | undefined): Date | undefined {
+  return previous && new Date(previous.getTime() - 3_600_000)
+}

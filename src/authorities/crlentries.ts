@@ -1,0 +1,72 @@
+import type { Context } from '../ground/context.ts'
+import { sql } from '../ground/db.ts'
+import { oneOf } from '../words/oneof.ts'
+import { encodeEntry } from '../x509/crlentry.ts'
+import { settableReasons } from '../x509/reasons.ts'
+import { mostShards, wholeList } from './crl.ts'
+
+/** Which entries: those of a key on one of its lists. */
+export type Entries = {
+  readonly keyId: string
+  readonly shard: number
+  /** Certificates that ended before are left out. */
+  readonly since: Date | undefined
+  /** The list's thisUpdate: none may be revoked later, whatever another replica's clock said. */
+  readonly at: Date
+}
+
+const pageSize = 1000
+
+/** The encoded entries of a list in the order of their serials, read page by page, so that a long list
+ *  neither blocks the event loop nor is held as rows. */
+export async function* listEntries(ctx: Context, entries: Entries): AsyncGenerator<Buffer> {
+  const issuers = await ctx.db.read.issuer.findMany({
+    where: { keyId: entries.keyId },
+    select: { id: true },
+    orderBy: { id: 'asc' },
+  })
+  for (const { id } of issuers) yield* issuerEntries(ctx, id, entries)
+}
+
+type Row = {
+  readonly crlShard: number
+  readonly serial: string
+  readonly seconds: number
+  readonly reason: string
+}
+
+async function* issuerEntries(
+  ctx: Context,
+  issuerId: string,
+  entries: Entries,
+): AsyncGenerator<Buffer> {
+  const { shard } = entries
+  let after = { crlShard: shard === wholeList ? 1 : shard, serial: '' }
+  for (;;) {
+    const rows = await page(ctx, issuerId, { ...entries, after })
+    for (const { serial, seconds, reason } of rows) {
+      const revokedAt = new Date(seconds * 1000)
+      yield encodeEntry({ serial, revokedAt, reason: oneOf(settableReasons, reason) })
+    }
+    const last = rows.at(-1)
+    if (rows.length < pageSize || !last) return
+    after = last
+  }
+}
+
+function page(
+  ctx: Context,
+  issuerId: string,
+  { shard, since, at, after }: Entries & { after: { crlShard: number; serial: string } },
+): Promise<readonly Row[]> {
+  const last = shard === wholeList ? mostShards : shard
+  return ctx.db.read.$queryRaw<readonly Row[]>(sql`
+    select "crlShard", "serial", "revocationReason" as reason,
+      extract(epoch from least("revokedAt", ${at}::timestamptz))::float8 as seconds
+    from certificate
+    where "status" = 'revoked' and "issuerId" = ${issuerId}::uuid
+      and ("crlShard", "serial") > (${after.crlShard}::int, ${after.serial})
+      and "crlShard" <= ${last}::int
+      and "notAfter" >= coalesce(${since ?? null}::timestamptz, '-infinity')
+    order by "crlShard", "serial" limit ${pageSize}::int`)
+}
