@@ -1,36 +1,145 @@
+import { createPrivateKey } from 'node:crypto'
 import { record } from '../audit/record.ts'
 import { chainPem } from '../authorities/issuing.ts'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { Problem } from '../words/problem.ts'
-import { toPem } from '../x509/pem.ts'
+import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { readPem, toPem } from '../x509/pem.ts'
+import { passwordFault, toPkcs12 } from '../x509/pkcs12.ts'
 import { nameOf } from './facts.ts'
 import { openPrivateKey } from './key.ts'
 
-/** A certificate with its chain in PEM, leaf first and without the root, as servers take it; after it,
- *  if asked for, the private key that was made here. Each download is audited. Throws tenant-unknown,
- *  certificate-unknown, certificate-unfinished, forbidden, key-absent. */
-export async function getBundle(
-  ctx: Context,
-  actor: Actor,
-  { tenant, id, privateKey }: { tenant: string; id: string; privateKey: boolean },
-): Promise<string> {
-  const { id: tenantId } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
-  if (privateKey) allow(actor, 'read-keys')
+/** What to download. */
+export type BundleAsk = {
+  readonly tenant: string
+  readonly id: string
+  /** pem (if left out): certificate and chain; der: the certificate alone; p12: both and the key
+   *  (RFC 7292). */
+  readonly format?: 'pem' | 'der' | 'p12' | undefined
+  /** Adds the key to pem; p12 always has it. */
+  readonly privateKey: boolean
+  /** For p12. */
+  readonly password?: string | undefined
+}
+
+/** A download and what it is. */
+export type Bundle = {
+  readonly mediaType: string
+  readonly body: Buffer
+  readonly fileName: string
+}
+
+/** A certificate for its user: with its chain, leaf first and without the root, as servers take it, and
+ *  with the private key that was made here, if asked for. Each download is audited.
+ *
+ *  A private key leaves once. The first download that asks for it gets it; it counts from the moment
+ *  that it is on record, before the bytes are sent, so that of two at once one is refused, and a reply
+ *  that is lost on the way is lost: an admin, who may take it again (each time audited), can repeat it,
+ *  or the certificate is issued anew. The key of a certificate that was made for a host never leaves
+ *  this way: it goes to the host's clusters alone.
+ *
+ *  Throws tenant-unknown, certificate-unknown, certificate-unfinished, forbidden, request-invalid,
+ *  key-absent, key-withheld, key-downloaded. */
+export async function getBundle(ctx: Context, actor: Actor, ask: BundleAsk): Promise<Bundle> {
+  const { id, format = 'pem' } = ask
+  const { id: tenantId } = await accessTenant(ctx, actor, { name: ask.tenant, permission: 'read' })
+  const withKey = ask.privateKey || format === 'p12'
+  if (withKey) allow(actor, 'read-keys')
+  refuse('request-invalid', faults(ask))
   const row = await ctx.db.read.certificate.findFirst({ where: { id, tenantId } })
   if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   if (row.der === null) {
     throw new Problem('certificate-unfinished', 'It is still being signed; ask again in a moment')
   }
-  const key = privateKey ? await openPrivateKey(ctx, id) : undefined
-  const certificates =
-    toPem('CERTIFICATE', Buffer.from(row.der)) + (await chainPem(ctx, row.issuerId))
-  await ctx.db.transaction((tx) =>
-    record(tx, { actor, now: ctx.now() }, 'certificate.downloaded', {
-      subject: { kind: 'certificate', id, name: nameOf(row), tenantId },
-      changes: { format: 'pem', privateKey, serial: row.serial },
-    }),
+  if (withKey && row.hostId !== null) {
+    throw new Problem(
+      'key-withheld',
+      'It was made for a host: its key goes to the clusters of that host and nowhere else',
+    )
+  }
+  const key = withKey ? await openPrivateKey(ctx, id) : undefined
+  const name = nameOf(row)
+  const bundle = await render(ctx, ask, {
+    name,
+    der: Buffer.from(row.der),
+    chain: await chainPem(ctx, row.issuerId),
+    key,
+  })
+  await ctx.db.transaction(async (tx) => {
+    if (withKey) await take(tx, actor, { id, now: ctx.now() })
+    await record(tx, { actor, now: ctx.now() }, 'certificate.downloaded', {
+      subject: { kind: 'certificate', id, name, tenantId },
+      changes: { format, privateKey: withKey, serial: row.serial },
+    })
+  })
+  key?.fill(0)
+  return bundle
+}
+
+function faults({ format, privateKey, password }: BundleAsk): readonly Violation[] {
+  if (format === 'der' && privateKey) {
+    return [{ field: 'querystring/privateKey', message: 'der is the certificate alone; use pem' }]
+  }
+  if (format !== 'p12') return []
+  const field = 'headers/x-bundle-password'
+  if (password === undefined) {
+    return [{ field, message: 'Send the password for the store in the X-Bundle-Password header' }]
+  }
+  const fault = passwordFault(password)
+  return fault === undefined ? [] : [{ field, message: fault }]
+}
+
+/** Marks the key as handed out. Throws key-downloaded unless it is the first time or an admin asks. */
+async function take(
+  tx: Tx,
+  actor: Actor,
+  { id: certificateId, now }: { id: string; now: Date },
+): Promise<void> {
+  const { count } = await tx.certificateSecret.updateMany({
+    where: { certificateId, takenAt: null },
+    data: { takenAt: now },
+  })
+  if (count > 0 || actor.role === 'admin') return
+  const first = await tx.certificateSecret.findUnique({
+    where: { certificateId },
+    select: { takenAt: true },
+  })
+  throw new Problem(
+    'key-downloaded',
+    `It was handed out at ${first?.takenAt?.toISOString()}; ask an admin, or issue a new certificate`,
   )
-  return key ? certificates + toPem('PRIVATE KEY', key) : certificates
+}
+
+type Parts = {
+  readonly name: string
+  readonly der: Buffer
+  readonly chain: string
+  readonly key: Buffer | undefined
+}
+
+async function render(
+  ctx: Context,
+  { format, password = '' }: BundleAsk,
+  { name, der, chain, key }: Parts,
+): Promise<Bundle> {
+  const stem = name.replace(/[^A-Za-z0-9._-]+/g, '_')
+  if (format === 'der') {
+    return { mediaType: 'application/pkix-cert', fileName: `${stem}.crt`, body: der }
+  }
+  if (format !== 'p12' || !key) {
+    const secret = key ? toPem('PRIVATE KEY', key) : ''
+    const body = Buffer.from(toPem('CERTIFICATE', der) + chain + secret)
+    return { mediaType: 'application/pem-certificate-chain', fileName: `${stem}.pem`, body }
+  }
+  const body = await toPkcs12({
+    privateKey: createPrivateKey({ key, format: 'der', type: 'pkcs8' }),
+    certificate: der,
+    chain: chain === '' ? [] : readPem(chain, 'CERTIFICATE'),
+    password,
+    friendlyName: name,
+    random: ctx.random(80),
+  })
+  return { mediaType: 'application/x-pkcs12', fileName: `${stem}.p12`, body }
 }

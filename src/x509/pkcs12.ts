@@ -74,13 +74,17 @@ export async function toTrustStore(input: TrustStoreInput): Promise<Buffer> {
   return pfx([await encryptedSafe(bags, { password, salt, iv })], password, macSalt)
 }
 
-/** Java derives PBES2 keys from ASCII passwords only, and would call any other incorrect. */
+/** Why a store cannot have this password, or undefined: Java derives PBES2 keys from ASCII passwords
+ *  only, and would call any other incorrect. */
+export function passwordFault(password: string): string | undefined {
+  return /^[\x20-\x7e]+$/.test(password)
+    ? undefined
+    : 'A store needs a password of printable ASCII; Java opens no other'
+}
+
 function opens(password: string): void {
-  if (!/^[\x20-\x7e]+$/.test(password))
-    throw new X509Error(
-      'store-refused',
-      'A store needs a password of printable ASCII; Java opens no other',
-    )
+  const fault = passwordFault(password)
+  if (fault !== undefined) throw new X509Error('store-refused', fault)
 }
 
 function cut(random: Buffer): readonly [Buffer, Buffer, Buffer, Buffer, Buffer] {

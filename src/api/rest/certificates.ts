@@ -1,10 +1,11 @@
 import Type from 'typebox'
 import { getBundle } from '../../certificates/bundle.ts'
-import { Certificate, NewCertificate } from '../../certificates/certificate.ts'
+import { Certificate, NewCertificate, Revocation } from '../../certificates/certificate.ts'
 import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
 import { issueCertificate } from '../../certificates/issue.ts'
+import { revokeCertificate } from '../../certificates/revoke.ts'
 import type { Context } from '../../ground/context.ts'
-import { closed, HostnameText, Id, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import { closed, HostnameText, Id, Name, Octets, PageOf, PageQuery } from '../../words/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
 import { idempotencyKey } from '../idempotency.ts'
@@ -71,30 +72,61 @@ export function certificates(api: Api, ctx: Context): void {
     (request) => getCertificate(ctx, actorOf(request), request.params),
   )
 
+  api.post(
+    '/tenants/:tenant/certificates/:id/revoke',
+    {
+      schema: {
+        tags,
+        summary: 'Revoke a certificate; once more changes nothing',
+        params: one,
+        body: Revocation,
+        response: { 200: Certificate, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { reason = 'unspecified' } = request.body
+      return revokeCertificate(ctx, actorOf(request), { ...request.params, reason })
+    },
+  )
+
   api.get(
     '/tenants/:tenant/certificates/:id/bundle',
     {
       schema: {
         tags,
-        summary: 'Download a certificate with its chain, and the key made here if asked for',
+        summary: 'Download a certificate with its chain, and the key made here if asked for, once',
+        description:
+          'pem: leaf first, then the intermediates, then the key if asked for; der: the leaf alone; p12: all of it and the key, under the password in X-Bundle-Password (printable ASCII). A private key is handed out once; an admin may take it again. The key of a certificate made for a host is not handed out.',
         params: one,
         querystring: closed({
-          format: Type.Optional(Type.Enum(['pem'])),
+          format: Type.Optional(Type.Enum(['pem', 'der', 'p12'])),
           privateKey: Type.Optional(Type.Boolean({ description: 'Add the private key (false)' })),
+        }),
+        headers: Type.Object({
+          'x-bundle-password': Type.Optional(Type.String({ maxLength: 1024 })),
         }),
         response: {
           200: {
-            description: 'Leaf first, then the intermediates, then the key if asked for',
-            content: { 'application/pem-certificate-chain': { schema: Type.String() } },
+            description: 'In the format asked for',
+            content: {
+              'application/pem-certificate-chain': { schema: Octets },
+              'application/pkix-cert': { schema: Octets },
+              'application/x-pkcs12': { schema: Octets },
+            },
           },
           ...problemResponse,
         },
       },
     },
     async (request, reply) => {
-      const { privateKey = false } = request.query
-      const pem = await getBundle(ctx, actorOf(request), { ...request.params, privateKey })
-      return reply.type('application/pem-certificate-chain').send(pem)
+      const { privateKey = false, format } = request.query
+      const password = request.headers['x-bundle-password']
+      const ask = { ...request.params, format, privateKey, password }
+      const { mediaType, fileName, body } = await getBundle(ctx, actorOf(request), ask)
+      return reply
+        .type(mediaType)
+        .header('content-disposition', `attachment; filename="${fileName}"`)
+        .send(body)
     },
   )
 
