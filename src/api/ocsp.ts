@@ -60,7 +60,10 @@ export function ocsp(api: Api, ctx: Context): void {
         tags: ['pki'],
         summary: 'The same, with the OCSPRequest in URL-escaped base64',
         security: [],
-        params: closed({ authority: Name, '*': Type.String({ maxLength: 2 * bodyLimit }) }),
+        params: closed({
+          authority: Name,
+          '*': Type.String({ maxLength: 2 * bodyLimit, description: 'OCSPRequest' }),
+        }),
         response,
       },
     },
