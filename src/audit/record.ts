@@ -11,6 +11,8 @@ export type AuditAction =
   | 'authority.created'
   | 'authority.imported'
   | 'authority.delegated'
+  | 'key.blocked'
+  | 'key.unblocked'
   | 'certificate.issued'
   | 'certificate.downloaded'
   | 'certificate.revoked'
@@ -24,7 +26,7 @@ export type AuditAction =
 
 /** What was changed: a kind, its id and the name people know it by. */
 export type Subject = {
-  readonly kind: 'tenant' | 'api-key' | 'authority' | 'certificate' | 'cluster' | 'host'
+  readonly kind: 'tenant' | 'api-key' | 'authority' | 'key' | 'certificate' | 'cluster' | 'host'
   readonly id: string
   readonly name: string
   readonly tenantId: string | null

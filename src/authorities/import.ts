@@ -5,7 +5,7 @@ import { type Context, newId } from '../ground/context.ts'
 import { isDuplicate } from '../ground/db.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
-import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { type Certificate, fingerprintSha256, readCertificate } from '../x509/certificate.ts'
 import { verifyIssued } from '../x509/chain.ts'
 import { spkiOf, weakKeyFault } from '../x509/keys.ts'
 import { readPem } from '../x509/pem.ts'
@@ -35,6 +35,14 @@ export async function importAuthority(
     ...(privateKey ? keyFaults(certificate, privateKey) : []),
     ...limitFaults(asked),
   ])
+  const blocked = await ctx.db.read.blockedKey.findUnique({
+    where: { spkiSha256: fingerprintSha256(certificate.spki) },
+  })
+  if (blocked) {
+    refuse('authority-refused', [
+      { field: '/certificate', message: `Its key is blocked (${blocked.reason})` },
+    ])
+  }
   const root = certificate.issuerDer.equals(certificate.subjectDer)
   const parent = root ? null : await findParent(ctx, certificate)
   const above = constraintsAlong(parent ? await certificatesAbove(ctx, parent.id) : [])

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { shardOf } from '../authorities/crl.ts'
+import { knownKeyFault } from '../authorities/blockedkeys.ts'
 import { currentIssuer, type IssuingAuthority, issuingAuthority } from '../authorities/issuer.ts'
 import { type ReadyIssuer, readyIssuer } from '../authorities/issuing.ts'
 import type { Actor } from '../ground/actor.ts'
@@ -50,7 +51,8 @@ export async function issueCertificate(
 }
 
 /** Throws certificate-refused with everything that the tenant's policy and domains, the authority's
- *  limits and its name constraints do not allow; authority-keyless. */
+ *  limits and its name constraints do not allow, and for a key that is blocked or an authority's own;
+ *  authority-keyless. */
 export async function judge(
   ctx: Context,
   { tenant, authority, ask }: { tenant: TenantRow; authority: IssuingAuthority; ask: Ask },
@@ -59,9 +61,11 @@ export async function judge(
   const { constraints } = await readyIssuer(ctx, { issuer, authority: authority.name })
   const claims = await claimsOn(ctx.db.read, hostsIn(ask))
   const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims }
+  const known = ask.spki ? await knownKeyFault(ctx.db.read, ask.spki) : undefined
   refuse('certificate-refused', [
     ...violations(ask, rules),
     ...limitFaults(ask, authority, constraints),
+    ...(known === undefined ? [] : [{ field: '/csr', message: known }]),
   ])
 }
 

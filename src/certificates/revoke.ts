@@ -1,4 +1,5 @@
 import { record } from '../audit/record.ts'
+import { blockCompromised } from '../authorities/blockedkeys.ts'
 import { fallBehind } from '../authorities/crlbehind.ts'
 import type { Actor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
@@ -14,7 +15,8 @@ import { finishCertificate } from './finish.ts'
 import { revoking } from './revocation.ts'
 
 /** Revokes a certificate and answers it. What follows is due in the same transaction: the revocation
- *  lists, the gateways that hold them, and a new certificate for the host that it served. Revoking twice
+ *  lists, the gateways that hold them, and a new certificate for the host that it served; for
+ *  keyCompromise its key is blocked, and whatever else has that key revoked. Revoking twice
  *  changes nothing. Throws tenant-unknown, certificate-unknown, certificate-expired. */
 export async function revokeCertificate(
   ctx: Context,
@@ -69,6 +71,7 @@ export async function revokeOne(
       revokedAt: revokedAt.toISOString(),
     },
   })
+  if (result.reason === 'keyCompromise') await blockCompromised(tx, { actor, now }, row)
   for (const host of row.servedBy) await due(tx, 'host.certify', { hostId: host.id })
   // Last, since all revocations of a list wait here for one another.
   await fallBehind(tx, { keyId: row.issuer.keyId, shard: row.crlShard })
@@ -80,6 +83,7 @@ function findForRevocation(tx: Tx, id: string) {
     select: {
       tenantId: true,
       serial: true,
+      spkiSha256: true,
       commonName: true,
       dnsNames: true,
       notAfter: true,

@@ -22,6 +22,7 @@ const permissions = {
   'check-clusters': ['admin', 'operator'],
   'write-clusters': ['admin'],
   'write-authorities': ['admin'],
+  'block-keys': ['admin'],
   'write-tenants': ['admin'],
   'write-api-keys': ['admin'],
 } as const satisfies Record<string, readonly Role[]>

@@ -9,6 +9,8 @@ export type Due = {
   'placement.push': { readonly placementId: string; readonly clusterId: string }
   /** Publish the revocation lists of an authority's key that are behind. */
   'authority.publish': { readonly keyId: string }
+  /** Revoke the certificates that have a blocked key. */
+  'blocked-key.revoke': { readonly spkiSha256: string }
   /** Look whether a cluster answers. */
   'cluster.check': { readonly clusterId: string }
 }

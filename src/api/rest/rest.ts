@@ -5,6 +5,7 @@ import { identify } from '../auth.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
+import { blockedKeys } from './blockedkeys.ts'
 import { certificates } from './certificates.ts'
 import { clusters } from './clusters.ts'
 import { hosts } from './hosts.ts'
@@ -13,7 +14,16 @@ import { tenants } from './tenants.ts'
 /** Every noun under /v1; each request tells who asks, before anything else is looked at. */
 export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
   api.addHook('onRequest', (request) => identify(ctx, request))
-  for (const noun of [tenants, apiKeys, authorities, certificates, clusters, hosts, audit]) {
+  for (const noun of [
+    tenants,
+    apiKeys,
+    authorities,
+    blockedKeys,
+    certificates,
+    clusters,
+    hosts,
+    audit,
+  ]) {
     await api.register(async (scope: Api) => noun(scope, ctx))
   }
 }

@@ -1,0 +1,56 @@
+import Type from 'typebox'
+import { BlockedKey, NewBlockedKey, SpkiSha256 } from '../../authorities/blockedkey.ts'
+import { blockKey, listBlockedKeys, unblockKey } from '../../authorities/blockedkeys.ts'
+import type { Context } from '../../ground/context.ts'
+import { closed, PageOf, PageQuery } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
+import { actorOf } from '../auth.ts'
+import { idempotent } from '../idempotency.ts'
+import { problemResponse } from '../openapi.ts'
+
+const tags = ['blocked keys']
+
+/** /v1/blocked-keys, for the platform */
+export function blockedKeys(api: Api, ctx: Context): void {
+  api.post(
+    '/blocked-keys',
+    {
+      ...idempotent(ctx),
+      schema: {
+        tags,
+        summary: 'Block a public key for good: its certificates are revoked, none is made any more',
+        body: NewBlockedKey,
+        response: { 201: BlockedKey, ...problemResponse },
+      },
+    },
+    async (request, reply) =>
+      reply.code(201).send(await blockKey(ctx, actorOf(request), request.body)),
+  )
+  api.get(
+    '/blocked-keys',
+    {
+      schema: {
+        tags,
+        summary: 'List the blocked keys, oldest first',
+        querystring: PageQuery,
+        response: { 200: PageOf(BlockedKey), ...problemResponse },
+      },
+    },
+    (request) => listBlockedKeys(ctx, actorOf(request), request.query),
+  )
+  api.delete(
+    '/blocked-keys/:spkiSha256',
+    {
+      schema: {
+        tags,
+        summary: 'Lift a block; what was revoked stays revoked',
+        params: closed({ spkiSha256: SpkiSha256 }),
+        response: { 204: Type.Null(), ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      await unblockKey(ctx, actorOf(request), request.params.spkiSha256)
+      return reply.code(204).send(null)
+    },
+  )
+}

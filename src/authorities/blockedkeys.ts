@@ -1,0 +1,150 @@
+import { record, type Subject } from '../audit/record.ts'
+import { type Actor, allowPlatform } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { isDuplicate, type Tx } from '../ground/db.ts'
+import { due } from '../ground/due.ts'
+import { orRefuse } from '../ground/refusal.ts'
+import { pageOf, readCursor } from '../words/cursor.ts'
+import { Problem } from '../words/problem.ts'
+import type { Page, PageQuery } from '../words/schema.ts'
+import { fingerprintSha256, readCertificate } from '../x509/certificate.ts'
+import { keyBits } from '../x509/keys.ts'
+import { readPem } from '../x509/pem.ts'
+import type { BlockedKey, NewBlockedKey } from './blockedkey.ts'
+
+/** Blocks a public key: no certificate is made for it any more, by nobody, and every certificate that
+ *  has it is revoked for keyCompromise (due at once). Throws blocked-key-exists, key-refused. */
+export async function blockKey(
+  ctx: Context,
+  actor: Actor,
+  asked: NewBlockedKey,
+): Promise<BlockedKey> {
+  allowPlatform(actor, 'block-keys')
+  const spkiSha256 = spkiSha256Of(asked)
+  const now = ctx.now()
+  const row = { spkiSha256, reason: asked.reason, since: now, by: actor.name }
+  try {
+    await ctx.db.transaction(async (tx) => {
+      const own = await tx.authorityKey.findUnique({ where: { spkiSha256 }, select: { id: true } })
+      if (own) {
+        throw new Problem('key-refused', 'That is the key of an authority here: rotate it instead')
+      }
+      await tx.blockedKey.create({ data: row })
+      await tell(tx, { actor, now }, row)
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    throw new Problem('blocked-key-exists', `The key ${spkiSha256} is blocked already`)
+  }
+  return blockedKeyView(row)
+}
+
+/** Blocks the key of a certificate that was revoked for keyCompromise, in that transaction: whoever
+ *  has the certificate proved to have the key, so their word is enough, and whoever else has a
+ *  certificate for it shares a key that is known. Does nothing when it is blocked. */
+export async function blockCompromised(
+  tx: Tx,
+  { actor, now }: { actor: Actor; now: Date },
+  { spkiSha256, serial }: { spkiSha256: string; serial: string },
+): Promise<void> {
+  const reason = `certificate ${serial} was revoked for keyCompromise`
+  const row = { spkiSha256, reason, since: now, by: actor.name }
+  const { count } = await tx.blockedKey.createMany({ data: [row], skipDuplicates: true })
+  if (count > 0) await tell(tx, { actor, now }, row)
+}
+
+async function tell(
+  tx: Tx,
+  { actor, now }: { actor: Actor; now: Date },
+  { spkiSha256, reason }: { spkiSha256: string; reason: string },
+): Promise<void> {
+  await record(tx, { actor, now }, 'key.blocked', {
+    subject: subjectOf(spkiSha256),
+    changes: { reason },
+  })
+  await due(tx, 'blocked-key.revoke', { spkiSha256 })
+}
+
+/** Lifts a block. What was revoked stays revoked. Throws blocked-key-unknown. */
+export async function unblockKey(ctx: Context, actor: Actor, spkiSha256: string): Promise<void> {
+  allowPlatform(actor, 'block-keys')
+  const now = ctx.now()
+  await ctx.db.transaction(async (tx) => {
+    const { count } = await tx.blockedKey.deleteMany({ where: { spkiSha256 } })
+    if (count === 0) throw new Problem('blocked-key-unknown', `${spkiSha256} is not blocked`)
+    await record(tx, { actor, now }, 'key.unblocked', {
+      subject: subjectOf(spkiSha256),
+      changes: {},
+    })
+  })
+}
+
+/** The blocked keys, oldest first. */
+export async function listBlockedKeys(
+  ctx: Context,
+  actor: Actor,
+  { limit = 50, cursor }: PageQuery,
+): Promise<Page<BlockedKey>> {
+  allowPlatform(actor, 'read')
+  const rows = await ctx.db.read.blockedKey.findMany({
+    where: after(cursor),
+    orderBy: [{ since: 'asc' }, { spkiSha256: 'asc' }],
+    take: limit + 1,
+  })
+  return pageOf(rows, limit, {
+    key: ({ since, spkiSha256 }) => [since.toISOString(), spkiSha256],
+    item: blockedKeyView,
+  })
+}
+
+function after(cursor: string | undefined) {
+  if (cursor === undefined) return {}
+  const [since = '', spkiSha256 = ''] = readCursor(cursor, 2)
+  const at = new Date(since)
+  if (Number.isNaN(at.getTime())) throw new Problem('cursor-refused', 'That is no cursor of ours')
+  return { OR: [{ since: { gt: at } }, { since: at, spkiSha256: { gt: spkiSha256 } }] }
+}
+
+/** Why a public key that somebody sent may not be certified, as far as that is known from what is
+ *  stored: it is blocked, or an authority's own (CA/B BR 6.1.1.3). */
+export async function knownKeyFault(tx: Tx, spki: Buffer): Promise<string | undefined> {
+  const where = { spkiSha256: fingerprintSha256(spki) }
+  const [blocked, authority] = await Promise.all([
+    tx.blockedKey.findUnique({ where }),
+    tx.authorityKey.findUnique({ where, select: { id: true } }),
+  ])
+  if (blocked) {
+    return `The key is blocked since ${blocked.since.toISOString()} (${blocked.reason}); make a new one`
+  }
+  return authority ? 'The key is that of an authority; make one of its own' : undefined
+}
+
+function spkiSha256Of({ spkiSha256, pem }: NewBlockedKey): string {
+  if ((spkiSha256 === undefined) === (pem === undefined)) {
+    throw new Problem('key-refused', 'Send either spkiSha256 or pem')
+  }
+  return spkiSha256 ?? fingerprintSha256(orRefuse('key-refused', '/pem', () => spkiIn(pem ?? '')))
+}
+
+function spkiIn(pem: string): Buffer {
+  const label = pem.includes('-----BEGIN CERTIFICATE-----') ? 'CERTIFICATE' : 'PUBLIC KEY'
+  const [der = Buffer.alloc(0)] = readPem(pem, label, { bytes: 1 << 16, blocks: 1 })
+  if (label === 'CERTIFICATE') return readCertificate(der).spki
+  // Read, so that something else is not blocked in its stead.
+  keyBits(der)
+  return der
+}
+
+function subjectOf(spkiSha256: string): Subject {
+  return { kind: 'key', id: spkiSha256, name: spkiSha256.slice(0, 16), tenantId: null }
+}
+
+function blockedKeyView(row: {
+  readonly spkiSha256: string
+  readonly reason: string
+  readonly since: Date
+  readonly by: string
+}): BlockedKey {
+  const { spkiSha256, reason, since, by } = row
+  return { spkiSha256, reason, since: since.toISOString(), by }
+}

@@ -1,0 +1,162 @@
+import assert from 'node:assert/strict'
+import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import { test } from 'node:test'
+import { createAuthority } from '../../src/authorities/create.ts'
+import { importAuthority } from '../../src/authorities/import.ts'
+import { revokeBlocked, sweepBlocked } from '../../src/certificates/revokeblocked.ts'
+import { createTenant } from '../../src/tenants/write.ts'
+import { noAltNames } from '../../src/x509/altnames.ts'
+import { fingerprintSha256 } from '../../src/x509/certificate.ts'
+import { spkiOf } from '../../src/x509/keys.ts'
+import { toPem } from '../../src/x509/pem.ts'
+import { createRequest } from '../../src/x509/request.ts'
+import { keySigner } from '../../src/x509/sign.ts'
+import { openTestApi, tokenFor } from '../support/api.ts'
+import { admin } from '../support/context.ts'
+import { openssl } from '../support/openssl.ts'
+import { fieldsOf } from '../support/problem.ts'
+
+const { ctx, http, send } = await openTestApi()
+await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'R' } })
+for (const [name, domain] of [
+  ['one', 'one.test'],
+  ['two', 'two.test'],
+] as const) {
+  await createTenant(ctx, admin, { name, domains: [domain], defaultAuthority: 'root' })
+}
+
+type Pair = ReturnType<typeof pair>
+
+function pair() {
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' })
+}
+
+async function csrOf(keys: Pair, name: string): Promise<string> {
+  const der = await createRequest({
+    subject: { commonName: name },
+    altNames: { ...noAltNames, dnsNames: [name] },
+    spki: spkiOf(keys.publicKey),
+    signer: keySigner(keys.privateKey),
+  })
+  return toPem('CERTIFICATE REQUEST', der)
+}
+
+const post = async (tenant: string, keys: Pair) =>
+  http
+    .post(`/v1/tenants/${tenant}/certificates`)
+    .send({ profile: 'server', csr: await csrOf(keys, `a.${tenant}.test`) })
+
+const statusOf = async (tenant: string, id: string) =>
+  (await http.get(`/v1/tenants/${tenant}/certificates/${id}`)).body.status
+
+test('blocking a key revokes all that has it, whoever’s, and no request with it is served again', async () => {
+  const keys = pair()
+  const spkiSha256 = fingerprintSha256(spkiOf(keys.publicKey))
+  const one = await post('one', keys)
+  const two = await post('two', keys)
+  const apart = await post('one', pair())
+  assert.deepEqual([one.status, two.status, apart.status], [201, 201, 201])
+  const pem = keys.publicKey.export({ type: 'spki', format: 'pem' })
+  const blocked = await http.post('/v1/blocked-keys').send({ pem, reason: 'found in a repository' })
+  assert.equal(blocked.status, 201)
+  assert.equal(blocked.body.spkiSha256, spkiSha256)
+  const again = await http.post('/v1/blocked-keys').send({ spkiSha256, reason: 'again' })
+  assert.equal(again.status, 409)
+  await revokeBlocked(ctx, spkiSha256)
+  assert.equal(await statusOf('one', one.body.id), 'revoked')
+  assert.equal(await statusOf('two', two.body.id), 'revoked')
+  assert.equal(await statusOf('one', apart.body.id), 'active')
+  const rows = await ctx.db.read.certificate.findMany({ where: { spkiSha256 } })
+  assert.ok(rows.every(({ revocationReason }) => revocationReason === 'keyCompromise'))
+  const refused = await post('one', keys)
+  assert.equal(refused.status, 422)
+  assert.equal(refused.body.violations[0].field, '/csr')
+  const listed = await http.get('/v1/blocked-keys')
+  assert.deepEqual(
+    listed.body.items.map((each: { spkiSha256: string }) => each.spkiSha256),
+    [spkiSha256],
+  )
+  assert.equal((await http.delete(`/v1/blocked-keys/${spkiSha256}`)).status, 204)
+  assert.equal((await http.delete(`/v1/blocked-keys/${spkiSha256}`)).status, 404)
+  assert.equal((await post('one', keys)).status, 201)
+  assert.equal(await statusOf('one', one.body.id), 'revoked')
+  const told = await ctx.db.read.auditEvent.findMany({ where: { subjectId: spkiSha256 } })
+  assert.deepEqual(
+    told.map(({ action }) => action),
+    ['key.blocked', 'key.unblocked'],
+  )
+})
+
+test('a certificate revoked for keyCompromise takes its key with it', async () => {
+  const keys = pair()
+  const one = await post('one', keys)
+  const two = await post('two', keys)
+  const url = `/v1/tenants/one/certificates/${one.body.id}/revoke`
+  const revoked = await http.post(url).send({ reason: 'keyCompromise' })
+  assert.equal(revoked.status, 200, revoked.text)
+  assert.equal((await post('two', keys)).status, 422)
+  await revokeBlocked(ctx, fingerprintSha256(spkiOf(keys.publicKey)))
+  assert.equal(await statusOf('two', two.body.id), 'revoked')
+})
+
+test('a certificate that was on its way when its key was blocked is swept up', async () => {
+  const keys = pair()
+  const made = await post('one', keys)
+  const spkiSha256 = fingerprintSha256(spkiOf(keys.publicKey))
+  await ctx.db.read.blockedKey.create({
+    data: { spkiSha256, reason: 'meanwhile', since: new Date(), by: 'test' },
+  })
+  assert.equal(await sweepBlocked(ctx), 1)
+  await revokeBlocked(ctx, spkiSha256)
+  assert.equal(await sweepBlocked(ctx), 0)
+  assert.equal(await statusOf('one', made.body.id), 'revoked')
+})
+
+test('a leaf never has an authority’s key, and an authority’s key is not blocked', async () => {
+  const key = openssl(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'])
+  const files = { 'k.pem': key }
+  const request = ['req', '-new', '-key', 'k.pem', '-subj', '/CN=a.one.test']
+  const certificate = openssl(['req', '-x509', '-days', '30', ...request.slice(2)], files)
+  await importAuthority(ctx, admin, { name: 'imported', certificate, privateKey: key })
+  const csr = openssl([...request, '-addext', 'subjectAltName=DNS:a.one.test'], files)
+  const leaf = await http.post('/v1/tenants/one/certificates').send({ profile: 'server', csr })
+  assert.equal(leaf.status, 422)
+  assert.equal(leaf.body.violations[0].field, '/csr')
+  const blocked = await http.post('/v1/blocked-keys').send({ pem: certificate, reason: 'x' })
+  assert.equal(blocked.status, 422)
+  assert.match(blocked.body.type, /key-refused$/)
+})
+
+test('an authority with a blocked key is not imported', async () => {
+  const certificate = openssl(
+    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'].concat([
+      ...['-keyout', 'k.pem', '-days', '30', '-subj', '/CN=blocked'],
+    ]),
+  )
+  const publicKey = createPublicKey(new X509Certificate(certificate).toString())
+  const pem = publicKey.export({ type: 'spki', format: 'pem' })
+  assert.equal((await http.post('/v1/blocked-keys').send({ pem, reason: 'x' })).status, 201)
+  const work = importAuthority(ctx, admin, { name: 'blocked', certificate })
+  assert.deepEqual(await fieldsOf('authority-refused', work), ['/certificate'])
+})
+
+test('only the platform’s admins block keys, and only what is a key', async () => {
+  const asked = { spkiSha256: 'a'.repeat(64), reason: 'x' }
+  const tenantAdmin = send(await tokenFor(ctx, 'one'))
+  const viewer = send(await tokenFor(ctx, null, 'viewer'))
+  assert.equal((await tenantAdmin.post('/v1/blocked-keys').send(asked)).status, 403)
+  assert.equal((await tenantAdmin.get('/v1/blocked-keys')).status, 403)
+  assert.equal((await viewer.post('/v1/blocked-keys').send(asked)).status, 403)
+  assert.equal((await viewer.get('/v1/blocked-keys')).status, 200)
+  for (const wrong of [
+    { reason: 'neither' },
+    { ...asked, pem: 'both' },
+    { pem: 'nonsense', reason: 'x' },
+    { pem: toPem('PUBLIC KEY', Buffer.from('3000', 'hex')), reason: 'x' },
+    { spkiSha256: 'short', reason: 'x' },
+    { spkiSha256: 'a'.repeat(64), reason: 'a\u0000b' },
+  ]) {
+    const answer = await http.post('/v1/blocked-keys').send(wrong)
+    assert.equal(answer.status, 422, JSON.stringify(wrong))
+  }
+})
