@@ -1,6 +1,7 @@
 import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import {
+  mostViolations,
   Problem,
   type ProblemType,
   problemBase,
@@ -74,13 +75,12 @@ function byCode(code: string): Problem | undefined {
 }
 
 function invalid(errors: readonly ErrorObject[], place: string): Problem {
-  const violations = errors
-    .filter(({ keyword }) => keyword !== 'anyOf')
-    .map((error) => violation(error, place))
+  const broken = errors.filter(({ keyword }) => keyword !== 'anyOf')
+  const violations = broken.slice(0, mostViolations).map((error) => violation(error, place))
   const detail =
     violations.length === 1 && violations[0]
       ? violations[0].message
-      : `${violations.length} rules are broken, see violations`
+      : `${broken.length} rules are broken, see violations`
   return new Problem('request-invalid', detail, { violations })
 }
 

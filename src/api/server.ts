@@ -4,9 +4,11 @@ import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../ground/context.ts'
 import { Problem } from '../words/problem.ts'
 import type { Api } from './api.ts'
+import { answerClientError } from './clienterror.ts'
 import { docs } from './docs.ts'
 import { graphiql } from './graphql/graphiql.ts'
 import { graphql } from './graphql/graphql.ts'
+import { readJson } from './json.ts'
 import { operations } from './operations.ts'
 import { pki } from './pki.ts'
 import { answerError } from './problem.ts'
@@ -24,9 +26,16 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     routerOptions: { maxParamLength: 300 },
     requestTimeout: 60_000,
     forceCloseConnections: 'idle',
+    clientErrorHandler: answerClientError,
+    frameworkErrors: answerError,
   }).withTypeProvider<TypeBoxTypeProvider>()
   api.setValidatorCompiler(compileValidator)
-  api.removeContentTypeParser('text/plain')
+  api.removeContentTypeParser(['text/plain', 'application/json'])
+  api.addContentTypeParser(
+    'application/json',
+    { parseAs: 'string' },
+    async (_request: unknown, body: string) => readJson(body),
+  )
   api.setErrorHandler(answerError)
   api.setNotFoundHandler((request) => {
     throw new Problem('route-unknown', `${request.method} ${request.url} is not served; see /docs`)

@@ -4,7 +4,7 @@ import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { type AltNames, noAltNames } from '../x509/altnames.ts'
 import { weakKeyFault } from '../x509/keys.ts'
-import type { DistinguishedName } from '../x509/names.ts'
+import { type DistinguishedName, nameFaults } from '../x509/names.ts'
 import { type CertificateRequest, readRequest } from '../x509/request.ts'
 import type { Validity } from '../x509/template.ts'
 import type { NewCertificate } from './certificate.ts'
@@ -30,15 +30,31 @@ export function readAsk(asked: NewCertificate, days: number): Ask {
     csr === undefined ? undefined : orRefuse('certificate-refused', '/csr', () => readRequest(csr))
   if (request) refuse('certificate-refused', requestFaults(request, asked))
   const subject = { ...(request ? subjectOf(request) : {}), ...asked.subject }
+  const names = merged(asked, request?.altNames ?? noAltNames)
+  refuse('certificate-refused', [
+    ...nameFaults(subject).map((message) => ({ field: '/subject', message })),
+    ...countFaults(names),
+  ])
   return {
     profile: asked.profile,
     subject,
     commonName: subject.commonName,
-    names: merged(asked, request?.altNames ?? noAltNames),
+    names,
     keyAlgorithm: request?.keyAlgorithm ?? asked.keyAlgorithm ?? 'ECDSA_P256',
     validityDays: asked.validityDays ?? days,
     spki: request?.spki,
   }
+}
+
+/** As many of a kind as the request itself may have (src/certificates/certificate.ts). */
+const mostNames = 100
+
+function countFaults(names: AltNames): readonly Violation[] {
+  return Object.entries(names).flatMap(([kind, values]) =>
+    values.length > mostNames
+      ? [{ field: `/${kind}`, message: `${values.length} ${kind}; ask for at most ${mostNames}` }]
+      : [],
+  )
 }
 
 function subjectOf({ subject: { others, ...named } }: CertificateRequest): DistinguishedName {
@@ -64,7 +80,6 @@ function requestFaults(request: CertificateRequest, asked: NewCertificate): read
       subject.others.length > 0,
       `The CSR's subject has attributes that are not issued here: ${subject.others.map(({ oid }) => oid).join(', ')}`,
     ],
-    [keyAlgorithm === undefined, 'The key of the CSR is of a kind that is not certified here'],
     [
       asked.keyAlgorithm !== undefined && asked.keyAlgorithm !== keyAlgorithm,
       `keyAlgorithm ${asked.keyAlgorithm} is not that of the CSR, ${keyAlgorithm}; leave it out`,

@@ -9,6 +9,7 @@ import { orRefuse } from '../ground/refusal.ts'
 import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
 import { claimsOn } from '../tenants/claims.ts'
 import { Problem, refuse } from '../words/problem.ts'
+import { dnsNameFault } from '../x509/altnames.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
 import { generateKey, keyIdentifier, spkiOf } from '../x509/keys.ts'
 import { lint } from '../x509/lints.ts'
@@ -75,7 +76,7 @@ function hostsIn({ names, commonName }: Ask): readonly string[] {
     ...names.emailAddresses.map((mail) => mail.slice(mail.lastIndexOf('@') + 1).toLowerCase()),
     ...names.uris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).hostname] : [])),
     ...(commonName === undefined ? [] : [commonName.toLowerCase()]),
-  ]
+  ].filter((host) => dnsNameFault(host) === undefined)
 }
 
 /** The authority named, or else the tenant's default one. Throws authority-unknown. */

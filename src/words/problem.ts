@@ -77,10 +77,15 @@ export class Problem extends Error {
   }
 }
 
+/** How many violations an answer holds; who has more is not helped by reading them all. */
+export const mostViolations = 100
+
 /** Throws `type` with all violations at once, if there are any; one alone is also the detail. */
 export function refuse(type: ProblemType, violations: readonly Violation[]): void {
   const [first] = violations
   if (!first) return
   const more = violations.length > 1 ? ` (and ${violations.length - 1} more, see violations)` : ''
-  throw new Problem(type, `${first.message}${more}`, { violations })
+  throw new Problem(type, `${first.message}${more}`, {
+    violations: violations.slice(0, mostViolations),
+  })
 }

@@ -20,7 +20,7 @@ import {
 } from './extensions.ts'
 import { type Extension, extensionsOf, factsOf } from './facts.ts'
 import { contentsOf, encodedOf, expectTag, numberOf, octetsOf, sequenceOf } from './fields.ts'
-import { algorithmOfElement, type KeyAlgorithm } from './keys.ts'
+import { algorithmOfElement, type KeyAlgorithm, keyAlgorithms } from './keys.ts'
 import { type DistinguishedName, emptyName, encodeName, type Name, nameOf } from './names.ts'
 import { oid, oidOf, oids } from './oids.ts'
 import { readPem } from './pem.ts'
@@ -33,7 +33,7 @@ export type CertificateRequest = {
   readonly altNames: AltNames
   readonly otherAltNameKinds: readonly string[]
   readonly spki: Buffer
-  readonly keyAlgorithm: KeyAlgorithm | undefined
+  readonly keyAlgorithm: KeyAlgorithm
   /** Object identifiers of the extensions requested. */
   readonly requestedExtensions: readonly string[]
   readonly asks: {
@@ -56,7 +56,7 @@ const allowed: ReadonlySet<string> = new Set([
 ])
 
 /** Reads a PKCS#10 request (RFC 2986 4) as PEM or DER and verifies its own signature, by SHA-2 or
- *  Ed25519 only. Throws `pem-malformed`, `der-malformed`, or `request-refused` when the signature is
+ *  Ed25519 only. Throws `pem-malformed`, `der-malformed`, `key-unsupported`, or `request-refused` when the signature is
  *  not good or an extension is not on our list. */
 export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
   const [info, algorithm, bits, ...more] = sequenceOf(
@@ -69,6 +69,13 @@ export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
   const stated = numberOf(contentsOf(expectTag(version, tags.integer, 'version')), 'version')
   if (stated !== 0 || spki === undefined || (attributes && attributes.tag !== 0xa0))
     throw malformed('certificationRequestInfo')
+  const keyAlgorithm = algorithmOfElement(spki)
+  // First of all: verifying by a key of any size or kind may take any time.
+  if (keyAlgorithm === undefined)
+    throw new X509Error(
+      'key-unsupported',
+      `The key of the request is none of ${keyAlgorithms.join(', ')}; make one of these`,
+    )
   const signed = { bytes: encodedOf(info), algorithm, signature: octetsOf(bits, 'signature') }
   if (!verifies(signed, encodedOf(spki)))
     throw new X509Error(
@@ -82,7 +89,7 @@ export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
     altNames,
     otherAltNameKinds,
     spki: encodedOf(spki),
-    keyAlgorithm: algorithmOfElement(spki),
+    keyAlgorithm,
     requestedExtensions: requested.map((one) => one.oid),
     asks: { ca, keyUsage, extendedKeyUsage },
   }
