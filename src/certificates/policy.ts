@@ -102,9 +102,17 @@ function commonNameFault(
 }
 
 function limitFaults(wanted: Wanted, { policy }: Rules): readonly Violation[] {
-  const { keyAlgorithm, validityDays } = wanted
+  const { keyAlgorithm, profile, validityDays } = wanted
   const { keyAlgorithms, maxValidityDays } = policy
   return [
+    ...(policy.profiles && !policy.profiles.includes(profile)
+      ? [
+          {
+            field: '/profile',
+            message: `The tenant's policy allows ${policy.profiles.join(', ')}, not ${profile}`,
+          },
+        ]
+      : []),
     ...(keyAlgorithms && !keyAlgorithms.includes(keyAlgorithm)
       ? [
           {

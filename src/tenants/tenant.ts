@@ -1,10 +1,18 @@
 import Type from 'typebox'
-import { closed, KeyAlgorithm, Name, Namespace, Timestamp } from '../words/schema.ts'
+import { closed, KeyAlgorithm, Name, Namespace, Profile, Timestamp } from '../words/schema.ts'
 
 /** What a tenant may ask for. Everything left out is not limited beyond the authority's own rules. */
 export const Policy = closed({
   maxValidityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
   keyAlgorithms: Type.Optional(Type.Array(KeyAlgorithm, { minItems: 1, maxItems: 6 })),
+  profiles: Type.Optional(
+    Type.Array(Profile, {
+      minItems: 1,
+      maxItems: 3,
+      uniqueItems: true,
+      description: 'What its certificates may be for (all)',
+    }),
+  ),
   wildcards: Type.Optional(Type.Boolean({ description: 'May names begin with *. (true)' })),
   ipRanges: Type.Optional(
     Type.Array(Type.String({ maxLength: 64 }), {
