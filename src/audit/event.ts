@@ -16,7 +16,16 @@ const filter = {
     Type.String({ pattern: '^[a-z-]+\\.[a-z-]+$', maxLength: 64, description: 'As host.created' }),
   ),
   subjectKind: Type.Optional(
-    Type.Enum(['tenant', 'api-key', 'authority', 'key', 'certificate', 'cluster', 'host']),
+    Type.Enum([
+      'tenant',
+      'api-key',
+      'authority',
+      'key',
+      'certificate',
+      'replacement',
+      'cluster',
+      'host',
+    ]),
   ),
   subjectId: Type.Optional(text('Id of what was changed')),
   actor: Type.Optional(text('Name or id of who did it')),

@@ -11,9 +11,16 @@ export type AuditAction =
   | 'authority.created'
   | 'authority.imported'
   | 'authority.delegated'
+  | 'authority.rotating'
+  | 'authority.rotated'
+  | 'authority.retirement-confirmed'
+  | 'authority.cross-signed'
+  | 'replacement.ordered'
+  | 'replacement.done'
   | 'key.blocked'
   | 'key.unblocked'
   | 'certificate.issued'
+  | 'certificate.renewal-asked'
   | 'certificate.downloaded'
   | 'certificate.revoked'
   | 'cluster.created'
@@ -26,7 +33,15 @@ export type AuditAction =
 
 /** What was changed: a kind, its id and the name people know it by. */
 export type Subject = {
-  readonly kind: 'tenant' | 'api-key' | 'authority' | 'key' | 'certificate' | 'cluster' | 'host'
+  readonly kind:
+    | 'tenant'
+    | 'api-key'
+    | 'authority'
+    | 'key'
+    | 'certificate'
+    | 'replacement'
+    | 'cluster'
+    | 'host'
   readonly id: string
   readonly name: string
   readonly tenantId: string | null

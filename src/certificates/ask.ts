@@ -34,6 +34,14 @@ export function readAsk(asked: NewCertificate, days: number): Ask {
   refuse('certificate-refused', [
     ...nameFaults(subject).map((message) => ({ field: '/subject', message })),
     ...countFaults(names),
+    ...(request && asked.autoRenew === true
+      ? [
+          {
+            field: '/autoRenew',
+            message: 'Only who has the key can renew it: send a new CSR to …/renew when it is due',
+          },
+        ]
+      : []),
   ])
   return {
     profile: asked.profile,

@@ -28,8 +28,24 @@ export const NewCertificate = closed({
       description: 'PKCS#10 in PEM: the caller keeps the private key. Its names are merged in',
     }),
   ),
+  autoRenew: Type.Optional(
+    Type.Boolean({
+      description:
+        'Replaced by a new one, with a new key, when it is due (false): see replacedBy. Only for keys made here',
+    }),
+  ),
 })
 export type NewCertificate = Type.Static<typeof NewCertificate>
+
+export const Renewal = closed({
+  csr: Type.Optional(
+    Type.String({
+      maxLength: 131_072,
+      description:
+        'PKCS#10 in PEM, where the caller keeps the key; left out: a new key is made here',
+    }),
+  ),
+})
 
 export const RevocationReason = Type.Enum([...settableReasons], {
   description: 'Why it is no longer good (RFC 5280 5.3.1)',
@@ -62,7 +78,22 @@ export const Certificate = closed(
     fingerprintSha256: Type.Union([Type.String(), Type.Null()]),
     pem: Type.Union([Type.String(), Type.Null()]),
     chainPem: Type.String({ description: 'What a server sends after it: intermediates, no root' }),
-    cause: Type.String(),
+    cause: Type.String({ description: 'requested, host or renewal' }),
+    replaces: Type.Union([Id, Type.Null()], { description: 'The one whose place it took' }),
+    reason: Type.Union([Type.String(), Type.Null()], {
+      description:
+        'Why it took that place: revoked, ended, ordered, issuer-retired, policy, due, asked, or misfit, when its host asked for another',
+    }),
+    replacedBy: Type.Union([Id, Type.Null()], { description: 'The one that took its place' }),
+    autoRenew: Type.Boolean({ description: 'Whether it is renewed without being asked' }),
+    renewal: closed({
+      at: Type.Union([Timestamp, Type.Null()], {
+        description: 'When it is, or was, to be renewed',
+      }),
+      attempts: Type.Integer({ description: 'How often that failed' }),
+      lastError: Type.Union([Type.String(), Type.Null()]),
+      nextAttempt: Type.Union([Timestamp, Type.Null()]),
+    }),
     revokedAt: Type.Union([Timestamp, Type.Null()]),
     revocationReason: Type.Union([RevocationReason, Type.Null()]),
     createdAt: Timestamp,

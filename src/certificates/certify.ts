@@ -1,39 +1,58 @@
 import { createHash } from 'node:crypto'
 import Value from 'typebox/value'
+import type { IssuingAuthority } from '../authorities/issuer.ts'
 import { systemActor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { CompleteSpec } from '../hosts/host.ts'
-import { readTenant } from '../tenants/access.ts'
+import { policyOf, readTenant, type TenantRow } from '../tenants/access.ts'
 import { Problem } from '../words/problem.ts'
 import { noAltNames } from '../x509/altnames.ts'
 import type { Ask } from './ask.ts'
-import { type Held, misfit } from './fits.ts'
+import { type Held, type Need, need } from './fits.ts'
 import { authorityFor, issue, judge } from './issue.ts'
+import { daysWithin } from './limits.ts'
+import { backoff } from './renewal.ts'
 
 const actor = systemActor('host.certify')
 
-/** Sees that a host has a certificate that fits what it asks for, and that its clusters are told.
- *  Driven by what is stored alone: run twice, late, or after a crash, it comes to the same end. */
+/** Sees that a host has a certificate that fits what it asks for and is not due for renewal, and that
+ *  its clusters are told. Driven by what is stored alone: run twice, late, or after a crash, it comes to
+ *  the same end. What is refused is tried again an hour later, then after twice as long, up to 32 hours,
+ *  or when the host or its tenant's policy is changed. */
 export async function certifyHost(ctx: Context, hostId: string): Promise<void> {
   const host = await findHost(ctx.db.read, hostId)
   if (!host || host.removedAt !== null) return
   const spec = Value.Parse(CompleteSpec, host.spec)
-  const reason = misfit(heldBy(host), { name: host.name, spec, now: ctx.now() })
-  const certificateId =
-    reason === undefined ? host.certificateId : await replace(ctx, host, { spec, reason })
+  const order = await orderFor(ctx, host, spec)
+  const why = need(heldBy(host, order), { name: host.name, spec, ...order, now: ctx.now() })
+  const certificateId = why ? await replace(ctx, host, { order, why }) : host.certificateId
   if (certificateId === null) return
   await ctx.db.transaction(async (tx) => {
     const { count } = await tx.host.updateMany({
       where: { id: hostId, generation: host.generation, certificateId: host.certificateId },
-      data: { certificateId },
+      data: { certificateId, certifyFailures: 0 },
     })
     // The host was changed meanwhile: look again.
     if (count === 0) return due(tx, 'host.certify', { hostId })
+    await settleRenewal(tx, host, certificateId)
     await tellClusters(tx, { id: hostId, generation: host.generation, certificateId }, ctx.now())
   })
 }
+
+/** The one before is not renewed any more; of the one that stays there is nothing to complain. */
+async function settleRenewal(tx: Tx, host: HostRow, certificateId: string): Promise<void> {
+  if (host.certificateId === null) return
+  const where = { id: host.certificateId }
+  if (host.certificateId !== certificateId) {
+    await tx.certificate.updateMany({ where, data: { autoRenew: false } })
+  } else if (host.certificate?.renewError) {
+    await tx.certificate.updateMany({ where, data: noFailures })
+  }
+}
+
+const noFailures = { renewFailures: 0, renewAfter: null, renewError: null } as const
 
 type HostRow = NonNullable<Awaited<ReturnType<typeof findHost>>>
 
@@ -45,16 +64,48 @@ function findHost(tx: Tx, id: string) {
       certificate: {
         include: {
           authority: { select: { name: true } },
-          issuer: { select: { notAfter: true } },
+          issuer: {
+            select: {
+              notAfter: true,
+              key: { select: { issuers: { where: { issues: true }, select: { id: true } } } },
+            },
+          },
         },
       },
     },
   })
 }
 
-function heldBy({ certificate }: HostRow): Held | undefined {
+/** What would be issued now, or why nothing would be. */
+type HostOrder = {
+  readonly days: number
+  readonly judged?: {
+    readonly tenant: TenantRow
+    readonly authority: IssuingAuthority
+    readonly ask: Ask
+  }
+  readonly refusal?: Problem
+}
+
+async function orderFor(ctx: Context, host: HostRow, spec: CompleteSpec): Promise<HostOrder> {
+  let days = spec.certificate.validityDays
+  try {
+    const tenant = await readTenant(ctx.db.read, host.tenant.name)
+    if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${host.tenant.name}"`)
+    const authority = await authorityFor(ctx, tenant, spec.certificate.authority)
+    days = daysWithin(days, authority, policyOf(tenant))
+    const judged = { tenant, authority, ask: askFor(host.name, spec, days) }
+    await judge(ctx, judged)
+    return { days, judged }
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    return { days, refusal: error }
+  }
+}
+
+function heldBy({ certificate }: HostRow, { refusal }: HostOrder): Held | undefined {
   if (!certificate) return undefined
-  const { subject } = certificate
+  const { subject, issuer } = certificate
   const organization =
     typeof subject === 'object' && subject !== null && 'organization' in subject
       ? String(subject.organization)
@@ -63,49 +114,67 @@ function heldBy({ certificate }: HostRow): Held | undefined {
     ...certificate,
     authority: certificate.authority.name,
     organization,
-    issuerNotAfter: certificate.issuer.notAfter,
+    issuerNotAfter: issuer.notAfter,
+    issuerSigns: issuer.key.issuers.length > 0,
+    ordered: certificate.replacementId !== null,
+    allowed: refusal === undefined,
   }
 }
 
-/** Issues the next certificate; null when that is refused, which its placements then say. */
+/** Issues the next certificate; null when that is refused. */
 async function replace(
   ctx: Context,
   host: HostRow,
-  { spec, reason }: { spec: CompleteSpec; reason: string },
+  { order, why }: { order: HostOrder; why: Need },
 ): Promise<string | null> {
-  const ask = askFor(host.name, spec)
   try {
-    const tenant = await readTenant(ctx.db.read, host.tenant.name)
-    if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${host.tenant.name}"`)
-    const authority = await authorityFor(ctx, tenant, spec.certificate.authority)
-    await judge(ctx, { tenant, authority, ask })
+    if (!order.judged) throw order.refusal ?? new Error('neither judged nor refused')
     const { id } = await issue(ctx, actor, {
-      tenant,
-      authority,
-      ask,
-      cause: 'host',
+      ...order.judged,
+      cause: host.certificateId === null ? 'host' : 'renewal',
       hostId: host.id,
-      ...(host.certificateId === null ? {} : { replacesId: host.certificateId }),
-      ...identity(host, reason),
+      autoRenew: true,
+      ...(host.certificateId === null
+        ? {}
+        : { replacesId: host.certificateId, reason: why.reason }),
+      ...identity(host, why.message),
     })
     return id
   } catch (error) {
-    if (!(error instanceof Problem)) throw error
-    await ctx.db.transaction((tx) =>
-      tx.placement.updateMany({
-        where: { hostId: host.id, wanted: true },
-        data: {
-          status: 'Failed',
-          since: ctx.now(),
-          message: `No certificate could be issued (${reason}): ${error.message}`,
-        },
-      }),
-    )
+    // What is only busy is asked again by the queue.
+    if (!(error instanceof Problem) || error.type === 'unavailable') throw error
+    await ctx.db.transaction((tx) => fail(tx, host, { why, error, now: ctx.now() }))
     return null
   }
 }
 
-function askFor(name: string, { certificate }: CompleteSpec): Ask {
+/** Says on the placements, and on the certificate that stays in use, why there is no new one. */
+async function fail(
+  tx: Tx,
+  host: HostRow,
+  { why, error, now }: { why: Need; error: Problem; now: Date },
+): Promise<void> {
+  const certifyFailures = host.certifyFailures + 1
+  const { count } = await tx.host.updateMany({
+    where: { id: host.id, generation: host.generation },
+    data: { certifyFailures },
+  })
+  // The host was changed meanwhile, which has made the next look due.
+  if (count === 0) return
+  const at = new Date(now.getTime() + backoff(certifyFailures))
+  const message = `No certificate could be issued (${why.message}): ${error.message}`
+  await tx.placement.updateMany({
+    where: { hostId: host.id, wanted: true },
+    data: { message, ...(why.urgent ? { status: 'Failed', since: now } : {}) },
+  })
+  if (host.certificateId !== null) {
+    const failed = { renewFailures: certifyFailures, renewAfter: at, renewError: error.message }
+    await tx.certificate.updateMany({ where: { id: host.certificateId }, data: failed })
+  }
+  await due(tx, 'host.certify', { hostId: host.id }, at)
+}
+
+function askFor(name: string, { certificate }: CompleteSpec, validityDays: number): Ask {
   // RFC 5280 App. A: a commonName has at most 64 characters.
   const commonName = name.length <= 64 ? name : undefined
   const { organization } = certificate
@@ -118,7 +187,7 @@ function askFor(name: string, { certificate }: CompleteSpec): Ask {
     commonName,
     names: { ...noAltNames, dnsNames: [name] },
     keyAlgorithm: certificate.keyAlgorithm,
-    validityDays: certificate.validityDays,
+    validityDays,
     spki: undefined,
   }
 }

@@ -22,6 +22,8 @@ export function factsOf(
     | 'keyAlgorithm'
     | 'keySource'
     | 'cause'
+    | 'reason'
+    | 'replacesId'
     | 'notAfter'
   >,
   authority: string,
@@ -37,6 +39,7 @@ export function factsOf(
     keyAlgorithm: row.keyAlgorithm,
     keySource: row.keySource,
     cause: row.cause,
+    ...(row.replacesId === null ? {} : { replaces: row.replacesId, reason: row.reason }),
     notAfter: row.notAfter.toISOString(),
   }
 }

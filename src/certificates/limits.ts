@@ -18,6 +18,16 @@ export function defaultDays(authority: Limits, { maxValidityDays }: Policy): num
   return Math.min(defaultValidityDays ?? 90, limit ?? 3650, maxValidityDays ?? 3650)
 }
 
+/** The days that `asked` come to within every limit: what was asked for once is not refused because a
+ *  limit has become lower since. */
+export function daysWithin(
+  asked: number,
+  { maxValidityDays: limit }: Pick<Limits, 'maxValidityDays'>,
+  { maxValidityDays }: Policy,
+): number {
+  return Math.min(asked, limit ?? asked, maxValidityDays ?? asked)
+}
+
 /** Everything about `ask` that the authority does not sign, all at once: purposes, days, and names
  *  outside the constraints of its whole path (RFC 5280 6.1.4 (g)). */
 export function limitFaults(

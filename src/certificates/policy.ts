@@ -103,7 +103,7 @@ function commonNameFault(
 
 function limitFaults(wanted: Wanted, { policy }: Rules): readonly Violation[] {
   const { keyAlgorithm, profile, validityDays } = wanted
-  const { keyAlgorithms, maxValidityDays } = policy
+  const { keyAlgorithms, maxValidityDays, renewBefore } = policy
   return [
     ...(policy.profiles && !policy.profiles.includes(profile)
       ? [
@@ -126,6 +126,14 @@ function limitFaults(wanted: Wanted, { policy }: Rules): readonly Violation[] {
           {
             field: '/validityDays',
             message: `The tenant's policy allows ${maxValidityDays} days, not ${validityDays}`,
+          },
+        ]
+      : []),
+    ...(renewBefore?.days !== undefined && validityDays <= renewBefore.days
+      ? [
+          {
+            field: '/validityDays',
+            message: `The tenant's policy renews ${renewBefore.days} days before the end: ask for more days than that`,
           },
         ]
       : []),

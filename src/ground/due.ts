@@ -5,6 +5,10 @@ import { sql, type Tx } from './db.ts'
 export type Due = {
   /** See that a host has a certificate that fits what it asks for. */
   'host.certify': { readonly hostId: string }
+  /** Replace a certificate that is due, with a key made here. */
+  'certificate.renew': { readonly certificateId: string }
+  /** Look whether what a tenant has is still as its policy wants it. */
+  'tenant.review': { readonly tenantId: string }
   /** Bring a host on a cluster to what is wanted. */
   'placement.push': { readonly placementId: string; readonly clusterId: string }
   /** Publish the revocation lists of an authority's key that are behind. */

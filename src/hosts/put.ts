@@ -50,7 +50,7 @@ async function store(tx: Tx, { ctx, actor, wanted }: Write): Promise<boolean> {
   if (!created && isDeepStrictEqual(before.spec, json(spec))) return false
   const id = before?.id ?? newId(now)
   const generation = (before?.generation ?? 0) + 1
-  const asked = { spec: json(spec), generation, updatedAt: now }
+  const asked = { spec: json(spec), generation, certifyFailures: 0, updatedAt: now }
   if (before) {
     await tx.host.update({ where: { id }, data: { ...asked, removedAt: null } })
   } else {

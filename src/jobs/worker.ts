@@ -6,6 +6,9 @@ import { refreshLists } from '../authorities/crlbehind.ts'
 import { publishLists } from '../authorities/crlpublish.ts'
 import { certifyHost } from '../certificates/certify.ts'
 import { finishCertificates } from '../certificates/finish.ts'
+import { renewByItself } from '../certificates/renew.ts'
+import { renewalsDue } from '../certificates/renewals.ts'
+import { reviewTenant } from '../certificates/review.ts'
 import { revokeBlocked, sweepBlocked } from '../certificates/revokeblocked.ts'
 import { checkCluster } from '../clusters/check.ts'
 import { pushPlacement } from '../delivery/push.ts'
@@ -20,16 +23,22 @@ function tasksOf(ctx: Context): TaskList {
   const PlacementKey = Type.Object({ placementId: Type.String() })
   const ClusterKey = Type.Object({ clusterId: Type.String() })
   const AuthorityKey = Type.Object({ keyId: Type.String() })
+  const CertificateKey = Type.Object({ certificateId: Type.String() })
+  const TenantKey = Type.Object({ tenantId: Type.String() })
   const BlockedKey = Type.Object({ spkiSha256: Type.String() })
   const keyed: Record<keyof Due, (key: unknown) => Promise<unknown>> = {
     'host.certify': (key) => certifyHost(ctx, Value.Parse(HostKey, key).hostId),
     'placement.push': (key) => pushPlacement(ctx, Value.Parse(PlacementKey, key)),
     'authority.publish': (key) => publishLists(ctx, Value.Parse(AuthorityKey, key).keyId),
+    'certificate.renew': (key) =>
+      renewByItself(ctx, Value.Parse(CertificateKey, key).certificateId),
+    'tenant.review': (key) => reviewTenant(ctx, Value.Parse(TenantKey, key).tenantId),
     'blocked-key.revoke': (key) => revokeBlocked(ctx, Value.Parse(BlockedKey, key).spkiSha256),
     'cluster.check': (key) => checkCluster(ctx, Value.Parse(ClusterKey, key)),
   }
   const periodic: Record<keyof typeof schedule, () => Promise<unknown>> = {
     'certificates.finish': () => finishCertificates(ctx),
+    'certificates.renew': () => renewalsDue(ctx),
     'blocked-keys.sweep': () => sweepBlocked(ctx),
     'placements.resync': () => resyncPlacements(ctx),
     'lists.refresh': () => refreshLists(ctx),
@@ -47,6 +56,7 @@ function tasksOf(ctx: Context): TaskList {
 /** What is looked at again and again, as a net below the due work. */
 const schedule = {
   'certificates.finish': '* * * * *',
+  'certificates.renew': '* * * * *',
   'blocked-keys.sweep': '*/5 * * * *',
   'placements.resync': '*/5 * * * *',
   'lists.refresh': '*/5 * * * *',

@@ -1,6 +1,22 @@
 import Type from 'typebox'
 import { closed, KeyAlgorithm, Name, Namespace, Profile, Timestamp } from '../words/schema.ts'
 
+/** How long before its end a certificate is renewed. */
+export const RenewBefore = closed(
+  {
+    days: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
+    percent: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 99, description: 'Of the lifetime' }),
+    ),
+  },
+  {
+    title: 'RenewBefore',
+    description:
+      'How long before their end certificates are renewed, by days or by percent (a third of the lifetime); up to a tenth of the lifetime earlier, so that not all come due at once',
+  },
+)
+export type RenewBefore = Type.Static<typeof RenewBefore>
+
 /** What a tenant may ask for. Everything left out is not limited beyond the authority's own rules. */
 export const Policy = closed({
   maxValidityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
@@ -20,6 +36,7 @@ export const Policy = closed({
       description: 'CIDR ranges whose addresses may be certified (none)',
     }),
   ),
+  renewBefore: Type.Optional(RenewBefore),
 })
 export type Policy = Type.Static<typeof Policy>
 

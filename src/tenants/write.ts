@@ -2,12 +2,13 @@ import { record, type Subject } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../ground/actor.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { isDuplicate, isReferenced, json, type Tx } from '../ground/db.ts'
+import { due } from '../ground/due.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { rangeBytes } from '../x509/ip.ts'
 import { accessTenant, readTenant, type TenantRow } from './access.ts'
 import { domainFault } from './domains.ts'
 import { tenantView } from './find.ts'
-import type { NewTenant, Tenant, TenantPatch } from './tenant.ts'
+import type { NewTenant, Policy, Tenant, TenantPatch } from './tenant.ts'
 
 /** Creates a tenant. Throws tenant-exists, authority-unknown, request-invalid. */
 export async function createTenant(ctx: Context, actor: Actor, asked: NewTenant): Promise<Tenant> {
@@ -74,6 +75,10 @@ export async function changeTenant(
       subject: subjectOf(tenant),
       changes: factsOf(tenant),
     })
+    // What it has may no longer be as it may be.
+    if (patch.policy !== undefined || patch.domains !== undefined) {
+      await due(tx, 'tenant.review', { tenantId: id })
+    }
     return tenantView(tenant)
   })
 }
@@ -131,7 +136,18 @@ function faults(asked: TenantPatch): readonly Violation[] {
           },
         ],
   )
-  return [...domains, ...ranges]
+  return [...domains, ...ranges, ...renewalFaults(asked.policy ?? {})]
+}
+
+function renewalFaults({ renewBefore, maxValidityDays }: Policy): readonly Violation[] {
+  const { days, percent } = renewBefore ?? {}
+  const field = '/policy/renewBefore'
+  if (days !== undefined && percent !== undefined) {
+    return [{ field, message: 'Say days or percent, not both' }]
+  }
+  if (days === undefined || maxValidityDays === undefined || days < maxValidityDays) return []
+  const message = `${days} days before the end is before the beginning: maxValidityDays is ${maxValidityDays}`
+  return [{ field: `${field}/days`, message }]
 }
 
 function subjectOf({ id, name }: TenantRow): Subject {

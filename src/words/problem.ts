@@ -22,6 +22,7 @@ export const problems = {
   'certificate-unknown': { status: 404, title: 'There is no such certificate' },
   'certificate-refused': { status: 422, title: 'The certificate may not be issued like this' },
   'certificate-unfinished': { status: 409, title: 'The certificate is not signed yet' },
+  'certificate-replaced': { status: 409, title: 'Another certificate has taken its place' },
   'certificate-expired': { status: 409, title: 'The certificate has ended' },
   'list-unknown': { status: 404, title: 'There is no such revocation list' },
   'key-withheld': { status: 403, title: 'The private key is not handed out' },

@@ -48,6 +48,22 @@ CREATE TABLE "authority" (
 );
 
 -- CreateTable
+CREATE TABLE "rotation" (
+    "id" UUID NOT NULL,
+    "authorityId" UUID NOT NULL,
+    "fromId" UUID NOT NULL,
+    "toId" UUID NOT NULL,
+    "step" TEXT NOT NULL,
+    "since" TIMESTAMPTZ(3) NOT NULL,
+    "settledAt" TIMESTAMPTZ(3),
+    "startedAt" TIMESTAMPTZ(3) NOT NULL,
+    "deadline" TIMESTAMPTZ(3) NOT NULL,
+    "retiredBy" TEXT,
+
+    CONSTRAINT "rotation_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateTable
 CREATE TABLE "authority_key" (
     "id" UUID NOT NULL,
     "algorithm" TEXT NOT NULL,
@@ -138,6 +154,8 @@ CREATE TABLE "issuer" (
     "notBefore" TIMESTAMPTZ(0) NOT NULL,
     "notAfter" TIMESTAMPTZ(0) NOT NULL,
     "issues" BOOLEAN NOT NULL,
+    "trusted" BOOLEAN NOT NULL DEFAULT true,
+    "served" BOOLEAN NOT NULL DEFAULT false,
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
 
     CONSTRAINT "issuer_pkey" PRIMARY KEY ("id")
@@ -168,6 +186,13 @@ CREATE TABLE "certificate" (
     "der" BYTEA,
     "fingerprintSha256" TEXT,
     "replacesId" UUID,
+    "reason" TEXT,
+    "renewAt" TIMESTAMPTZ(0),
+    "autoRenew" BOOLEAN NOT NULL DEFAULT false,
+    "renewFailures" INTEGER NOT NULL DEFAULT 0,
+    "renewAfter" TIMESTAMPTZ(3),
+    "renewError" TEXT,
+    "replacementId" UUID,
     "cause" TEXT NOT NULL,
     "requestKey" BYTEA,
     "requestHash" BYTEA,
@@ -177,6 +202,24 @@ CREATE TABLE "certificate" (
     "revocationReason" TEXT,
 
     CONSTRAINT "certificate_pkey" PRIMARY KEY ("id")
+);
+
+-- CreateTable
+CREATE TABLE "replacement" (
+    "id" UUID NOT NULL,
+    "tenantId" UUID,
+    "reason" TEXT NOT NULL,
+    "explanationUrl" TEXT,
+    "where" JSONB NOT NULL,
+    "revoke" BOOLEAN NOT NULL,
+    "orderedBy" TEXT NOT NULL,
+    "createdAt" TIMESTAMPTZ(3) NOT NULL,
+    "until" TIMESTAMPTZ(3) NOT NULL,
+    "chosenTo" UUID,
+    "chosenAt" TIMESTAMPTZ(3),
+    "doneAt" TIMESTAMPTZ(3),
+
+    CONSTRAINT "replacement_pkey" PRIMARY KEY ("id")
 );
 
 -- CreateTable
@@ -222,6 +265,7 @@ CREATE TABLE "host" (
     "spec" JSONB NOT NULL,
     "generation" INTEGER NOT NULL,
     "certificateId" UUID,
+    "certifyFailures" INTEGER NOT NULL DEFAULT 0,
     "removedAt" TIMESTAMPTZ(3),
     "createdAt" TIMESTAMPTZ(3) NOT NULL,
     "updatedAt" TIMESTAMPTZ(3) NOT NULL,
@@ -243,6 +287,7 @@ CREATE TABLE "placement" (
     "warnings" TEXT[],
     "generation" INTEGER,
     "certificateId" UUID,
+    "trust" TEXT,
     "objects" JSONB NOT NULL DEFAULT '[]',
 
     CONSTRAINT "placement_pkey" PRIMARY KEY ("id")
@@ -312,13 +357,19 @@ CREATE UNIQUE INDEX "issuer_fingerprintSha256_key" ON "issuer"("fingerprintSha25
 CREATE INDEX "issuer_authorityId_idx" ON "issuer"("authorityId");
 
 -- CreateIndex
+CREATE INDEX "issuer_keyId_idx" ON "issuer"("keyId");
+
+-- CreateIndex
+CREATE INDEX "rotation_authorityId_startedAt_idx" ON "rotation"("authorityId", "startedAt");
+
+-- CreateIndex
+CREATE INDEX "replacement_createdAt_id_idx" ON "replacement"("createdAt", "id");
+
+-- CreateIndex
 CREATE UNIQUE INDEX "certificate_requestKey_key" ON "certificate"("requestKey");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "certificate_serial_key" ON "certificate"("serial");
-
--- CreateIndex
-CREATE INDEX "certificate_tenantId_createdAt_id_idx" ON "certificate"("tenantId", "createdAt", "id");
 
 -- CreateIndex
 CREATE INDEX "certificate_tenantId_notAfter_id_idx" ON "certificate"("tenantId", "notAfter", "id");
@@ -422,7 +473,32 @@ ALTER TABLE "placement" ADD CONSTRAINT "placement_tenantId_hostId_fkey" FOREIGN 
 -- AddForeignKey
 ALTER TABLE "placement" ADD CONSTRAINT "placement_clusterId_fkey" FOREIGN KEY ("clusterId") REFERENCES "cluster"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
 
+-- AddForeignKey
+ALTER TABLE "certificate" ADD CONSTRAINT "certificate_tenantId_replacesId_fkey" FOREIGN KEY ("tenantId", "replacesId") REFERENCES "certificate"("tenantId", "id") ON DELETE RESTRICT ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "certificate" ADD CONSTRAINT "certificate_replacementId_fkey" FOREIGN KEY ("replacementId") REFERENCES "replacement"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "rotation" ADD CONSTRAINT "rotation_authorityId_fkey" FOREIGN KEY ("authorityId") REFERENCES "authority"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "rotation" ADD CONSTRAINT "rotation_fromId_fkey" FOREIGN KEY ("fromId") REFERENCES "issuer"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "rotation" ADD CONSTRAINT "rotation_toId_fkey" FOREIGN KEY ("toId") REFERENCES "issuer"("id") ON DELETE RESTRICT ON UPDATE CASCADE;
+
 -- What schema.prisma cannot say.
+
+-- An authority changes from one key to one other at a time.
+CREATE UNIQUE INDEX "rotation_authorityId_key" ON "rotation"("authorityId") WHERE "step" <> 'done';
+ALTER TABLE "rotation" ADD CONSTRAINT "rotation_step_check" CHECK ("step" IN ('trust', 'leaves', 'clients', 'distrust', 'done'));
+
+-- What is to be renewed by itself, soonest first; what came in the place of a certificate; what an order
+-- has chosen.
+CREATE INDEX "certificate_renewAt_idx" ON "certificate"("renewAt") WHERE "autoRenew";
+CREATE INDEX "certificate_replacesId_idx" ON "certificate"("replacesId") WHERE "replacesId" IS NOT NULL;
+CREATE INDEX "certificate_replacementId_idx" ON "certificate"("replacementId") WHERE "replacementId" IS NOT NULL;
 
 -- One issuer certificate of an authority signs new leaves.
 CREATE UNIQUE INDEX "issuer_authorityId_issues_key" ON "issuer"("authorityId") WHERE "issues";

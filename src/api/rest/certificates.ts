@@ -1,8 +1,9 @@
 import Type from 'typebox'
 import { getBundle } from '../../certificates/bundle.ts'
-import { Certificate, NewCertificate, Revocation } from '../../certificates/certificate.ts'
+import { Certificate, NewCertificate, Renewal, Revocation } from '../../certificates/certificate.ts'
 import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
 import { issueCertificate } from '../../certificates/issue.ts'
+import { renewCertificate } from '../../certificates/renew.ts'
 import { revokeCertificate } from '../../certificates/revoke.ts'
 import type { Context } from '../../ground/context.ts'
 import { closed, HostnameText, Id, Name, Octets, PageOf, PageQuery } from '../../words/schema.ts'
@@ -70,6 +71,26 @@ export function certificates(api: Api, ctx: Context): void {
       },
     },
     (request) => getCertificate(ctx, actorOf(request), request.params),
+  )
+
+  api.post(
+    '/tenants/:tenant/certificates/:id/renew',
+    {
+      schema: {
+        tags,
+        summary: 'Replace a certificate by one of the same names, under the rules of today',
+        description:
+          'With a new key made here, or for that of a new CSR; one of a host is replaced on its clusters. What it replaces stays valid until it ends or is revoked.',
+        params: one,
+        body: Type.Union([Renewal, Type.Null()]),
+        response: { 201: Certificate, ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const asked = { ...request.params, csr: request.body?.csr }
+      const idempotent = { ...asked, idempotencyKey: idempotencyKey(request) }
+      return reply.code(201).send(await renewCertificate(ctx, actorOf(request), idempotent))
+    },
   )
 
   api.post(
