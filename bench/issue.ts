@@ -3,11 +3,14 @@ import { promisify } from 'node:util'
 import type { Load, Outcome } from './load.ts'
 import { nativeSignatures, peakMegabytes, setStage, singleInserts, startServer } from './stage.ts'
 
-// node bench/issue.ts [server processes = 1] [seconds = 10] [connections = 64]
+// node bench/issue.ts [server processes = 1] [seconds = 10] [connections = 64] [certificates a request = 1]
 // P-256 certificates a second over REST, each recorded and audited, fsync on. Beside it what this
-// machine can do at all.
+// machine can do at all. More than one a request: by certificates:batch.
 
-const [processes = 1, seconds = 10, connections = 64] = process.argv.slice(2).map(Number)
+const [processes = 1, seconds = 10, connections = 64, each = 1] = process.argv.slice(2).map(Number)
+const one = { profile: 'server', dnsNames: ['www.bench.test'] }
+const body = each === 1 ? one : { items: Array.from({ length: each }, () => one) }
+const path = each === 1 ? 'certificates' : 'certificates:batch'
 const stage = await setStage()
 const say = (line: string) => process.stdout.write(`${line}\n`)
 try {
@@ -16,9 +19,9 @@ try {
   const ports = Array.from({ length: processes }, (_, index) => 4100 + index)
   const servers = await Promise.all(ports.map((port) => startServer(stage, port)))
   const load: Load = {
-    urls: ports.map((port) => `http://127.0.0.1:${port}/v1/tenants/bench/certificates`),
+    urls: ports.map((port) => `http://127.0.0.1:${port}/v1/tenants/bench/${path}`),
     token: stage.token,
-    body: { profile: 'server', dnsNames: ['www.bench.test'] },
+    body,
     connections,
     seconds,
   }
@@ -30,7 +33,7 @@ try {
   const outcome = await run({})
   const recorded = await stage.ctx.db.read.certificate.count({ where: { status: 'active' } })
   say(
-    `${outcome.perSecond} certificates/s over REST, ${processes} server process(es), ${connections} connections`,
+    `${outcome.perSecond * each} certificates/s over REST, ${processes} server process(es), ${connections} connections`,
   )
   say(
     `p50 ${outcome.p50} ms, p99 ${outcome.p99} ms, ${outcome.failed} failed, ${recorded} recorded in all`,

@@ -5,6 +5,7 @@ import { identify } from '../auth.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
+import { batch } from './batch.ts'
 import { blockedKeys } from './blockedkeys.ts'
 import { certificates } from './certificates.ts'
 import { clusters } from './clusters.ts'
@@ -20,6 +21,7 @@ export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Pro
     authorities,
     blockedKeys,
     certificates,
+    batch,
     clusters,
     hosts,
     audit,

@@ -1,0 +1,53 @@
+import Type from 'typebox'
+import { Certificate, NewCertificate } from '../../certificates/certificate.ts'
+import { issueCertificates } from '../../certificates/issuemany.ts'
+import type { Context } from '../../ground/context.ts'
+import { closed, Name, ProblemDocument } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
+import { actorOf } from '../auth.ts'
+import { idempotencyKey } from '../idempotency.ts'
+import { problemResponse } from '../openapi.ts'
+import { problemDocument } from '../problem.ts'
+
+const bodyLimit = 8 * 1024 * 1024
+
+/** /v1/tenants/{tenant}/certificates:batch */
+export function batch(api: Api, ctx: Context): void {
+  api.post(
+    // Two colons are one: the name of a custom method (AIP-136), not a parameter.
+    '/tenants/:tenant/certificates::batch',
+    {
+      bodyLimit,
+      schema: {
+        tags: ['certificates'],
+        summary: 'Issue up to 1,000 certificates, each for itself; answers in the same order',
+        params: closed({ tenant: Name }),
+        body: closed({ items: Type.Array(NewCertificate, { minItems: 1, maxItems: 1000 }) }),
+        response: {
+          200: closed({
+            items: Type.Array(
+              closed({
+                certificate: Type.Optional(Certificate),
+                problem: Type.Optional(ProblemDocument),
+              }),
+            ),
+          }),
+          ...problemResponse,
+        },
+      },
+    },
+    async (request) => {
+      const { tenant } = request.params
+      const { items } = request.body
+      const input = { tenant, items, idempotencyKey: idempotencyKey(request) }
+      const outcomes = await issueCertificates(ctx, actorOf(request), input)
+      return {
+        items: outcomes.map((outcome) =>
+          'problem' in outcome
+            ? { problem: problemDocument(outcome.problem, request.id) }
+            : outcome,
+        ),
+      }
+    },
+  )
+}
