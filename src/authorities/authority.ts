@@ -50,6 +50,27 @@ const CrlShards = Type.Integer({
   description: 'How many revocation lists share its certificates (1): each is so much shorter',
 })
 
+const TokenKey = closed(
+  {
+    pkcs11: Type.Union([
+      closed({
+        label: Type.String({
+          minLength: 1,
+          maxLength: 64,
+          description: 'The key of this label; made in the token if there is none',
+        }),
+      }),
+      closed({
+        uri: Type.String({
+          maxLength: 512,
+          description: 'A key that is there, as pkcs11:token=…;object=…;id=%01 (RFC 7512), no PIN',
+        }),
+      }),
+    ]),
+  },
+  { description: 'A key that lives in the token of this service, instead of being sealed here' },
+)
+
 const limits = {
   maxValidityDays: Type.Optional(
     Type.Integer({ minimum: 1, maximum: 3650, description: 'Longest leaf it signs' }),
@@ -75,6 +96,7 @@ export const NewAuthority = closed({
   subject: DistinguishedName,
   keyAlgorithm: Type.Optional(KeyAlgorithm),
   validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 9131 })),
+  key: Type.Optional(TokenKey),
   outlive: Type.Optional(Outlive),
   pathLength: Type.Optional(
     Type.Integer({
@@ -102,6 +124,7 @@ export const ImportedAuthority = closed({
       description: 'PEM, unencrypted; sealed at rest. Left out: trusted, but signs nothing here',
     }),
   ),
+  key: Type.Optional(TokenKey),
   outlive: Type.Optional(Outlive),
   crlShards: Type.Optional(CrlShards),
   ...limits,
@@ -117,6 +140,9 @@ export const Authority = closed(
     subject: DistinguishedName,
     keyAlgorithm: KeyAlgorithm,
     keyHeld: Type.Boolean({ description: 'Whether it can sign here' }),
+    keyStore: Type.Enum(['sealed', 'pkcs11', 'absent'], {
+      description: 'Where its key is: sealed in the database, in a token, or not here',
+    }),
     outlive: Outlive,
     crlShards: CrlShards,
     pathLength: Type.Union([Type.Integer(), Type.Null()]),

@@ -110,13 +110,20 @@ function after(cursor: string | undefined) {
 export async function knownKeyFault(tx: Tx, spki: Buffer): Promise<string | undefined> {
   const where = { spkiSha256: fingerprintSha256(spki) }
   const [blocked, authority] = await Promise.all([
-    tx.blockedKey.findUnique({ where }),
+    blockedFault(tx, spki),
     tx.authorityKey.findUnique({ where, select: { id: true } }),
   ])
-  if (blocked) {
-    return `The key is blocked since ${blocked.since.toISOString()} (${blocked.reason}); make a new one`
-  }
+  if (blocked !== undefined) return blocked
   return authority ? 'The key is that of an authority; make one of its own' : undefined
+}
+
+/** Why a key may not be used at all: it is blocked. */
+export async function blockedFault(tx: Tx, spki: Buffer): Promise<string | undefined> {
+  const where = { spkiSha256: fingerprintSha256(spki) }
+  const blocked = await tx.blockedKey.findUnique({ where })
+  return blocked
+    ? `The key is blocked since ${blocked.since.toISOString()} (${blocked.reason}); make a new one`
+    : undefined
 }
 
 function spkiSha256Of({ spkiSha256, pem }: NewBlockedKey): string {

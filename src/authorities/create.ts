@@ -6,19 +6,20 @@ import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { noAltNames } from '../x509/altnames.ts'
 import { type Certificate, readCertificate } from '../x509/certificate.ts'
-import { generateKey, keyIdentifier, spkiOf } from '../x509/keys.ts'
+import { keyIdentifier, weakKeyFault } from '../x509/keys.ts'
 import { lint } from '../x509/lints.ts'
 import { type DistinguishedName, encodeName } from '../x509/names.ts'
 import { serialFrom } from '../x509/serial.ts'
-import { assemble, keySigner, type Signer } from '../x509/sign.ts'
+import { assemble, type Signer } from '../x509/sign.ts'
 import type { NameConstraints } from '../x509/subtrees.ts'
 import { type Template, toBeSigned, type Validity } from '../x509/template.ts'
 import type { Authority, NewAuthority } from './authority.ts'
+import { blockedFault } from './blockedkeys.ts'
 import { askedFaults, constraintsAlong, constraintsFor } from './constraints.ts'
 import { ocspUrl, shardUrl } from './crl.ts'
 import { getAuthority } from './find.ts'
 import { currentIssuer, issuingAuthority, pathOf } from './issuer.ts'
-import { openSigner } from './signer.ts'
+import { keyFor, openSigner } from './signer.ts'
 import { limitFaults, limitsOf, storeAuthority, tenantIdOf } from './store.ts'
 
 const day = 86_400_000
@@ -37,7 +38,6 @@ export async function createAuthority(
   allowPlatform(actor, 'write-authorities')
   refuse('authority-refused', faults(asked))
   const now = ctx.now()
-  const algorithm = asked.keyAlgorithm ?? 'ECDSA_P256'
   const subject = orRefuse('authority-refused', '/subject', () => encodeName(asked.subject))
   const parent = asked.parent === undefined ? null : await openParent(ctx, asked.parent)
   const above = constraintsAlong(parent?.path ?? [])
@@ -46,10 +46,10 @@ export async function createAuthority(
     ...askedFaults(asked.nameConstraints, { subject, above }),
   ])
   const validity = validityOf(asked, now, parent?.validity)
-  const { privateKey, publicKey } = await generateKey(algorithm)
-  const spki = spkiOf(publicKey)
+  const { spki, signer, held } = await keyFor(ctx, asked)
+  refuse('authority-refused', await keyFaults(ctx, spki))
   const own = {
-    signer: keySigner(privateKey),
+    signer,
     spki,
     subject,
     validity,
@@ -78,7 +78,7 @@ export async function createAuthority(
           parentId: parent?.issuerId ?? null,
           certificate: readCertificate(der),
         },
-        privateKey,
+        key: held,
       })
       await record(tx, { actor, now }, 'authority.created', {
         subject: { kind: 'authority', id: authorityId, name: asked.name, tenantId: null },
@@ -86,7 +86,8 @@ export async function createAuthority(
           kind: asked.kind,
           parent: asked.parent ?? null,
           tenant: asked.tenant ?? null,
-          keyAlgorithm: algorithm,
+          keyAlgorithm: signer.algorithm,
+          keyStore: held.store,
           serial: readCertificate(der).serial,
           notAfter: validity.notAfter.toISOString(),
           nameConstraints: asked.nameConstraints ? JSON.stringify(asked.nameConstraints) : null,
@@ -97,10 +98,16 @@ export async function createAuthority(
     if (!isDuplicate(error)) throw error
     throw new Problem(
       'authority-exists',
-      `There is an authority "${asked.name}"; choose another name`,
+      `There is an authority "${asked.name}", or one with this key in the token; choose another name or key`,
     )
   }
   return getAuthority(ctx, actor, asked.name)
+}
+
+/** A key out of a token was not made here: it is judged like any that is sent. */
+async function keyFaults(ctx: Context, spki: Buffer): Promise<readonly Violation[]> {
+  const faults = [weakKeyFault(spki), await blockedFault(ctx.db.read, spki)]
+  return faults.flatMap((message) => (message === undefined ? [] : [{ field: '/key', message }]))
 }
 
 function faults(asked: NewAuthority): readonly Violation[] {

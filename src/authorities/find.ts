@@ -96,6 +96,7 @@ function authorityView(
     subject: Value.Clean(DistinguishedName, issuer.subject),
     keyAlgorithm: issuer.key.algorithm,
     keyHeld: issuer.key.store !== 'absent',
+    keyStore: issuer.key.store,
     outlive: authority.outlive,
     crlShards: authority.crlShards,
     pathLength,

@@ -5,17 +5,19 @@ import { type Context, newId } from '../ground/context.ts'
 import { isDuplicate } from '../ground/db.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
-import { type Certificate, fingerprintSha256, readCertificate } from '../x509/certificate.ts'
+import { type Certificate, readCertificate } from '../x509/certificate.ts'
 import { verifyIssued } from '../x509/chain.ts'
 import { spkiOf, weakKeyFault } from '../x509/keys.ts'
 import { readPem } from '../x509/pem.ts'
-import { keySigner } from '../x509/sign.ts'
+import { keySigner, type Signer } from '../x509/sign.ts'
 import type { NameConstraints } from '../x509/subtrees.ts'
 import type { Authority, ImportedAuthority } from './authority.ts'
+import { blockedFault } from './blockedkeys.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
 import { selfSigned } from './create.ts'
 import { getAuthority } from './find.ts'
 import { pathOf } from './issuer.ts'
+import { type HeldKey, keyFor } from './signer.ts'
 import { limitFaults, limitsOf, storeAuthority, tenantIdOf } from './store.ts'
 
 /** Takes over a CA made elsewhere, such as the runbook's openssl root: its certificate and, if it is
@@ -29,26 +31,27 @@ export async function importAuthority(
   allowPlatform(actor, 'write-authorities')
   const now = ctx.now()
   const certificate = readOne(asked.certificate)
-  const privateKey = asked.privateKey === undefined ? undefined : readKey(asked.privateKey)
+  const key = await keyOf(ctx, asked)
+  const blocked = await blockedFault(ctx.db.read, certificate.spki)
   refuse('authority-refused', [
     ...certificateFaults(certificate, now),
-    ...(privateKey ? keyFaults(certificate, privateKey) : []),
+    ...(blocked === undefined ? [] : [{ field: '/certificate', message: blocked }]),
+    ...(key && !key.spki.equals(certificate.spki)
+      ? [
+          {
+            field: asked.key ? '/key' : '/privateKey',
+            message: 'It is not the key of the certificate',
+          },
+        ]
+      : []),
     ...limitFaults(asked),
   ])
-  const blocked = await ctx.db.read.blockedKey.findUnique({
-    where: { spkiSha256: fingerprintSha256(certificate.spki) },
-  })
-  if (blocked) {
-    refuse('authority-refused', [
-      { field: '/certificate', message: `Its key is blocked (${blocked.reason})` },
-    ])
-  }
   const root = certificate.issuerDer.equals(certificate.subjectDer)
   const parent = root ? null : await findParent(ctx, certificate)
   const above = constraintsAlong(parent ? await certificatesAbove(ctx, parent.id) : [])
   refuse('authority-refused', importedFaults(certificate, above))
   const anchor =
-    root || !privateKey ? certificate.der : await twin(ctx, { certificate, privateKey, above })
+    root || !key ? certificate.der : await twin(ctx, { certificate, signer: key.signer, above })
   const id = newId(now)
   try {
     await ctx.db.transaction(async (tx) => {
@@ -64,13 +67,13 @@ export async function importAuthority(
           ...limitsOf(asked),
         },
         issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },
-        privateKey,
+        key: key?.held ?? { store: 'absent' },
       })
       await record(tx, { actor, now }, 'authority.imported', {
         subject: { kind: 'authority', id, name: asked.name, tenantId: null },
         changes: {
           serial: certificate.serial,
-          keyHeld: privateKey !== undefined,
+          keyStore: key?.held.store ?? 'absent',
           tenant: asked.tenant ?? null,
           notAfter: certificate.validity.notAfter.toISOString(),
         },
@@ -97,6 +100,31 @@ function readOne(pem: string): Certificate {
     }
     return readCertificate(der)
   })
+}
+
+type ImportedKey = {
+  readonly spki: Buffer
+  readonly signer: Signer
+  readonly held: HeldKey
+}
+
+/** The key that came with the certificate, or that is in the token already; undefined: it is not held
+ *  here. */
+async function keyOf(
+  ctx: Context,
+  { privateKey: pem, key }: ImportedAuthority,
+): Promise<ImportedKey | undefined> {
+  if (key && pem !== undefined) {
+    throw new Problem('authority-refused', 'Send privateKey or key, not both')
+  }
+  if (key) {
+    if ('uri' in key.pkcs11) return keyFor(ctx, { key })
+    throw new Problem('authority-refused', 'key: name by its uri a key that is in the token')
+  }
+  if (pem === undefined) return undefined
+  const privateKey = readKey(pem)
+  const signer = orRefuse('authority-refused', '/privateKey', () => keySigner(privateKey))
+  return { spki: spkiOf(privateKey), signer, held: { store: 'sealed', privateKey } }
 }
 
 function readKey(pem: string): KeyObject {
@@ -132,11 +160,6 @@ function certificateFaults(certificate: Certificate, now: Date): readonly Violat
   ].map((message) => ({ field: '/certificate', message }))
 }
 
-function keyFaults(certificate: Certificate, privateKey: KeyObject): readonly Violation[] {
-  const matches = spkiOf(privateKey).equals(certificate.spki)
-  return matches ? [] : [{ field: '/privateKey', message: 'It is not the key of the certificate' }]
-}
-
 async function findParent(ctx: Context, certificate: Certificate) {
   const issuers = await ctx.db.read.issuer.findMany({
     where: { notAfter: { gte: certificate.validity.notBefore } },
@@ -160,15 +183,15 @@ async function certificatesAbove(ctx: Context, parentId: string): Promise<readon
 
 type Twin = {
   readonly certificate: Certificate
-  readonly privateKey: KeyObject
+  readonly signer: Signer
   readonly above: NameConstraints
 }
 
 /** The self-signed form of an intermediate, see Issuer.anchor: held to all that its path is. */
-function twin(ctx: Context, { certificate, privateKey, above }: Twin): Promise<Buffer> {
+function twin(ctx: Context, { certificate, signer, above }: Twin): Promise<Buffer> {
   const { spki, subjectDer, validity, pathLength } = certificate
   return selfSigned(ctx, {
-    signer: keySigner(privateKey),
+    signer,
     spki,
     subject: subjectDer,
     validity,

@@ -1,8 +1,49 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import type { Context } from '../ground/context.ts'
 import { bytes, type Tx } from '../ground/db.ts'
-import { Problem } from '../words/problem.ts'
+import { Problem, refuse } from '../words/problem.ts'
+import { generateKey, type KeyAlgorithm, spkiOf } from '../x509/keys.ts'
 import { keySigner, type Signer } from '../x509/sign.ts'
+import { findTokenKey, makeTokenKey } from './token.ts'
+
+/** Where the private key of an authority is held. */
+export type HeldKey =
+  | { readonly store: 'sealed'; readonly privateKey: KeyObject }
+  | { readonly store: 'pkcs11'; readonly uri: string }
+  | { readonly store: 'absent' }
+
+/** A key for a new authority: one that is in the token, or is made there, when asked for; else a fresh
+ *  one. Throws authority-refused, unavailable. */
+export async function keyFor(
+  ctx: Context,
+  { key, keyAlgorithm }: { key?: TokenKeyName; keyAlgorithm?: KeyAlgorithm },
+): Promise<{ readonly spki: Buffer; readonly signer: Signer; readonly held: HeldKey }> {
+  const algorithm = keyAlgorithm ?? 'ECDSA_P256'
+  if (!key) {
+    const { privateKey, publicKey } = await generateKey(algorithm)
+    const held = { store: 'sealed', privateKey } as const
+    return { spki: spkiOf(publicKey), signer: keySigner(privateKey), held }
+  }
+  const found = await tokenKey(ctx, key, algorithm)
+  const { spki, signer, uri } = found
+  if (keyAlgorithm !== undefined && signer.algorithm !== keyAlgorithm) {
+    refuse('authority-refused', [
+      { field: '/keyAlgorithm', message: `The key in the token is ${signer.algorithm}` },
+    ])
+  }
+  return { spki, signer, held: { store: 'pkcs11', uri } }
+}
+
+/** How a key in a token is named in a request. */
+export type TokenKeyName = {
+  readonly pkcs11: { readonly label: string } | { readonly uri: string }
+}
+
+function tokenKey(ctx: Context, { pkcs11 }: TokenKeyName, algorithm: KeyAlgorithm) {
+  return 'uri' in pkcs11
+    ? findTokenKey(ctx, pkcs11.uri)
+    : makeTokenKey(ctx, { label: pkcs11.label, algorithm })
+}
 
 /** Opened signers of each context, by key: unsealing for every signature would double its cost. */
 const opened = new WeakMap<Context, Map<string, Signer>>()
@@ -14,17 +55,30 @@ export async function openSigner(ctx: Context, keyId: string): Promise<Signer> {
   opened.set(ctx, signers)
   const known = signers.get(keyId)
   if (known) return known
-  const row = await ctx.db.read.authoritySecret.findUnique({ where: { keyId } })
-  if (!row) {
+  const signer = await open(ctx, keyId)
+  signers.set(keyId, signer)
+  return signer
+}
+
+async function open(ctx: Context, keyId: string): Promise<Signer> {
+  const key = await ctx.db.read.authorityKey.findUniqueOrThrow({
+    where: { id: keyId },
+    select: { uri: true, spki: true, secret: { select: { sealed: true } } },
+  })
+  if (key.uri !== null) {
+    const found = await findTokenKey(ctx, key.uri)
+    if (found.spki.equals(key.spki)) return found.signer
+    throw new Error(`${key.uri} is another key than when it was registered`)
+  }
+  if (!key.secret) {
     throw new Problem(
       'authority-keyless',
       'This authority was imported without its private key and cannot sign here',
     )
   }
-  const der = ctx.seal.open(bindingOf(keyId), Buffer.from(row.sealed))
+  const der = ctx.seal.open(bindingOf(keyId), Buffer.from(key.secret.sealed))
   const signer = keySigner(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }))
   der.fill(0)
-  signers.set(keyId, signer)
   return signer
 }
 

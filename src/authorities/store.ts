@@ -1,9 +1,8 @@
-import type { KeyObject } from 'node:crypto'
 import { type Context, newId } from '../ground/context.ts'
 import { bytes, json, type Tx } from '../ground/db.ts'
 import { Problem, type Violation } from '../words/problem.ts'
 import { type Certificate, fingerprintSha256 } from '../x509/certificate.ts'
-import { storeKey } from './signer.ts'
+import { type HeldKey, storeKey } from './signer.ts'
 
 /** What makes an authority: its row, its issuer certificate, and its key if that is held here. */
 export type StoredAuthority = {
@@ -25,7 +24,7 @@ export type StoredAuthority = {
     readonly parentId: string | null
     readonly certificate: Certificate
   }
-  readonly privateKey: KeyObject | undefined
+  readonly key: HeldKey
 }
 
 type Limits = {
@@ -61,7 +60,7 @@ export function limitFaults({
 export async function storeAuthority(
   ctx: Context,
   tx: Tx,
-  { authority, issuer, privateKey }: StoredAuthority,
+  { authority, issuer, key }: StoredAuthority,
 ): Promise<void> {
   const now = ctx.now()
   const { certificate } = issuer
@@ -75,11 +74,12 @@ export async function storeAuthority(
       algorithm: keyAlgorithm,
       spki: bytes(certificate.spki),
       spkiSha256: fingerprintSha256(certificate.spki),
-      store: privateKey ? 'sealed' : 'absent',
+      store: key.store,
+      uri: key.store === 'pkcs11' ? key.uri : null,
       createdAt: now,
     },
   })
-  if (privateKey) await storeKey(ctx, tx, { keyId, privateKey })
+  if (key.store === 'sealed') await storeKey(ctx, tx, { keyId, privateKey: key.privateKey })
   const { others, ...subject } = certificate.subject
   await tx.issuer.create({
     data: {

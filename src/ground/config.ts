@@ -10,6 +10,10 @@ const Environment = Type.Object({
     Type.String({ pattern: '^[A-Za-z0-9+/]{43}=(\\s*,\\s*[A-Za-z0-9+/]{43}=)*$' }),
   ),
   GATESMITH_SEALING_KEYS_FORMER_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_PKCS11_MODULE: Type.Optional(Type.String({ pattern: '^/' })),
+  GATESMITH_PKCS11_TOKEN: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+  GATESMITH_PKCS11_PIN: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_PKCS11_PIN_FILE: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_HOST: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_PORT: Type.Optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
   GATESMITH_PUBLIC_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
@@ -19,6 +23,13 @@ const Environment = Type.Object({
   ),
 })
 
+/** How a token is reached (PKCS#11). The PIN is never printed. */
+export type Pkcs11 = {
+  readonly module: string
+  readonly token?: string | undefined
+  readonly pin: string
+}
+
 /** The settings of one process. */
 export type Config = {
   readonly databaseUrl: string
@@ -27,6 +38,8 @@ export type Config = {
   readonly sealingKey: Buffer
   /** Keys that secrets may still be sealed under, see `gatesmith rewrap`. */
   readonly formerSealingKeys?: readonly Buffer[]
+  /** The token in which CA keys may live; without it, they are sealed in the database. */
+  readonly pkcs11?: Pkcs11 | undefined
   readonly host: string
   readonly port: number
   /** Where clients and relying parties reach this service; goes into issued certificates (CRL, OCSP). */
@@ -48,6 +61,10 @@ export const settings = [
     'further keys that open what they sealed, by comma: for a change of key (gatesmith rewrap --help)',
   ],
   ['GATESMITH_SEALING_KEYS_FORMER_FILE', 'a file that holds those keys, one to a line'],
+  ['GATESMITH_PKCS11_MODULE', 'library of a token for CA keys (an absolute path), if there is one'],
+  ['GATESMITH_PKCS11_TOKEN', 'label of the token (the only one there is)'],
+  ['GATESMITH_PKCS11_PIN', 'PIN of the token’s user'],
+  ['GATESMITH_PKCS11_PIN_FILE', 'a file that holds that PIN, instead of the variable'],
   ['GATESMITH_HOST', 'address to listen on (0.0.0.0)'],
   ['GATESMITH_PORT', 'port to listen on (4000)'],
   ['GATESMITH_PUBLIC_URL', 'URL under which relying parties reach /pki (http://localhost:<port>)'],
@@ -78,6 +95,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
       env.GATESMITH_SEALING_KEYS_FORMER,
       env.GATESMITH_SEALING_KEYS_FORMER_FILE,
     ),
+    pkcs11: pkcs11Of(env),
     host: env.GATESMITH_HOST ?? '0.0.0.0',
     port,
     publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
@@ -110,6 +128,16 @@ function formerKeys(text: string | undefined, file: string | undefined): readonl
   }
   const from = file ? readSecretFile('GATESMITH_SEALING_KEYS_FORMER_FILE', file) : (text ?? '')
   return from.split(/[\s,]+/).flatMap((each) => (each === '' ? [] : [keyOf(each)]))
+}
+
+function pkcs11Of(env: Type.Static<typeof Environment>): Pkcs11 | undefined {
+  const { GATESMITH_PKCS11_MODULE: module, GATESMITH_PKCS11_PIN_FILE: file } = env
+  if (module === undefined) return undefined
+  if ((env.GATESMITH_PKCS11_PIN === undefined) === (file === undefined)) {
+    throw new SettingError('Set either GATESMITH_PKCS11_PIN or GATESMITH_PKCS11_PIN_FILE')
+  }
+  const pin = env.GATESMITH_PKCS11_PIN ?? readSecretFile('GATESMITH_PKCS11_PIN_FILE', file ?? '')
+  return { module, token: env.GATESMITH_PKCS11_TOKEN, pin }
 }
 
 function keyOf(text: string): Buffer {
