@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
+import forge from 'node-forge'
 import { getAuthority } from '../../src/authorities/find.ts'
 import { getTrustBundle } from '../../src/authorities/trust.ts'
 import { type BundleAsk, getBundle } from '../../src/certificates/bundle.ts'
@@ -53,6 +54,19 @@ for (const keyAlgorithm of ['ECDSA_P256', 'RSA_2048', 'ED25519'] as const) {
     assert.match(told.text, /Certificate chain length: 2/)
   })
 }
+
+test('an importer in JavaScript opens the store of an RSA key, as browsers and tools use', async () => {
+  const leaf = await issueOne(ctx, { ...server, keyAlgorithm: 'RSA_2048' })
+  const { body } = await download(leaf.id, store)
+  const asn1 = forge.asn1.fromDer(body.toString('latin1'))
+  const opened = forge.pkcs12.pkcs12FromAsn1(asn1, password)
+  const { pkcs8ShroudedKeyBag = '' } = forge.pki.oids
+  const [bag] = opened.getBags({ bagType: pkcs8ShroudedKeyBag })[pkcs8ShroudedKeyBag] ?? []
+  assert.ok(bag?.key)
+  const key = createPrivateKey(forge.pki.privateKeyToPem(bag.key))
+  assert.ok(new X509Certificate(leaf.pem ?? '').checkPrivateKey(key))
+  assert.throws(() => forge.pkcs12.pkcs12FromAsn1(asn1, 'wrong'))
+})
 
 test('pem is leaf, chain and, if asked for, the key; der is the leaf', async () => {
   const leaf = await issueOne(ctx, server)
