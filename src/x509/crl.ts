@@ -30,8 +30,8 @@ export type CrlHeader = CrlScope & {
   readonly nextUpdate: Date
 }
 
-/** Entries between two breaths of the event loop: a few milliseconds' work. */
-const breath = 2000
+/** Entries between two breaths of the event loop: a millisecond's work or two. */
+export const breath = 500
 
 /** The bytes to be signed of a version 2 list (RFC 5280 5.1.2), from entries already encoded, taken
  *  one by one so that a long list neither blocks the event loop nor is held twice. Throws

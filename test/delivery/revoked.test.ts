@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { trustCrlsOf } from '../../src/authorities/crlfind.ts'
+import { issueCertificate } from '../../src/certificates/issue.ts'
+import { revokeCertificate } from '../../src/certificates/revoke.ts'
+import { objectName } from '../../src/delivery/manifests.ts'
+import { probeHost } from '../../src/delivery/probe.ts'
+import { startWorker } from '../../src/jobs/worker.ts'
+import { toPem } from '../../src/x509/pem.ts'
+import { admin } from '../support/context.ts'
+import { openStage, put, read } from './support.ts'
+
+const { ctx, kube } = await openStage()
+const name = 'mutual.shop.test'
+
+function client() {
+  return issueCertificate(ctx, admin, {
+    tenant: 'shop',
+    asked: { profile: 'client', subject: { commonName: 'client.shop.test' } },
+    idempotencyKey: undefined,
+  })
+}
+
+async function isServed({ id }: { id: string }): Promise<boolean> {
+  const asked = { clientCertificate: id, path: '/status/418' }
+  const { results } = await probeHost(ctx, admin, { tenant: 'shop', name, asked })
+  return results[0]?.http?.status === 418
+}
+
+/** Milliseconds until it holds, looked at again and again. */
+async function until(holds: () => Promise<boolean>): Promise<number> {
+  const begun = performance.now()
+  while (!(await holds())) assert.ok(performance.now() - begun < 60_000, 'it never holds')
+  return Math.round(performance.now() - begun)
+}
+
+test('a revoked client is refused at the gateway, at once, and nobody else is', async (t) => {
+  const worker = await startWorker(ctx, 4)
+  t.after(worker.stop)
+  await put(ctx, name, { tls: { mode: 'MUTUAL' } })
+  await until(async () => (await read(ctx, name)).status.clusters[0]?.status === 'Synced')
+  const [good, gone, next] = [await client(), await client(), await client()]
+  for (const each of [good, gone, next]) assert.ok(await isServed(each))
+  // The first list reaches a gateway that had none; the next replaces it.
+  for (const each of [gone, next]) {
+    const begun = performance.now()
+    await revokeCertificate(ctx, admin, { tenant: 'shop', id: each.id, reason: 'keyCompromise' })
+    const called = Math.round(performance.now() - begun)
+    const refused = await until(async () => !(await isServed(each)))
+    t.diagnostic(`revoked in ${called} ms, first refused handshake ${refused} ms later`)
+    assert.ok(await isServed(good))
+  }
+  const secret = await kube.get({
+    kind: 'Secret',
+    namespace: 'istio-system',
+    name: objectName(name),
+  })
+  const lists = (await trustCrlsOf(ctx, 'house')).map((der) => toPem('X509 CRL', der)).join('')
+  assert.ok(JSON.stringify(secret).includes(Buffer.from(lists).toString('base64')))
+})
