@@ -4,12 +4,14 @@ import { sdl } from '../src/api/graphql/schema.ts'
 import { buildServer } from '../src/api/server.ts'
 import { readConfig } from '../src/ground/config.ts'
 import { openContext } from '../src/ground/context.ts'
+import { problemsPage } from './problems.ts'
 
 /** The contracts as the code has them, by the path that they are committed under. */
 export async function contracts(): Promise<Readonly<Record<string, string>>> {
   return {
     'openapi/openapi.json': `${JSON.stringify(await openApi(), inOrder, 2)}\n`,
     'openapi/schema.graphql': `${printSchema(lexicographicSortSchema(buildSchema(sdl)))}\n`,
+    'docs/problems.md': problemsPage(),
   }
 }
 
