@@ -1,0 +1,136 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes, randomInt } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { after } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+
+/** A process of the product under test. */
+export type Running = {
+  readonly child: ChildProcess
+  /** What it has printed so far. */
+  readonly said: { out: string; err: string }
+  /** Its exit code, when it has ended; null: by a signal. */
+  readonly ended: Promise<number | null>
+}
+
+const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+
+/** Starts `gatesmith <args>` as a process of its own, with these settings and no others of ours. It is
+ *  killed when the tests of the file are over. */
+export function startProcess(
+  args: readonly string[],
+  settings: Readonly<Record<string, string>> = {},
+  script = entry,
+): Running {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) =>
+      !name.startsWith('GATESMITH_') && name !== 'DATABASE_URL' && name !== 'NODE_OPTIONS',
+  )
+  const child = spawn(process.execPath, [script, ...args], {
+    env: { ...Object.fromEntries(inherited), ...settings },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const said = { out: '', err: '' }
+  child.stdout.on('data', (chunk: Buffer) => {
+    said.out += chunk.toString('utf8')
+  })
+  child.stderr.on('data', (chunk: Buffer) => {
+    said.err += chunk.toString('utf8')
+  })
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
+  after(() => kill({ child, said, ended }))
+  return { child, said, ended }
+}
+
+/** kill -9; resolves when it is gone. */
+export async function kill({ child, ended }: Running): Promise<void> {
+  child.kill('SIGKILL')
+  await ended
+}
+
+/** Ctrl-C; resolves with the exit code when it is gone. */
+export function interrupt({ child, ended }: Running): Promise<number | null> {
+  child.kill('SIGINT')
+  return ended
+}
+
+/** Looks again until `look` answers something else than undefined. Fails after `seconds`, saying what
+ *  was waited for. */
+export async function until<T>(
+  what: string,
+  look: () => Promise<T | undefined> | T | undefined,
+  seconds = 30,
+): Promise<T> {
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await delay(20)) {
+    const found = await look()
+    if (found !== undefined) return found
+  }
+  throw new Error(`${what}: not within ${seconds} s`)
+}
+
+/** Waits until the process has printed this; fails at once when it ends before. */
+export async function untilSaid({ child, said }: Running, words: string): Promise<void> {
+  const all = () => `${said.out}${said.err}`
+  const found = await until(`"${words}"`, () => {
+    if (said.out.includes(words)) return true
+    return child.exitCode === null && child.signalCode === null ? undefined : false
+  }).catch(() => false)
+  if (!found) throw new Error(`the process does not say "${words}" but: ${all()}`)
+}
+
+/** Ports that are free, outside the range from which the system hands out others meanwhile. */
+export async function freePorts(count: number): Promise<readonly number[]> {
+  const found = new Set<number>()
+  while (found.size < count) {
+    const port = randomInt(12_000, 32_000)
+    if (await isFree(port)) found.add(port)
+  }
+  return [...found]
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = createServer()
+    probe.once('error', () => resolve(false))
+    probe.listen(port, '127.0.0.1', () => probe.close(() => resolve(true)))
+  })
+}
+
+/** A folder for the tests of this file. */
+export async function openFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'gatesmith-e2e-'))
+  // What a killed process left behind may still be ending, and writing.
+  after(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
+  return folder
+}
+
+/** What `serve` and `worker` need to run on a database. */
+export async function settingsFor(databaseUrl: string): Promise<Readonly<Record<string, string>>> {
+  const [port] = await freePorts(1)
+  return {
+    DATABASE_URL: databaseUrl,
+    GATESMITH_SEALING_KEY: randomBytes(32).toString('base64'),
+    GATESMITH_HOST: '127.0.0.1',
+    GATESMITH_PORT: String(port),
+    GATESMITH_LOG_LEVEL: 'warn',
+  }
+}
+
+/** Waits until a server with these settings answers; fails at once when it ends before. */
+export async function untilReady(
+  running: Running,
+  settings: Readonly<Record<string, string>>,
+): Promise<string> {
+  const url = `http://127.0.0.1:${settings.GATESMITH_PORT}`
+  return until('the server is ready', async () => {
+    const answer = await fetch(`${url}/readyz`).catch(() => undefined)
+    if (answer?.ok) return url
+    const { child, said } = running
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(said.out + said.err)
+    return undefined
+  })
+}
