@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { buildServer } from '../api/server.ts'
@@ -12,6 +12,7 @@ import { startDatabase } from '../sandbox/database.ts'
 import { authenticate } from '../tenants/apikeys.ts'
 import { makeAdminKey } from './adminkey.ts'
 import { clientOf } from './client.ts'
+import { writeWhole } from './files.ts'
 import { openLogger } from './logger.ts'
 import { seed } from './seed.ts'
 import { runUntilSignal, type Stopping } from './stopping.ts'
@@ -88,7 +89,7 @@ async function adminToken(ctx: Context, path: string): Promise<string> {
   const inForce = await authenticate(ctx, { token: kept, requestId: 'dev' }).catch(() => undefined)
   if (inForce) return kept
   const token = await makeAdminKey(ctx, 'development')
-  await writeSecret(path, token)
+  await writeWhole(path, `${token}\n`)
   return token
 }
 
@@ -101,7 +102,7 @@ async function configFor(
   const path = join(directory, 'sealing.key')
   const kept = await readFile(path, 'utf8').catch(() => undefined)
   const text = kept?.trim() ?? randomBytes(32).toString('base64')
-  if (kept === undefined) await writeSecret(path, text)
+  if (kept === undefined) await writeWhole(path, `${text}\n`)
   return {
     databaseUrl,
     databasePool: 10,
@@ -112,12 +113,6 @@ async function configFor(
     logLevel,
     development: true,
   }
-}
-
-/** Whole or not at all, and for this user alone. */
-async function writeSecret(path: string, text: string): Promise<void> {
-  await writeFile(`${path}.new`, `${text}\n`, { mode: 0o600 })
-  await rename(`${path}.new`, path)
 }
 
 /** One clear sentence before anything is started, also for a second start in the same place. */

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { type Client, eventually, RefusedError } from './client.ts'
+import { writeWhole } from './files.ts'
 
 /** Where the sandbox is, as seeding tells the API. */
 export type Sandboxed = {
@@ -122,8 +123,8 @@ async function writeClientFiles(client: Client, directory: string): Promise<void
   if (written !== undefined) return
   const bundle = await client.text(`${path}/${id}/bundle?privateKey=true`)
   const cut = bundle.indexOf('-----BEGIN PRIVATE KEY-----')
-  await writeFile(join(directory, 'client.key'), bundle.slice(cut), { mode: 0o600 })
-  await writeFile(join(directory, 'client.crt'), bundle.slice(0, cut))
+  await writeWhole(join(directory, 'client.key'), bundle.slice(cut))
+  await writeWhole(join(directory, 'client.crt'), bundle.slice(0, cut))
 }
 
 async function untilSynced(client: Client, name: string, signal: AbortSignal): Promise<void> {

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
+import { connect } from '../../src/clusters/connect.ts'
+import { labels, manager } from '../../src/delivery/manifests.ts'
+import { ask } from '../support/clients.ts'
+import { kill, openFolder, untilSaid } from '../support/process.ts'
+import { type DevPorts, devPorts, startDev, tokenIn, untilUp } from './dev.ts'
+import { type Http, httpOf } from './runbook.ts'
+
+// kill -9 while development mode makes the runbook's hosts. Seeding goes through the public API and the
+// worker, so this is what any client and any process may do to it.
+
+const folder = await openFolder()
+
+/** A start that is killed when `moment` has come; answers the certificates that it had shown. */
+async function cutShort(
+  state: string,
+  ports: DevPorts,
+  moment: (said: (words: string) => Promise<void>) => Promise<unknown>,
+): Promise<readonly string[]> {
+  const running = startDev(state, ports)
+  await moment((words) => untilSaid(running, words))
+  const shown = await tokenIn(state)
+    .then((token) => certificates(httpOf(`http://127.0.0.1:${ports.api}`, token)))
+    .catch(() => [])
+  await kill(running)
+  return shown.map(({ fingerprintSha256 }) => fingerprintSha256)
+}
+
+type Shown = {
+  readonly id: string
+  readonly host: string | null
+  readonly status: string
+  readonly serial: string
+  readonly fingerprintSha256: string
+}
+
+async function certificates(http: Http): Promise<readonly Shown[]> {
+  const { body } = await http.get('/v1/certificates?limit=500').timeout(2000).expect(200)
+  return body.items
+}
+
+async function names(http: Http, url: string): Promise<readonly string[]> {
+  const { body } = await http.get(url).expect(200)
+  return body.items.map(({ name }: { name: string }) => name)
+}
+
+/** Everything that is seeded is there once, works, and what was shown before is still there. */
+async function isWhole(http: Http, state: string, ports: DevPorts, shown: ReadonlySet<string>) {
+  assert.deepEqual(await names(http, '/v1/authorities'), ['example-issuing', 'example-root'])
+  assert.deepEqual(await names(http, '/v1/clusters'), ['sandbox'])
+  assert.deepEqual(await names(http, '/v1/tenants'), ['example'])
+  const hosts = ['helloworld', 'httpbin', 'mutual', 'passthrough'].map(
+    (name) => `${name}.example.com`,
+  )
+  assert.deepEqual(await names(http, '/v1/tenants/example/hosts'), hosts)
+  const found = await certificates(http)
+  assert.deepEqual(found.map(({ host }) => host ?? 'a client').toSorted(), ['a client', ...hosts])
+  assert.ok(found.every(({ status }) => status === 'active'))
+  assert.equal(new Set(found.map(({ serial }) => serial)).size, 5)
+  const lost = [...shown].filter((each) => !found.some((it) => it.fingerprintSha256 === each))
+  assert.deepEqual(lost, [])
+  const { body } = await http.get('/v1/audit-events?limit=500').expect(200)
+  const told: readonly { action: string; subject: { id: string } }[] = body.items
+  const once = ['authority.created', 'cluster.created', 'tenant.created', 'host.created']
+  const events = told.filter(({ action }) => [...once, 'certificate.issued'].includes(action))
+  assert.equal(new Set(events.map(({ subject }) => subject.id)).size, events.length)
+  assert.equal(events.length, 2 + 1 + 1 + 4 + 5)
+  const kube = connect(await readFile(join(state, 'kubeconfig'), 'utf8'))
+  for (const kind of ['Secret', 'Gateway', 'VirtualService'] as const) {
+    const ours = await kube.list(kind, { labelSelector: `${labels.managedBy}=${manager}` })
+    assert.equal(ours.length, 4, kind)
+  }
+  kube.close()
+  const told418 = await ask({
+    ...{ name: 'mutual.example.com', address: '127.0.0.1', port: ports.tls, path: '/status/418' },
+    ca: join(state, 'ca.crt'),
+    cert: join(state, 'client.crt'),
+    key: join(state, 'client.key'),
+  })
+  assert.deepEqual([told418.refused, told418.status], [null, 418])
+}
+
+describe('seeding that is cut short', { concurrency: true }, () => {
+  test('killed after each line that it prints, seeding is finished by the next start', async () => {
+    const state = join(folder, 'lines')
+    const ports = await devPorts()
+    const shown = new Set<string>()
+    for (const line of [
+      'Gatesmith development mode',
+      'PostgreSQL is running',
+      'the sandbox cluster is running',
+      'making the runbook',
+    ]) {
+      for (const each of await cutShort(state, ports, (said) => said(line))) shown.add(each)
+    }
+    await isWhole(await untilUp(startDev(state, ports), state, ports), state, ports, shown)
+  })
+
+  test('killed at random moments of seeding, it is finished by the next start', async (t) => {
+    const state = join(folder, 'moments')
+    const ports = await devPorts()
+    const shown = new Set<string>()
+    for (let round = 0; round < 4; round++) {
+      const milliseconds = randomInt(20, 700)
+      t.diagnostic(`killed ${milliseconds} ms into seeding`)
+      const moment = async (said: (words: string) => Promise<void>) => {
+        await said('making the runbook')
+        await delay(milliseconds)
+      }
+      for (const each of await cutShort(state, ports, moment)) shown.add(each)
+    }
+    await isWhole(await untilUp(startDev(state, ports), state, ports), state, ports, shown)
+  })
+})
