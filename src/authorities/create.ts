@@ -5,7 +5,7 @@ import { isDuplicate } from '../ground/db.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { noAltNames } from '../x509/altnames.ts'
-import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { type Certificate, fingerprintSha256, readCertificate } from '../x509/certificate.ts'
 import { keyIdentifier, weakKeyFault } from '../x509/keys.ts'
 import { lint } from '../x509/lints.ts'
 import { type DistinguishedName, encodeName } from '../x509/names.ts'
@@ -105,7 +105,7 @@ export async function createAuthority(
 }
 
 /** A key out of a token was not made here: it is judged like any that is sent. */
-async function keyFaults(ctx: Context, spki: Buffer): Promise<readonly Violation[]> {
+export async function keyFaults(ctx: Context, spki: Buffer): Promise<readonly Violation[]> {
   const faults = [weakKeyFault(spki), await blockedFault(ctx.db.read, spki)]
   return faults.flatMap((message) => (message === undefined ? [] : [{ field: '/key', message }]))
 }
@@ -138,7 +138,8 @@ function pathFaults(asked: NewAuthority, parent: Parent | null): readonly Violat
   return [{ field: limit === 0 ? '/parent' : '/pathLength', message }]
 }
 
-type Parent = {
+/** Who signs an authority below it, or its own successor. */
+export type Parent = {
   readonly authorityId: string
   readonly issuerId: string
   readonly signer: Signer
@@ -152,29 +153,44 @@ type Parent = {
   readonly path: readonly Certificate[]
 }
 
-async function openParent(ctx: Context, name: string): Promise<Parent> {
-  const authority = await issuingAuthority(ctx.db.read, { name, tenantId: null })
+/** The authority of this name as a parent. Throws authority-unknown, authority-keyless. */
+export async function openParent(ctx: Context, name: string): Promise<Parent> {
+  const authority = await issuingAuthority(ctx, { name, tenantId: null })
   const issuer = currentIssuer(authority)
+  const path = (await pathOf(ctx.db.read, issuer.id)).map(({ der }) => readCertificate(der))
+  const signer = await openSigner(ctx, issuer.keyId)
   const certificate = readCertificate(Buffer.from(issuer.der))
+  const ids = { authorityId: authority.id, issuerId: issuer.id }
+  return { ...ids, ...parentOf(ctx, { name, certificate, signer }), path }
+}
+
+/** What a CA certificate gives to those that it signs. */
+export function parentOf(
+  ctx: Context,
+  { name, certificate, signer }: { name: string; certificate: Certificate; signer: Signer },
+): Omit<Parent, 'authorityId' | 'issuerId'> {
   const { publicUrl } = ctx.config
+  const spkiSha256 = fingerprintSha256(certificate.spki)
   return {
-    authorityId: authority.id,
-    issuerId: issuer.id,
-    signer: await openSigner(ctx, issuer.keyId),
+    signer,
     subject: certificate.subjectDer,
     keyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
     validity: certificate.validity,
     issuerUrl: `${publicUrl}/pki/${name}/ca.crt`,
     ocspUrl: ocspUrl(publicUrl, name),
     // Authorities are few: they are all on the first list.
-    crlUrl: shardUrl(publicUrl, { authority: name, spkiSha256: issuer.key.spkiSha256, shard: 1 }),
-    path: (await pathOf(ctx.db.read, issuer.id)).map(({ der }) => readCertificate(der)),
+    crlUrl: shardUrl(publicUrl, { authority: name, spkiSha256, shard: 1 }),
+    path: [certificate],
   }
 }
 
 /** A root lives ten years unless asked otherwise, an intermediate five; none longer than its parent.
  *  The last second belongs to the period (RFC 5280 4.1.2.5). */
-function validityOf(asked: NewAuthority, now: Date, parent: Validity | undefined): Validity {
+export function validityOf(
+  asked: Pick<NewAuthority, 'kind' | 'parent' | 'outlive' | 'validityDays'>,
+  now: Date,
+  parent: Validity | undefined,
+): Validity {
   const days = asked.validityDays ?? (asked.kind === 'root' ? 3650 : 1825)
   const begin = wholeSecond(now.getTime() - backdate)
   const notBefore = new Date(Math.max(begin, parent?.notBefore.getTime() ?? 0))
@@ -199,7 +215,8 @@ function wholeSecond(milliseconds: number): number {
   return Math.floor(milliseconds / 1000) * 1000
 }
 
-type Own = {
+/** What a CA certificate says of its own, and the key that it is about. */
+export type Own = {
   readonly signer: Signer
   readonly spki: Buffer
   readonly subject: Buffer
@@ -220,7 +237,12 @@ export function selfSigned(ctx: Context, own: Own): Promise<Buffer> {
   })
 }
 
-function signedBy(ctx: Context, parent: Parent, own: Own): Promise<Buffer> {
+/** The certificate of a key by an authority above it, or of the same name. Throws authority-refused. */
+export function signedBy(
+  ctx: Context,
+  parent: Omit<Parent, 'authorityId' | 'issuerId'>,
+  own: Omit<Own, 'signer'>,
+): Promise<Buffer> {
   const template: Template = {
     ...shared(ctx, own),
     issuer: parent.subject,
@@ -235,7 +257,10 @@ function signedBy(ctx: Context, parent: Parent, own: Own): Promise<Buffer> {
   return sign(parent.signer, template, parent.path[0])
 }
 
-function shared(ctx: Context, { subject, spki, validity, pathLength, nameConstraints }: Own) {
+function shared(
+  ctx: Context,
+  { subject, spki, validity, pathLength, nameConstraints }: Omit<Own, 'signer'>,
+) {
   const serial = serialFrom(ctx.random(16))
   return {
     serial,

@@ -21,7 +21,7 @@ import {
 /** One authority. Throws authority-unknown, also for another tenant's. */
 export async function getAuthority(ctx: Context, actor: Actor, name: string): Promise<Authority> {
   allow(actor, 'read')
-  const authority = await issuingAuthority(ctx.db.read, { name, tenantId: actor.tenantId })
+  const authority = await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
   const issuer = currentIssuer(authority)
   return authorityView(authority, await pathOf(ctx.db.read, issuer.id))
 }

@@ -1,16 +1,19 @@
-import { sql, type Tx } from '../ground/db.ts'
+import { batchedReads } from '../ground/batch.ts'
+import type { Context } from '../ground/context.ts'
+import { bytes, sql, type Tx } from '../ground/db.ts'
+import { perContext } from '../ground/percontext.ts'
 import { Problem } from '../words/problem.ts'
 
 /** An authority with the certificate that signs for it now. */
-export type IssuingAuthority = NonNullable<Awaited<ReturnType<typeof findIssuing>>>
+export type IssuingAuthority = Awaited<ReturnType<typeof issuingAuthorities>>[number]
 
 /** The authority of this name as `tenantId` may use it (null: the platform), with the issuer
  *  certificate that signs now. Throws authority-unknown, also for another tenant's. */
 export async function issuingAuthority(
-  tx: Tx,
+  ctx: Context,
   { name, tenantId }: { name: string; tenantId: string | null },
 ): Promise<IssuingAuthority> {
-  const authority = await findIssuing(tx, name)
+  const authority = await findIssuing(ctx)(name)
   const foreign = authority && authority.tenantId !== null && authority.tenantId !== tenantId
   if (!authority || (foreign && tenantId !== null)) {
     throw new Problem('authority-unknown', `There is no authority "${name}"`)
@@ -18,25 +21,26 @@ export async function issuingAuthority(
   return authority
 }
 
-const withIssuer = {
-  parent: { select: { name: true } },
-  tenant: { select: { name: true } },
-  issuers: {
-    where: { issues: true },
-    include: { key: true },
-  },
-} as const
+const findIssuing = perContext((ctx) =>
+  batchedReads(
+    (names) => issuingAuthorities(ctx.db.read, names),
+    ({ name }) => name,
+  ),
+)
 
-function findIssuing(tx: Tx, name: string) {
-  return tx.authority.findUnique({ where: { name }, include: withIssuer })
-}
-
-/** The authorities of these names, in no order, without asking who asks. */
-export function issuingAuthorities(
-  tx: Tx,
-  names: readonly string[],
-): Promise<readonly IssuingAuthority[]> {
-  return tx.authority.findMany({ where: { name: { in: [...names] } }, include: withIssuer })
+/** The authorities of these names, in no order, each with the issuer certificate that signs now. */
+export function issuingAuthorities(tx: Tx, names: readonly string[]) {
+  return tx.authority.findMany({
+    where: { name: { in: [...names] } },
+    include: {
+      parent: { select: { name: true } },
+      tenant: { select: { name: true } },
+      issuers: {
+        where: { issues: true },
+        include: { key: true },
+      },
+    },
+  })
 }
 
 /** The certificate that signs now; every authority has one. */
@@ -50,7 +54,16 @@ export function currentIssuer<T>(authority: { name: string; issuers: readonly T[
  *  to the self-signed root and without it (RFC 8446 4.4.2: the root may be omitted). */
 export async function chainOf(tx: Tx, issuerId: string): Promise<readonly Buffer[]> {
   const path = await pathOf(tx, issuerId)
-  return path.filter(({ der, anchor }) => !der.equals(anchor)).map(({ der }) => der)
+  const root = path.at(-1)
+  // After a root's change of key: who trusts only the one before verifies by this (RFC 4210 4.4).
+  const crossed = await tx.issuer.findMany({
+    where: { served: true, anchor: bytes(root?.anchor ?? Buffer.alloc(0)) },
+    select: { der: true },
+  })
+  return [
+    ...path.filter(({ der, anchor }) => !der.equals(anchor)).map(({ der }) => der),
+    ...crossed.map(({ der }) => Buffer.from(der)),
+  ]
 }
 
 /** A CA certificate and the self-signed form of it, in DER. */
@@ -92,7 +105,7 @@ export async function pathsOf(
  *  authority-unknown. */
 export async function trustAnchorOf(tx: Tx, name: string): Promise<readonly Buffer[]> {
   const issuers = await tx.issuer.findMany({
-    where: { authority: { name } },
+    where: { authority: { name }, trusted: true },
     orderBy: { createdAt: 'asc' },
     select: { anchor: true },
   })

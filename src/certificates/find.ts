@@ -15,6 +15,7 @@ import type { Certificate } from './certificate.ts'
 const related = {
   tenant: { select: { name: true } },
   authority: { select: { name: true } },
+  replacedBy: { select: { id: true }, orderBy: { createdAt: 'desc' }, take: 1 },
 } as const
 
 /** A certificate's row with the names it is shown with. */
@@ -146,8 +147,32 @@ export function endOf(duration: string, now: Date): Date {
   return new Date(now.getTime() + seconds * 1000)
 }
 
+/** What of a row is shown. */
+export type Viewable = Omit<
+  Pick<CertificateRow, Exclude<keyof CertificateRow, Hidden>>,
+  'dnsNames' | 'ipAddresses' | 'emailAddresses' | 'uris' | 'subject' | 'der' | 'replacedBy'
+> & {
+  readonly subject: unknown
+  readonly dnsNames: readonly string[]
+  readonly ipAddresses: readonly string[]
+  readonly emailAddresses: readonly string[]
+  readonly uris: readonly string[]
+  readonly der: Uint8Array | null
+  readonly replacedBy: readonly { readonly id: string }[]
+}
+type Hidden =
+  | 'tenantId'
+  | 'authorityId'
+  | 'commonName'
+  | 'spkiSha256'
+  | 'tbs'
+  | 'replacementId'
+  | 'requestKey'
+  | 'requestHash'
+  | 'crlShard'
+
 /** The row as it is shown. */
-export async function certificateView(ctx: Context, row: CertificateRow): Promise<Certificate> {
+export async function certificateView(ctx: Context, row: Viewable): Promise<Certificate> {
   const ended = row.status === 'active' && row.notAfter < ctx.now()
   return {
     id: row.id,
@@ -158,10 +183,10 @@ export async function certificateView(ctx: Context, row: CertificateRow): Promis
     status: ended ? 'expired' : oneOf(['signing', 'active', 'revoked'], row.status),
     serial: row.serial,
     subject: subjectOf(row.subject),
-    dnsNames: row.dnsNames,
-    ipAddresses: row.ipAddresses,
-    emailAddresses: row.emailAddresses,
-    uris: row.uris,
+    dnsNames: [...row.dnsNames],
+    ipAddresses: [...row.ipAddresses],
+    emailAddresses: [...row.emailAddresses],
+    uris: [...row.uris],
     keyAlgorithm: oneOf(keyAlgorithms, row.keyAlgorithm),
     keySource: oneOf(['server', 'caller'], row.keySource),
     notBefore: row.notBefore.toISOString(),
@@ -170,6 +195,16 @@ export async function certificateView(ctx: Context, row: CertificateRow): Promis
     pem: row.der === null ? null : toPem('CERTIFICATE', Buffer.from(row.der)),
     chainPem: await chainPem(ctx, row.issuerId),
     cause: row.cause,
+    replaces: row.replacesId,
+    reason: row.reason,
+    replacedBy: row.replacedBy[0]?.id ?? null,
+    autoRenew: row.autoRenew,
+    renewal: {
+      at: row.renewAt?.toISOString() ?? null,
+      attempts: row.renewFailures,
+      lastError: row.renewError,
+      nextAttempt: row.renewAfter?.toISOString() ?? null,
+    },
     revokedAt: row.revokedAt?.toISOString() ?? null,
     revocationReason:
       row.revocationReason === null ? null : oneOf(settableReasons, row.revocationReason),

@@ -12,7 +12,7 @@ const patience = 120_000
 /** Settles certificates that were left `signing` by a process that ended. Answers how many. */
 export async function finishCertificates(ctx: Context): Promise<number> {
   const left = await ctx.db.read.certificate.findMany({
-    where: { status: 'signing', createdAt: { lt: new Date(ctx.now().getTime() - patience) } },
+    where: { tbs: { not: null }, createdAt: { lt: new Date(ctx.now().getTime() - patience) } },
     select: { id: true },
     orderBy: { createdAt: 'asc' },
     take: 500,

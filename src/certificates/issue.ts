@@ -1,17 +1,17 @@
 import { createHash } from 'node:crypto'
-import { shardOf } from '../authorities/crl.ts'
 import { knownKeyFault } from '../authorities/blockedkeys.ts'
+import { shardOf } from '../authorities/crl.ts'
 import { currentIssuer, type IssuingAuthority, issuingAuthority } from '../authorities/issuer.ts'
 import { type ReadyIssuer, readyIssuer } from '../authorities/issuing.ts'
 import type { Actor } from '../ground/actor.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
-import { claimsOn } from '../tenants/claims.ts'
-import { Problem, refuse } from '../words/problem.ts'
+import { claimsTogether } from '../tenants/claims.ts'
+import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { dnsNameFault } from '../x509/altnames.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
-import { generateKey, keyIdentifier, spkiOf } from '../x509/keys.ts'
+import { keyIdentifier } from '../x509/keys.ts'
 import { lint } from '../x509/lints.ts'
 import { serialFrom } from '../x509/serial.ts'
 import { assemble } from '../x509/sign.ts'
@@ -19,11 +19,13 @@ import { toBeSignedBy, type Validity } from '../x509/template.ts'
 import { type Ask, leafValidity, readAsk } from './ask.ts'
 import type { Certificate, NewCertificate } from './certificate.ts'
 import { factsOf, nameOf } from './facts.ts'
-import { getCertificate } from './find.ts'
+import { certificateView, getCertificate, type Viewable } from './find.ts'
 import { finishCertificate } from './finish.ts'
 import { sealPrivateKey } from './key.ts'
 import { defaultDays, limitFaults } from './limits.ts'
+import { makeKey } from './make.ts'
 import { violations } from './policy.ts'
+import { type RenewalReason, renewAt, spreadOf } from './renewal.ts'
 import { issueStore, type Reservation } from './store.ts'
 
 /** Issues a certificate for a tenant. With an `idempotencyKey` a retry of the same request answers with
@@ -41,14 +43,15 @@ export async function issueCertificate(
   const authority = await authorityFor(ctx, tenant, input.asked.authority)
   const ask = readAsk(input.asked, defaultDays(authority, policyOf(tenant)))
   await judge(ctx, { tenant, authority, ask })
-  const id = await issue(ctx, actor, {
+  const { id, row } = await issue(ctx, actor, {
     tenant,
     authority,
     ask,
     cause: 'requested',
+    autoRenew: input.asked.autoRenew ?? false,
     ...requestIdentity(actor, tenant, input),
   })
-  return getCertificate(ctx, actor, { tenant: tenant.name, id })
+  return row ? certificateView(ctx, row) : getCertificate(ctx, actor, { tenant: tenant.name, id })
 }
 
 /** Throws certificate-refused with everything that the tenant's policy and domains, the authority's
@@ -56,18 +59,26 @@ export async function issueCertificate(
  *  authority-keyless. */
 export async function judge(
   ctx: Context,
-  { tenant, authority, ask }: { tenant: TenantRow; authority: IssuingAuthority; ask: Ask },
+  judged: { tenant: TenantRow; authority: IssuingAuthority; ask: Ask },
 ): Promise<void> {
+  refuse('certificate-refused', await faultsOf(ctx, judged))
+}
+
+/** The same as an answer: everything that is not allowed. Throws authority-keyless. */
+export async function faultsOf(
+  ctx: Context,
+  { tenant, authority, ask }: { tenant: TenantRow; authority: IssuingAuthority; ask: Ask },
+): Promise<readonly Violation[]> {
   const issuer = currentIssuer(authority)
   const { constraints } = await readyIssuer(ctx, { issuer, authority: authority.name })
-  const claims = await claimsOn(ctx.db.read, hostsIn(ask))
+  const claims = await claimsTogether(ctx, hostsIn(ask))
   const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims }
   const known = ask.spki ? await knownKeyFault(ctx.db.read, ask.spki) : undefined
-  refuse('certificate-refused', [
+  return [
     ...violations(ask, rules),
     ...limitFaults(ask, authority, constraints),
     ...(known === undefined ? [] : [{ field: '/csr', message: known }]),
-  ])
+  ]
 }
 
 function hostsIn({ names, commonName }: Ask): readonly string[] {
@@ -92,39 +103,44 @@ export async function authorityFor(
       `Name an authority: tenant "${tenant.name}" has no defaultAuthority`,
     )
   }
-  return issuingAuthority(ctx.db.read, { name, tenantId: tenant.id })
+  return issuingAuthority(ctx, { name, tenantId: tenant.id })
 }
 
 /** A certificate to be made: everything has been judged. */
 export type Order = {
-  readonly tenant: { readonly id: string }
+  readonly tenant: { readonly id: string; readonly name: string; readonly policy: unknown }
   readonly authority: IssuingAuthority
   readonly ask: Ask
   readonly cause: 'requested' | 'host' | 'renewal'
   readonly hostId?: string
   readonly replacesId?: string
+  /** Why, if it takes the place of another. */
+  readonly reason?: RenewalReason | 'misfit'
+  readonly autoRenew: boolean
   readonly requestKey?: string
   readonly requestHash?: string
 }
 
-/** Issues what was ordered and answers its id. The row with the exact bytes to be signed is stored
+/** An issued certificate; `row` is there when it was made just now and not by an earlier request. */
+export type Issued = { readonly id: string; readonly row: Viewable | undefined }
+
+/** Issues what was ordered. The row with the exact bytes to be signed is stored
  *  first, those bytes are linted and signed, and only then is the signature stored: killed anywhere
  *  between, there is no certificate that is not recorded, and finishCertificate settles the rest. */
-export async function issue(ctx: Context, actor: Actor, order: Order): Promise<string> {
+export async function issue(ctx: Context, actor: Actor, order: Order): Promise<Issued> {
   const { authority, ask } = order
   const issuer = currentIssuer(authority)
   const ready = await readyIssuer(ctx, { issuer, authority: authority.name })
   const now = ctx.now()
   const validity = leafValidity(ask.validityDays, now, authority)
   // 1. The key and the exact bytes.
-  const made = ask.spki ? undefined : await generateKey(ask.keyAlgorithm)
-  const spki = ask.spki ?? spkiOf(must(made).publicKey)
+  const made = ask.spki ? undefined : await makeKey(ctx, ask.keyAlgorithm)
+  const spki = ask.spki ?? must(made).spki
   const serial = serialFrom(ctx.random(16))
   const crlShard = shardOf(serial, authority.crlShards)
   const tbs = prepare({ ask, ready, serial, spki, validity, now, crlShard })
   const id = newId(now)
   // 2. On record before the CA key is used.
-  const pkcs8 = made?.privateKey.export({ format: 'der', type: 'pkcs8' })
   const reservation: Reservation = {
     id,
     tenantId: order.tenant.id,
@@ -143,30 +159,48 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<s
     tbs: tbs.toString('base64'),
     replacesId: order.replacesId ?? null,
     cause: order.cause,
+    reason: order.reason ?? null,
+    renewAt: renewAt(validity, spreadOf(serial), policyOf(order.tenant).renewBefore),
+    autoRenew: order.autoRenew,
     requestKey: order.requestKey ?? null,
     requestHash: order.requestHash ?? null,
     createdAt: now,
     crlShard,
-    sealed: pkcs8 ? sealPrivateKey(ctx, id, pkcs8).toString('base64') : null,
+    sealed: made ? sealPrivateKey(ctx, id, made.pkcs8).toString('base64') : null,
   }
-  pkcs8?.fill(0)
+  made?.pkcs8.fill(0)
   const store = issueStore(ctx)
-  if (!(await store.reserve(reservation))) return retried(ctx, order)
+  if (!(await store.reserve(reservation))) return { id: await retried(ctx, order), row: undefined }
   // 3. Those bytes, once.
   const der = assemble(tbs, ready.signer.algorithm, await ready.signer.sign(tbs))
   // 4. The certificate and the audit event that tells of it.
-  await store.complete({
+  const fingerprint = fingerprintSha256(der)
+  const stored = await store.complete({
     id,
     der: der.toString('base64'),
-    fingerprintSha256: fingerprintSha256(der),
+    fingerprintSha256: fingerprint,
     at: now,
     actor,
     tenantId: order.tenant.id,
     name: nameOf(reservation),
     changes: factsOf(reservation, authority.name),
   })
-  return id
+  // Another signature over these bytes was stored first: that one is the certificate.
+  if (!stored) return { id, row: undefined }
+  const { tenant } = order
+  const row = { ...reservation, tenant, authority, status: 'active', der }
+  return { id, row: { ...row, ...untouched, fingerprintSha256: fingerprint } }
 }
+
+/** What has not happened to a certificate that was made just now. */
+const untouched = {
+  revokedAt: null,
+  revocationReason: null,
+  replacedBy: [],
+  renewFailures: 0,
+  renewAfter: null,
+  renewError: null,
+} as const
 
 type Prepared = {
   readonly ask: Ask

@@ -2,6 +2,7 @@ import type { Actor } from '../ground/actor.ts'
 import { batched } from '../ground/batch.ts'
 import type { Context } from '../ground/context.ts'
 import { sql } from '../ground/db.ts'
+import { perContext } from '../ground/percontext.ts'
 
 /** A certificate about to be signed, as stored before the CA key is used. Octets in base64. */
 export type Reservation = {
@@ -26,6 +27,9 @@ export type Reservation = {
   readonly tbs: string
   readonly replacesId: string | null
   readonly cause: string
+  readonly reason: string | null
+  readonly renewAt: Date
+  readonly autoRenew: boolean
   readonly requestKey: string | null
   readonly requestHash: string | null
   readonly createdAt: Date
@@ -53,22 +57,11 @@ export type IssueStore = {
   readonly complete: (row: Completion) => Promise<boolean>
 }
 
-const stores = new WeakMap<Context, IssueStore>()
-
 /** The store of a context, one for all its requests, so that they share commits. */
-export function issueStore(ctx: Context): IssueStore {
-  const known = stores.get(ctx)
-  if (known) return known
-  const store: IssueStore = {
-    reserve: batched((rows: readonly Reservation[]) => reserve(ctx, rows), { size: 200, lanes: 2 }),
-    complete: batched((rows: readonly Completion[]) => complete(ctx, rows), {
-      size: 200,
-      lanes: 2,
-    }),
-  }
-  stores.set(ctx, store)
-  return store
-}
+export const issueStore: (ctx: Context) => IssueStore = perContext((ctx) => ({
+  reserve: batched((rows: readonly Reservation[]) => reserve(ctx, rows), { size: 200, lanes: 2 }),
+  complete: batched((rows: readonly Completion[]) => complete(ctx, rows), { size: 200, lanes: 2 }),
+}))
 
 async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<readonly boolean[]> {
   const stored = await ctx.db.read.$queryRaw<readonly { id: string }[]>(sql`
@@ -79,19 +72,21 @@ async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<read
         "ipAddresses" text[], "emailAddresses" text[], "uris" text[], "keyAlgorithm" text,
         "spkiSha256" text, "keySource" text, "notBefore" timestamptz, "notAfter" timestamptz,
         "tbs" text, "replacesId" uuid, "cause" text, "requestKey" text, "requestHash" text,
-        "createdAt" timestamptz, "crlShard" int, "sealed" text)
+        "createdAt" timestamptz, "crlShard" int, "reason" text, "renewAt" timestamptz,
+        "autoRenew" boolean, "sealed" text)
     ), stored as (
       insert into certificate (
         "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", "status", "serial",
         "subject", "commonName", "dnsNames", "ipAddresses", "emailAddresses", "uris",
         "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter", "tbs", "replacesId",
-        "cause", "requestKey", "requestHash", "createdAt", "crlShard")
+        "cause", "requestKey", "requestHash", "createdAt", "crlShard", "reason", "renewAt",
+        "autoRenew")
       select
         "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", 'signing', "serial",
         "subject", "commonName", "dnsNames", "ipAddresses", "emailAddresses", "uris",
         "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter",
         decode("tbs", 'base64'), "replacesId", "cause", decode("requestKey", 'hex'),
-        decode("requestHash", 'hex'), "createdAt", "crlShard"
+        decode("requestHash", 'hex'), "createdAt", "crlShard", "reason", "renewAt", "autoRenew"
       from item
       on conflict ("requestKey") do nothing
       returning "id"

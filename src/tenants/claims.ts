@@ -11,10 +11,7 @@ export async function claimsOn(tx: Tx, hosts: readonly string[]): Promise<readon
 }
 
 /** As claimsOn, for requests outside a transaction: those of the same moment share one statement. */
-export function claimsTogether(
-  ctx: Context,
-  hosts: readonly string[],
-): Promise<readonly Claim[]> {
+export function claimsTogether(ctx: Context, hosts: readonly string[]): Promise<readonly Claim[]> {
   return gathered(ctx)(hosts)
 }
 
