@@ -54,7 +54,10 @@ export async function getShard(
 export async function trustCrlsOf(ctx: Context, name: string): Promise<readonly Buffer[]> {
   const authority = await ctx.db.read.authority.findUnique({
     where: { name },
-    select: { id: true, issuers: { select: { keyId: true }, orderBy: { createdAt: 'asc' } } },
+    select: {
+      id: true,
+      issuers: { where: { trusted: true }, select: { keyId: true }, orderBy: { createdAt: 'asc' } },
+    },
   })
   if (!authority) throw new Problem('authority-unknown', `There is no authority "${name}"`)
   if (!(await clientsRevoked(ctx.db.read, authority.id, ctx.now()))) return []

@@ -30,7 +30,11 @@ type Stored = {
 
 /** What is known of issuers of each context, by id: an issuer certificate never changes. */
 const ready = new WeakMap<Context, Map<string, ReadyIssuer>>()
-const chains = new WeakMap<Context, Map<string, Promise<string>>>()
+const chains = new WeakMap<Context, Map<string, Chain>>()
+
+/** What stands above an issuer may change: its root may be cross-signed. */
+type Chain = { readonly pem: Promise<string>; readonly until: number }
+const memoryMilliseconds = 5_000
 
 /** The issuer ready to sign. `authority` is the name under which its revocation data is published.
  *  Throws authority-keyless. */
@@ -81,12 +85,13 @@ function shardsOf(
 /** What a server sends after its leaf, in PEM: the intermediates up to the root, without it. */
 export function chainPem(ctx: Context, issuerId: string): Promise<string> {
   const known = chains.get(ctx)?.get(issuerId)
-  if (known !== undefined) return known
+  if (known !== undefined && known.until > performance.now()) return known.pem
   // Remembered while it is still being read: a page of certificates asks for it all at once.
-  const read = readChain(ctx, issuerId)
-  remember(chains, ctx, { id: issuerId, value: read })
-  read.catch(() => chains.get(ctx)?.delete(issuerId))
-  return read
+  const pem = readChain(ctx, issuerId)
+  const until = performance.now() + memoryMilliseconds
+  remember(chains, ctx, { id: issuerId, value: { pem, until } })
+  pem.catch(() => chains.get(ctx)?.delete(issuerId))
+  return pem
 }
 
 async function readChain(ctx: Context, issuerId: string): Promise<string> {

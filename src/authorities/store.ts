@@ -62,42 +62,69 @@ export async function storeAuthority(
   tx: Tx,
   { authority, issuer, key }: StoredAuthority,
 ): Promise<void> {
+  await tx.authority.create({ data: { ...authority, createdAt: ctx.now() } })
+  const keyId = await storeKeyOf(ctx, tx, { certificate: issuer.certificate, key })
+  await storeIssuer(ctx, tx, { ...issuer, authorityId: authority.id, keyId, issues: true })
+}
+
+/** Stores the key that a CA certificate is about; answers its id. */
+export async function storeKeyOf(
+  ctx: Context,
+  tx: Tx,
+  { certificate, key }: { certificate: Certificate; key: HeldKey },
+): Promise<string> {
   const now = ctx.now()
-  const { certificate } = issuer
-  const { keyAlgorithm } = certificate
+  const { keyAlgorithm, spki } = certificate
   if (keyAlgorithm === undefined) throw new Error('the CA key is of a kind we do not certify')
   const keyId = newId(now)
-  await tx.authority.create({ data: { ...authority, createdAt: now } })
   await tx.authorityKey.create({
     data: {
       id: keyId,
       algorithm: keyAlgorithm,
-      spki: bytes(certificate.spki),
-      spkiSha256: fingerprintSha256(certificate.spki),
+      spki: bytes(spki),
+      spkiSha256: fingerprintSha256(spki),
       store: key.store,
       uri: key.store === 'pkcs11' ? key.uri : null,
       createdAt: now,
     },
   })
   if (key.store === 'sealed') await storeKey(ctx, tx, { keyId, privateKey: key.privateKey })
+  return keyId
+}
+
+/** A CA certificate of a key that is stored, and what it is used for. */
+export type StoredIssuer = StoredAuthority['issuer'] & {
+  readonly authorityId: string
+  readonly keyId: string
+  readonly issues: boolean
+  readonly trusted?: boolean
+  readonly served?: boolean
+}
+
+/** Stores a CA certificate; answers its id. */
+export async function storeIssuer(
+  ctx: Context,
+  tx: Tx,
+  { certificate, der, anchor, ...row }: StoredIssuer,
+): Promise<string> {
+  const now = ctx.now()
   const { others, ...subject } = certificate.subject
+  const id = newId(now)
   await tx.issuer.create({
     data: {
-      id: newId(now),
-      authorityId: authority.id,
-      keyId,
-      parentId: issuer.parentId,
+      ...row,
+      id,
       serial: certificate.serial,
       subject: json(subject),
-      der: bytes(issuer.der),
-      anchor: bytes(issuer.anchor),
-      fingerprintSha256: fingerprintSha256(issuer.der),
+      der: bytes(der),
+      anchor: bytes(anchor),
+      fingerprintSha256: fingerprintSha256(der),
       notBefore: certificate.validity.notBefore,
       notAfter: certificate.validity.notAfter,
-      issues: true,
       createdAt: now,
     },
   })
+  return id
 }
 
 /** The id of the tenant that an authority is for. Throws tenant-unknown. */

@@ -8,7 +8,7 @@ import { pathsOf } from './issuer.ts'
  *  authority-unknown. */
 export async function getTrustBundle(ctx: Context, name: string): Promise<string> {
   const issuers = await ctx.db.read.issuer.findMany({
-    where: { authority: { name } },
+    where: { authority: { name }, trusted: true },
     orderBy: { createdAt: 'asc' },
     select: { id: true },
   })

@@ -1,3 +1,4 @@
+import { trustDigest } from '../authorities/trusting.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kube.ts'
 import { openCluster } from '../clusters/open.ts'
 import type { Context } from '../ground/context.ts'
@@ -73,7 +74,8 @@ async function deliver(
   const warnings = [...advice, ...(await missingBackends(kube, delivery.host.spec.routes))]
   const kept = steps.filter(({ object }) => object).map(({ ref }) => ref)
   const changed = steps.some(({ action }) => action !== 'keep')
-  return { ...(await verdict(delivery, certificate, changed)), warnings, objects: kept }
+  const trust = delivery.clients ? trustDigest(delivery.clients.trust) : null
+  return { ...(await verdict(delivery, certificate, changed)), warnings, objects: kept, trust }
 }
 
 /** A host as it is wanted on a cluster, or no longer is, and the objects recorded to carry it. */

@@ -11,6 +11,8 @@ export type Outcome = {
   readonly message: string | null
   readonly warnings?: readonly string[]
   readonly objects?: readonly ObjectRef[]
+  /** Whom it trusts of clients, see trustDigest. */
+  readonly trust?: string | null
   /** Look again after so many seconds. */
   readonly againAfterSeconds?: number
 }
@@ -25,7 +27,7 @@ export async function settle(
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
     if (!(await holdAsPushed(tx, placement))) return
-    const { status, message, warnings, objects, againAfterSeconds } = outcome
+    const { status, message, warnings, objects, trust, againAfterSeconds } = outcome
     await tx.placement.update({
       where: { id: placement.id },
       data: {
@@ -38,6 +40,7 @@ export async function settle(
           ? {
               generation: placement.host.generation,
               certificateId: placement.host.certificateId,
+              ...(trust === undefined ? {} : { trust }),
             }
           : {}),
       },

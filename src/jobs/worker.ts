@@ -4,6 +4,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { refreshLists } from '../authorities/crlbehind.ts'
 import { publishLists } from '../authorities/crlpublish.ts'
+import { advanceRotation, resumeRotations } from '../authorities/rotationstep.ts'
 import { certifyHost } from '../certificates/certify.ts'
 import { finishCertificates } from '../certificates/finish.ts'
 import { renewByItself } from '../certificates/renew.ts'
@@ -25,10 +26,12 @@ function tasksOf(ctx: Context): TaskList {
   const AuthorityKey = Type.Object({ keyId: Type.String() })
   const CertificateKey = Type.Object({ certificateId: Type.String() })
   const TenantKey = Type.Object({ tenantId: Type.String() })
+  const RotatingKey = Type.Object({ authorityId: Type.String() })
   const BlockedKey = Type.Object({ spkiSha256: Type.String() })
   const keyed: Record<keyof Due, (key: unknown) => Promise<unknown>> = {
     'host.certify': (key) => certifyHost(ctx, Value.Parse(HostKey, key).hostId),
     'placement.push': (key) => pushPlacement(ctx, Value.Parse(PlacementKey, key)),
+    'authority.rotate': (key) => advanceRotation(ctx, Value.Parse(RotatingKey, key).authorityId),
     'authority.publish': (key) => publishLists(ctx, Value.Parse(AuthorityKey, key).keyId),
     'certificate.renew': (key) =>
       renewByItself(ctx, Value.Parse(CertificateKey, key).certificateId),
@@ -41,6 +44,7 @@ function tasksOf(ctx: Context): TaskList {
     'certificates.renew': () => renewalsDue(ctx),
     'blocked-keys.sweep': () => sweepBlocked(ctx),
     'placements.resync': () => resyncPlacements(ctx),
+    'rotations.resume': () => resumeRotations(ctx),
     'lists.refresh': () => refreshLists(ctx),
   }
   return Object.fromEntries(
@@ -59,6 +63,7 @@ const schedule = {
   'certificates.renew': '* * * * *',
   'blocked-keys.sweep': '*/5 * * * *',
   'placements.resync': '*/5 * * * *',
+  'rotations.resume': '*/5 * * * *',
   'lists.refresh': '*/5 * * * *',
 } as const
 

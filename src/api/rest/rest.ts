@@ -10,6 +10,7 @@ import { blockedKeys } from './blockedkeys.ts'
 import { certificates } from './certificates.ts'
 import { clusters } from './clusters.ts'
 import { hosts } from './hosts.ts'
+import { rotations } from './rotations.ts'
 import { tenants } from './tenants.ts'
 
 /** Every noun under /v1; each request tells who asks, before anything else is looked at. */
@@ -19,6 +20,7 @@ export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Pro
     tenants,
     apiKeys,
     authorities,
+    rotations,
     blockedKeys,
     certificates,
     batch,

@@ -33,9 +33,14 @@ export const authorityRules: readonly Rule[] = [
     name: 'path-length',
     clause: 'RFC 5280 4.2.1.9',
     applies: (profile) => profile === 'intermediate',
-    check: ({ pathLength }, { issuer }) => {
+    check: ({ pathLength, issuerDer, subjectDer }, { issuer }) => {
       const limit = issuer?.pathLength
       if (limit === undefined) return undefined
+      // A self-issued one does not count (RFC 5280 6.1.4 (l)): an authority's next key.
+      if (issuerDer.equals(subjectDer)) {
+        const kept = pathLength !== undefined && pathLength <= limit
+        return unless(kept, `The path length must be stated and no more than ${limit}`)
+      }
       if (limit === 0) return 'The issuer’s path length allows no further authority'
       return unless(
         pathLength !== undefined && pathLength < limit,

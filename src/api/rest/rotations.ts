@@ -1,0 +1,94 @@
+import Type from 'typebox'
+import { CrossSigning, crossSign } from '../../authorities/crosssign.ts'
+import { IssuerView, listIssuers } from '../../authorities/issuerview.ts'
+import { rotateAuthority } from '../../authorities/rotate.ts'
+import { NewRotation, Rotation } from '../../authorities/rotation.ts'
+import { getRotation } from '../../authorities/rotationfind.ts'
+import { retireRotated } from '../../authorities/rotationstep.ts'
+import type { Context } from '../../ground/context.ts'
+import { closed, Name } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
+import { actorOf } from '../auth.ts'
+import { idempotent } from '../idempotency.ts'
+import { problemResponse } from '../openapi.ts'
+
+const tags = ['authorities']
+const params = closed({ authority: Name })
+
+/** The keys and certificates of an authority: /v1/authorities/{authority}/… */
+export function rotations(api: Api, ctx: Context): void {
+  api.post(
+    '/authorities/:authority/rotate',
+    {
+      ...idempotent(ctx),
+      schema: {
+        tags,
+        summary: 'Begin to change the key of an authority; the steps follow by themselves',
+        params,
+        body: Type.Union([NewRotation, Type.Null()]),
+        response: { 202: Rotation, ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const input = { ...request.params, asked: request.body ?? {} }
+      return reply.code(202).send(await rotateAuthority(ctx, actorOf(request), input))
+    },
+  )
+
+  api.get(
+    '/authorities/:authority/rotation',
+    {
+      schema: {
+        tags,
+        summary: 'How far the change of key is, and what it waits for',
+        params,
+        response: { 200: Rotation, ...problemResponse },
+      },
+    },
+    (request) => getRotation(ctx, actorOf(request), request.params.authority),
+  )
+
+  api.post(
+    '/authorities/:authority/rotation/retire',
+    {
+      schema: {
+        tags,
+        summary: 'Retire the old key although certificates of it are left, from the deadline on',
+        params,
+        response: { 200: Rotation, ...problemResponse },
+      },
+    },
+    (request) => retireRotated(ctx, actorOf(request), request.params.authority),
+  )
+
+  api.get(
+    '/authorities/:authority/issuers',
+    {
+      schema: {
+        tags,
+        summary: 'The certificates of all keys of an authority, and what each is used for',
+        params,
+        response: { 200: closed({ items: Type.Array(IssuerView) }), ...problemResponse },
+      },
+    },
+    (request) => listIssuers(ctx, actorOf(request), request.params.authority),
+  )
+
+  api.post(
+    '/authorities/:authority/cross-sign',
+    {
+      ...idempotent(ctx),
+      schema: {
+        tags,
+        summary: 'Have the key of an authority certified by another authority too',
+        params,
+        body: CrossSigning,
+        response: { 201: IssuerView, ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const input = { ...request.params, ...request.body }
+      return reply.code(201).send(await crossSign(ctx, actorOf(request), input))
+    },
+  )
+}

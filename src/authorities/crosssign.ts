@@ -1,0 +1,104 @@
+import { record } from '../audit/record.ts'
+import { type Actor, allowPlatform } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { closed, Name } from '../words/schema.ts'
+import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { toPem } from '../x509/pem.ts'
+import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
+import { backdate, openParent, type Parent, signedBy } from './create.ts'
+import { crossValidity } from './crossvalidity.ts'
+import { currentIssuer, issuingAuthority, pathsOf } from './issuer.ts'
+import { type IssuerView, issuerShown, issuerView } from './issuerview.ts'
+import { storeIssuer } from './store.ts'
+
+export const CrossSigning = closed({ by: Name })
+
+/** Has the key of an authority certified by another one too: same name, key and key identifier, with no
+ *  more authorities below and no more names than before, nor than the other one may give, and within
+ *  both periods. It signs nothing new and is published at /pki/{authority}/chains.pem. Throws
+ *  authority-unknown, authority-refused, authority-keyless (of `by`). */
+export async function crossSign(
+  ctx: Context,
+  actor: Actor,
+  { authority: name, by }: { authority: string; by: string },
+): Promise<IssuerView> {
+  allowPlatform(actor, 'write-authorities')
+  const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  const issuer = currentIssuer(authority)
+  const own = readCertificate(Buffer.from(issuer.der))
+  if (name === by) throw new Problem('authority-refused', 'by: name another authority')
+  const parent = await openParent(ctx, by)
+  const above = constraintsAlong(parent.path)
+  const now = ctx.now()
+  refuse('authority-refused', [...faults(own, parent), ...importedFaults(own, above)])
+  const { spki, subjectDer } = own
+  const der = await signedBy(ctx, parent, {
+    spki,
+    subject: subjectDer,
+    validity: crossValidity(own.validity, parent.validity, new Date(now.getTime() - backdate)),
+    pathLength: pathLengthUnder(own, parent),
+    nameConstraints: anchorConstraints(own, above),
+  })
+  const certificate = readCertificate(der)
+  const id = await ctx.db.transaction(async (tx) => {
+    const made = await storeIssuer(ctx, tx, {
+      authorityId: authority.id,
+      keyId: issuer.keyId,
+      parentId: parent.issuerId,
+      der,
+      anchor: Buffer.from(issuer.anchor),
+      certificate,
+      issues: false,
+      trusted: false,
+    })
+    await record(tx, { actor, now }, 'authority.cross-signed', {
+      subject: { kind: 'authority', id: authority.id, name, tenantId: authority.tenantId },
+      changes: {
+        by,
+        serial: certificate.serial,
+        notAfter: certificate.validity.notAfter.toISOString(),
+      },
+    })
+    return made
+  })
+  const where = { id }
+  const row = await ctx.db.read.issuer.findUniqueOrThrow({ where, include: issuerShown })
+  return issuerView(row)
+}
+
+function faults(own: Certificate, { path: [by], validity }: Parent): readonly Violation[] {
+  const field = '/by'
+  if (own.validity.notAfter <= validity.notBefore || validity.notAfter <= own.validity.notBefore) {
+    return [{ field, message: 'The two are not valid at the same time' }]
+  }
+  if (by?.pathLength === 0 && !own.subjectDer.equals(by.subjectDer)) {
+    return [{ field, message: 'It may not have authorities below it (pathLength 0)' }]
+  }
+  return []
+}
+
+/** RFC 5280 4.2.1.9: as many authorities below as its own certificate says, and fewer than above it. */
+function pathLengthUnder(own: Certificate, { path: [by] }: Parent): number | undefined {
+  if (by?.pathLength === undefined) return own.pathLength
+  return Math.min(own.pathLength ?? by.pathLength, by.pathLength - 1)
+}
+
+/** Every certificate of an authority's keys and all above them, without the roots themselves, in PEM,
+ *  each once: whoever verifies finds a chain among them to any root that they trust. Public. Throws
+ *  authority-unknown. */
+export async function getChains(ctx: Context, name: string): Promise<string> {
+  const rows = await ctx.db.read.issuer.findMany({
+    where: { authority: { name }, notAfter: { gte: ctx.now() } },
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+    select: { id: true },
+  })
+  if (rows.length === 0) throw new Problem('authority-unknown', `There is no authority "${name}"`)
+  const ids = rows.map(({ id }) => id)
+  const paths = await pathsOf(ctx.db.read, ids)
+  const between = ids
+    .flatMap((id) => paths.get(id) ?? [])
+    .filter(({ der, anchor }) => !der.equals(anchor))
+  const pems = between.map(({ der }) => toPem('CERTIFICATE', der))
+  return [...new Set(pems)].join('')
+}

@@ -1,0 +1,87 @@
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { type Actor, allow } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { closed, Id, KeyAlgorithm, Name, Timestamp } from '../words/schema.ts'
+import { toPem } from '../x509/pem.ts'
+import { issuingAuthority } from './issuer.ts'
+
+export const IssuerView = closed(
+  {
+    id: Id,
+    serial: Type.String({ description: 'Lower-case hexadecimal' }),
+    keyAlgorithm: KeyAlgorithm,
+    spkiSha256: Type.String({ description: 'Of the key; one key may have several certificates' }),
+    signedBy: Type.Union([Name, Type.Null()], {
+      description: 'The authority that signed it; null: by itself, or elsewhere',
+    }),
+    notBefore: Timestamp,
+    notAfter: Timestamp,
+    fingerprintSha256: Type.String(),
+    usages: Type.Array(Type.Enum(['issue', 'trust', 'serve', 'list']), {
+      description:
+        'issue: signs new leaves; trust: its key is trusted for clients; serve: sent after chains of its key; list: its key signs revocation lists and OCSP',
+    }),
+    pem: Type.String(),
+  },
+  { title: 'Issuer' },
+)
+export type IssuerView = Type.Static<typeof IssuerView>
+
+/** What is read of an issuer row to show it. */
+export const issuerShown = {
+  key: { select: { algorithm: true, spkiSha256: true, store: true } },
+  parent: { select: { authority: { select: { name: true } } } },
+} as const
+
+type Row = {
+  readonly id: string
+  readonly serial: string
+  readonly der: Uint8Array
+  readonly fingerprintSha256: string
+  readonly notBefore: Date
+  readonly notAfter: Date
+  readonly issues: boolean
+  readonly trusted: boolean
+  readonly served: boolean
+  readonly key: { readonly algorithm: string; readonly spkiSha256: string; readonly store: string }
+  readonly parent: { readonly authority: { readonly name: string } } | null
+}
+
+/** A CA certificate as it is shown. */
+export function issuerView({ key, parent, ...row }: Row): IssuerView {
+  const usages: readonly (readonly [boolean, string])[] = [
+    [row.issues, 'issue'],
+    [row.trusted, 'trust'],
+    [row.served, 'serve'],
+    [key.store !== 'absent', 'list'],
+  ]
+  return Value.Parse(IssuerView, {
+    id: row.id,
+    serial: row.serial,
+    keyAlgorithm: key.algorithm,
+    spkiSha256: key.spkiSha256,
+    signedBy: parent?.authority.name ?? null,
+    notBefore: row.notBefore.toISOString(),
+    notAfter: row.notAfter.toISOString(),
+    fingerprintSha256: row.fingerprintSha256,
+    usages: usages.flatMap(([used, usage]) => (used ? [usage] : [])),
+    pem: toPem('CERTIFICATE', Buffer.from(row.der)),
+  })
+}
+
+/** Every certificate of an authority's keys, oldest first. Throws authority-unknown. */
+export async function listIssuers(
+  ctx: Context,
+  actor: Actor,
+  name: string,
+): Promise<{ readonly items: IssuerView[] }> {
+  allow(actor, 'read')
+  const { id } = await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
+  const rows = await ctx.db.read.issuer.findMany({
+    where: { authorityId: id },
+    include: issuerShown,
+    orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
+  })
+  return { items: rows.map(issuerView) }
+}

@@ -1,0 +1,160 @@
+import { type Actor, allow } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { sql, type Tx } from '../ground/db.ts'
+import { oneOf } from '../words/oneof.ts'
+import { Problem } from '../words/problem.ts'
+import { issuingAuthority } from './issuer.ts'
+import { issuerShown, issuerView } from './issuerview.ts'
+import { type Rotation, type RotationFacts, rotationSteps } from './rotation.ts'
+import { trustingPlacements, trustWanted } from './trusting.ts'
+
+const few = 100
+
+/** How long after a certificate was replaced its holder may still use it. */
+const handover = 86_400_000
+
+/** The latest change of an authority's key, and what it waits for. Throws authority-unknown,
+ *  rotation-unknown. */
+export async function getRotation(ctx: Context, actor: Actor, name: string): Promise<Rotation> {
+  allow(actor, 'read')
+  const authority = await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
+  const row = await readRotation(ctx.db.read, authority.id)
+  if (!row) throw new Problem('rotation-unknown', `The key of "${name}" was never changed`)
+  const left = await outstanding(ctx.db.read, row, ctx.now())
+  const held = await heldOf(ctx.db.read, row, ctx.now())
+  return {
+    authority: name,
+    step: oneOf(rotationSteps, row.step),
+    since: row.since.toISOString(),
+    startedAt: row.startedAt.toISOString(),
+    deadline: row.deadline.toISOString(),
+    retiredBy: row.retiredBy,
+    from: issuerView(row.from),
+    to: issuerView(row.to),
+    outstanding: {
+      trust: left.unsettled.slice(0, few).map(({ name: host, cluster, status, message }) => ({
+        host,
+        cluster: cluster.name,
+        status,
+        message,
+      })),
+      hosts: left.hosts.length,
+      certificates: left.certificates,
+      held: held.map(({ notAfter, ...each }) => ({ ...each, notAfter: notAfter.toISOString() })),
+      authorities: [...left.authorities],
+    },
+  }
+}
+
+/** A rotation with its authority and both issuers. */
+export type RotationRow = NonNullable<Awaited<ReturnType<typeof readRotation>>>
+
+/** The latest rotation of an authority. */
+export function readRotation(tx: Tx, authorityId: string) {
+  return tx.rotation.findFirst({
+    where: { authorityId },
+    orderBy: { startedAt: 'desc' },
+    include: {
+      authority: { select: { id: true, name: true, kind: true, tenantId: true } },
+      from: { include: issuerShown },
+      to: { include: issuerShown },
+    },
+  })
+}
+
+/** Everything that a rotation waits for. */
+export async function outstanding(tx: Tx, row: RotationRow, now: Date) {
+  const trusting = await trustingPlacements(tx, row.authority.name)
+  const wanted = await trustWanted(tx, row.authority.name)
+  return {
+    trusting,
+    unsettled: row.step === 'done' ? [] : trusting.filter(({ trust }) => trust !== wanted),
+    hosts: await hostsOf(tx, row),
+    certificates: await countHeld(tx, row, now),
+    authorities: await authoritiesBelow(tx, row, now),
+  }
+}
+
+/** The same as the rule of the steps takes it. */
+export function factsOf(
+  row: RotationRow,
+  left: Awaited<ReturnType<typeof outstanding>>,
+): RotationFacts {
+  return {
+    trusting: left.trusting.length,
+    unsettled: left.unsettled.length,
+    settledAt: row.settledAt,
+    hosts: left.hosts.length,
+    certificates: left.certificates,
+    authorities: left.authorities.length,
+    retired: row.retiredBy !== null,
+  }
+}
+
+/** Hosts whose certificate is of the old key, or that were last seen to serve one of it. */
+function hostsOf(tx: Tx, { from }: RotationRow) {
+  return tx.$queryRaw<readonly { id: string; waits: boolean }[]>(sql`
+    with own as (select "id" from issuer where "keyId" = ${from.keyId}::uuid)
+    select host."id"::text as id, false as waits from host
+    join certificate on certificate."id" = host."certificateId"
+    where certificate."issuerId" in (select "id" from own) and host."removedAt" is null
+    union
+    select placement."hostId"::text, true from placement
+    join certificate on certificate."id" = placement."certificateId"
+    join host on host."id" = placement."hostId" and host."certificateId" <> certificate."id"
+    where certificate."issuerId" in (select "id" from own) and placement."wanted"
+      and host."removedAt" is null`)
+}
+
+/** What others hold: whoever lets in clients must not miss those; of a root, anything counts. */
+function heldWhere({ from, authority }: RotationRow, now: Date) {
+  return sql`
+    "issuerId" in (select "id" from issuer where "keyId" = ${from.keyId}::uuid)
+    and "hostId" is null and "status" <> 'revoked' and "notAfter" >= ${now}::timestamptz
+    and (${authority.kind} = 'root' or "profile" in ('client', 'peer'))
+    and not exists (
+      select from certificate next where next."replacesId" = certificate."id"
+        and next."status" <> 'revoked'
+        and next."createdAt" <= ${new Date(now.getTime() - handover)}::timestamptz)`
+}
+
+async function countHeld(tx: Tx, row: RotationRow, now: Date): Promise<number> {
+  const [found] = await tx.$queryRaw<readonly { count: number }[]>(sql`
+    select count(*)::int as count from certificate where ${heldWhere(row, now)}`)
+  return found?.count ?? 0
+}
+
+type Held = {
+  readonly id: string
+  readonly tenant: string
+  readonly serial: string
+  readonly profile: string
+  readonly notAfter: Date
+}
+
+function heldOf(tx: Tx, row: RotationRow, now: Date): Promise<readonly Held[]> {
+  return tx.$queryRaw<readonly Held[]>(sql`
+    select certificate."id"::text as id, tenant."name" as tenant, "serial", "profile", "notAfter"
+    from certificate join tenant on tenant."id" = certificate."tenantId"
+    where certificate."id" in (select "id" from certificate where ${heldWhere(row, now)}
+      order by "notAfter" desc limit ${few}::int)
+    order by "notAfter" desc, certificate."id"`)
+}
+
+async function authoritiesBelow(
+  tx: Tx,
+  { from, authorityId }: RotationRow,
+  now: Date,
+): Promise<readonly string[]> {
+  const rows = await tx.issuer.findMany({
+    where: {
+      parent: { keyId: from.keyId },
+      authorityId: { not: authorityId },
+      notAfter: { gte: now },
+      trusted: true,
+    },
+    select: { authority: { select: { name: true } } },
+    orderBy: { createdAt: 'asc' },
+  })
+  return [...new Set(rows.map(({ authority }) => authority.name))]
+}
