@@ -3,11 +3,12 @@ import { Problem } from '../words/problem.ts'
 /** No request of ours is nested nearly as deep. */
 const deepest = 64
 
-/** A JSON text as a value. Throws request-malformed for what is no JSON, is nested too deeply, or says
+/** A JSON text as a value; null for an empty one, which clients send that state a type for every request.
+ *  Throws request-malformed for what is no JSON, is nested too deeply, or says
  *  a member of an object twice: readers disagree on which one counts (RFC 8259 4), and what one of
  *  them has judged another must not read differently. */
 export function readJson(text: string): unknown {
-  if (text.trim() === '') throw malformed('The body is empty; send a JSON object')
+  if (text.trim() === '') return null
   const value = parse(text)
   checkMembers(text)
   return value

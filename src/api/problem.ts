@@ -61,7 +61,7 @@ function byCode(code: string): Problem | undefined {
       'Send content-type application/json',
     ],
     FST_ERR_CTP_INVALID_JSON_BODY: ['request-malformed', 'The body is not JSON'],
-    FST_ERR_CTP_EMPTY_JSON_BODY: ['request-malformed', 'The body is empty; send a JSON object'],
+
     FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['request-malformed', 'Content-Length is not the length'],
     FST_ERR_CTP_BODY_TOO_LARGE: ['request-too-large', 'Send at most 512 KiB'],
     FST_ERR_BAD_URL: ['request-malformed', 'The URL is not well formed'],
@@ -101,6 +101,8 @@ function violation(error: ErrorObject, place: string): Violation {
       }
     case 'enum':
       return { field: base, message: `${name} must be one of ${params.allowedValues.join(', ')}` }
+    case 'type':
+      return { field: base, message: `${name} must be of type ${params.type}` }
     default:
       return { field: base, message: `${name} ${error.message ?? 'is not valid'}` }
   }
