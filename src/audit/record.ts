@@ -30,6 +30,7 @@ export type AuditAction =
   | 'host.changed'
   | 'host.removed'
   | 'host.withdrawn'
+  | 'host.abandoned'
 
 /** What was changed: a kind, its id and the name people know it by. */
 export type Subject = {

@@ -104,7 +104,11 @@ const complete = {
       to: closed(destination),
     }),
   ),
-  clusters: Clusters,
+  clusters: Type.Array(Name, {
+    maxItems: 64,
+    uniqueItems: true,
+    description: 'Empty once the last one was removed by force',
+  }),
 }
 
 export const CompleteSpec = closed(complete)

@@ -17,3 +17,13 @@ export async function resyncPlacements(ctx: Context): Promise<number> {
   })
   return placements.length
 }
+
+/** Has every cluster looked at: what waits for one that was away is then due again as soon as it is
+ *  back. Answers how many. */
+export async function recheckClusters(ctx: Context): Promise<number> {
+  const clusters = await ctx.db.read.cluster.findMany({ select: { id: true } })
+  await ctx.db.transaction(async (tx) => {
+    for (const { id: clusterId } of clusters) await due(tx, 'cluster.check', { clusterId })
+  })
+  return clusters.length
+}

@@ -16,7 +16,7 @@ import { pushPlacement } from '../delivery/push.ts'
 import type { Context, Log } from '../ground/context.ts'
 import type { Due } from '../ground/due.ts'
 import { openLeases } from './leases.ts'
-import { resyncPlacements } from './resync.ts'
+import { recheckClusters, resyncPlacements } from './resync.ts'
 
 /** What is done about each kind of due work. */
 function tasksOf(ctx: Context): TaskList {
@@ -44,6 +44,7 @@ function tasksOf(ctx: Context): TaskList {
     'certificates.renew': () => renewalsDue(ctx),
     'blocked-keys.sweep': () => sweepBlocked(ctx),
     'placements.resync': () => resyncPlacements(ctx),
+    'clusters.check': () => recheckClusters(ctx),
     'rotations.resume': () => resumeRotations(ctx),
     'lists.refresh': () => refreshLists(ctx),
   }
@@ -63,6 +64,7 @@ const schedule = {
   'certificates.renew': '* * * * *',
   'blocked-keys.sweep': '*/5 * * * *',
   'placements.resync': '*/5 * * * *',
+  'clusters.check': '* * * * *',
   'rotations.resume': '*/5 * * * *',
   'lists.refresh': '*/5 * * * *',
 } as const

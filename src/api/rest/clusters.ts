@@ -5,6 +5,7 @@ import { getCluster, listClusters } from '../../clusters/find.ts'
 import { changeCluster, createCluster, removeCluster } from '../../clusters/register.ts'
 import { Synced, syncCluster } from '../../clusters/sync.ts'
 import type { Context } from '../../ground/context.ts'
+import { abandonCluster } from '../../hosts/abandon.ts'
 import { closed, Name, PageOf, PageQuery } from '../../words/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
@@ -79,13 +80,17 @@ export function clusters(api: Api, ctx: Context): void {
     {
       schema: {
         tags,
-        summary: 'Forget a cluster that carries no host',
+        summary: 'Forget a cluster that carries no host; by force, one that will not come back',
+        description:
+          'force: the placements on it are forgotten too, and what they left on it stays there; hosts being removed that waited for it are gone',
         params,
+        querystring: closed({ force: Type.Optional(Type.Boolean()) }),
         response: { 204: Type.Null(), ...problemResponse },
       },
     },
     async (request, reply) => {
-      await removeCluster(ctx, actorOf(request), request.params.cluster)
+      const remove = request.query.force ? abandonCluster : removeCluster
+      await remove(ctx, actorOf(request), request.params.cluster)
       return reply.code(204).send(null)
     },
   )
