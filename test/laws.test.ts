@@ -30,7 +30,7 @@ const known: Readonly<Record<string, RegExp>> = {
 
 /** Rules: data in, data out. */
 const pure =
-  /^(x509\/(?!keys\.ts|sign\.ts)|clusters\/kubeconfig|hosts\/(hostname|conflicts|spec)|certificates\/(renewal|fits|policy|limits)|delivery\/(manifests|plan|collisions))/
+  /^(x509\/(?!keys\.ts|sign\.ts)|clusters\/kubeconfig|hosts\/(hostname|conflicts|spec)|certificates\/(renewal|renewalinfo|fits|policy|limits)|delivery\/(manifests|plan|collisions))/
 
 type Import = { readonly file: string; readonly target: string }
 

@@ -9,6 +9,7 @@ import { closed, Name, Octets } from '../words/schema.ts'
 import type { Api } from './api.ts'
 import { ocsp } from './ocsp.ts'
 import { problemResponse } from './openapi.ts'
+import { renewalInfo } from './renewalinfo.ts'
 
 const params = closed({ authority: Name })
 
@@ -23,6 +24,7 @@ const freshSeconds = 300
 
 /** What relying parties need, without asking who they are: http, as RFC 5280 4.2.2.1 expects. */
 export async function pki(instance: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
+  await instance.register(async (api: Api) => renewalInfo(api, ctx))
   await instance.register(async (api: Api) => certificates(api, ctx), { prefix: '/pki/:authority' })
   await instance.register(async (api: Api) => lists(api, ctx), { prefix: '/pki/:authority' })
   await instance.register(async (api: Api) => ocsp(api, ctx), { prefix: '/pki/:authority' })

@@ -90,7 +90,6 @@ export async function renewByItself(ctx: Context, certificateId: string): Promis
     const reason = whyRenew(renewable, ctx.now())
     // One that was revoked, or let go, is wanted by nobody any more.
     if (reason === undefined || reason === 'revoked' || reason === 'ended') return
-    if (reason === 'ordered' && row.renewAt !== null && row.renewAt > ctx.now()) return
     refuse('certificate-refused', faults)
     const identity = identityOf(automatic, row, { csr: undefined, idempotencyKey: undefined })
     await replace(ctx, automatic, { row, order, reason, identity })

@@ -18,6 +18,7 @@ const permissions = {
   'read-audit': ['admin', 'auditor'],
   'write-hosts': ['admin', 'operator'],
   'write-certificates': ['admin', 'operator'],
+  'replace-certificates': ['admin'],
   'read-keys': ['admin', 'operator'],
   'check-clusters': ['admin', 'operator'],
   'write-clusters': ['admin'],

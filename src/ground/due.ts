@@ -11,6 +11,8 @@ export type Due = {
   'tenant.review': { readonly tenantId: string }
   /** Bring a host on a cluster to what is wanted. */
   'placement.push': { readonly placementId: string; readonly clusterId: string }
+  /** Replace the certificates that an order is about. */
+  'replacement.advance': { readonly replacementId: string }
   /** Take the change of an authority's key as far as it can go now. */
   'authority.rotate': { readonly authorityId: string }
   /** Publish the revocation lists of an authority's key that are behind. */

@@ -9,6 +9,7 @@ import { certifyHost } from '../certificates/certify.ts'
 import { finishCertificates } from '../certificates/finish.ts'
 import { renewByItself } from '../certificates/renew.ts'
 import { renewalsDue } from '../certificates/renewals.ts'
+import { advanceReplacement, resumeReplacements } from '../certificates/replace.ts'
 import { reviewTenant } from '../certificates/review.ts'
 import { revokeBlocked, sweepBlocked } from '../certificates/revokeblocked.ts'
 import { checkCluster } from '../clusters/check.ts'
@@ -27,6 +28,7 @@ function tasksOf(ctx: Context): TaskList {
   const CertificateKey = Type.Object({ certificateId: Type.String() })
   const TenantKey = Type.Object({ tenantId: Type.String() })
   const RotatingKey = Type.Object({ authorityId: Type.String() })
+  const ReplacementKey = Type.Object({ replacementId: Type.String() })
   const BlockedKey = Type.Object({ spkiSha256: Type.String() })
   const keyed: Record<keyof Due, (key: unknown) => Promise<unknown>> = {
     'host.certify': (key) => certifyHost(ctx, Value.Parse(HostKey, key).hostId),
@@ -35,6 +37,8 @@ function tasksOf(ctx: Context): TaskList {
     'authority.publish': (key) => publishLists(ctx, Value.Parse(AuthorityKey, key).keyId),
     'certificate.renew': (key) =>
       renewByItself(ctx, Value.Parse(CertificateKey, key).certificateId),
+    'replacement.advance': (key) =>
+      advanceReplacement(ctx, Value.Parse(ReplacementKey, key).replacementId),
     'tenant.review': (key) => reviewTenant(ctx, Value.Parse(TenantKey, key).tenantId),
     'blocked-key.revoke': (key) => revokeBlocked(ctx, Value.Parse(BlockedKey, key).spkiSha256),
     'cluster.check': (key) => checkCluster(ctx, Value.Parse(ClusterKey, key)),
@@ -46,6 +50,7 @@ function tasksOf(ctx: Context): TaskList {
     'placements.resync': () => resyncPlacements(ctx),
     'clusters.check': () => recheckClusters(ctx),
     'rotations.resume': () => resumeRotations(ctx),
+    'replacements.resume': () => resumeReplacements(ctx),
     'lists.refresh': () => refreshLists(ctx),
   }
   return Object.fromEntries(
@@ -66,6 +71,7 @@ const schedule = {
   'placements.resync': '*/5 * * * *',
   'clusters.check': '* * * * *',
   'rotations.resume': '*/5 * * * *',
+  'replacements.resume': '*/5 * * * *',
   'lists.refresh': '*/5 * * * *',
 } as const
 

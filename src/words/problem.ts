@@ -19,6 +19,7 @@ export const problems = {
   'authority-in-use': { status: 409, title: 'The authority is still needed' },
   'authority-refused': { status: 422, title: 'The authority cannot be made or imported like this' },
   'authority-keyless': { status: 409, title: 'The key of this authority is not held here' },
+  'replacement-unknown': { status: 404, title: 'There is no such replacement' },
   'rotation-unknown': { status: 404, title: 'The key of this authority was never changed' },
   'rotation-underway': { status: 409, title: 'The key of this authority is being changed' },
   'rotation-unfinished': { status: 409, title: 'The old key is still in use' },

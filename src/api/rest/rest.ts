@@ -10,6 +10,7 @@ import { blockedKeys } from './blockedkeys.ts'
 import { certificates } from './certificates.ts'
 import { clusters } from './clusters.ts'
 import { hosts } from './hosts.ts'
+import { replacements } from './replacements.ts'
 import { rotations } from './rotations.ts'
 import { tenants } from './tenants.ts'
 
@@ -24,6 +25,7 @@ export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Pro
     blockedKeys,
     certificates,
     batch,
+    replacements,
     clusters,
     hosts,
     audit,

@@ -1,0 +1,41 @@
+import { getReplacement, orderReplacement } from '../../certificates/replace.ts'
+import { NewReplacement, Replacement } from '../../certificates/replacement.ts'
+import type { Context } from '../../ground/context.ts'
+import { closed, Id } from '../../words/schema.ts'
+import type { Api } from '../api.ts'
+import { actorOf } from '../auth.ts'
+import { idempotent } from '../idempotency.ts'
+import { problemResponse } from '../openapi.ts'
+
+const tags = ['certificates']
+
+/** /v1/replacements */
+export function replacements(api: Api, ctx: Context): void {
+  api.post(
+    '/replacements',
+    {
+      ...idempotent(ctx),
+      schema: {
+        tags,
+        summary: 'Order that many certificates are replaced: by authority, key, tenant or name',
+        body: NewReplacement,
+        response: { 202: Replacement, ...problemResponse },
+      },
+    },
+    async (request, reply) =>
+      reply.code(202).send(await orderReplacement(ctx, actorOf(request), request.body)),
+  )
+
+  api.get(
+    '/replacements/:id',
+    {
+      schema: {
+        tags,
+        summary: 'How far a replacement is',
+        params: closed({ id: Id }),
+        response: { 200: Replacement, ...problemResponse },
+      },
+    },
+    (request) => getReplacement(ctx, actorOf(request), request.params.id),
+  )
+}
