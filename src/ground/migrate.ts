@@ -85,12 +85,8 @@ type Exports = Readonly<Record<string, unknown>>
 
 /** Prisma's own migration engine as WebAssembly: the native one would have to be downloaded. */
 async function withEngine<T>(url: string, work: (engine: SchemaEngine) => Promise<T>): Promise<T> {
-  const require = createRequire(import.meta.url)
-  const folder = dirname(require.resolve('@prisma/schema-engine-wasm'))
-  const octets = await readFile(join(folder, 'schema_engine_bg.wasm'))
-  const { instance } = await WebAssembly.instantiate(octets, imports())
-  binding.__wbg_set_wasm(instance.exports)
-  start(instance.exports)
+  loaded ??= load()
+  await loaded
   const { factory, close } = wholeScripts(url)
   const adapter = bindMigrationAwareSqlAdapterFactory(factory)
   const engine = await binding.SchemaEngine.new({ datamodels: undefined }, () => undefined, adapter)
@@ -100,6 +96,19 @@ async function withEngine<T>(url: string, work: (engine: SchemaEngine) => Promis
     engine.free()
     await close()
   }
+}
+
+/** Once a process: what one engine leaves behind (timers, finalizers) runs later, and in a second module
+ *  would run amiss. */
+let loaded: Promise<void> | undefined
+
+async function load(): Promise<void> {
+  const require = createRequire(import.meta.url)
+  const folder = dirname(require.resolve('@prisma/schema-engine-wasm'))
+  const octets = await readFile(join(folder, 'schema_engine_bg.wasm'))
+  const { instance } = await WebAssembly.instantiate(octets, imports())
+  binding.__wbg_set_wasm(instance.exports)
+  start(instance.exports)
 }
 
 /** The engine leaves a timer of ten seconds behind (its lock's), which would hold up our exit. */

@@ -5,15 +5,18 @@ import { type Actor, systemActor } from '../../src/ground/actor.ts'
 import type { Config } from '../../src/ground/config.ts'
 import { type Context, openContext } from '../../src/ground/context.ts'
 
-/** A migrated database of its own for this test file, dropped afterwards. Answers its URL. */
-export async function openTestDatabase(): Promise<string> {
+/** A migrated database of its own for this test file, dropped afterwards. Answers its URL. An empty one
+ *  comes from `template0`. */
+export async function openTestDatabase(
+  template: 'gatesmith' | 'template0' = 'gatesmith',
+): Promise<string> {
   const server = process.env.GATESMITH_TEST_DATABASE
   if (!server) throw new Error('Run the tests by `npm test`, which starts their PostgreSQL')
   const name = `test_${randomUUID().replaceAll('-', '')}`
   await asOwner(server, async (client) => {
     // Cloning wants the template to itself: test files take turns.
     await client.query('select pg_advisory_lock(1)')
-    await client.query(`create database ${name} template gatesmith`)
+    await client.query(`create database ${name} template ${template}`)
   })
   after(() => asOwner(server, (client) => client.query(`drop database ${name} with (force)`)))
   const url = new URL(server)
