@@ -23,6 +23,7 @@ export type AuditAction =
   | 'certificate.renewal-asked'
   | 'certificate.downloaded'
   | 'certificate.revoked'
+  | 'certificate.misrecorded'
   | 'cluster.created'
   | 'cluster.changed'
   | 'cluster.removed'

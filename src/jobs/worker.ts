@@ -7,6 +7,7 @@ import { publishLists } from '../authorities/crlpublish.ts'
 import { advanceRotation, resumeRotations } from '../authorities/rotationstep.ts'
 import { certifyHost } from '../certificates/certify.ts'
 import { finishCertificates } from '../certificates/finish.ts'
+import { recheckCertificates } from '../certificates/recheck.ts'
 import { renewByItself } from '../certificates/renew.ts'
 import { renewalsDue } from '../certificates/renewals.ts'
 import { advanceReplacement, resumeReplacements } from '../certificates/replace.ts'
@@ -49,6 +50,7 @@ function tasksOf(ctx: Context): TaskList {
     'blocked-keys.sweep': () => sweepBlocked(ctx),
     'placements.resync': () => resyncPlacements(ctx),
     'clusters.check': () => recheckClusters(ctx),
+    'certificates.recheck': () => recheckCertificates(ctx),
     'rotations.resume': () => resumeRotations(ctx),
     'replacements.resume': () => resumeReplacements(ctx),
     'lists.refresh': () => refreshLists(ctx),
@@ -70,6 +72,7 @@ const schedule = {
   'blocked-keys.sweep': '*/5 * * * *',
   'placements.resync': '*/5 * * * *',
   'clusters.check': '* * * * *',
+  'certificates.recheck': '17 2 * * *',
   'rotations.resume': '*/5 * * * *',
   'replacements.resume': '*/5 * * * *',
   'lists.refresh': '*/5 * * * *',

@@ -294,6 +294,15 @@ CREATE TABLE "placement" (
 );
 
 -- CreateTable
+CREATE TABLE "recheck" (
+    "what" TEXT NOT NULL,
+    "newest" UUID,
+    "rolling" UUID,
+
+    CONSTRAINT "recheck_pkey" PRIMARY KEY ("what")
+);
+
+-- CreateTable
 CREATE TABLE "audit_event" (
     "seq" BIGSERIAL NOT NULL,
     "at" TIMESTAMPTZ(3) NOT NULL,
