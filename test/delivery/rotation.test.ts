@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { type TestContext, test } from 'node:test'
 import { createAuthority } from '../../src/authorities/create.ts'
 import { getAuthority } from '../../src/authorities/find.ts'
 import { rotateAuthority } from '../../src/authorities/rotate.ts'
@@ -32,9 +32,13 @@ const pair = async ({ id }: Certificate) => {
 
 type Caller = { readonly name: string; readonly client?: { cert: string; key: string } }
 
-/** Somebody who calls all the time; `stop` answers how often, and what went wrong. */
-function knock(trust: string, { name, client }: Caller) {
+/** Somebody who calls all the time; `stop` answers how often, and what went wrong. Whatever becomes of
+ *  the test, nobody calls on after it. */
+function knock(t: TestContext, trust: string, { name, client }: Caller) {
   let stopped = false
+  t.after(() => {
+    stopped = true
+  })
   const faults: string[] = []
   const run = async (): Promise<number> => {
     for (let calls = 0; ; calls++) {
@@ -56,7 +60,7 @@ function knock(trust: string, { name, client }: Caller) {
   }
 }
 
-async function story(authority: string, anchor: string): Promise<void> {
+async function story(t: TestContext, authority: string, anchor: string): Promise<void> {
   const names = [`open.${authority}.shop.test`, `shut.${authority}.shop.test`]
   const [open = '', shut = ''] = names
   const certificate = { authority }
@@ -82,7 +86,10 @@ async function story(authority: string, anchor: string): Promise<void> {
     idempotencyKey: undefined,
   })
   const oldPair = await pair(old)
-  const callers = [knock(trust, { name: open }), knock(trust, { name: shut, client: oldPair })]
+  const callers = [
+    knock(t, trust, { name: open }),
+    knock(t, trust, { name: shut, client: oldPair }),
+  ]
 
   await rotateAuthority(ctx, admin, { authority, asked: {} })
   assert.equal(await stepAfter(minute), 'trust', 'no gateway has the new trust yet')
@@ -99,7 +106,7 @@ async function story(authority: string, anchor: string): Promise<void> {
     csr: undefined,
     idempotencyKey: undefined,
   })
-  callers.push(knock(trust, { name: shut, client: await pair(next) }))
+  callers.push(knock(t, trust, { name: shut, client: await pair(next) }))
   assert.equal(await stepAfter(), 'clients', 'who held the old one needs time')
   // Its holder has changed to the new one by now.
   const [first, second, ...rest] = callers
@@ -116,9 +123,10 @@ async function story(authority: string, anchor: string): Promise<void> {
   assert.equal(refused.status, null, 'the old key is trusted no more')
 }
 
-test('nobody is turned away while an intermediate changes its key', () => story('house', 'root'))
+test('nobody is turned away while an intermediate changes its key', (t) =>
+  story(t, 'house', 'root'))
 
-test('nobody is turned away while a root changes its key, not even who trusts the old one', async () => {
+test('nobody is turned away while a root changes its key, not even who trusts the old one', async (t) => {
   await createAuthority(ctx, admin, { name: 'solo', kind: 'root', subject: { commonName: 'solo' } })
-  await story('solo', 'solo')
+  await story(t, 'solo', 'solo')
 })
