@@ -43,7 +43,27 @@ function certificates(api: Api, ctx: Context): void {
       },
     },
     async (request, reply) => {
-      const der = await getCaCertificate(ctx, request.params.authority)
+      const der = await getCaCertificate(ctx, request.params)
+      return reply
+        .type('application/pkix-cert')
+        .header('cache-control', 'public, max-age=3600')
+        .send(der)
+    },
+  )
+
+  api.get(
+    '/ca/:key',
+    {
+      schema: {
+        tags: ['pki'],
+        summary: 'The certificate of one of its keys, as certificates name it (caIssuers), in DER',
+        security: [],
+        params: closed({ authority: Name, key: shard.properties.key }),
+        response: { 200: binary('A certificate', 'application/pkix-cert'), ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      const der = await getCaCertificate(ctx, request.params)
       return reply
         .type('application/pkix-cert')
         .header('cache-control', 'public, max-age=3600')

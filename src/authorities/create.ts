@@ -16,7 +16,7 @@ import { type Template, toBeSigned, type Validity } from '../x509/template.ts'
 import type { Authority, NewAuthority } from './authority.ts'
 import { blockedFault } from './blockedkeys.ts'
 import { askedFaults, constraintsAlong, constraintsFor } from './constraints.ts'
-import { ocspUrl, shardUrl } from './crl.ts'
+import { issuerUrl, ocspUrl, shardUrl } from './crl.ts'
 import { getAuthority } from './find.ts'
 import { currentIssuer, issuingAuthority, pathOf } from './issuer.ts'
 import { keyFor, openSigner } from './signer.ts'
@@ -176,7 +176,7 @@ export function parentOf(
     subject: certificate.subjectDer,
     keyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
     validity: certificate.validity,
-    issuerUrl: `${publicUrl}/pki/${name}/ca.crt`,
+    issuerUrl: issuerUrl(publicUrl, { authority: name, spkiSha256 }),
     ocspUrl: ocspUrl(publicUrl, name),
     // Authorities are few: they are all on the first list.
     crlUrl: shardUrl(publicUrl, { authority: name, spkiSha256, shard: 1 }),

@@ -29,6 +29,15 @@ export function shardUrl(
   return `${publicUrl}/pki/${authority}/crl/${keyLabel(spkiSha256)}/${shard}`
 }
 
+/** Where the certificate of a key is published, for certificates that it signed (RFC 5280 4.2.2.1): after a
+ *  rotation those of the old key still find theirs. */
+export function issuerUrl(
+  publicUrl: string,
+  { authority, spkiSha256 }: { authority: string; spkiSha256: string },
+): string {
+  return `${publicUrl}/pki/${authority}/ca/${keyLabel(spkiSha256)}`
+}
+
 /** Where OCSP is answered for an authority (RFC 6960 A.1). */
 export function ocspUrl(publicUrl: string, authority: string): string {
   return `${publicUrl}/pki/${authority}/ocsp`

@@ -71,11 +71,19 @@ export async function listAuthorities(
   return { ...page, items: page.items.flatMap((name) => byName.get(name) ?? []) }
 }
 
-/** The certificate of an authority in DER, for relying parties that follow caIssuers (RFC 5280
- *  4.2.2.1). Public. Throws authority-unknown. */
-export async function getCaCertificate(ctx: Context, name: string): Promise<Buffer> {
+/** The certificate of an authority in DER: the one that signs now, or that of the key so labelled, for
+ *  relying parties that follow caIssuers (RFC 5280 4.2.2.1). Public. Throws authority-unknown. */
+export async function getCaCertificate(
+  ctx: Context,
+  { authority: name, key }: { authority: string; key?: string },
+): Promise<Buffer> {
   const issuer = await ctx.db.read.issuer.findFirst({
-    where: { authority: { name }, issues: true },
+    where: {
+      authority: { name },
+      ...(key === undefined ? { issues: true } : { key: { spkiSha256: { startsWith: key } } }),
+    },
+    // Of a key with several, its own and not what others cross-signed.
+    orderBy: [{ issues: 'desc' }, { trusted: 'desc' }, { createdAt: 'asc' }],
     select: { der: true },
   })
   if (!issuer) throw new Problem('authority-unknown', `There is no authority "${name}"`)

@@ -5,7 +5,7 @@ import { toPem } from '../x509/pem.ts'
 import type { Signer } from '../x509/sign.ts'
 import type { NameConstraints } from '../x509/subtrees.ts'
 import { type PreparedIssuer, prepareIssuer } from '../x509/template.ts'
-import { ocspUrl, shardUrl } from './crl.ts'
+import { issuerUrl, ocspUrl, shardUrl } from './crl.ts'
 import { chainOf, pathOf } from './issuer.ts'
 import { openSigner } from './signer.ts'
 
@@ -73,7 +73,7 @@ function shardsOf(
       authorityKeyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
       crlUrl,
       ocspUrl: ocspUrl(publicUrl, authority),
-      issuerUrl: `${publicUrl}/pki/${authority}/ca.crt`,
+      issuerUrl: issuerUrl(publicUrl, { authority, spkiSha256 }),
       signerAlgorithm: signer.algorithm,
     })
     const made = { prepared, crlUrl }

@@ -88,8 +88,10 @@ export async function renewByItself(ctx: Context, certificateId: string): Promis
     const faults = await faultsOf(ctx, order)
     const renewable = { ...row, ...standing(row), allowed: faults.length === 0 }
     const reason = whyRenew(renewable, ctx.now())
-    // One that was revoked, or let go, is wanted by nobody any more.
-    if (reason === undefined || reason === 'revoked' || reason === 'ended') return
+    if (reason === undefined) return
+    // Whoever revoked it wants it no more; one that ended before its turn is renewed all the same.
+    if (reason === 'revoked') return retire(ctx.db.read, row.id)
+    if (reason === 'ended' && !row.autoRenew) return
     refuse('certificate-refused', faults)
     const identity = identityOf(automatic, row, { csr: undefined, idempotencyKey: undefined })
     await replace(ctx, automatic, { row, order, reason, identity })

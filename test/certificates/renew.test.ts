@@ -155,6 +155,22 @@ test('what asked for it is renewed by itself, once, when it is due', async () =>
   assert.deepEqual([next.reason, next.autoRenew, next.replacedBy], ['due', true, null])
 })
 
+test('what was revoked is not renewed by itself, what ended meanwhile is', async () => {
+  const [gone, ended] = [
+    await order({ validityDays: 10, autoRenew: true }),
+    await order({ validityDays: 10, autoRenew: true }),
+  ]
+  await revokeCertificate(ctx, admin, { tenant: 'example', id: gone.id, reason: 'superseded' })
+  clock += 11 * day
+  await renewByItself(ctx, gone.id)
+  await renewByItself(ctx, ended.id)
+  assert.deepEqual(
+    [(await read(gone.id)).autoRenew, (await read(gone.id)).replacedBy],
+    [false, null],
+  )
+  assert.equal((await read((await read(ended.id)).replacedBy ?? '')).reason, 'ended')
+})
+
 test('a renewal that is refused is tried later and later, and says why', async () => {
   const old = await order({ validityDays: 10, autoRenew: true })
   await policy({ keyAlgorithms: ['RSA_3072'] })

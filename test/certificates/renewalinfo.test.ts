@@ -5,6 +5,7 @@ import { advanceRotation } from '../../src/authorities/rotationstep.ts'
 import type { Certificate } from '../../src/certificates/certificate.ts'
 import { pastWindow, readRenewalId, renewalWindow } from '../../src/certificates/renewalinfo.ts'
 import { readCertificate } from '../../src/x509/certificate.ts'
+import { verifyIssued } from '../../src/x509/chain.ts'
 import { readPem } from '../../src/x509/pem.ts'
 import { issueOne, openTestAuthority, revoke } from '../authorities/support.ts'
 import { openTestApi } from '../support/api.ts'
@@ -79,8 +80,16 @@ test('whoever holds a certificate of a key that was changed is told to renew at 
   await rotateAuthority(ctx, admin, { authority: 'issuing', asked: {} })
   const { id } = await ctx.db.read.authority.findUniqueOrThrow({ where: { name: 'issuing' } })
   await advanceRotation(ctx, id)
+  const next = await issueOne(ctx)
   assert.ok((await ask(made)).end < new Date())
-  assert.ok((await ask(await issueOne(ctx))).start > new Date())
+  assert.ok((await ask(next)).start > new Date())
+  for (const { pem } of [made, next]) {
+    const [der = Buffer.alloc(0)] = readPem(pem ?? '', 'CERTIFICATE')
+    const leaf = readCertificate(der)
+    const { pathname } = new URL(leaf.issuerUrls[0] ?? '')
+    const { body } = await anybody.get(pathname).responseType('blob').expect(200)
+    assert.deepEqual(verifyIssued(leaf, readCertificate(body)), [])
+  }
 })
 
 test('a certificate of another key, or of none, is unknown; rubbish is malformed', async () => {
