@@ -60,9 +60,12 @@ export async function setStage(): Promise<Stage> {
   }
 }
 
-/** A server process of the product, listening on `port`. */
+/** As in the Dockerfile: V8 would otherwise let the heap grow far beyond what is in use. */
+const serverFlags = ['--max-semi-space-size=4', '--max-old-space-size=256']
+
+/** A server process of the built product (npm run build), listening on `port`. */
 export async function startServer(stage: Stage, port: number): Promise<ChildProcess> {
-  const child = spawn(process.execPath, ['src/main.ts', 'serve'], {
+  const child = spawn(process.execPath, [...serverFlags, 'dist/main.js', 'serve'], {
     env: { ...stage.environment, GATESMITH_PORT: String(port) },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
