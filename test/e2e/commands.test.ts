@@ -39,13 +39,15 @@ test('without its settings a command says in one sentence which one is missing',
     ...commands.map((command) => [command, {}, /DATABASE_URL/] as const),
     ...wrong.map((row) => ['serve', ...row] as const),
   ]
-  for (const [command, settings, names] of rows) {
-    const { code, out, err } = await said([command], settings)
-    assert.equal(code, 1)
-    assert.equal(out, '')
-    assert.match(err, /^gatesmith: .+\n$/)
-    assert.match(err, names)
-  }
+  await Promise.all(
+    rows.map(async ([command, settings, names]) => {
+      const { code, out, err } = await said([command], settings)
+      assert.equal(code, 1)
+      assert.equal(out, '')
+      assert.match(err, /^gatesmith: .+\n$/)
+      assert.match(err, names)
+    }),
+  )
 })
 
 test('a database that does not answer is one sentence', async () => {

@@ -13,6 +13,8 @@ export async function globalSetup(): Promise<void> {
   running = { database, directory }
   await migrate(database.url)
   process.env.GATESMITH_TEST_DATABASE = database.url
+  // Test files, and the processes that they start, compile each module once a run.
+  process.env.NODE_COMPILE_CACHE = join(directory, 'compiled')
 }
 
 export async function globalTeardown(): Promise<void> {
