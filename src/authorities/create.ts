@@ -113,6 +113,9 @@ export async function keyFaults(ctx: Context, spki: Buffer): Promise<readonly Vi
 function faults(asked: NewAuthority): readonly Violation[] {
   const named: DistinguishedName = asked.subject
   return [
+    ...(asked.name === 'renewal-info'
+      ? [{ field: '/name', message: '/pki/renewal-info is taken: choose another name' }]
+      : []),
     ...(asked.kind === 'intermediate' && asked.parent === undefined
       ? [{ field: '/parent', message: 'An intermediate needs a parent' }]
       : []),

@@ -8,6 +8,7 @@ import { type Context, newId } from '../ground/context.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
 import { claimsTogether } from '../tenants/claims.ts'
+import type { Claim } from '../tenants/domains.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { dnsNameFault } from '../x509/altnames.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
@@ -40,9 +41,14 @@ export async function issueCertificate(
     name: input.tenant,
     permission: 'write-certificates',
   })
-  const authority = await authorityFor(ctx, tenant, input.asked.authority)
-  const ask = readAsk(input.asked, defaultDays(authority, policyOf(tenant)))
-  await judge(ctx, { tenant, authority, ask })
+  const draft = readAsk(input.asked, 0)
+  const [authority, claims] = await Promise.all([
+    authorityFor(ctx, tenant, input.asked.authority),
+    claimsTogether(ctx, hostsIn(draft)),
+  ])
+  const validityDays = input.asked.validityDays ?? defaultDays(authority, policyOf(tenant))
+  const ask = { ...draft, validityDays }
+  await judge(ctx, { tenant, authority, ask, claims })
   const { id, row } = await issue(ctx, actor, {
     tenant,
     authority,
@@ -57,21 +63,24 @@ export async function issueCertificate(
 /** Throws certificate-refused with everything that the tenant's policy and domains, the authority's
  *  limits and its name constraints do not allow, and for a key that is blocked or an authority's own;
  *  authority-keyless. */
-export async function judge(
-  ctx: Context,
-  judged: { tenant: TenantRow; authority: IssuingAuthority; ask: Ask },
-): Promise<void> {
+export async function judge(ctx: Context, judged: Judged): Promise<void> {
   refuse('certificate-refused', await faultsOf(ctx, judged))
 }
 
+/** What is judged, by whose rules; `claims` on its names if they have been read. */
+export type Judged = {
+  readonly tenant: TenantRow
+  readonly authority: IssuingAuthority
+  readonly ask: Ask
+  readonly claims?: readonly Claim[]
+}
+
 /** The same as an answer: everything that is not allowed. Throws authority-keyless. */
-export async function faultsOf(
-  ctx: Context,
-  { tenant, authority, ask }: { tenant: TenantRow; authority: IssuingAuthority; ask: Ask },
-): Promise<readonly Violation[]> {
+export async function faultsOf(ctx: Context, judged: Judged): Promise<readonly Violation[]> {
+  const { tenant, authority, ask } = judged
   const issuer = currentIssuer(authority)
   const { constraints } = await readyIssuer(ctx, { issuer, authority: authority.name })
-  const claims = await claimsTogether(ctx, hostsIn(ask))
+  const claims = judged.claims ?? (await claimsTogether(ctx, hostsIn(ask)))
   const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims }
   const known = ask.spki ? await knownKeyFault(ctx.db.read, ask.spki) : undefined
   return [
