@@ -1,4 +1,5 @@
 import type { Context } from '../ground/context.ts'
+import { perContext } from '../ground/percontext.ts'
 import { type Certificate, fingerprintSha256, readCertificate } from '../x509/certificate.ts'
 import { keyIdentifier } from '../x509/keys.ts'
 import { toPem } from '../x509/pem.ts'
@@ -29,8 +30,8 @@ type Stored = {
 }
 
 /** What is known of issuers of each context, by id: an issuer certificate never changes. */
-const ready = new WeakMap<Context, Map<string, ReadyIssuer>>()
-const chains = new WeakMap<Context, Map<string, Chain>>()
+const ready = perContext(() => new Map<string, ReadyIssuer>())
+const chains = perContext(() => new Map<string, Chain>())
 
 /** What stands above an issuer may change: its root may be cross-signed. */
 type Chain = { readonly pem: Promise<string>; readonly until: number }
@@ -42,7 +43,7 @@ export async function readyIssuer(
   ctx: Context,
   { issuer, authority }: { issuer: Stored; authority: string },
 ): Promise<ReadyIssuer> {
-  const known = ready.get(ctx)?.get(issuer.id)
+  const known = ready(ctx).get(issuer.id)
   if (known) return known
   const certificate = readCertificate(Buffer.from(issuer.der))
   const signer = await openSigner(ctx, issuer.keyId)
@@ -50,7 +51,7 @@ export async function readyIssuer(
   const path = await pathOf(ctx.db.read, issuer.id)
   const constraints = path.flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
   const made = { certificate, onShard, signer, constraints }
-  remember(ready, ctx, { id: issuer.id, value: made })
+  ready(ctx).set(issuer.id, made)
   return made
 }
 
@@ -84,27 +85,17 @@ function shardsOf(
 
 /** What a server sends after its leaf, in PEM: the intermediates up to the root, without it. */
 export function chainPem(ctx: Context, issuerId: string): Promise<string> {
-  const known = chains.get(ctx)?.get(issuerId)
+  const known = chains(ctx).get(issuerId)
   if (known !== undefined && known.until > performance.now()) return known.pem
   // Remembered while it is still being read: a page of certificates asks for it all at once.
   const pem = readChain(ctx, issuerId)
   const until = performance.now() + memoryMilliseconds
-  remember(chains, ctx, { id: issuerId, value: { pem, until } })
-  pem.catch(() => chains.get(ctx)?.delete(issuerId))
+  chains(ctx).set(issuerId, { pem, until })
+  pem.catch(() => chains(ctx).delete(issuerId))
   return pem
 }
 
 async function readChain(ctx: Context, issuerId: string): Promise<string> {
   const chain = await chainOf(ctx.db.read, issuerId)
   return chain.map((der) => toPem('CERTIFICATE', der)).join('')
-}
-
-function remember<T>(
-  all: WeakMap<Context, Map<string, T>>,
-  ctx: Context,
-  { id, value }: { id: string; value: T },
-): void {
-  const own = all.get(ctx) ?? new Map<string, T>()
-  all.set(ctx, own)
-  own.set(id, value)
 }

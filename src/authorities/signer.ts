@@ -1,6 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import type { Context } from '../ground/context.ts'
 import { bytes, type Tx } from '../ground/db.ts'
+import { perContext } from '../ground/percontext.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import { generateKey, type KeyAlgorithm, spkiOf } from '../x509/keys.ts'
 import { keySigner, type Signer } from '../x509/sign.ts'
@@ -46,13 +47,12 @@ function tokenKey(ctx: Context, { pkcs11 }: TokenKeyName, algorithm: KeyAlgorith
 }
 
 /** Opened signers of each context, by key: unsealing for every signature would double its cost. */
-const opened = new WeakMap<Context, Map<string, Signer>>()
+const opened = perContext(() => new Map<string, Signer>())
 
 /** The signer of an authority's key: the only place where a CA key is opened. Throws
  *  authority-keyless when the key is not held here. */
 export async function openSigner(ctx: Context, keyId: string): Promise<Signer> {
-  const signers = opened.get(ctx) ?? new Map<string, Signer>()
-  opened.set(ctx, signers)
+  const signers = opened(ctx)
   const known = signers.get(keyId)
   if (known) return known
   const signer = await open(ctx, keyId)

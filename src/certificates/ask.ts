@@ -1,3 +1,4 @@
+import { backdate } from '../authorities/create.ts'
 import type { IssuingAuthority } from '../authorities/issuer.ts'
 import { currentIssuer } from '../authorities/issuer.ts'
 import { orRefuse } from '../ground/refusal.ts'
@@ -10,8 +11,6 @@ import type { Validity } from '../x509/template.ts'
 import type { NewCertificate } from './certificate.ts'
 import type { Wanted } from './policy.ts'
 
-/** Verifiers' clocks differ: what is issued now is valid a minute ago. */
-const backdate = 60_000
 const day = 86_400_000
 
 /** A request for a certificate after its CSR has been read and merged into it. */

@@ -1,4 +1,5 @@
 import type { Context } from '../ground/context.ts'
+import { perContext } from '../ground/percontext.ts'
 import { Problem } from '../words/problem.ts'
 import type { Kube } from './kube.ts'
 
@@ -10,13 +11,15 @@ export function credentialBinding(clusterId: string): string {
 type Opened = { readonly sealed: Buffer; readonly kube: Kube }
 
 /** The open connections of each context: they live as long as it does. */
-const opened = new WeakMap<Context, Map<string, Opened>>()
+const opened = perContext(() => new Map<string, Opened>())
 
 /** A connection to the cluster, kept open until its credentials change. Throws cluster-unknown. */
 export async function openCluster(ctx: Context, clusterId: string): Promise<Kube> {
-  const connections = opened.get(ctx) ?? new Map<string, Opened>()
-  opened.set(ctx, connections)
+  const connections = opened(ctx)
   const row = await ctx.db.read.clusterCredential.findUnique({ where: { clusterId } })
+  // The client library takes 100 MB: a process pays for it only when it talks to a cluster. Nothing is
+  // waited for after this, or two who ask at once would open two connections.
+  const { connect } = await import('./connect.ts')
   const before = connections.get(clusterId)
   if (!row) {
     before?.kube.close()
@@ -27,8 +30,6 @@ export async function openCluster(ctx: Context, clusterId: string): Promise<Kube
   if (before?.sealed.equals(sealed)) return before.kube
   before?.kube.close()
   const text = ctx.seal.open(credentialBinding(clusterId), sealed).toString()
-  // The client library takes 100 MB: a process pays for it only when it talks to a cluster.
-  const { connect } = await import('./connect.ts')
   const kube = connect(text)
   connections.set(clusterId, { sealed, kube })
   return kube

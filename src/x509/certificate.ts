@@ -13,7 +13,7 @@ import {
 import { algorithmOfElement, type KeyAlgorithm } from './keys.ts'
 import { type Name, nameOf } from './names.ts'
 import { oidOf } from './oids.ts'
-import { signatureAlgorithmOf, verifies } from './sign.ts'
+import { verifies } from './sign.ts'
 import { timeOf, type Validity } from './time.ts'
 
 /** The fields of a TBSCertificate (RFC 5280 4.1.2), and what its extensions say. */
@@ -126,9 +126,4 @@ export function fingerprintSha256(der: Buffer): string {
 export function signedBy(certificate: Certificate, spki: Buffer): boolean {
   const { tbs, signatureAlgorithmDer, signature } = certificate
   return verifies({ bytes: tbs, algorithm: readDer(signatureAlgorithmDer), signature }, spki)
-}
-
-/** Whether the inner algorithm is the one a key of this kind signs with. */
-export function namesAlgorithm(tbs: Tbs, algorithm: KeyAlgorithm): boolean {
-  return tbs.innerAlgorithm.equals(signatureAlgorithmOf(algorithm))
 }

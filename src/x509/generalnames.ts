@@ -1,7 +1,7 @@
-import { context, contextPrimitive, type Element, malformed } from './der.ts'
+import { contextPrimitive, type Element, malformed } from './der.ts'
 import { contentsOf } from './fields.ts'
 import { ipText } from './ip.ts'
-import { type DistinguishedName, encodeName, type Name, nameOf } from './names.ts'
+import { type Name, nameOf } from './names.ts'
 
 /** One GeneralName as read (RFC 5280 4.2.1.6). `other` holds the kinds we do not use. */
 export type GeneralName =
@@ -21,11 +21,6 @@ export function ia5Name(kind: 'dns' | 'email' | 'uri', value: string): Buffer {
 /** A GeneralName holding octets: an address, or an address and mask. */
 export function ipName(bytes: Buffer): Buffer {
   return contextPrimitive(generalTags.ip, bytes)
-}
-
-/** directoryName: EXPLICIT, since Name is a CHOICE. */
-export function directoryGeneralName(name: DistinguishedName): Buffer {
-  return context(generalTags.directory, encodeName(name))
 }
 
 /** Reads one GeneralName; an IP of a wrong length is `der-malformed`. */

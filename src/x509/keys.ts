@@ -1,5 +1,10 @@
-import { createPublicKey, generateKeyPair, hash, type KeyObject } from 'node:crypto'
-import { promisify } from 'node:util'
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPair,
+  hash,
+  type KeyObject,
+} from 'node:crypto'
 import { type Element, malformed, readDer, tags } from './der.ts'
 import { octetsOf, sequenceOf, unsignedOf } from './fields.ts'
 import { oidOf, oids } from './oids.ts'
@@ -20,24 +25,15 @@ export type KeyAlgorithm = (typeof keyAlgorithms)[number]
 /** Both halves of a key, as node:crypto holds them. */
 export type KeyPair = { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
 
-const generate = promisify(generateKeyPair)
-
 /** A fresh key pair, made on the thread pool; RSA takes up to seconds. */
-export function generateKey(algorithm: KeyAlgorithm): Promise<KeyPair> {
-  switch (algorithm) {
-    case 'ECDSA_P256':
-      return generate('ec', { namedCurve: 'P-256' })
-    case 'ECDSA_P384':
-      return generate('ec', { namedCurve: 'P-384' })
-    case 'RSA_2048':
-      return generate('rsa', { modulusLength: 2048 })
-    case 'RSA_3072':
-      return generate('rsa', { modulusLength: 3072 })
-    case 'RSA_4096':
-      return generate('rsa', { modulusLength: 4096 })
-    case 'ED25519':
-      return generate('ed25519', {})
+export async function generateKey(algorithm: KeyAlgorithm): Promise<KeyPair> {
+  const { pkcs8, spki } = await generateEncodedKey(algorithm)
+  const pair = {
+    privateKey: createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }),
+    publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
   }
+  pkcs8.fill(0)
+  return pair
 }
 
 /** A key pair as it is stored and certified: PKCS#8 and SubjectPublicKeyInfo, both in DER. */
@@ -48,7 +44,7 @@ const encoded = {
   privateKeyEncoding: { type: 'pkcs8', format: 'der' },
 } as const
 
-/** As generateKey, encoded on the thread pool as well: for keys that are not used here. */
+/** As generateKey, as it comes from the thread pool: for keys that are not used here. */
 export function generateEncodedKey(algorithm: KeyAlgorithm): Promise<EncodedKey> {
   return new Promise((resolve, reject) => {
     const done = (error: Error | null, spki: Buffer, pkcs8: Buffer) =>
