@@ -2,7 +2,8 @@ import { batched } from '../ground/batch.ts'
 import type { Context } from '../ground/context.ts'
 import { perContext } from '../ground/percontext.ts'
 import { Problem } from '../words/problem.ts'
-import { type EncodedKey, generateEncodedKey, type KeyAlgorithm } from '../x509/keys.ts'
+import { type EncodedKey, generateEncodedKey } from '../x509/keygen.ts'
+import type { KeyAlgorithm } from '../x509/keys.ts'
 
 /** How many RSA keys may wait to be made; each takes from tenths of a second to seconds. */
 const longestQueue = 50

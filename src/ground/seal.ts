@@ -1,4 +1,11 @@
-import { createCipheriv, createDecipheriv, createHash, randomBytes } from 'node:crypto'
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHash,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto'
 
 /** Secrets at rest: envelope encryption with AES-256-GCM (NIST SP 800-38D). Each secret has a data key
  *  of its own, wrapped by the key encryption key; both layers are bound to the row that holds them, so
@@ -26,35 +33,46 @@ const wrapped = header + 60
 /** A seal under the key encryption key `current`, of 32 octets, that opens what is under `former` ones
  *  as well. */
 export function sealWith(current: Buffer, former: readonly Buffer[] = []): Seal {
-  const keys = new Map([...former, current].map((kek) => [markOf(kek).toString('hex'), kek]))
+  // As objects made once: reading a key out of octets takes longer than encrypting with it.
+  const keys = new Map(
+    [...former, current].map((kek) => [markOf(kek).toString('hex'), createSecretKey(kek)]),
+  )
+  const kek = createSecretKey(current)
   const mark = markOf(current)
 
   function unwrap(binding: string, sealed: Buffer): Buffer {
-    const kek = keys.get(sealed.subarray(0, header).toString('hex'))
-    if (!kek) {
+    const under = keys.get(sealed.subarray(0, header).toString('hex'))
+    if (!under) {
       throw new Error(
         `${binding} is sealed under the key ${keyIdOf(sealed)}, which is not among those given; add that key to GATESMITH_SEALING_KEYS_FORMER`,
       )
     }
-    return decrypt(kek, sealed.subarray(header, wrapped), `${binding}\0key`)
+    return decrypt(under, sealed.subarray(header, wrapped), `${binding}\0key`)
+  }
+
+  function wrap(binding: string, dataKey: Buffer, nonce: Buffer): Buffer {
+    return encrypt(kek, dataKey, { nonce, binding: `${binding}\0key` })
   }
 
   return {
     mark,
     seal(binding, secret) {
-      const dataKey = randomBytes(32)
-      return Buffer.concat([
+      const fresh = randomBytes(56)
+      const dataKey = fresh.subarray(0, 32)
+      const sealed = Buffer.concat([
         mark,
-        encrypt(current, dataKey, `${binding}\0key`),
-        encrypt(dataKey, secret, binding),
+        wrap(binding, dataKey, fresh.subarray(32, 44)),
+        encrypt(createSecretKey(dataKey), secret, { nonce: fresh.subarray(44), binding }),
       ])
+      dataKey.fill(0)
+      return sealed
     },
     open(binding, sealed) {
-      return decrypt(unwrap(binding, sealed), sealed.subarray(wrapped), binding)
+      const dataKey = createSecretKey(unwrap(binding, sealed))
+      return decrypt(dataKey, sealed.subarray(wrapped), binding)
     },
     rewrap(binding, sealed) {
-      const dataKey = unwrap(binding, sealed)
-      const again = encrypt(current, dataKey, `${binding}\0key`)
+      const again = wrap(binding, unwrap(binding, sealed), randomBytes(12))
       return Buffer.concat([mark, again, sealed.subarray(wrapped)])
     },
   }
@@ -74,13 +92,16 @@ function markOf(kek: Buffer): Buffer {
   return Buffer.concat([Buffer.of(version), kekId])
 }
 
-function encrypt(key: Buffer, plain: Buffer, binding: string): Buffer {
-  const nonce = randomBytes(12)
+function encrypt(
+  key: KeyObject,
+  plain: Buffer,
+  { nonce, binding }: { nonce: Buffer; binding: string },
+): Buffer {
   const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(Buffer.from(binding))
   return Buffer.concat([nonce, cipher.update(plain), cipher.final(), cipher.getAuthTag()])
 }
 
-function decrypt(key: Buffer, sealed: Buffer, binding: string): Buffer {
+function decrypt(key: KeyObject, sealed: Buffer, binding: string): Buffer {
   const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(0, 12), {
     authTagLength: 16,
   }).setAAD(Buffer.from(binding))

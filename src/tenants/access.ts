@@ -1,4 +1,4 @@
-import Value from 'typebox/value'
+import { Compile } from 'typebox/compile'
 import { type Actor, allow, type Permission } from '../ground/actor.ts'
 import { batchedReads } from '../ground/batch.ts'
 import type { Context } from '../ground/context.ts'
@@ -39,7 +39,9 @@ export function readTenant(tx: Tx, name: string) {
   return tx.tenant.findUnique({ where: { name }, include: related })
 }
 
+const storedPolicy = Compile(Policy)
+
 /** The policy as stored, checked on the way out as it was on the way in. */
 export function policyOf(tenant: { policy: unknown }): Policy {
-  return Value.Parse(Policy, tenant.policy)
+  return storedPolicy.Parse(tenant.policy)
 }

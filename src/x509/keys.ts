@@ -1,10 +1,4 @@
-import {
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPair,
-  hash,
-  type KeyObject,
-} from 'node:crypto'
+import { createPublicKey, hash, type KeyObject } from 'node:crypto'
 import { type Element, malformed, readDer, tags } from './der.ts'
 import { octetsOf, sequenceOf, unsignedOf } from './fields.ts'
 import { oidOf, oids } from './oids.ts'
@@ -21,50 +15,6 @@ export const keyAlgorithms = [
 ] as const
 
 export type KeyAlgorithm = (typeof keyAlgorithms)[number]
-
-/** Both halves of a key, as node:crypto holds them. */
-export type KeyPair = { readonly privateKey: KeyObject; readonly publicKey: KeyObject }
-
-/** A fresh key pair, made on the thread pool; RSA takes up to seconds. */
-export async function generateKey(algorithm: KeyAlgorithm): Promise<KeyPair> {
-  const { pkcs8, spki } = await generateEncodedKey(algorithm)
-  const pair = {
-    privateKey: createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }),
-    publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),
-  }
-  pkcs8.fill(0)
-  return pair
-}
-
-/** A key pair as it is stored and certified: PKCS#8 and SubjectPublicKeyInfo, both in DER. */
-export type EncodedKey = { readonly pkcs8: Buffer; readonly spki: Buffer }
-
-const encoded = {
-  publicKeyEncoding: { type: 'spki', format: 'der' },
-  privateKeyEncoding: { type: 'pkcs8', format: 'der' },
-} as const
-
-/** As generateKey, as it comes from the thread pool: for keys that are not used here. */
-export function generateEncodedKey(algorithm: KeyAlgorithm): Promise<EncodedKey> {
-  return new Promise((resolve, reject) => {
-    const done = (error: Error | null, spki: Buffer, pkcs8: Buffer) =>
-      error ? reject(error) : resolve({ pkcs8, spki })
-    switch (algorithm) {
-      case 'ECDSA_P256':
-        return generateKeyPair('ec', { namedCurve: 'P-256', ...encoded }, done)
-      case 'ECDSA_P384':
-        return generateKeyPair('ec', { namedCurve: 'P-384', ...encoded }, done)
-      case 'RSA_2048':
-        return generateKeyPair('rsa', { modulusLength: 2048, ...encoded }, done)
-      case 'RSA_3072':
-        return generateKeyPair('rsa', { modulusLength: 3072, ...encoded }, done)
-      case 'RSA_4096':
-        return generateKeyPair('rsa', { modulusLength: 4096, ...encoded }, done)
-      case 'ED25519':
-        return generateKeyPair('ed25519', encoded, done)
-    }
-  })
-}
 
 /** SubjectPublicKeyInfo in DER, of a public key or of the public half of a private one. */
 export function spkiOf(key: KeyObject): Buffer {

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import type { Certificate } from '../../src/x509/certificate.ts'
 import { buildChain, verifyIssued } from '../../src/x509/chain.ts'
-import { generateKey, spkiOf } from '../../src/x509/keys.ts'
+import { generateKey } from '../../src/x509/keygen.ts'
+import { spkiOf } from '../../src/x509/keys.ts'
 import {
   type Authority,
   authority,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import {
+  createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
   generatePrimeSync,
@@ -10,8 +11,8 @@ import {
 import { test } from 'node:test'
 import { bitString, derNull, integer, readDer, sequence } from '../../src/x509/der.ts'
 import { encodedOf, octetsOf } from '../../src/x509/fields.ts'
+import { generateEncodedKey, generateKey } from '../../src/x509/keygen.ts'
 import {
-  generateKey,
   keyAlgorithmOf,
   keyAlgorithms,
   keyIdentifier,
@@ -52,6 +53,15 @@ function spkiFromOpenssl(
   if (type === 'ed448') return generateKeyPairSync('ed448').publicKey.export(encoding)
   return generateKeyPairSync('x25519').publicKey.export(encoding)
 }
+
+test('P-256 keys are written down as OpenSSL writes them, also those that begin with zeros', async () => {
+  for (let count = 0; count < 2000; count++) {
+    const { pkcs8, spki } = await generateEncodedKey('ECDSA_P256')
+    const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
+    assert.deepEqual(key.export({ format: 'der', type: 'pkcs8' }), pkcs8)
+    assert.deepEqual(spkiOf(key), spki)
+  }
+})
 
 for (const algorithm of keyAlgorithms)
   test(`a fresh ${algorithm} key is known, sound, and its signature verifies`, async () => {

@@ -6,7 +6,7 @@ import type { Certificate } from '../../src/x509/certificate.ts'
 import { context, derNull, integer, octetString, sequence } from '../../src/x509/der.ts'
 import { X509Error } from '../../src/x509/errors.ts'
 import { extension } from '../../src/x509/extensions.ts'
-import { generateKey } from '../../src/x509/keys.ts'
+import { generateKey } from '../../src/x509/keygen.ts'
 import {
   asksAbout,
   buildOcspResponse,

@@ -5,13 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { noAltNames } from '../../src/x509/altnames.ts'
 import { type Certificate, readCertificate } from '../../src/x509/certificate.ts'
-import {
-  generateKey,
-  type KeyAlgorithm,
-  type KeyPair,
-  keyIdentifier,
-  spkiOf,
-} from '../../src/x509/keys.ts'
+import { generateKey, type KeyPair } from '../../src/x509/keygen.ts'
+import { type KeyAlgorithm, keyIdentifier, spkiOf } from '../../src/x509/keys.ts'
 import { encodeName } from '../../src/x509/names.ts'
 import { toPem } from '../../src/x509/pem.ts'
 import { serialFrom } from '../../src/x509/serial.ts'
