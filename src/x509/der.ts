@@ -158,30 +158,34 @@ export function* listElements(der: Buffer, start: number, end: number): Generato
 
 /** Reads only the header at `at`: where its contents begin and end. */
 export function readHeader(der: Buffer, at: number, end: number): Omit<Element, 'children'> {
-  const tag = octet(der, at, end)
-  if ((tag & 0x1f) === 0x1f) throw malformed('a high tag number')
-  if ((tag & 0xdf) === 0) throw malformed('an end-of-contents octet')
-  const first = octet(der, at + 1, end)
-  if (first < 0x80) return bounded(tag, der, at, at + 2, first, end)
-  const octets = first & 0x7f
-  if (octets === 0) throw malformed('an indefinite length')
-  if (octets > 4) throw malformed('a length of more than four octets')
-  let length = 0
-  for (let i = 0; i < octets; i++) length = length * 256 + octet(der, at + 2 + i, end)
-  if (octetsOf(length) !== octets) throw malformed('a length not in its shortest form')
-  return bounded(tag, der, at, at + 2 + octets, length, end)
+  return {
+    tag: octet(der, at, end),
+    der,
+    start: at,
+    body: bodyOf(der, at, end),
+    end: endOf(der, at, end),
+  }
 }
 
-function bounded(
-  tag: number,
-  der: Buffer,
-  start: number,
-  body: number,
-  length: number,
-  end: number,
-): Omit<Element, 'children'> {
+/** Where the contents of the element at `start` begin. */
+function bodyOf(der: Buffer, start: number, end: number): number {
+  const tag = octet(der, start, end)
+  if ((tag & 0x1f) === 0x1f) throw malformed('a high tag number')
+  if ((tag & 0xdf) === 0) throw malformed('an end-of-contents octet')
+  const first = octet(der, start + 1, end)
+  if (first === 0x80) throw malformed('an indefinite length')
+  if (first > 0x84) throw malformed('a length of more than four octets')
+  return first < 0x80 ? start + 2 : start + 2 + (first & 0x7f)
+}
+
+/** Where the element at `start` ends, no further than `end`. */
+function endOf(der: Buffer, start: number, end: number): number {
+  const body = bodyOf(der, start, end)
+  let length = body === start + 2 ? octet(der, start + 1, end) : 0
+  for (let at = start + 2; at < body; at++) length = length * 256 + octet(der, at, end)
+  if (octetsOf(length) !== body - start - 2) throw malformed('a length not in its shortest form')
   if (body + length > end) throw malformed('an element runs past its end')
-  return { tag, der, start, body, end: body + length }
+  return body + length
 }
 
 function octet(der: Buffer, at: number, end: number): number {
@@ -194,20 +198,22 @@ const none: readonly Element[] = []
 
 function parse(
   der: Buffer,
-  at: number,
-  end: number,
+  start: number,
+  limit: number,
   depth: number,
   left: { elements: number },
 ): Element {
   if (depth === 0) throw malformed('nested too deeply')
   if (left.elements-- === 0) throw malformed('too many elements')
-  const head = readHeader(der, at, end)
-  if ((head.tag & 0x20) === 0) return { ...head, children: none }
+  const end = endOf(der, start, limit)
+  const body = bodyOf(der, start, limit)
+  const tag = der[start] ?? 0
+  if ((tag & 0x20) === 0) return { tag, der, start, body, end, children: none }
   const children: Element[] = []
-  for (let next = head.body; next < head.end; ) {
-    const child = parse(der, next, head.end, depth - 1, left)
+  for (let at = body; at < end; ) {
+    const child = parse(der, at, end, depth - 1, left)
     children.push(child)
-    next = child.end
+    at = child.end
   }
-  return { ...head, children }
+  return { tag, der, start, body, end, children }
 }

@@ -53,9 +53,10 @@ export function extensionsOf(element: Element | undefined): readonly Extension[]
 }
 
 function extensionOf(element: Element): Extension {
-  const [type, second, third, ...more] = sequenceOf(element, 'an extension')
+  const parts = sequenceOf(element, 'an extension')
+  const [type, second, third] = parts
   const stated = second?.tag === tags.boolean ? second : undefined
-  if (more.length > 0 || (third !== undefined && !stated)) throw malformed('an extension')
+  if (parts.length > 3 || (third !== undefined && !stated)) throw malformed('an extension')
   const value = expectTag(stated ? third : second, tags.octetString, 'extnValue')
   return {
     oid: oidOf(type, 'extnID'),

@@ -59,7 +59,7 @@ const otherKinds: Readonly<Record<number, string>> = {
 
 /** The text of an IA5String; an octet above 7F is `der-malformed`. */
 export function ia5Of(element: Element): string {
-  const contents = contentsOf(element)
-  for (const octet of contents) if (octet > 0x7f) throw malformed('an IA5String above 7F')
-  return contents.toString('latin1')
+  const text = element.der.toString('latin1', element.body, element.end)
+  if (/[^\0-\x7f]/.test(text)) throw malformed('an IA5String above 7F')
+  return text
 }

@@ -30,10 +30,12 @@ export function lint(tbs: Buffer, context: LintContext): readonly Finding[] {
   const read = readable(tbs)
   if (typeof read === 'string')
     return [{ name: 'readable', clause: 'RFC 5280 4.1, X.690', detail: read }]
-  return (byProfile.get(context.profile) ?? lints).flatMap(({ name, clause, check }) => {
+  const findings: Finding[] = []
+  for (const { name, clause, check } of byProfile.get(context.profile) ?? lints) {
     const detail = check(read, context)
-    return detail === undefined ? [] : [{ name, clause, detail }]
-  })
+    if (detail !== undefined) findings.push({ name, clause, detail })
+  }
+  return findings
 }
 
 function readable(tbs: Buffer): Tbs | string {

@@ -1,6 +1,6 @@
 import { type Element, malformed, tags, tlv } from './der.ts'
 import { X509Error } from './errors.ts'
-import { contentsOf, expectTag } from './fields.ts'
+import { expectTag } from './fields.ts'
 
 /** Object identifiers by the name their specification gives them. */
 export const oids = {
@@ -110,8 +110,8 @@ function base128(dotted: string): Buffer {
 
 /** The dotted form of an OBJECT IDENTIFIER element. */
 export function oidOf(element: Element | undefined, what: string): string {
-  const contents = contentsOf(expectTag(element, tags.oid, what))
-  return known.get(contents.toString('latin1')) ?? dottedOf(contents)
+  const { der, body, end } = expectTag(element, tags.oid, what)
+  return known.get(der.toString('latin1', body, end)) ?? dottedOf(der.subarray(body, end))
 }
 
 function dottedOf(contents: Buffer): string {

@@ -7,26 +7,29 @@ export type Validity = { readonly notBefore: Date; readonly notAfter: Date }
 
 /** UTCTime through 2049, GeneralizedTime from 2050, whole seconds, Z (RFC 5280 4.1.2.5). */
 export function encodeTime(at: Date): Buffer {
-  const general = generalized(at)
-  return general < '1950' || general >= '2050'
-    ? tlv(tags.generalizedTime, Buffer.from(general, 'latin1'))
-    : tlv(tags.utcTime, Buffer.from(general.slice(2), 'latin1'))
+  const year = at.getUTCFullYear()
+  return year >= 1950 && year < 2050
+    ? tlv(tags.utcTime, Buffer.from(`${twoDigits(year % 100)}${withinYear(at)}`, 'latin1'))
+    : encodeGeneralizedTime(at)
 }
 
 /** GeneralizedTime whatever the year, as OCSP and invalidityDate want it. */
 export function encodeGeneralizedTime(at: Date): Buffer {
-  return tlv(tags.generalizedTime, Buffer.from(generalized(at), 'latin1'))
-}
-
-function generalized(at: Date): string {
   const year = at.getUTCFullYear()
   if (!(year >= 1000 && year <= 9999))
     throw new X509Error('value-invalid', 'A time must be a date in the years 1000 to 9999')
-  const iso = at.toISOString()
-  return `${iso.slice(0, 4)}${iso.slice(5, 7)}${iso.slice(8, 10)}${iso.slice(11, 13)}${iso.slice(14, 16)}${iso.slice(17, 19)}Z`
+  return tlv(tags.generalizedTime, Buffer.from(`${year}${withinYear(at)}`, 'latin1'))
 }
 
-const shape = /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)Z$/
+function withinYear(at: Date): string {
+  const date = twoDigits(at.getUTCMonth() + 1) + twoDigits(at.getUTCDate())
+  const time = twoDigits(at.getUTCHours()) + twoDigits(at.getUTCMinutes())
+  return `${date}${time}${twoDigits(at.getUTCSeconds())}Z`
+}
+
+function twoDigits(value: number): string {
+  return value < 10 ? `0${value}` : `${value}`
+}
 
 /** A Time element: seconds present, Z, no fraction (RFC 5280 4.1.2.5.1 and 4.1.2.5.2). */
 export function timeOf(element: Element | undefined, what: string): Date {
@@ -38,12 +41,12 @@ export function timeOf(element: Element | undefined, what: string): Date {
 }
 
 function parsed(text: string, what: string): Date {
-  const parts = shape.exec(text)
-  if (!parts) throw malformed(`${what} is not a time in whole seconds of UTC`)
-  const [, year, month, day, hour, minute, second] = parts
-  const at = new Date(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`)
-  // Date rolls 30 February over to March; reading must not change the day.
-  if (Number.isNaN(at.getTime()) || at.getUTCDate() !== Number(day))
+  if (!/^\d{14}Z$/.test(text)) throw malformed(`${what} is not a time in whole seconds of UTC`)
+  const year = Number(text.slice(0, 4))
+  const two = (from: number) => Number(text.slice(from, from + 2))
+  const at = new Date(Date.UTC(year, two(4) - 1, two(6), two(8), two(10), two(12)))
+  // Date rolls 30 February over to March; reading must not change what was written.
+  if (at.getUTCFullYear() !== year || withinYear(at) !== text.slice(4))
     throw malformed(`${what} is not a day of the calendar`)
   return at
 }

@@ -130,7 +130,20 @@ test('milliseconds are cut, not rounded', () => {
   assert.deepEqual(cut, encodeTime(new Date('2030-01-01T00:00:00Z')))
 })
 
-for (const text of ['300230000000Z', '3001010000Z', '300101000000+0000', '300101000000.5Z'])
+for (const iso of ['', '0999-12-31T23:59:59Z', '+010000-01-01T00:00:00Z'])
+  test(`the date "${iso}" is not written`, () =>
+    assert.throws(() => encodeTime(new Date(iso)), { code: 'value-invalid' }))
+
+for (const text of [
+  '300230000000Z',
+  '301301000000Z',
+  '300101240000Z',
+  '300101006000Z',
+  '300101000060Z',
+  '3001010000Z',
+  '300101000000+0000',
+  '300101000000.5Z',
+])
   test(`UTCTime ${text} is refused`, () =>
     assert.throws(() => timeOf(readDer(tlv(0x17, Buffer.from(text))), 'it'), malformed))
 

@@ -63,7 +63,9 @@ export const leafRules: readonly Rule[] = [
     applies: leaf,
     check: ({ altNames }) =>
       unless(
-        Object.values(altNames).every((names) => new Set(names).size === names.length),
+        Object.values(altNames).every(
+          (names) => names.length < 2 || new Set(names).size === names.length,
+        ),
         'An alternative name appears twice',
       ),
   },
