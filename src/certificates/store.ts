@@ -1,7 +1,8 @@
+import Type from 'typebox'
+import Value from 'typebox/value'
 import type { Actor } from '../ground/actor.ts'
 import { batched } from '../ground/batch.ts'
 import type { Context } from '../ground/context.ts'
-import { sql } from '../ground/db.ts'
 import { perContext } from '../ground/percontext.ts'
 
 /** A certificate about to be signed, as stored before the CA key is used. Octets in base64. */
@@ -63,10 +64,13 @@ export const issueStore: (ctx: Context) => IssueStore = perContext((ctx) => ({
   complete: batched((rows: readonly Completion[]) => complete(ctx, rows), { size: 200, lanes: 2 }),
 }))
 
-async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<readonly boolean[]> {
-  const stored = await ctx.db.read.$queryRaw<readonly { id: string }[]>(sql`
+function reserve(ctx: Context, rows: readonly Reservation[]): Promise<readonly boolean[]> {
+  return stored(ctx, rows, reserving)
+}
+
+const reserving = `
     with item as (
-      select * from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) as item (
+      select * from jsonb_to_recordset($1::jsonb) as item (
         "id" uuid, "tenantId" uuid, "authorityId" uuid, "issuerId" uuid, "hostId" uuid,
         "profile" text, "serial" text, "subject" jsonb, "commonName" text, "dnsNames" text[],
         "ipAddresses" text[], "emailAddresses" text[], "uris" text[], "keyAlgorithm" text,
@@ -95,11 +99,9 @@ async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<read
       select "id", decode("sealed", 'base64') from item join stored using ("id")
       where "sealed" is not null
     )
-    select "id" from stored`)
-  return answersFor(rows, stored)
-}
+    select "id" from item except select "id" from stored`
 
-async function complete(ctx: Context, rows: readonly Completion[]): Promise<readonly boolean[]> {
+function complete(ctx: Context, rows: readonly Completion[]): Promise<readonly boolean[]> {
   const items = rows.map(({ actor, ...row }) => ({
     ...row,
     actorKind: actor.kind,
@@ -107,9 +109,12 @@ async function complete(ctx: Context, rows: readonly Completion[]): Promise<read
     actorName: actor.name,
     requestId: actor.requestId,
   }))
-  const stored = await ctx.db.read.$queryRaw<readonly { id: string }[]>(sql`
+  return stored(ctx, items, completing)
+}
+
+const completing = `
     with item as (
-      select * from jsonb_to_recordset(${JSON.stringify(items)}::jsonb) as item (
+      select * from jsonb_to_recordset($1::jsonb) as item (
         "id" uuid, "der" text, "fingerprintSha256" text, "at" timestamptz, "actorKind" text,
         "actorId" text, "actorName" text, "requestId" text, "tenantId" uuid, "name" text,
         "changes" jsonb)
@@ -125,14 +130,17 @@ async function complete(ctx: Context, rows: readonly Completion[]): Promise<read
         'certificate.issued', 'certificate', "id"::text, "name", "changes"
       from item join stored using ("id")
     )
-    select "id" from stored`)
-  return answersFor(rows, stored)
+    select "id" from item except select "id" from stored`
+
+/** Whether each was stored: the statement answers with those that were not. */
+async function stored(
+  ctx: Context,
+  rows: readonly { readonly id: string }[],
+  statement: string,
+): Promise<readonly boolean[]> {
+  const left = await ctx.db.statement(statement, [JSON.stringify(rows)])
+  const ids = new Set(left.map((row) => Value.Parse(Left, row).id))
+  return rows.map(({ id }) => !ids.has(id))
 }
 
-function answersFor(
-  rows: readonly { readonly id: string }[],
-  stored: readonly { readonly id: string }[],
-): readonly boolean[] {
-  const ids = new Set(stored.map(({ id }) => id))
-  return rows.map(({ id }) => ids.has(id))
-}
+const Left = Type.Object({ id: Type.String() })

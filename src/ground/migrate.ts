@@ -7,7 +7,7 @@ import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-util
 import type { SchemaEngine } from '@prisma/schema-engine-wasm'
 import * as binding from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { runMigrations } from 'graphile-worker'
-import { openSession, type Session } from './session.ts'
+import { openSession, type Session } from './postgres.ts'
 
 const migrations = fileURLToPath(new URL('../../prisma/migrations', import.meta.url))
 

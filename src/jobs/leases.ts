@@ -1,5 +1,5 @@
 import type { Context } from '../ground/context.ts'
-import { openSession, type Session } from '../ground/session.ts'
+import { openSession, type Session } from '../ground/postgres.ts'
 
 /** Workers of this process as the database knows them to live: each holds an advisory lock of its name
  *  on a session of ours. When the process ends in any way the locks are gone with it, and the jobs it

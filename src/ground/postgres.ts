@@ -29,3 +29,8 @@ export async function openSession(url: string): Promise<Session> {
     close: () => client.end(),
   }
 }
+
+/** Up to `connections` connections, opened as they are needed, that all requests share. */
+export function openPool(url: string, connections: number): pg.Pool {
+  return new pg.Pool({ connectionString: url, max: connections })
+}
