@@ -9,7 +9,7 @@ RUN npm run build && npm prune --omit=dev --ignore-scripts
 FROM node:24-slim
 ENV NODE_ENV=production
 # V8 would otherwise let the heap grow far beyond what is in use.
-ENV NODE_OPTIONS="--max-semi-space-size=16 --max-old-space-size=256"
+ENV NODE_OPTIONS="--max-semi-space-size=24 --max-old-space-size=256"
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules

@@ -61,7 +61,7 @@ export async function setStage(): Promise<Stage> {
 }
 
 /** As in the Dockerfile: V8 would otherwise let the heap grow far beyond what is in use. */
-const serverFlags = ['--max-semi-space-size=16', '--max-old-space-size=256']
+const serverFlags = ['--max-semi-space-size=24', '--max-old-space-size=256']
 
 /** A server process of the built product (npm run build), listening on `port`. */
 export async function startServer(stage: Stage, port: number): Promise<ChildProcess> {

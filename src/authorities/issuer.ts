@@ -9,11 +9,15 @@ export type IssuingAuthority = Awaited<ReturnType<typeof issuingAuthorities>>[nu
 
 /** The authority of this name as `tenantId` may use it (null: the platform), with the issuer
  *  certificate that signs now. Throws authority-unknown, also for another tenant's. */
-export async function issuingAuthority(
-  ctx: Context,
-  { name, tenantId }: { name: string; tenantId: string | null },
-): Promise<IssuingAuthority> {
-  const authority = await findIssuing(ctx)(name)
+export async function issuingAuthority(ctx: Context, asked: Use): Promise<IssuingAuthority> {
+  return usable(await findIssuing(ctx)(asked.name), asked)
+}
+
+/** By whom the authority of which name is to be used. */
+export type Use = { readonly name: string; readonly tenantId: string | null }
+
+/** The same of a row that has been read. */
+export function usable(authority: IssuingAuthority | null, { name, tenantId }: Use) {
   const foreign = authority && authority.tenantId !== null && authority.tenantId !== tenantId
   if (!authority || (foreign && tenantId !== null)) {
     throw new Problem('authority-unknown', `There is no authority "${name}"`)
@@ -21,27 +25,26 @@ export async function issuingAuthority(
   return authority
 }
 
-const findIssuing = perContext((ctx) =>
-  batchedReads(
-    (names) => issuingAuthorities(ctx.db.read, names),
-    ({ name }) => name,
-  ),
-)
+/** The authority of a name; requests of the same moment share one statement. */
+export const findIssuing: (ctx: Context) => (name: string) => Promise<IssuingAuthority | null> =
+  perContext((ctx) =>
+    batchedReads(
+      (names) => issuingAuthorities(ctx.db.read, names),
+      ({ name }) => name,
+    ),
+  )
 
 /** The authorities of these names, in no order, each with the issuer certificate that signs now. */
 export function issuingAuthorities(tx: Tx, names: readonly string[]) {
-  return tx.authority.findMany({
-    where: { name: { in: [...names] } },
-    include: {
-      parent: { select: { name: true } },
-      tenant: { select: { name: true } },
-      issuers: {
-        where: { issues: true },
-        include: { key: true },
-      },
-    },
-  })
+  return tx.authority.findMany({ where: { name: { in: [...names] } }, include: issuing })
 }
+
+/** What goes with an authority that is to sign. */
+export const issuing = {
+  parent: { select: { name: true } },
+  tenant: { select: { name: true } },
+  issuers: { where: { issues: true }, include: { key: true } },
+} as const
 
 /** The certificate that signs now; every authority has one. */
 export function currentIssuer<T>(authority: { name: string; issuers: readonly T[] }): T {

@@ -1,19 +1,19 @@
 import { createHash } from 'node:crypto'
 import Value from 'typebox/value'
-import type { IssuingAuthority } from '../authorities/issuer.ts'
 import { systemActor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { CompleteSpec } from '../hosts/host.ts'
-import { policyOf, readTenant, type TenantRow } from '../tenants/access.ts'
+import { policyOf } from '../tenants/access.ts'
 import { Problem } from '../words/problem.ts'
 import { noAltNames } from '../x509/altnames.ts'
 import type { Ask } from './ask.ts'
 import { type Held, type Need, need } from './fits.ts'
-import { authorityFor, issue, judge } from './issue.ts'
+import { issue, judge } from './issue.ts'
 import { daysWithin } from './limits.ts'
 import { backoff } from './renewal.ts'
+import { type Standing, standing } from './standing.ts'
 
 const actor = systemActor('host.certify')
 
@@ -79,22 +79,20 @@ function findHost(tx: Tx, id: string) {
 /** What would be issued now, or why nothing would be. */
 type HostOrder = {
   readonly days: number
-  readonly judged?: {
-    readonly tenant: TenantRow
-    readonly authority: IssuingAuthority
-    readonly ask: Ask
-  }
+  readonly judged?: Standing & { readonly ask: Ask }
   readonly refusal?: Problem
 }
 
 async function orderFor(ctx: Context, host: HostRow, spec: CompleteSpec): Promise<HostOrder> {
   let days = spec.certificate.validityDays
   try {
-    const tenant = await readTenant(ctx.db.read, host.tenant.name)
-    if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${host.tenant.name}"`)
-    const authority = await authorityFor(ctx, tenant, spec.certificate.authority)
-    days = daysWithin(days, authority, policyOf(tenant))
-    const judged = { tenant, authority, ask: askFor(host.name, spec, days) }
+    const stands = await standing(ctx, actor, {
+      tenant: host.tenant.name,
+      authority: spec.certificate.authority,
+      hosts: [host.name],
+    })
+    days = daysWithin(days, stands.authority, policyOf(stands.tenant))
+    const judged = { ...stands, ask: askFor(host.name, spec, days) }
     await judge(ctx, judged)
     return { days, judged }
   } catch (error) {

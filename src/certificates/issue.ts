@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { knownKeyFault } from '../authorities/blockedkeys.ts'
 import { shardOf } from '../authorities/crl.ts'
-import { currentIssuer, type IssuingAuthority, issuingAuthority } from '../authorities/issuer.ts'
+import { currentIssuer, type IssuingAuthority } from '../authorities/issuer.ts'
 import { type ReadyIssuer, readyIssuer } from '../authorities/issuing.ts'
 import type { Actor } from '../ground/actor.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { orRefuse } from '../ground/refusal.ts'
-import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
+import { policyOf, type TenantRow } from '../tenants/access.ts'
 import { claimsTogether } from '../tenants/claims.ts'
 import type { Claim } from '../tenants/domains.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
@@ -27,6 +27,7 @@ import { defaultDays, limitFaults } from './limits.ts'
 import { makeKey } from './make.ts'
 import { violations } from './policy.ts'
 import { type RenewalReason, renewAt, spreadOf } from './renewal.ts'
+import { type Standing, standing } from './standing.ts'
 import { issueStore, type Reservation } from './store.ts'
 
 /** Issues a certificate for a tenant. With an `idempotencyKey` a retry of the same request answers with
@@ -37,24 +38,34 @@ export async function issueCertificate(
   actor: Actor,
   input: { tenant: string; asked: NewCertificate; idempotencyKey: string | undefined },
 ): Promise<Certificate> {
-  const tenant = await accessTenant(ctx, actor, {
-    name: input.tenant,
-    permission: 'write-certificates',
-  })
-  const draft = readAsk(input.asked, 0)
-  const [authority, claims] = await Promise.all([
-    authorityFor(ctx, tenant, input.asked.authority),
-    claimsTogether(ctx, hostsIn(draft)),
-  ])
-  const validityDays = input.asked.validityDays ?? defaultDays(authority, policyOf(tenant))
+  const { tenant, asked, idempotencyKey } = input
+  const draft = readAsk(asked, 0)
+  const { authority } = asked
+  const stands = await standing(ctx, actor, { tenant, authority, hosts: hostsIn(draft) })
+  return issueDraft(ctx, actor, { stands, asked, draft, idempotencyKey })
+}
+
+/** A request that has been read, and by what it is judged. */
+export type Draft = {
+  readonly stands: Standing
+  readonly asked: NewCertificate
+  readonly draft: Ask
+  readonly idempotencyKey: string | undefined
+}
+
+/** The same for a request that has been read. Throws as issueCertificate. */
+export async function issueDraft(ctx: Context, actor: Actor, input: Draft): Promise<Certificate> {
+  const { asked, draft, stands } = input
+  const { tenant, authority } = stands
+  const validityDays = asked.validityDays ?? defaultDays(authority, policyOf(tenant))
   const ask = { ...draft, validityDays }
-  await judge(ctx, { tenant, authority, ask, claims })
+  await judge(ctx, { ...stands, ask })
   const { id, row } = await issue(ctx, actor, {
     tenant,
     authority,
     ask,
     cause: 'requested',
-    autoRenew: input.asked.autoRenew ?? false,
+    autoRenew: asked.autoRenew ?? false,
     ...requestIdentity(actor, tenant, input),
   })
   return row ? certificateView(ctx, row) : getCertificate(ctx, actor, { tenant: tenant.name, id })
@@ -90,29 +101,14 @@ export async function faultsOf(ctx: Context, judged: Judged): Promise<readonly V
   ]
 }
 
-function hostsIn({ names, commonName }: Ask): readonly string[] {
+/** The host names whose owners are asked for. */
+export function hostsIn({ names, commonName }: Ask): readonly string[] {
   return [
     ...names.dnsNames,
     ...names.emailAddresses.map((mail) => mail.slice(mail.lastIndexOf('@') + 1).toLowerCase()),
     ...names.uris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).hostname] : [])),
     ...(commonName === undefined ? [] : [commonName.toLowerCase()]),
   ].filter((host) => dnsNameFault(host) === undefined)
-}
-
-/** The authority named, or else the tenant's default one. Throws authority-unknown. */
-export async function authorityFor(
-  ctx: Context,
-  tenant: TenantRow,
-  named: string | undefined,
-): Promise<IssuingAuthority> {
-  const name = named ?? tenant.defaultAuthority?.name
-  if (name === undefined) {
-    throw new Problem(
-      'authority-unknown',
-      `Name an authority: tenant "${tenant.name}" has no defaultAuthority`,
-    )
-  }
-  return issuingAuthority(ctx, { name, tenantId: tenant.id })
 }
 
 /** A certificate to be made: everything has been judged. */

@@ -12,12 +12,19 @@ export type TenantRow = NonNullable<Awaited<ReturnType<typeof readTenant>>>
 
 /** The tenant of this name, if the actor may do this to it. Another tenant's is tenant-unknown, as if
  *  it were not there; a role that is too small is forbidden. */
-export async function accessTenant(
-  ctx: Context,
+export async function accessTenant(ctx: Context, actor: Actor, asked: Access): Promise<TenantRow> {
+  return accessible(await findTenant(ctx)(asked.name), actor, asked)
+}
+
+/** What is to be done to the tenant of which name. */
+export type Access = { readonly name: string; readonly permission: Permission }
+
+/** The same of a row that has been read. */
+export function accessible<T extends { readonly id: string }>(
+  tenant: T | null,
   actor: Actor,
-  { name, permission }: { name: string; permission: Permission },
-): Promise<TenantRow> {
-  const tenant = await findTenant(ctx)(name)
+  { name, permission }: Access,
+): T {
   if (!tenant || (actor.tenantId !== null && actor.tenantId !== tenant.id)) {
     throw new Problem('tenant-unknown', `There is no tenant "${name}"`)
   }

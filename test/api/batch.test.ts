@@ -32,6 +32,27 @@ test('a batch that is sent again with its Idempotency-Key gives the same certifi
   assert.equal(await ctx.db.read.certificate.count(), before)
 })
 
+test('an item that names an authority that is not there, or a CSR that cannot be read, is refused alone', async () => {
+  const items = [
+    { ...named('a.batch.test'), authority: 'nowhere' },
+    ...Array.from({ length: 150 }, (_, index) => named(`m${index}.batch.test`)),
+    { ...named('b.batch.test'), csr: 'MAA=' },
+    { ...named('c.batch.test'), authority: 'batch-root' },
+  ]
+  const { body } = await http.post(path).send({ items }).expect(200)
+  const said = body.items.map((item: { problem?: { type: string } }) => item.problem?.type ?? '')
+  assert.match(said[0], /authority-unknown$/)
+  assert.match(said[151], /certificate-refused$/)
+  const names = body.items.map(
+    (item: { certificate?: { dnsNames: string[] } }) => item.certificate?.dnsNames[0],
+  )
+  assert.deepEqual(
+    names.slice(1, 151),
+    items.slice(1, 151).map(({ dnsNames: [name] }) => name),
+  )
+  assert.equal(names[152], 'c.batch.test')
+})
+
 test('what concerns the whole batch refuses the whole batch', async () => {
   const viewer = send(await tokenFor(ctx, 'batch', 'viewer'))
   await viewer
