@@ -3,11 +3,12 @@ import { promisify } from 'node:util'
 import type { Load, Outcome } from './load.ts'
 import { nativeSignatures, peakMegabytes, setStage, singleInserts, startServer } from './stage.ts'
 
-// node bench/issue.ts [server processes = 1] [seconds = 10] [connections = 64] [certificates a request = 1]
+// node bench/issue.ts [server processes = 1] [seconds = 10] [connections = 128 for each] [certificates a request = 1]
 // P-256 certificates a second over REST, each recorded and audited, fsync on. Beside it what this
 // machine can do at all. More than one a request: by certificates:batch.
 
-const [processes = 1, seconds = 10, connections = 64, each = 1] = process.argv.slice(2).map(Number)
+const [processes = 1, seconds = 10, wanted = 0, each = 1] = process.argv.slice(2).map(Number)
+const connections = wanted || processes * 128
 const one = { profile: 'server', dnsNames: ['www.bench.test'] }
 const body = each === 1 ? one : { items: Array.from({ length: each }, () => one) }
 const path = each === 1 ? 'certificates' : 'certificates:batch'
