@@ -1,13 +1,14 @@
 import { createPrivateKey } from 'node:crypto'
 import { record } from '../audit/record.ts'
 import { chainPem } from '../authorities/issuing.ts'
+import { storePasswordFaults } from '../authorities/trust.ts'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { readPem, toPem } from '../x509/pem.ts'
-import { passwordFault, toPkcs12 } from '../x509/pkcs12.ts'
+import { toPkcs12 } from '../x509/pkcs12.ts'
 import { nameOf } from './facts.ts'
 import { openPrivateKey } from './key.ts'
 
@@ -82,13 +83,7 @@ function faults({ format, privateKey, password }: BundleAsk): readonly Violation
   if (format === 'der' && privateKey) {
     return [{ field: 'querystring/privateKey', message: 'der is the certificate alone; use pem' }]
   }
-  if (format !== 'p12') return []
-  const field = 'headers/x-bundle-password'
-  if (password === undefined) {
-    return [{ field, message: 'Send the password for the store in the X-Bundle-Password header' }]
-  }
-  const fault = passwordFault(password)
-  return fault === undefined ? [] : [{ field, message: fault }]
+  return format === 'p12' ? storePasswordFaults(password ?? '') : []
 }
 
 /** Marks the key as handed out. Throws key-downloaded unless it is the first time or an admin asks. */

@@ -15,6 +15,11 @@ export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 33
 /** A body of octets that is no JSON. */
 export const Octets = Type.Unsafe<Buffer>({ type: 'string', format: 'binary' })
 
+/** The header in which the password of a store comes: URLs are logged on the way. */
+export const BundlePassword = Type.Object({
+  'x-bundle-password': Type.Optional(Type.String({ maxLength: 1024 })),
+})
+
 /** The name of a tenant, an authority, a cluster or an API key: an RFC 1123 label, since most end up
  *  as a part of a Kubernetes name or a URL. */
 export const Name = Type.String({

@@ -160,6 +160,30 @@ test('the CA certificate and the trust bundle are public', async () => {
   assert.equal(text, issuing.chainPem)
 })
 
+test('what to trust comes as a PKCS#12 store too', async () => {
+  const viewer = send(await tokenFor(ctx, 'example', 'viewer'))
+  const path = '/v1/authorities/issuing/trust-store'
+  const missing = await viewer.get(path).expect(422)
+  assert.equal(missing.body.violations[0].field, 'headers/x-bundle-password')
+  await viewer.get(path).set('x-bundle-password', 'p\u00e4ss').expect(422)
+  const store = await viewer
+    .get(path)
+    .set('x-bundle-password', 'changeit')
+    .responseType('blob')
+    .expect(200)
+  assert.match(store.headers['content-disposition'] ?? '', /filename="issuing\.p12"/)
+  put('trust.p12', binary(store))
+  const args = ['pkcs12', '-in', 'trust.p12', '-nokeys', '-passin', 'pass:changeit']
+  const text = await run('openssl', args)
+  assert.deepEqual(readPem(text, 'CERTIFICATE'), readPem(issuing.chainPem, 'CERTIFICATE'))
+  assert.match(text, /friendlyName: issuing-[0-9a-f]{8}/)
+  await viewer
+    .get('/v1/authorities/nobody/trust-store')
+    .set('x-bundle-password', 'changeit')
+    .expect(404)
+  await send(null).get(path).expect(401)
+})
+
 test('a certificate is revoked and downloaded over REST', async () => {
   const operator = send(await tokenFor(ctx, 'example', 'operator'))
   const { id } = await issueOne(ctx, { subject: { commonName: 'a.example.com' } })

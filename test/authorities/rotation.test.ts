@@ -10,6 +10,7 @@ import { getRotation } from '../../src/authorities/rotationfind.ts'
 import { advanceRotation, retireRotated } from '../../src/authorities/rotationstep.ts'
 import { getTrustBundle } from '../../src/authorities/trust.ts'
 import { renewCertificate } from '../../src/certificates/renew.ts'
+import type { Context } from '../../src/ground/context.ts'
 import { readCertificate } from '../../src/x509/certificate.ts'
 import { readPem } from '../../src/x509/pem.ts'
 import { admin, openTestContext } from '../support/context.ts'
@@ -161,6 +162,46 @@ test('old and new root certify one another, and either is enough to trust', asyn
   assert.equal((await stepOf('turning')).step, 'done')
   assert.equal(await getTrustBundle(ctx, 'turning'), next)
 })
+
+test('cut short at any of its steps, before or after it is stored, a rotation comes to the same end', async () => {
+  const outcomes: string[][] = []
+  for (const moment of ['before', 'after'] as const) {
+    for (let cut = 0; cut < 4; cut++) {
+      const name = `cut-${moment}-${cut}`
+      await createAuthority(ctx, admin, { name, kind: 'root', subject: { commonName: name } })
+      await rotateAuthority(ctx, admin, { authority: name, asked: {} })
+      const dying = dyingAt(cut, moment)
+      await assert.rejects(advanceRotation(dying, await idOf(name)), /killed/)
+      await Promise.all([stepOf(name), stepOf(name)])
+      const { step, from, to } = await getRotation(ctx, admin, name)
+      assert.deepEqual(
+        [step, from.usages, to.usages],
+        ['done', ['list'], ['issue', 'trust', 'list']],
+      )
+      const events = await ctx.db.read.auditEvent.findMany({
+        where: { subjectName: name, action: { startsWith: 'authority.rotat' } },
+        orderBy: { seq: 'asc' },
+      })
+      outcomes.push(events.map(({ changes }) => String(Object(changes).step)))
+    }
+  }
+  for (const told of outcomes) {
+    assert.deepEqual(told, ['trust', 'leaves', 'clients', 'distrust', 'done'])
+  }
+})
+
+/** A process that is killed at its transaction number `cut`. */
+function dyingAt(cut: number, moment: 'before' | 'after'): Context {
+  let count = 0
+  const transaction: Context['db']['transaction'] = async (work) => {
+    const last = count++ === cut
+    if (last && moment === 'before') throw new Error('killed')
+    const done = await ctx.db.transaction(work)
+    if (last) throw new Error('killed')
+    return done
+  }
+  return { ...ctx, db: { ...ctx.db, transaction } }
+}
 
 test('authorities below an old root key are waited for', async () => {
   await rotateAuthority(ctx, admin, { authority: 'root', asked: {} })

@@ -2,8 +2,9 @@ import { Authority, ImportedAuthority, NewAuthority } from '../../authorities/au
 import { createAuthority } from '../../authorities/create.ts'
 import { getAuthority, listAuthorities } from '../../authorities/find.ts'
 import { importAuthority } from '../../authorities/import.ts'
+import { getTrustStore } from '../../authorities/trust.ts'
 import type { Context } from '../../ground/context.ts'
-import { closed, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import { BundlePassword, closed, Name, Octets, PageOf, PageQuery } from '../../words/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
 import { idempotent } from '../idempotency.ts'
@@ -67,5 +68,35 @@ export function authorities(api: Api, ctx: Context): void {
       },
     },
     (request) => getAuthority(ctx, actorOf(request), request.params.authority),
+  )
+
+  api.get(
+    '/authorities/:authority/trust-store',
+    {
+      schema: {
+        tags,
+        summary: 'Download what to trust for an authority as a PKCS#12 store, as Java takes it',
+        description:
+          'Under the password in X-Bundle-Password (printable ASCII). The same in PEM, for everybody: /pki/{authority}/ca.pem.',
+        params: closed({ authority: Name }),
+        headers: BundlePassword,
+        response: {
+          200: {
+            description: 'A PKCS#12 store of the roots',
+            content: { 'application/x-pkcs12': { schema: Octets } },
+          },
+          ...problemResponse,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { authority } = request.params
+      const password = request.headers['x-bundle-password']
+      const store = await getTrustStore(ctx, actorOf(request), { authority, password })
+      return reply
+        .type('application/x-pkcs12')
+        .header('content-disposition', `attachment; filename="${authority}.p12"`)
+        .send(store)
+    },
   )
 }

@@ -6,7 +6,16 @@ import { issueCertificate } from '../../certificates/issue.ts'
 import { renewCertificate } from '../../certificates/renew.ts'
 import { revokeCertificate } from '../../certificates/revoke.ts'
 import type { Context } from '../../ground/context.ts'
-import { closed, HostnameText, Id, Name, Octets, PageOf, PageQuery } from '../../words/schema.ts'
+import {
+  BundlePassword,
+  closed,
+  HostnameText,
+  Id,
+  Name,
+  Octets,
+  PageOf,
+  PageQuery,
+} from '../../words/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
 import { idempotencyKey } from '../idempotency.ts'
@@ -123,9 +132,7 @@ export function certificates(api: Api, ctx: Context): void {
           format: Type.Optional(Type.Enum(['pem', 'der', 'p12'])),
           privateKey: Type.Optional(Type.Boolean({ description: 'Add the private key (false)' })),
         }),
-        headers: Type.Object({
-          'x-bundle-password': Type.Optional(Type.String({ maxLength: 1024 })),
-        }),
+        headers: BundlePassword,
         response: {
           200: {
             description: 'In the format asked for',
