@@ -1,5 +1,7 @@
 import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import Value from 'typebox/value'
 import {
   mostViolations,
   Problem,
@@ -19,6 +21,7 @@ export function answerError(
   const problem = asProblem(error)
   if (problem.status >= 500) request.log.error({ err: error }, 'request failed')
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (problem.status === 503) reply.header('retry-after', '1')
   return reply
     .code(problem.status)
     .type('application/problem+json')
@@ -46,10 +49,20 @@ export function asProblem(error: unknown): Problem {
     const place = 'validationContext' in error ? String(error.validationContext) : 'body'
     return invalid(error.validation, place)
   }
-  return 'code' in error && typeof error.code === 'string'
-    ? (byCode(error.code) ?? internal)
-    : internal
+  const code = sqlState(error) ?? ('code' in error ? error.code : undefined)
+  return (typeof code === 'string' ? byCode(code) : undefined) ?? internal
 }
+
+/** What PostgreSQL itself said, inside an error of Prisma's (P2039). */
+function sqlState(error: object): string | undefined {
+  return Value.Check(Wrapped, error) ? error.meta.driverAdapterError.cause.originalCode : undefined
+}
+
+const Wrapped = Type.Object({
+  meta: Type.Object({
+    driverAdapterError: Type.Object({ cause: Type.Object({ originalCode: Type.String() }) }),
+  }),
+})
 
 const internal = new Problem('internal', 'It was logged under the id in "instance"')
 
@@ -66,9 +79,16 @@ function byCode(code: string): Problem | undefined {
     FST_ERR_CTP_BODY_TOO_LARGE: ['request-too-large', 'Send at most 512 KiB'],
     FST_ERR_BAD_URL: ['request-malformed', 'The URL is not well formed'],
     P1001: ['unavailable', 'The database does not answer; try again'],
+    P1017: ['unavailable', 'The database went away; try again'],
+    // SQLSTATEs (PostgreSQL appendix A): it shuts down, crashed, starts up, has no connection left.
+    '57P01': ['unavailable', 'The database went away; try again'],
+    '57P02': ['unavailable', 'The database went away; try again'],
+    '57P03': ['unavailable', 'The database is not up yet; try again'],
+    '53300': ['unavailable', 'The database is too busy; try again'],
     P2024: ['unavailable', 'The database is too busy; try again'],
     P2028: ['unavailable', 'The database is too busy; try again'],
     ECONNREFUSED: ['unavailable', 'The database does not answer; try again'],
+    ECONNRESET: ['unavailable', 'The database went away; try again'],
   }
   const found = known[code]
   return found && new Problem(found[0], found[1])
