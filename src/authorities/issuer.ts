@@ -17,7 +17,10 @@ export async function issuingAuthority(ctx: Context, asked: Use): Promise<Issuin
 export type Use = { readonly name: string; readonly tenantId: string | null }
 
 /** The same of a row that has been read. */
-export function usable(authority: IssuingAuthority | null, { name, tenantId }: Use) {
+export function usable(
+  authority: IssuingAuthority | null,
+  { name, tenantId }: Use,
+): IssuingAuthority {
   const foreign = authority && authority.tenantId !== null && authority.tenantId !== tenantId
   if (!authority || (foreign && tenantId !== null)) {
     throw new Problem('authority-unknown', `There is no authority "${name}"`)
