@@ -14,6 +14,7 @@ export type AuditAction =
   | 'authority.rotating'
   | 'authority.rotated'
   | 'authority.retirement-confirmed'
+  | 'authority.issuer-revoked'
   | 'authority.cross-signed'
   | 'replacement.ordered'
   | 'replacement.done'

@@ -16,7 +16,7 @@ import { type Template, toBeSigned, type Validity } from '../x509/template.ts'
 import type { Authority, NewAuthority } from './authority.ts'
 import { blockedFault } from './blockedkeys.ts'
 import { askedFaults, constraintsAlong, constraintsFor } from './constraints.ts'
-import { issuerUrl, ocspUrl, shardUrl } from './crl.ts'
+import { authorityShard, issuerUrl, ocspUrl, shardUrl } from './crl.ts'
 import { getAuthority } from './find.ts'
 import { currentIssuer, issuingAuthority, pathOf } from './issuer.ts'
 import { keyFor, openSigner } from './signer.ts'
@@ -182,7 +182,7 @@ export function parentOf(
     issuerUrl: issuerUrl(publicUrl, { authority: name, spkiSha256 }),
     ocspUrl: ocspUrl(publicUrl, name),
     // Authorities are few: they are all on the first list.
-    crlUrl: shardUrl(publicUrl, { authority: name, spkiSha256, shard: 1 }),
+    crlUrl: shardUrl(publicUrl, { authority: name, spkiSha256, shard: authorityShard }),
     path: [certificate],
   }
 }

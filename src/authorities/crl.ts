@@ -9,6 +9,9 @@ const day = 86_400_000
 export const listLifetime = 7 * day
 export const refreshAfter = day
 
+/** The shard that certificates of authorities are put into. */
+export const authorityShard = 1
+
 /** The shard, 1 to `shards`, that a certificate of this serial (lower-case hex) is put into at issue. */
 export function shardOf(serial: string, shards: number): number {
   return 1 + (Number.parseInt(serial.slice(-8), 16) % shards)

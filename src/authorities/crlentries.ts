@@ -3,7 +3,7 @@ import { sql } from '../ground/db.ts'
 import { oneOf } from '../words/oneof.ts'
 import { encodeEntry } from '../x509/crlentry.ts'
 import { settableReasons } from '../x509/reasons.ts'
-import { mostShards, wholeList } from './crl.ts'
+import { authorityShard, mostShards, wholeList } from './crl.ts'
 
 /** Which entries: those of a key on one of its lists. */
 export type Entries = {
@@ -17,15 +17,41 @@ export type Entries = {
 
 const pageSize = 1000
 
-/** The encoded entries of a list in the order of their serials, read page by page, so that a long list
- *  neither blocks the event loop nor is held as rows. */
+/** The encoded entries of a list, those of authorities first, then in the order of their serials, read
+ *  page by page, so that a long list neither blocks the event loop nor is held as rows. */
 export async function* listEntries(ctx: Context, entries: Entries): AsyncGenerator<Buffer> {
   const issuers = await ctx.db.read.issuer.findMany({
     where: { keyId: entries.keyId },
     select: { id: true },
     orderBy: { id: 'asc' },
   })
+  yield* authorityEntries(ctx, entries)
   for (const { id } of issuers) yield* issuerEntries(ctx, id, entries)
+}
+
+/** Certificates of authorities below: few, all on the first shard (./create.ts). */
+async function* authorityEntries(
+  ctx: Context,
+  { keyId, shard, since, at }: Entries,
+): AsyncGenerator<Buffer> {
+  if (shard !== wholeList && shard !== authorityShard) return
+  const rows = await ctx.db.read.issuer.findMany({
+    where: {
+      parent: { keyId },
+      revokedAt: { not: null },
+      ...(since && { notAfter: { gte: since } }),
+    },
+    select: { serial: true, revokedAt: true, revocationReason: true },
+    orderBy: { serial: 'asc' },
+  })
+  for (const { serial, revokedAt, revocationReason } of rows) {
+    if (revokedAt === null) continue
+    yield encodeEntry({
+      serial,
+      revokedAt: revokedAt < at ? revokedAt : at,
+      reason: oneOf(settableReasons, revocationReason ?? 'unspecified'),
+    })
+  }
 }
 
 type Row = {

@@ -5,6 +5,7 @@ import type { Context } from '../ground/context.ts'
 import { closed, Id, KeyAlgorithm, Name, Timestamp } from '../words/schema.ts'
 import { toPem } from '../x509/pem.ts'
 import { issuingAuthority } from './issuer.ts'
+import { Reason } from './revocation.ts'
 
 export const IssuerView = closed(
   {
@@ -22,6 +23,8 @@ export const IssuerView = closed(
       description:
         'issue: signs new leaves; trust: its key is trusted for clients; serve: sent after chains of its key; list: its key signs revocation lists and OCSP',
     }),
+    revokedAt: Type.Union([Timestamp, Type.Null()]),
+    revocationReason: Type.Union([Reason, Type.Null()]),
     pem: Type.String(),
   },
   { title: 'Issuer' },
@@ -44,6 +47,8 @@ type Row = {
   readonly issues: boolean
   readonly trusted: boolean
   readonly served: boolean
+  readonly revokedAt: Date | null
+  readonly revocationReason: string | null
   readonly key: { readonly algorithm: string; readonly spkiSha256: string; readonly store: string }
   readonly parent: { readonly authority: { readonly name: string } } | null
 }
@@ -65,6 +70,8 @@ export function issuerView({ key, parent, ...row }: Row): IssuerView {
     notBefore: row.notBefore.toISOString(),
     notAfter: row.notAfter.toISOString(),
     fingerprintSha256: row.fingerprintSha256,
+    revokedAt: row.revokedAt?.toISOString() ?? null,
+    revocationReason: row.revocationReason,
     usages: usages.flatMap(([used, usage]) => (used ? [usage] : [])),
     pem: toPem('CERTIFICATE', Buffer.from(row.der)),
   })

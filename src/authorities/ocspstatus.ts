@@ -24,7 +24,7 @@ const issuedOf = perContext((ctx) =>
         from certificate join issuer on issuer."id" = certificate."issuerId"
         where certificate."serial" = any(${serials})
         union all
-        select issuer."serial", parent."keyId"::text, null, null
+        select issuer."serial", parent."keyId"::text, issuer."revokedAt", issuer."revocationReason"
         from issuer join issuer parent on parent."id" = coalesce(issuer."parentId", issuer."id")
         where issuer."serial" = any(${serials})
         union all

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { Reason } from '../authorities/revocation.ts'
 import {
   closed,
   DistinguishedName,
@@ -8,7 +9,6 @@ import {
   Profile,
   Timestamp,
 } from '../words/schema.ts'
-import { settableReasons } from '../x509/reasons.ts'
 
 const names = (maxItems: number) => Type.Array(Type.String({ maxLength: 512 }), { maxItems })
 
@@ -45,14 +45,6 @@ export const Renewal = closed({
         'PKCS#10 in PEM, where the caller keeps the key; left out: a new key is made here',
     }),
   ),
-})
-
-export const RevocationReason = Type.Enum([...settableReasons], {
-  description: 'Why it is no longer good (RFC 5280 5.3.1)',
-})
-
-export const Revocation = closed({
-  reason: Type.Optional(RevocationReason),
 })
 
 export const Status = Type.Enum(['signing', 'active', 'expired', 'revoked'])
@@ -95,7 +87,7 @@ export const Certificate = closed(
       nextAttempt: Type.Union([Timestamp, Type.Null()]),
     }),
     revokedAt: Type.Union([Timestamp, Type.Null()]),
-    revocationReason: Type.Union([RevocationReason, Type.Null()]),
+    revocationReason: Type.Union([Reason, Type.Null()]),
     createdAt: Timestamp,
   },
   { title: 'Certificate' },

@@ -1,6 +1,7 @@
 import { record } from '../audit/record.ts'
 import { blockCompromised } from '../authorities/blockedkeys.ts'
 import { fallBehind } from '../authorities/crlbehind.ts'
+import { revoking } from '../authorities/revocation.ts'
 import type { Actor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
@@ -12,7 +13,6 @@ import type { Certificate } from './certificate.ts'
 import { nameOf } from './facts.ts'
 import { getCertificate } from './find.ts'
 import { finishCertificate } from './finish.ts'
-import { revoking } from './revocation.ts'
 
 /** Revokes a certificate and answers it. What follows is due in the same transaction: the revocation
  *  lists, the gateways that hold them, and a new certificate for the host that it served; for

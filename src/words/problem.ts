@@ -15,6 +15,7 @@ export const problems = {
   'tenant-in-use': { status: 409, title: 'The tenant still owns things' },
   'api-key-unknown': { status: 404, title: 'There is no such API key' },
   'authority-unknown': { status: 404, title: 'There is no such authority' },
+  'issuer-unknown': { status: 404, title: 'The authority has no such certificate' },
   'authority-exists': { status: 409, title: 'An authority of this name exists' },
   'authority-in-use': { status: 409, title: 'The authority is still needed' },
   'authority-refused': { status: 422, title: 'The authority cannot be made or imported like this' },

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -158,6 +159,17 @@ test('the CA certificate and the trust bundle are public', async () => {
   assert.ok(binary(ca).equals(readPem(issuing.pem)[0] ?? Buffer.alloc(0)))
   const { text } = await send(null).get('/pki/issuing/ca.pem').buffer(true).expect(200)
   assert.equal(text, issuing.chainPem)
+})
+
+test('a certificate of an authority is revoked over REST, by who may, when it signs nothing new', async () => {
+  const path = '/v1/authorities/issuing/issuers'
+  const { body } = await http.get(path).expect(200)
+  const at = `${path}/${body.items[0].id}/revoke`
+  const refused = await http.post(at).send({ reason: 'superseded' }).expect(422)
+  assert.match(refused.body.violations[0].message, /rotate the key first/)
+  await http.post(`${path}/${randomUUID()}/revoke`).send({}).expect(404)
+  const operator = send(await tokenFor(ctx, 'example', 'operator'))
+  await operator.post(at).send({}).expect(403)
 })
 
 test('what to trust comes as a PKCS#12 store too', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type Revocable, revoking } from '../../src/authorities/revocation.ts'
 import { getCertificate } from '../../src/certificates/find.ts'
-import { type Revocable, revoking } from '../../src/certificates/revocation.ts'
 import { revokeCertificate } from '../../src/certificates/revoke.ts'
 import type { Actor } from '../../src/ground/actor.ts'
 import { newId } from '../../src/ground/context.ts'

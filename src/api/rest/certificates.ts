@@ -1,6 +1,7 @@
 import Type from 'typebox'
+import { Revocation } from '../../authorities/revocation.ts'
 import { getBundle } from '../../certificates/bundle.ts'
-import { Certificate, NewCertificate, Renewal, Revocation } from '../../certificates/certificate.ts'
+import { Certificate, NewCertificate, Renewal } from '../../certificates/certificate.ts'
 import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
 import { issueCertificate } from '../../certificates/issue.ts'
 import { renewCertificate } from '../../certificates/renew.ts'

@@ -1,12 +1,14 @@
 import Type from 'typebox'
 import { CrossSigning, crossSign } from '../../authorities/crosssign.ts'
 import { IssuerView, listIssuers } from '../../authorities/issuerview.ts'
+import { Revocation } from '../../authorities/revocation.ts'
+import { revokeIssuer } from '../../authorities/revokeissuer.ts'
 import { rotateAuthority } from '../../authorities/rotate.ts'
 import { NewRotation, Rotation } from '../../authorities/rotation.ts'
 import { getRotation } from '../../authorities/rotationfind.ts'
 import { retireRotated } from '../../authorities/rotationstep.ts'
 import type { Context } from '../../ground/context.ts'
-import { closed, Name } from '../../words/schema.ts'
+import { closed, Id, Name } from '../../words/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
 import { idempotent } from '../idempotency.ts'
@@ -72,6 +74,24 @@ export function rotations(api: Api, ctx: Context): void {
       },
     },
     (request) => listIssuers(ctx, actorOf(request), request.params.authority),
+  )
+
+  api.post(
+    '/authorities/:authority/issuers/:id/revoke',
+    {
+      schema: {
+        tags,
+        summary:
+          'Revoke a certificate of an authority that signs nothing new; once more changes nothing',
+        params: closed({ authority: Name, id: Id }),
+        body: Revocation,
+        response: { 200: IssuerView, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { reason = 'unspecified' } = request.body
+      return revokeIssuer(ctx, actorOf(request), { ...request.params, reason })
+    },
   )
 
   api.post(

@@ -1,4 +1,12 @@
-import type { RevocationReason } from '../x509/reasons.ts'
+import Type from 'typebox'
+import { closed } from '../words/schema.ts'
+import { type RevocationReason, settableReasons } from '../x509/reasons.ts'
+
+export const Reason = Type.Enum([...settableReasons], {
+  description: 'Why it is no longer good (RFC 5280 5.3.1)',
+})
+
+export const Revocation = closed({ reason: Type.Optional(Reason) })
 
 /** What of a certificate decides about its revocation. */
 export type Revocable = {

@@ -1,0 +1,106 @@
+import { record } from '../audit/record.ts'
+import { type Actor, allowPlatform } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { sql, type Tx } from '../ground/db.ts'
+import { Problem, refuse } from '../words/problem.ts'
+import type { RevocationReason } from '../x509/reasons.ts'
+import { authorityShard } from './crl.ts'
+import { fallBehind } from './crlbehind.ts'
+import { type IssuingAuthority, issuingAuthority } from './issuer.ts'
+import { type IssuerView, issuerShown, issuerView } from './issuerview.ts'
+import { revoking } from './revocation.ts'
+import { dueAll, trustingPlacements } from './trusting.ts'
+
+/** Revokes a certificate of an authority, which the authority above signed: it goes on the lists of
+ *  that one, which says so by OCSP at once, and hosts that let in clients of its key trust it no more.
+ *  One that signs new certificates is not revoked: the key is changed first (./rotate.ts). Revoking
+ *  twice changes nothing. Throws authority-unknown, issuer-unknown, authority-refused,
+ *  authority-keyless, certificate-expired. */
+export async function revokeIssuer(
+  ctx: Context,
+  actor: Actor,
+  { authority: name, id, reason }: { authority: string; id: string; reason: RevocationReason },
+): Promise<IssuerView> {
+  allowPlatform(actor, 'write-authorities')
+  const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  const told = { actor, now: ctx.now() }
+  await ctx.db.transaction((tx) => revoke(tx, told, { authority, id, reason }))
+  const include = issuerShown
+  return issuerView(await ctx.db.read.issuer.findUniqueOrThrow({ where: { id }, include }))
+}
+
+async function revoke(
+  tx: Tx,
+  { actor, now }: { actor: Actor; now: Date },
+  { authority, id, reason }: { authority: IssuingAuthority; id: string; reason: RevocationReason },
+): Promise<void> {
+  // A rotation that is about to make it sign, or to end that, waits here.
+  await tx.$executeRaw(sql`select 1 from issuer where "id" = ${id}::uuid for update`)
+  const { row, above } = await findFor(tx, authority, id)
+  const result = revoking(row, { reason, now })
+  if (result.outcome === 'expired') {
+    throw new Problem('certificate-expired', `It ended at ${row.notAfter.toISOString()}`)
+  }
+  if (result.outcome === 'unchanged') return
+  const { revokedAt } = result
+  await tx.issuer.update({
+    where: { id },
+    data: { revokedAt, revocationReason: result.reason, trusted: false, served: false },
+    select: { id: true },
+  })
+  if (row.trusted) await dueAll(tx, await trustingPlacements(tx, authority.name))
+  await record(tx, { actor, now }, 'authority.issuer-revoked', {
+    subject: {
+      kind: 'authority',
+      id: authority.id,
+      name: authority.name,
+      tenantId: authority.tenantId,
+    },
+    changes: {
+      serial: row.serial,
+      signedBy: above.authority.name,
+      reason: result.reason,
+      revokedAt: revokedAt.toISOString(),
+    },
+  })
+  await fallBehind(tx, { keyId: above.keyId, shard: authorityShard })
+}
+
+/** The certificate and the one above it, if it can be revoked. */
+async function findFor(tx: Tx, { id: authorityId, name }: IssuingAuthority, id: string) {
+  const row = await tx.issuer.findFirst({
+    where: { id, authorityId },
+    include: {
+      rotationsTo: { where: { step: { not: 'done' } }, select: { id: true } },
+      parent: {
+        select: {
+          keyId: true,
+          key: { select: { store: true } },
+          authority: { select: { name: true } },
+        },
+      },
+    },
+  })
+  if (!row) throw new Problem('issuer-unknown', `"${name}" has no certificate ${id}`)
+  const faults: readonly (readonly [boolean, string])[] = [
+    [
+      row.parent === null,
+      'No authority here signed it, so no list here can name it: rotate the key instead',
+    ],
+    [row.issues, 'It signs new certificates: rotate the key first, and revoke it then'],
+    [row.rotationsTo.length > 0, 'The key is being changed to this one'],
+  ]
+  refuse(
+    'authority-refused',
+    faults.flatMap(([broken, message]) => (broken ? [{ field: '', message }] : [])),
+  )
+  const { parent } = row
+  if (parent === null) throw new Error('refused above')
+  if (parent.key.store === 'absent') {
+    throw new Problem(
+      'authority-keyless',
+      `The key of "${parent.authority.name}", which would sign the list, is not held here`,
+    )
+  }
+  return { row, above: parent }
+}
