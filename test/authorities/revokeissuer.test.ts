@@ -5,6 +5,7 @@ import { getShard, getWholeList } from '../../src/authorities/crlfind.ts'
 import { publishLists } from '../../src/authorities/crlpublish.ts'
 import { crossSign } from '../../src/authorities/crosssign.ts'
 import { getAuthority } from '../../src/authorities/find.ts'
+import { trustAnchorOf } from '../../src/authorities/issuer.ts'
 import { listIssuers } from '../../src/authorities/issuerview.ts'
 import { statusOf } from '../../src/authorities/ocspstatus.ts'
 import { revokeIssuer } from '../../src/authorities/revokeissuer.ts'
@@ -52,6 +53,8 @@ async function said({ pem, chainPem }: { pem: string | null; chainPem: string })
 
 test('what an authority signed by its old key is refused once the old certificate is revoked above', async () => {
   const before = await issueOne(ctx)
+  // For its sake the old key is still trusted when the new one signs.
+  await issueOne(ctx, { profile: 'client' })
   const [old] = await issuersOf('issuing')
   assert.ok(old)
   await assert.rejects(revoke('issuing', old.id), isProblem('authority-refused'))
@@ -62,7 +65,10 @@ test('what an authority signed by its old key is refused once the old certificat
   await advanceRotation(ctx, id)
   const after = await issueOne(ctx)
   for (const leaf of [before, after]) assert.match(await said(leaf), /leaf\.pem: OK/)
+  const [oldAnchor, ...anchors] = await trustAnchorOf(ctx.db.read, 'issuing')
+  assert.ok(oldAnchor && anchors.length === 1)
   const revoked = await revoke('issuing', old.id)
+  assert.deepEqual(await trustAnchorOf(ctx.db.read, 'issuing'), anchors)
   assert.equal(revoked.revocationReason, 'cACompromise')
   assert.ok(revoked.revokedAt)
   assert.deepEqual(revoked.usages, ['list'])
