@@ -42,13 +42,7 @@ function certificates(api: Api, ctx: Context): void {
         response: { 200: binary('A certificate', 'application/pkix-cert'), ...problemResponse },
       },
     },
-    async (request, reply) => {
-      const der = await getCaCertificate(ctx, request.params)
-      return reply
-        .type('application/pkix-cert')
-        .header('cache-control', 'public, max-age=3600')
-        .send(der)
-    },
+    async (request, reply) => sendCertificate(reply, await getCaCertificate(ctx, request.params)),
   )
 
   api.get(
@@ -62,13 +56,7 @@ function certificates(api: Api, ctx: Context): void {
         response: { 200: binary('A certificate', 'application/pkix-cert'), ...problemResponse },
       },
     },
-    async (request, reply) => {
-      const der = await getCaCertificate(ctx, request.params)
-      return reply
-        .type('application/pkix-cert')
-        .header('cache-control', 'public, max-age=3600')
-        .send(der)
-    },
+    async (request, reply) => sendCertificate(reply, await getCaCertificate(ctx, request.params)),
   )
 
   api.get(
@@ -134,6 +122,13 @@ function lists(api: Api, ctx: Context): void {
     async (request, reply) =>
       sendList(await getShard(ctx, request.params), { ctx, request, reply }),
   )
+}
+
+function sendCertificate(reply: FastifyReply, der: Buffer): FastifyReply {
+  return reply
+    .type('application/pkix-cert')
+    .header('cache-control', 'public, max-age=3600')
+    .send(der)
 }
 
 function binary(description: string, mediaType: string) {

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import type { Subject } from '../audit/record.ts'
 import {
   closed,
   DistinguishedName,
@@ -164,3 +165,13 @@ export const Authority = closed(
   { title: 'Authority' },
 )
 export type Authority = Type.Static<typeof Authority>
+
+/** An authority as the audit trail names it. */
+export function authoritySubject(authority: {
+  readonly id: string
+  readonly name: string
+  readonly tenantId: string | null
+}): Subject {
+  const { id, name, tenantId } = authority
+  return { kind: 'authority', id, name, tenantId }
+}

@@ -1,5 +1,5 @@
 import { sql, type Tx } from '../ground/db.ts'
-import { due } from '../ground/due.ts'
+import { dueAll, trustingPlacements } from './trusting.ts'
 
 /** Whether an unexpired certificate by which a client could come is revoked, among those that the
  *  authority issued by any of its keys: only then do gateways need its lists. */
@@ -22,20 +22,5 @@ export async function dueWhereTrusted(tx: Tx, keyId: string, now: Date): Promise
     select: { authority: { select: { id: true, name: true } } },
   })
   if (!(await clientsRevoked(tx, authority.id, now))) return
-  const placements = await tx.placement.findMany({
-    where: {
-      wanted: true,
-      host: {
-        AND: [
-          { spec: { path: ['tls', 'mode'], equals: 'MUTUAL' } },
-          { spec: { path: ['tls', 'clientAuthority'], equals: authority.name } },
-        ],
-      },
-    },
-    select: { id: true, clusterId: true },
-    orderBy: { id: 'asc' },
-  })
-  for (const { id: placementId, clusterId } of placements) {
-    await due(tx, 'placement.push', { placementId, clusterId })
-  }
+  await dueAll(tx, await trustingPlacements(tx, authority.name))
 }

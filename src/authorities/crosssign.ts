@@ -5,6 +5,7 @@ import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { closed, Name } from '../words/schema.ts'
 import { type Certificate, readCertificate } from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
+import { authoritySubject } from './authority.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
 import { backdate, openParent, type Parent, signedBy } from './create.ts'
 import { crossValidity } from './crossvalidity.ts'
@@ -53,7 +54,7 @@ export async function crossSign(
       trusted: false,
     })
     await record(tx, { actor, now }, 'authority.cross-signed', {
-      subject: { kind: 'authority', id: authority.id, name, tenantId: authority.tenantId },
+      subject: authoritySubject(authority),
       changes: {
         by,
         serial: certificate.serial,

@@ -7,6 +7,7 @@ import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { type Certificate, readCertificate } from '../x509/certificate.ts'
 import { verifyIssued } from '../x509/chain.ts'
+import { told } from '../x509/faults.ts'
 import { spkiOf, weakKeyFault } from '../x509/keys.ts'
 import { readPem } from '../x509/pem.ts'
 import { keySigner, type Signer } from '../x509/sign.ts'
@@ -143,7 +144,7 @@ function certificateFaults(certificate: Certificate, now: Date): readonly Violat
   const { ca, keyUsage, validity, subjectDer, issuerDer, keyAlgorithm, spki } = certificate
   const weak = weakKeyFault(spki)
   const self = issuerDer.equals(subjectDer) ? verifyIssued(certificate, certificate) : []
-  const faults: readonly (readonly [boolean, string])[] = [
+  const faults = told([
     [!ca, 'It is not a CA certificate: basicConstraints CA:TRUE is missing'],
     [
       keyUsage.length > 0 && !keyUsage.includes('keyCertSign'),
@@ -152,12 +153,11 @@ function certificateFaults(certificate: Certificate, now: Date): readonly Violat
     [validity.notAfter <= now, `It expired at ${validity.notAfter.toISOString()}`],
     [validity.notBefore > now, `It is not valid before ${validity.notBefore.toISOString()}`],
     [keyAlgorithm === undefined, 'Its key is of a kind that is not used here'],
-  ]
-  return [
-    ...faults.flatMap(([broken, message]) => (broken ? [message] : [])),
-    ...(weak === undefined ? [] : [weak]),
-    ...self,
-  ].map((message) => ({ field: '/certificate', message }))
+  ])
+  return [...faults, ...(weak === undefined ? [] : [weak]), ...self].map((message) => ({
+    field: '/certificate',
+    message,
+  }))
 }
 
 async function findParent(ctx: Context, certificate: Certificate) {

@@ -2,8 +2,11 @@ import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
+import { must } from '../words/must.ts'
 import { Problem, refuse } from '../words/problem.ts'
+import { told } from '../x509/faults.ts'
 import type { RevocationReason } from '../x509/reasons.ts'
+import { authoritySubject } from './authority.ts'
 import { authorityShard } from './crl.ts'
 import { fallBehind } from './crlbehind.ts'
 import { type IssuingAuthority, issuingAuthority } from './issuer.ts'
@@ -23,8 +26,8 @@ export async function revokeIssuer(
 ): Promise<IssuerView> {
   allowPlatform(actor, 'write-authorities')
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
-  const told = { actor, now: ctx.now() }
-  await ctx.db.transaction((tx) => revoke(tx, told, { authority, id, reason }))
+  const by = { actor, now: ctx.now() }
+  await ctx.db.transaction((tx) => revoke(tx, by, { authority, id, reason }))
   const include = issuerShown
   return issuerView(await ctx.db.read.issuer.findUniqueOrThrow({ where: { id }, include }))
 }
@@ -50,12 +53,7 @@ async function revoke(
   })
   if (row.trusted) await dueAll(tx, await trustingPlacements(tx, authority.name))
   await record(tx, { actor, now }, 'authority.issuer-revoked', {
-    subject: {
-      kind: 'authority',
-      id: authority.id,
-      name: authority.name,
-      tenantId: authority.tenantId,
-    },
+    subject: authoritySubject(authority),
     changes: {
       serial: row.serial,
       signedBy: above.authority.name,
@@ -82,25 +80,24 @@ async function findFor(tx: Tx, { id: authorityId, name }: IssuingAuthority, id: 
     },
   })
   if (!row) throw new Problem('issuer-unknown', `"${name}" has no certificate ${id}`)
-  const faults: readonly (readonly [boolean, string])[] = [
+  const faults = told([
     [
       row.parent === null,
       'No authority here signed it, so no list here can name it: rotate the key instead',
     ],
     [row.issues, 'It signs new certificates: rotate the key first, and revoke it then'],
     [row.rotationsTo.length > 0, 'The key is being changed to this one'],
-  ]
+  ])
   refuse(
     'authority-refused',
-    faults.flatMap(([broken, message]) => (broken ? [{ field: '', message }] : [])),
+    faults.map((message) => ({ field: '', message })),
   )
-  const { parent } = row
-  if (parent === null) throw new Error('refused above')
-  if (parent.key.store === 'absent') {
+  const above = must(row.parent, 'what nobody here signed was not refused')
+  if (above.key.store === 'absent') {
     throw new Problem(
       'authority-keyless',
-      `The key of "${parent.authority.name}", which would sign the list, is not held here`,
+      `The key of "${above.authority.name}", which would sign the list, is not held here`,
     )
   }
-  return { row, above: parent }
+  return { row, above }
 }

@@ -5,6 +5,7 @@ import { isDuplicate, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import { readCertificate } from '../x509/certificate.ts'
+import { authoritySubject } from './authority.ts'
 import { anchorConstraints, constraintsAlong } from './constraints.ts'
 import {
   keyFaults,
@@ -63,7 +64,7 @@ export async function rotateAuthority(
         },
       })
       await record(tx, { actor, now }, 'authority.rotating', {
-        subject: { kind: 'authority', id: authority.id, name, tenantId: authority.tenantId },
+        subject: authoritySubject(authority),
         changes: {
           step: 'trust',
           from: from.serial,

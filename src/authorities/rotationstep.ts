@@ -5,6 +5,7 @@ import { sql, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { oneOf } from '../words/oneof.ts'
 import { Problem } from '../words/problem.ts'
+import { authoritySubject } from './authority.ts'
 import { issuingAuthority } from './issuer.ts'
 import { nextStep, type Rotation, type RotationStep, rotationSteps } from './rotation.ts'
 import {
@@ -133,12 +134,7 @@ async function enter(
   }
   const action = next === 'done' ? 'authority.rotated' : 'authority.rotating'
   await record(tx, { actor, now }, action, {
-    subject: {
-      kind: 'authority',
-      id: authority.id,
-      name: authority.name,
-      tenantId: authority.tenantId,
-    },
+    subject: authoritySubject(authority),
     changes: { step: next, from: row.from.serial, to: row.to.serial },
   })
 }
@@ -170,7 +166,7 @@ export async function retireRotated(ctx: Context, by: Actor, name: string): Prom
         data: { retiredBy: by.name },
       })
       await record(tx, { actor: by, now }, 'authority.retirement-confirmed', {
-        subject: { kind: 'authority', id: authorityId, name, tenantId: row.authority.tenantId },
+        subject: authoritySubject(row.authority),
         changes: { from: row.from.serial },
       })
       await due(tx, 'authority.rotate', { authorityId })

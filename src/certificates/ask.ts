@@ -4,6 +4,7 @@ import { currentIssuer } from '../authorities/issuer.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { type AltNames, noAltNames } from '../x509/altnames.ts'
+import { told } from '../x509/faults.ts'
 import { weakKeyFault } from '../x509/keys.ts'
 import { type DistinguishedName, nameFaults } from '../x509/names.ts'
 import { type CertificateRequest, readRequest } from '../x509/request.ts'
@@ -73,7 +74,7 @@ function subjectOf({ subject: { others, ...named } }: CertificateRequest): Disti
 function requestFaults(request: CertificateRequest, asked: NewCertificate): readonly Violation[] {
   const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = request
   const weak = weakKeyFault(spki)
-  const faults: readonly (readonly [boolean, string])[] = [
+  const faults = told([
     [asks.ca, 'The CSR asks for CA:TRUE; leaves are never authorities'],
     [
       asks.keyUsage.includes('keyCertSign') || asks.keyUsage.includes('cRLSign'),
@@ -91,11 +92,11 @@ function requestFaults(request: CertificateRequest, asked: NewCertificate): read
       asked.keyAlgorithm !== undefined && asked.keyAlgorithm !== keyAlgorithm,
       `keyAlgorithm ${asked.keyAlgorithm} is not that of the CSR, ${keyAlgorithm}; leave it out`,
     ],
-  ]
-  return [
-    ...faults.flatMap(([broken, message]) => (broken ? [message] : [])),
-    ...(weak === undefined ? [] : [weak]),
-  ].map((message) => ({ field: '/csr', message }))
+  ])
+  return [...faults, ...(weak === undefined ? [] : [weak])].map((message) => ({
+    field: '/csr',
+    message,
+  }))
 }
 
 function merged(asked: NewCertificate, { dnsNames, ...rest }: AltNames): AltNames {

@@ -9,6 +9,7 @@ import { orRefuse } from '../ground/refusal.ts'
 import { policyOf, type TenantRow } from '../tenants/access.ts'
 import { claimsTogether } from '../tenants/claims.ts'
 import type { Claim } from '../tenants/domains.ts'
+import { must } from '../words/must.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { dnsNameFault } from '../x509/altnames.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
@@ -140,7 +141,7 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<I
   const validity = leafValidity(ask.validityDays, now, authority)
   // 1. The key and the exact bytes.
   const made = ask.spki ? undefined : await makeKey(ctx, ask.keyAlgorithm)
-  const spki = ask.spki ?? must(made).spki
+  const spki = ask.spki ?? must(made, 'a key was neither sent nor made').spki
   const serial = serialFrom(ctx.random(16))
   const crlShard = shardOf(serial, authority.crlShards)
   const tbs = prepare({ ask, ready, serial, spki, validity, now, crlShard })
@@ -274,9 +275,4 @@ function requestIdentity(
     requestKey: digest(actor.id ?? actor.name, idempotencyKey),
     requestHash: digest(tenant.id, JSON.stringify(asked)),
   }
-}
-
-function must<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error('a key was neither sent nor made')
-  return value
 }

@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import type { Actor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
+import { must } from '../words/must.ts'
 import { Problem } from '../words/problem.ts'
 import { type Ask, readAsk } from './ask.ts'
 import type { Certificate, NewCertificate } from './certificate.ts'
@@ -32,7 +33,7 @@ export async function issueCertificates(
     for (const [index, { asked, draft }] of left) {
       const key = idempotencyKey === undefined ? undefined : `${idempotencyKey}#${index}`
       outcomes[index] = await outcomeOf(async () => {
-        const stands = must(standings.get(asked.authority))
+        const stands = must(standings.get(asked.authority), 'an item was judged by nothing')
         if (stands instanceof Problem) throw stands
         if (draft instanceof Problem) throw draft
         return issueDraft(ctx, actor, { stands, asked, draft, idempotencyKey: key })
@@ -95,8 +96,3 @@ async function outcomeOf(issued: () => Promise<Certificate>): Promise<Outcome> {
 }
 
 const concernsAll: ReadonlySet<string> = new Set(['tenant-unknown', 'forbidden'])
-
-function must<T>(value: T | undefined): T {
-  if (value === undefined) throw new Error('an item of a batch was judged by nothing')
-  return value
-}

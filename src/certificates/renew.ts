@@ -12,6 +12,7 @@ import { oneOf } from '../words/oneof.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { DistinguishedName } from '../words/schema.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
+import { told } from '../x509/faults.ts'
 import { keyAlgorithms } from '../x509/keys.ts'
 import { type Ask, readAsk } from './ask.ts'
 import type { Certificate } from './certificate.ts'
@@ -216,7 +217,7 @@ function daysOf({ notBefore, notAfter, issuer }: Row): number | undefined {
 function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[] {
   const { dnsNames, ipAddresses, emailAddresses, uris } = row
   const before = { dnsNames, ipAddresses, emailAddresses, uris }
-  const faults: readonly (readonly [boolean, string])[] = [
+  const faults = told([
     [
       spki === undefined && row.keySource === 'caller',
       'Its key is with whoever sent its CSR: send a new one',
@@ -229,8 +230,8 @@ function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[
       !isDeepStrictEqual(names, before) || !isDeepStrictEqual({ ...subject }, row.subject),
       'The CSR names more than the certificate does: renewing changes no names, order a new one',
     ],
-  ]
-  return faults.flatMap(([broken, message]) => (broken ? [{ field: '/csr', message }] : []))
+  ])
+  return faults.map((message) => ({ field: '/csr', message }))
 }
 
 type Identity = { readonly requestKey: string; readonly requestHash: string }

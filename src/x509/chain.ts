@@ -1,9 +1,10 @@
 import { type Certificate, signedBy } from './certificate.ts'
+import { told } from './faults.ts'
 
 /** Why `issuer` did not issue `certificate`, all reasons together; empty when it did. Signature, name
  *  bytes, key identifiers, authority bits, path length (RFC 5280 6.1.3, 6.1.4), and, beyond the RFC,
  *  a period within the issuer's. */
-export function verifyIssued(certificate: Certificate, issuer: Certificate): string[] {
+export function verifyIssued(certificate: Certificate, issuer: Certificate): readonly string[] {
   const { notBefore, notAfter } = certificate.validity
   return [
     ...linkFaults(certificate, issuer),
@@ -13,9 +14,9 @@ export function verifyIssued(certificate: Certificate, issuer: Certificate): str
 }
 
 /** The same without the period: a cross-signature may well end before what it helps to verify. */
-function linkFaults(certificate: Certificate, issuer: Certificate): string[] {
+function linkFaults(certificate: Certificate, issuer: Certificate): readonly string[] {
   const { authorityKeyIdentifier, ca, der } = certificate
-  const faults: readonly (readonly [boolean, string])[] = [
+  return told([
     [!signedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
     [
       !certificate.issuerDer.equals(issuer.subjectDer),
@@ -34,8 +35,7 @@ function linkFaults(certificate: Certificate, issuer: Certificate): string[] {
       ca && issuer.pathLength === 0 && !der.equals(issuer.der),
       'The issuer’s path length allows no further authority',
     ],
-  ]
-  return faults.flatMap(([broken, sentence]) => (broken ? [sentence] : []))
+  ])
 }
 
 function sameKey(authority: Buffer | undefined, subject: Buffer | undefined): boolean {

@@ -1,5 +1,6 @@
 import { setImmediate } from 'node:timers/promises'
 import { breath, type Crl } from './crl.ts'
+import { told } from './faults.ts'
 
 /** What of a list the one that follows it is held against. */
 export type Predecessor = Pick<Crl, 'issuerDer' | 'urls'> & {
@@ -54,10 +55,6 @@ function* scanEntries({ entries, thisUpdate }: Crl): Generator<void, readonly st
     [late, 'An entry was revoked after thisUpdate'],
     [serials.size < entries.length, 'A serial appears twice'],
   ])
-}
-
-function told(faults: readonly (readonly [boolean, string])[]): readonly string[] {
-  return faults.flatMap(([broken, sentence]) => (broken ? [sentence] : []))
 }
 
 function sameScope(one: Crl, other: Predecessor): boolean {

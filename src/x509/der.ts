@@ -158,13 +158,8 @@ export function* listElements(der: Buffer, start: number, end: number): Generato
 
 /** Reads only the header at `at`: where its contents begin and end. */
 export function readHeader(der: Buffer, at: number, end: number): Omit<Element, 'children'> {
-  return {
-    tag: octet(der, at, end),
-    der,
-    start: at,
-    body: bodyOf(der, at, end),
-    end: endOf(der, at, end),
-  }
+  const body = bodyOf(der, at, end)
+  return { tag: octet(der, at, end), der, start: at, body, end: endOf(der, at, body, end) }
 }
 
 /** Where the contents of the element at `start` begin. */
@@ -178,9 +173,8 @@ function bodyOf(der: Buffer, start: number, end: number): number {
   return first < 0x80 ? start + 2 : start + 2 + (first & 0x7f)
 }
 
-/** Where the element at `start` ends, no further than `end`. */
-function endOf(der: Buffer, start: number, end: number): number {
-  const body = bodyOf(der, start, end)
+/** Where the element at `start` with its contents at `body` ends, no further than `end`. */
+function endOf(der: Buffer, start: number, body: number, end: number): number {
   let length = body === start + 2 ? octet(der, start + 1, end) : 0
   for (let at = start + 2; at < body; at++) length = length * 256 + octet(der, at, end)
   if (octetsOf(length) !== body - start - 2) throw malformed('a length not in its shortest form')
@@ -205,8 +199,8 @@ function parse(
 ): Element {
   if (depth === 0) throw malformed('nested too deeply')
   if (left.elements-- === 0) throw malformed('too many elements')
-  const end = endOf(der, start, limit)
   const body = bodyOf(der, start, limit)
+  const end = endOf(der, start, body, limit)
   const tag = der[start] ?? 0
   if ((tag & 0x20) === 0) return { tag, der, start, body, end, children: none }
   const children: Element[] = []

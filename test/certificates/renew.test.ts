@@ -9,12 +9,12 @@ import { renewByItself, renewCertificate } from '../../src/certificates/renew.ts
 import { renewalsDue } from '../../src/certificates/renewals.ts'
 import { reviewTenant } from '../../src/certificates/review.ts'
 import { revokeCertificate } from '../../src/certificates/revoke.ts'
-import { createCluster } from '../../src/clusters/register.ts'
 import { getHost } from '../../src/hosts/find.ts'
 import { putHost } from '../../src/hosts/put.ts'
 import { changeTenant, createTenant } from '../../src/tenants/write.ts'
 import { jobs } from '../authorities/support.ts'
 import { admin, openTestContext } from '../support/context.ts'
+import { openFarCluster } from '../support/far.ts'
 import { openssl } from '../support/openssl.ts'
 import { fieldsOf, isProblem } from '../support/problem.ts'
 
@@ -28,17 +28,7 @@ await createTenant(ctx, admin, {
   namespaces: ['test'],
   defaultAuthority: 'root',
 })
-await createCluster(ctx, admin, {
-  name: 'far',
-  kubeconfig: `
-apiVersion: v1
-kind: Config
-current-context: far
-clusters: [{ name: far, cluster: { server: "https://127.0.0.1:1" } }]
-contexts: [{ name: far, context: { cluster: far, user: far } }]
-users: [{ name: far, user: { token: t } }]`,
-  ingress: { address: '127.0.0.1:1' },
-})
+await openFarCluster(ctx)
 
 const order = (asked: Partial<NewCertificate> = {}) =>
   issueCertificate(ctx, admin, {

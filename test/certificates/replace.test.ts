@@ -10,12 +10,12 @@ import {
   orderReplacement,
 } from '../../src/certificates/replace.ts'
 import type { NewReplacement } from '../../src/certificates/replacement.ts'
-import { createCluster } from '../../src/clusters/register.ts'
 import type { Actor } from '../../src/ground/actor.ts'
 import { putHost } from '../../src/hosts/put.ts'
 import { changeTenant, createTenant } from '../../src/tenants/write.ts'
 import { issueOne, jobs, openTestAuthority } from '../authorities/support.ts'
 import { admin, openTestContext } from '../support/context.ts'
+import { openFarCluster } from '../support/far.ts'
 import { openssl } from '../support/openssl.ts'
 import { isProblem } from '../support/problem.ts'
 
@@ -26,17 +26,7 @@ await openTestAuthority(ctx)
 const patch = { namespaces: ['test'] }
 await changeTenant(ctx, admin, { name: 'example', patch })
 await createTenant(ctx, admin, { name: 'other', domains: ['other.test'] })
-await createCluster(ctx, admin, {
-  name: 'far',
-  kubeconfig: `
-apiVersion: v1
-kind: Config
-current-context: far
-clusters: [{ name: far, cluster: { server: "https://127.0.0.1:1" } }]
-contexts: [{ name: far, context: { cluster: far, user: far } }]
-users: [{ name: far, user: { token: t } }]`,
-  ingress: { address: '127.0.0.1:1' },
-})
+await openFarCluster(ctx)
 
 const order = (asked: Omit<NewReplacement, 'reason'>, by: Actor = admin) =>
   orderReplacement(ctx, by, { reason: 'drill', ...asked })
