@@ -1,23 +1,48 @@
-import type { FastifyRequest } from 'fastify'
-import type { Actor } from '../ground/actor.ts'
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import { type Actor, allow, allowPlatform, type Permission } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { authenticate } from '../tenants/apikeys.ts'
 import { Problem } from '../words/problem.ts'
 
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the role of the API key must allow. */
+    readonly needs?: Permission
+    /** The key must be platform-wide too. */
+    readonly platform?: boolean
+  }
+}
+
 const actors = new WeakMap<FastifyRequest, Actor>()
 
-/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1); asked once a request. Throws
- *  credentials-missing, credentials-refused. */
-export async function identify(ctx: Context, request: FastifyRequest): Promise<void> {
+/** Has every route that is registered here afterwards admit whom it `needs`, before anything of the
+ *  body is read. Actions ask again, with the tenant in hand; what no role could do ends here. A route
+ *  that does not say what it needs is not served: that throws when it is registered. */
+export function admission(api: FastifyInstance, ctx: Context): void {
+  api.addHook('onRoute', ({ method, url, config }: RouteOptions) => {
+    if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`)
+  })
+  api.addHook('onRequest', async (request) => {
+    const actor = await identify(ctx, request)
+    const { needs = 'read', platform = false } = request.routeOptions.config
+    if (platform) allowPlatform(actor, needs)
+    else allow(actor, needs)
+    actors.set(request, actor)
+  })
+}
+
+/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1). Throws credentials-missing,
+ *  credentials-refused. */
+function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
   const { authorization } = request.headers
   const [, token] = /^Bearer ([A-Za-z0-9._~+/-]{1,4096}=*)$/i.exec(authorization ?? '') ?? []
   if (token === undefined) {
     throw new Problem('credentials-missing', 'Send Authorization: Bearer <API key>')
   }
-  actors.set(request, await authenticate(ctx, { token, requestId: request.id }))
+  return authenticate(ctx, { token, requestId: request.id })
 }
 
-/** The actor of a request that has been identified. */
+/** The actor of a request that has been admitted. */
 export function actorOf(request: FastifyRequest): Actor {
   const actor = actors.get(request)
   if (!actor) throw new Error(`${request.url} is served without asking who asks`)

@@ -6,7 +6,7 @@ import type { Context } from '../../ground/context.ts'
 import { Problem } from '../../words/problem.ts'
 import { closed } from '../../words/schema.ts'
 import type { Api } from '../api.ts'
-import { actorOf, identify } from '../auth.ts'
+import { actorOf, admission } from '../auth.ts'
 import { problemResponse } from '../openapi.ts'
 import { costOf } from './cost.ts'
 import { errorsOf, shownError } from './errors.ts'
@@ -65,10 +65,11 @@ export async function graphql(api: FastifyInstance, { ctx }: { ctx: Context }): 
 }
 
 function route(api: Api, ctx: Context): void {
+  admission(api, ctx)
   api.post(
     '/graphql',
     {
-      onRequest: (request) => identify(ctx, request),
+      config: { needs: 'read' },
       schema: {
         tags: ['graphql'],
         summary: 'Ask for anything that can be read, with relations, in one request',

@@ -22,6 +22,7 @@ function tenantKeys(api: Api, ctx: Context): void {
     '/tenants/:tenant/api-keys',
     {
       ...idempotent(ctx),
+      config: { needs: 'write-api-keys' },
       schema: {
         tags,
         summary: 'Make an API key; its token is shown once',
@@ -39,6 +40,7 @@ function tenantKeys(api: Api, ctx: Context): void {
   api.get(
     '/tenants/:tenant/api-keys',
     {
+      config: { needs: 'write-api-keys' },
       schema: {
         tags,
         summary: 'List the API keys in force',
@@ -53,6 +55,7 @@ function tenantKeys(api: Api, ctx: Context): void {
   api.delete(
     '/tenants/:tenant/api-keys/:id',
     {
+      config: { needs: 'write-api-keys' },
       schema: {
         tags,
         summary: 'Revoke an API key',
@@ -72,6 +75,7 @@ function platformKeys(api: Api, ctx: Context): void {
     '/api-keys',
     {
       ...idempotent(ctx),
+      config: { needs: 'write-api-keys', platform: true },
       schema: {
         tags,
         summary: 'Make a platform-wide API key; its token is shown once',
@@ -87,6 +91,7 @@ function platformKeys(api: Api, ctx: Context): void {
   api.get(
     '/api-keys',
     {
+      config: { needs: 'write-api-keys', platform: true },
       schema: {
         tags,
         summary: 'List the platform-wide API keys in force',
@@ -99,6 +104,7 @@ function platformKeys(api: Api, ctx: Context): void {
   api.delete(
     '/api-keys/:id',
     {
+      config: { needs: 'write-api-keys', platform: true },
       schema: {
         tags,
         summary: 'Revoke a platform-wide API key',

@@ -17,6 +17,7 @@ export function audit(api: Api, ctx: Context): void {
   api.get(
     '/audit-events',
     {
+      config: { needs: 'read-audit' },
       schema: {
         tags: ['audit'],
         summary: 'Read the audit trail, newest first; as NDJSON all of it, oldest first',

@@ -18,6 +18,7 @@ export function authorities(api: Api, ctx: Context): void {
     '/authorities',
     {
       ...idempotent(ctx),
+      config: { needs: 'write-authorities', platform: true },
       schema: {
         tags,
         summary: 'Create a root, or an intermediate below an authority whose key is held here',
@@ -33,6 +34,7 @@ export function authorities(api: Api, ctx: Context): void {
     '/authorities/import',
     {
       ...idempotent(ctx),
+      config: { needs: 'write-authorities', platform: true },
       schema: {
         tags,
         summary: 'Take over a CA made elsewhere, with or without its private key',
@@ -47,6 +49,7 @@ export function authorities(api: Api, ctx: Context): void {
   api.get(
     '/authorities',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'List authorities by name',
@@ -60,6 +63,7 @@ export function authorities(api: Api, ctx: Context): void {
   api.get(
     '/authorities/:authority',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'Read an authority',
@@ -73,6 +77,7 @@ export function authorities(api: Api, ctx: Context): void {
   api.get(
     '/authorities/:authority/trust-store',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'Download what to trust for an authority as a PKCS#12 store, as Java takes it',

@@ -18,6 +18,7 @@ export function batch(api: Api, ctx: Context): void {
     '/tenants/:tenant/certificates::batch',
     {
       bodyLimit,
+      config: { needs: 'write-certificates' },
       schema: {
         tags: ['certificates'],
         summary: 'Issue up to 1,000 certificates, each for itself; answers in the same order',

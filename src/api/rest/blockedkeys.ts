@@ -16,6 +16,7 @@ export function blockedKeys(api: Api, ctx: Context): void {
     '/blocked-keys',
     {
       ...idempotent(ctx),
+      config: { needs: 'block-keys', platform: true },
       schema: {
         tags,
         summary: 'Block a public key for good: its certificates are revoked, none is made any more',
@@ -29,6 +30,7 @@ export function blockedKeys(api: Api, ctx: Context): void {
   api.get(
     '/blocked-keys',
     {
+      config: { needs: 'read', platform: true },
       schema: {
         tags,
         summary: 'List the blocked keys, oldest first',
@@ -41,6 +43,7 @@ export function blockedKeys(api: Api, ctx: Context): void {
   api.delete(
     '/blocked-keys/:spkiSha256',
     {
+      config: { needs: 'block-keys', platform: true },
       schema: {
         tags,
         summary: 'Lift a block; what was revoked stays revoked',

@@ -40,6 +40,7 @@ export function certificates(api: Api, ctx: Context): void {
   api.post(
     '/tenants/:tenant/certificates',
     {
+      config: { needs: 'write-certificates' },
       schema: {
         tags,
         summary: 'Issue a certificate, for a key made here or for that of a CSR',
@@ -58,6 +59,7 @@ export function certificates(api: Api, ctx: Context): void {
   api.get(
     '/tenants/:tenant/certificates',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'List the certificates of a tenant, soonest end first',
@@ -73,6 +75,7 @@ export function certificates(api: Api, ctx: Context): void {
   api.get(
     '/tenants/:tenant/certificates/:id',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'Read a certificate',
@@ -86,6 +89,7 @@ export function certificates(api: Api, ctx: Context): void {
   api.post(
     '/tenants/:tenant/certificates/:id/renew',
     {
+      config: { needs: 'write-certificates' },
       schema: {
         tags,
         summary: 'Replace a certificate by one of the same names, under the rules of today',
@@ -106,6 +110,7 @@ export function certificates(api: Api, ctx: Context): void {
   api.post(
     '/tenants/:tenant/certificates/:id/revoke',
     {
+      config: { needs: 'write-certificates' },
       schema: {
         tags,
         summary: 'Revoke a certificate; once more changes nothing',
@@ -123,6 +128,7 @@ export function certificates(api: Api, ctx: Context): void {
   api.get(
     '/tenants/:tenant/certificates/:id/bundle',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'Download a certificate with its chain, and the key made here if asked for, once',
@@ -162,6 +168,7 @@ export function certificates(api: Api, ctx: Context): void {
   api.get(
     '/certificates',
     {
+      config: { needs: 'read', platform: true },
       schema: {
         tags,
         summary: 'List certificates of every tenant, soonest end first',

@@ -21,6 +21,7 @@ export function clusters(api: Api, ctx: Context): void {
     '/clusters',
     {
       ...idempotent(ctx),
+      config: { needs: 'write-clusters', platform: true },
       schema: {
         tags,
         summary: 'Register a cluster by its kubeconfig',
@@ -35,6 +36,7 @@ export function clusters(api: Api, ctx: Context): void {
   api.get(
     '/clusters',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'List clusters by name',
@@ -48,6 +50,7 @@ export function clusters(api: Api, ctx: Context): void {
   api.get(
     '/clusters/:cluster',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'Read a cluster',
@@ -61,6 +64,7 @@ export function clusters(api: Api, ctx: Context): void {
   api.patch(
     '/clusters/:cluster',
     {
+      config: { needs: 'write-clusters', platform: true },
       schema: {
         tags,
         summary: 'Change the credentials, the ingress or both',
@@ -78,6 +82,7 @@ export function clusters(api: Api, ctx: Context): void {
   api.delete(
     '/clusters/:cluster',
     {
+      config: { needs: 'write-clusters', platform: true },
       schema: {
         tags,
         summary: 'Forget a cluster that carries no host; by force, one that will not come back',
@@ -98,6 +103,7 @@ export function clusters(api: Api, ctx: Context): void {
   api.post(
     '/clusters/:cluster/check',
     {
+      config: { needs: 'check-clusters', platform: true },
       schema: {
         tags,
         summary: 'Look now whether it answers and lets us do what we must',
@@ -111,6 +117,7 @@ export function clusters(api: Api, ctx: Context): void {
   api.post(
     '/clusters/:cluster/sync',
     {
+      config: { needs: 'check-clusters', platform: true },
       schema: {
         tags,
         summary: 'Have every host on the cluster looked at again',

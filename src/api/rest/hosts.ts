@@ -19,6 +19,7 @@ export function hosts(api: Api, ctx: Context): void {
   api.put(
     '/tenants/:tenant/hosts/:host',
     {
+      config: { needs: 'write-hosts' },
       schema: {
         tags,
         summary: 'Make a host what is asked for; the same twice changes nothing',
@@ -38,6 +39,7 @@ export function hosts(api: Api, ctx: Context): void {
   api.get(
     '/tenants/:tenant/hosts',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'List hosts by name',
@@ -55,6 +57,7 @@ export function hosts(api: Api, ctx: Context): void {
   api.get(
     '/tenants/:tenant/hosts/:host',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'Read a host: what was asked for, and how it stands on each cluster',
@@ -71,6 +74,7 @@ export function hosts(api: Api, ctx: Context): void {
   api.delete(
     '/tenants/:tenant/hosts/:host',
     {
+      config: { needs: 'write-hosts' },
       schema: {
         tags,
         summary: 'Take a host off all its clusters; it is gone when GET answers 404',
@@ -87,6 +91,7 @@ export function hosts(api: Api, ctx: Context): void {
   api.post(
     '/tenants/:tenant/hosts/:host/plan',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'What a push would change on each cluster, and what it would collide with',
@@ -104,6 +109,7 @@ export function hosts(api: Api, ctx: Context): void {
   api.post(
     '/tenants/:tenant/hosts/:host/probe',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'Ask each ingress for the host as a client would, now',

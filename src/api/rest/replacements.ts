@@ -15,6 +15,7 @@ export function replacements(api: Api, ctx: Context): void {
     '/replacements',
     {
       ...idempotent(ctx),
+      config: { needs: 'replace-certificates' },
       schema: {
         tags,
         summary: 'Order that many certificates are replaced: by authority, key, tenant or name',
@@ -29,6 +30,7 @@ export function replacements(api: Api, ctx: Context): void {
   api.get(
     '/replacements/:id',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'How far a replacement is',

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../ground/context.ts'
 import type { Api } from '../api.ts'
-import { identify } from '../auth.ts'
+import { admission } from '../auth.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
@@ -14,9 +14,10 @@ import { replacements } from './replacements.ts'
 import { rotations } from './rotations.ts'
 import { tenants } from './tenants.ts'
 
-/** Every noun under /v1; each request tells who asks, before anything else is looked at. */
+/** Every noun under /v1; each request tells who asks, and whether that one may, before
+ *  anything else is looked at. */
 export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
-  api.addHook('onRequest', (request) => identify(ctx, request))
+  admission(api, ctx)
   for (const noun of [
     tenants,
     apiKeys,

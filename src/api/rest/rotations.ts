@@ -23,6 +23,7 @@ export function rotations(api: Api, ctx: Context): void {
     '/authorities/:authority/rotate',
     {
       ...idempotent(ctx),
+      config: { needs: 'write-authorities', platform: true },
       schema: {
         tags,
         summary: 'Begin to change the key of an authority; the steps follow by themselves',
@@ -40,6 +41,7 @@ export function rotations(api: Api, ctx: Context): void {
   api.get(
     '/authorities/:authority/rotation',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'How far the change of key is, and what it waits for',
@@ -53,6 +55,7 @@ export function rotations(api: Api, ctx: Context): void {
   api.post(
     '/authorities/:authority/rotation/retire',
     {
+      config: { needs: 'write-authorities', platform: true },
       schema: {
         tags,
         summary: 'Retire the old key although certificates of it are left, from the deadline on',
@@ -66,6 +69,7 @@ export function rotations(api: Api, ctx: Context): void {
   api.get(
     '/authorities/:authority/issuers',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'The certificates of all keys of an authority, and what each is used for',
@@ -79,6 +83,7 @@ export function rotations(api: Api, ctx: Context): void {
   api.post(
     '/authorities/:authority/issuers/:id/revoke',
     {
+      config: { needs: 'write-authorities', platform: true },
       schema: {
         tags,
         summary:
@@ -98,6 +103,7 @@ export function rotations(api: Api, ctx: Context): void {
     '/authorities/:authority/cross-sign',
     {
       ...idempotent(ctx),
+      config: { needs: 'write-authorities', platform: true },
       schema: {
         tags,
         summary: 'Have the key of an authority certified by another authority too',

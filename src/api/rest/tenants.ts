@@ -18,6 +18,7 @@ export function tenants(api: Api, ctx: Context): void {
     '/tenants',
     {
       ...idempotent(ctx),
+      config: { needs: 'write-tenants', platform: true },
       schema: {
         tags,
         summary: 'Create a tenant',
@@ -32,6 +33,7 @@ export function tenants(api: Api, ctx: Context): void {
   api.get(
     '/tenants',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'List tenants by name',
@@ -45,6 +47,7 @@ export function tenants(api: Api, ctx: Context): void {
   api.get(
     '/tenants/:tenant',
     {
+      config: { needs: 'read' },
       schema: {
         tags,
         summary: 'Read a tenant',
@@ -58,6 +61,7 @@ export function tenants(api: Api, ctx: Context): void {
   api.patch(
     '/tenants/:tenant',
     {
+      config: { needs: 'write-tenants', platform: true },
       schema: {
         tags,
         summary: 'Change what is named, leave the rest',
@@ -75,6 +79,7 @@ export function tenants(api: Api, ctx: Context): void {
   api.delete(
     '/tenants/:tenant',
     {
+      config: { needs: 'write-tenants', platform: true },
       schema: {
         tags,
         summary: 'Remove a tenant that owns nothing',
