@@ -9,6 +9,7 @@ import { type PreparedIssuer, prepareIssuer } from '../x509/template.ts'
 import { issuerUrl, ocspUrl, shardUrl } from './crl.ts'
 import { chainOf, pathOf } from './issuer.ts'
 import { openSigner } from './signer.ts'
+import { permitsTenantUris } from './tenantnames.ts'
 
 /** An issuer certificate made ready: read, its shared pieces encoded, its chain in PEM. */
 export type ReadyIssuer = {
@@ -18,6 +19,8 @@ export type ReadyIssuer = {
   readonly signer: Signer
   /** Those of the issuer and of every authority above it. */
   readonly constraints: readonly NameConstraints[]
+  /** Whether those let its certificates name the tenant (src/tenants/uri.ts). */
+  readonly namesTenants: boolean
 }
 
 /** What certificates of an issuer on one shard share, and the URL of its list. */
@@ -50,7 +53,8 @@ export async function readyIssuer(
   const onShard = shardsOf(ctx.config.publicUrl, { certificate, authority, signer })
   const path = await pathOf(ctx.db.read, issuer.id)
   const constraints = path.flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
-  const made = { certificate, onShard, signer, constraints }
+  const namesTenants = permitsTenantUris(constraints)
+  const made = { certificate, onShard, signer, constraints, namesTenants }
   ready(ctx).set(issuer.id, made)
   return made
 }

@@ -9,6 +9,7 @@ import { orRefuse } from '../ground/refusal.ts'
 import { policyOf, type TenantRow } from '../tenants/access.ts'
 import { claimsTogether } from '../tenants/claims.ts'
 import type { Claim } from '../tenants/domains.ts'
+import { tenantUri } from '../tenants/uri.ts'
 import { must } from '../words/must.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { dnsNameFault } from '../x509/altnames.ts'
@@ -130,13 +131,14 @@ export type Order = {
 /** An issued certificate; `row` is there when it was made just now and not by an earlier request. */
 export type Issued = { readonly id: string; readonly row: Viewable | undefined }
 
-/** Issues what was ordered. The row with the exact bytes to be signed is stored
+/** Issues what was ordered; a client certificate, of a peer too, names its tenant. The row with the exact bytes to be signed is stored
  *  first, those bytes are linted and signed, and only then is the signature stored: killed anywhere
  *  between, there is no certificate that is not recorded, and finishCertificate settles the rest. */
 export async function issue(ctx: Context, actor: Actor, order: Order): Promise<Issued> {
-  const { authority, ask } = order
+  const { authority } = order
   const issuer = currentIssuer(authority)
   const ready = await readyIssuer(ctx, { issuer, authority: authority.name })
+  const ask = ready.namesTenants ? namingTenant(order.ask, order.tenant.id) : order.ask
   const now = ctx.now()
   const validity = leafValidity(ask.validityDays, now, authority)
   // 1. The key and the exact bytes.
@@ -196,6 +198,13 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<I
   const { tenant } = order
   const row = { ...reservation, tenant, authority, status: 'active', der }
   return { id, row: { ...row, ...untouched, fingerprintSha256: fingerprint } }
+}
+
+/** Who shows it to a gateway is known by this for the tenant's own: nobody can ask for such a URI. */
+function namingTenant(ask: Ask, tenantId: string): Ask {
+  if (ask.profile === 'server') return ask
+  const { names } = ask
+  return { ...ask, names: { ...names, uris: [...names.uris, tenantUri(tenantId)] } }
 }
 
 /** What has not happened to a certificate that was made just now. */

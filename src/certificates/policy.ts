@@ -1,5 +1,6 @@
 import { type Claim, owns } from '../tenants/domains.ts'
 import type { Policy } from '../tenants/tenant.ts'
+import { isReservedUri } from '../tenants/uri.ts'
 import type { Violation } from '../words/problem.ts'
 import { type AltNames, dnsNameFault, emailFault, ipFault, uriFault } from '../x509/altnames.ts'
 import { inRange, ipBytes, rangeBytes } from '../x509/ip.ts'
@@ -67,7 +68,11 @@ function nameFaults({ commonName, names }: Wanted, rules: Rules): readonly Viola
       names.emailAddresses,
       (mail) => emailFault(mail) ?? hostFault(mail.slice(mail.lastIndexOf('@') + 1).toLowerCase()),
     ),
-    ...each('uris', names.uris, (uri) => uriFault(uri) ?? hostFault(new URL(uri).hostname)),
+    ...each(
+      'uris',
+      names.uris,
+      (uri) => reservedRule(uri) ?? uriFault(uri) ?? hostFault(new URL(uri).hostname),
+    ),
     ...commonNameFault(commonName, names, rules),
   ]
 }
@@ -80,6 +85,11 @@ function domainRule(host: string, { tenantId, claims, policy }: Rules): Fault {
   }
   if (owns(tenantId, host, claims)) return undefined
   return `${host} does not lie under the tenant's domains; have its domain added to the tenant`
+}
+
+function reservedRule(uri: string): Fault {
+  if (!isReservedUri(uri)) return undefined
+  return `${uri.slice(0, 60)}: client certificates are given the URN of their tenant; leave it out`
 }
 
 function rangeRule(text: string, { policy }: Rules): Fault {

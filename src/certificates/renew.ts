@@ -8,6 +8,7 @@ import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { accessTenant, policyOf, readTenant, type TenantRow } from '../tenants/access.ts'
+import { tenantUri } from '../tenants/uri.ts'
 import { oneOf } from '../words/oneof.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { DistinguishedName } from '../words/schema.ts'
@@ -193,11 +194,10 @@ async function orderFor(
   const policy = policyOf(tenant)
   const subject = Value.Clean(DistinguishedName, structuredClone(row.subject))
   const named = Value.Parse(DistinguishedName, subject)
-  const { dnsNames, ipAddresses, emailAddresses, uris } = row
   const asked = {
     profile: oneOf(['server', 'client', 'peer'], row.profile),
     subject: named,
-    ...{ dnsNames, ipAddresses, emailAddresses, uris },
+    ...askedNames(row),
     validityDays: daysWithin(daysOf(row) ?? defaultDays(authority, policy), authority, policy),
   }
   const ask =
@@ -208,6 +208,13 @@ async function orderFor(
   return { tenant, authority, ask }
 }
 
+/** The names that were asked for: that of the tenant is given anew. */
+function askedNames({ dnsNames, ipAddresses, emailAddresses, uris, tenantId }: Row) {
+  const own = tenantUri(tenantId)
+  const asked = uris.filter((uri) => uri !== own)
+  return { dnsNames, ipAddresses, emailAddresses, uris: asked }
+}
+
 /** Undefined when its issuer's own end cut it short: nobody asked for that. */
 function daysOf({ notBefore, notAfter, issuer }: Row): number | undefined {
   if (notAfter.getTime() === issuer.notAfter.getTime()) return undefined
@@ -215,8 +222,6 @@ function daysOf({ notBefore, notAfter, issuer }: Row): number | undefined {
 }
 
 function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[] {
-  const { dnsNames, ipAddresses, emailAddresses, uris } = row
-  const before = { dnsNames, ipAddresses, emailAddresses, uris }
   const faults = told([
     [
       spki === undefined && row.keySource === 'caller',
@@ -227,7 +232,7 @@ function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[
       'A revoked certificate is only replaced for another key: make a new one',
     ],
     [
-      !isDeepStrictEqual(names, before) || !isDeepStrictEqual({ ...subject }, row.subject),
+      !isDeepStrictEqual(names, askedNames(row)) || !isDeepStrictEqual({ ...subject }, row.subject),
       'The CSR names more than the certificate does: renewing changes no names, order a new one',
     ],
   ])

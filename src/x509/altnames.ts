@@ -142,9 +142,12 @@ export function emailFault(mail: string): string | undefined {
     : undefined
 }
 
+const uuidUrn = /^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
+
 /** Why a URI may not be certified, or undefined: absolute, with a host, ASCII, no user part
- *  (RFC 5280 4.2.1.6). */
+ *  (RFC 5280 4.2.1.6), or a UUID in its one spelling (RFC 9562 4), which has no host. */
 export function uriFault(uri: string): string | undefined {
+  if (uuidUrn.test(uri)) return undefined
   const at = JSON.stringify(uri.slice(0, 260))
   if (uri.length > 2048 || /[^\x21-\x7e]/.test(uri)) return `${at} is not ASCII of at most 2048`
   const parsed = /^[a-z][a-z0-9+.-]*:\/\//i.test(uri) ? URL.parse(uri) : null

@@ -92,8 +92,14 @@ const tables = [
   [
     'URI',
     uriFault,
-    ['https://example.com/x', 'spiffe://cluster.local/ns/a/sa/b'],
     [
+      'https://example.com/x',
+      'spiffe://cluster.local/ns/a/sa/b',
+      'urn:uuid:0198c2a0-0000-7000-8000-00000000000a',
+    ],
+    [
+      'urn:uuid:0198C2A0-0000-7000-8000-00000000000A',
+      'urn:uuid:0198c2a0',
       'example.com',
       '/x',
       'urn:x:y',
