@@ -20,6 +20,7 @@ export type AuditAction =
   | 'replacement.done'
   | 'key.blocked'
   | 'key.unblocked'
+  | 'key.compromise-reported'
   | 'certificate.issued'
   | 'certificate.renewal-asked'
   | 'certificate.downloaded'

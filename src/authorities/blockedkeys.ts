@@ -39,9 +39,9 @@ export async function blockKey(
   return blockedKeyView(row)
 }
 
-/** Blocks the key of a certificate that was revoked for keyCompromise, in that transaction: whoever
- *  has the certificate proved to have the key, so their word is enough, and whoever else has a
- *  certificate for it shares a key that is known. Does nothing when it is blocked. */
+/** Blocks the key of a certificate that was revoked for keyCompromise, in that transaction. The caller
+ *  has seen that nobody else holds it, or that whoever says so has it (src/certificates/compromise.ts).
+ *  Does nothing when it is blocked. */
 export async function blockCompromised(
   tx: Tx,
   { actor, now }: { actor: Actor; now: Date },
@@ -105,24 +105,12 @@ function after(cursor: string | undefined) {
   return { OR: [{ since: { gt: at } }, { since: at, spkiSha256: { gt: spkiSha256 } }] }
 }
 
-/** Why a public key that somebody sent may not be certified, as far as that is known from what is
- *  stored: it is blocked, or an authority's own (CA/B BR 6.1.1.3). */
-export async function knownKeyFault(tx: Tx, spki: Buffer): Promise<string | undefined> {
-  const where = { spkiSha256: fingerprintSha256(spki) }
-  const [blocked, authority] = await Promise.all([
-    blockedFault(tx, spki),
-    tx.authorityKey.findUnique({ where, select: { id: true } }),
-  ])
-  if (blocked !== undefined) return blocked
-  return authority ? 'The key is that of an authority; make one of its own' : undefined
-}
-
-/** Why a key may not be used at all: it is blocked. */
+/** Why a key may not be used at all: it is blocked. Who blocked it and why is for the platform. */
 export async function blockedFault(tx: Tx, spki: Buffer): Promise<string | undefined> {
   const where = { spkiSha256: fingerprintSha256(spki) }
   const blocked = await tx.blockedKey.findUnique({ where })
   return blocked
-    ? `The key is blocked since ${blocked.since.toISOString()} (${blocked.reason}); make a new one`
+    ? `The key is blocked since ${blocked.since.toISOString()}; make a new one`
     : undefined
 }
 

@@ -2,6 +2,7 @@ import { type Context, newId } from '../ground/context.ts'
 import { bytes, json, type Tx } from '../ground/db.ts'
 import { Problem, type Violation } from '../words/problem.ts'
 import { type Certificate, fingerprintSha256 } from '../x509/certificate.ts'
+import { takeKey } from './keyholders.ts'
 import { type HeldKey, storeKey } from './signer.ts'
 
 /** What makes an authority: its row, its issuer certificate, and its key if that is held here. */
@@ -67,7 +68,8 @@ export async function storeAuthority(
   await storeIssuer(ctx, tx, { ...issuer, authorityId: authority.id, keyId, issues: true })
 }
 
-/** Stores the key that a CA certificate is about; answers its id. */
+/** Stores the key that a CA certificate is about; answers its id. Throws authority-refused when a leaf
+ *  has that key. */
 export async function storeKeyOf(
   ctx: Context,
   tx: Tx,
@@ -77,17 +79,19 @@ export async function storeKeyOf(
   const { keyAlgorithm, spki } = certificate
   if (keyAlgorithm === undefined) throw new Error('the CA key is of a kind we do not certify')
   const keyId = newId(now)
+  const spkiSha256 = fingerprintSha256(spki)
   await tx.authorityKey.create({
     data: {
       id: keyId,
       algorithm: keyAlgorithm,
       spki: bytes(spki),
-      spkiSha256: fingerprintSha256(spki),
+      spkiSha256,
       store: key.store,
       uri: key.store === 'pkcs11' ? key.uri : null,
       createdAt: now,
     },
   })
+  await takeKey(tx, spkiSha256)
   if (key.store === 'sealed') await storeKey(ctx, tx, { keyId, privateKey: key.privateKey })
   return keyId
 }

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Reason } from '../authorities/revocation.ts'
+import { Reason, Revocation } from '../authorities/revocation.ts'
 import {
   closed,
   DistinguishedName,
@@ -43,6 +43,17 @@ export const Renewal = closed({
       maxLength: 131_072,
       description:
         'PKCS#10 in PEM, where the caller keeps the key; left out: a new key is made here',
+    }),
+  ),
+})
+
+export const CertificateRevocation = closed({
+  ...Revocation.properties,
+  proof: Type.Optional(
+    Type.String({
+      maxLength: 131_072,
+      description:
+        'For keyCompromise of a key that other tenants hold too: a CSR signed by it whose commonName is the serial of the certificate. Without one only your own certificates are revoked',
     }),
   ),
 })

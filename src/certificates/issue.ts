@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { knownKeyFault } from '../authorities/blockedkeys.ts'
 import { shardOf } from '../authorities/crl.ts'
 import { currentIssuer, type IssuingAuthority } from '../authorities/issuer.ts'
 import { type ReadyIssuer, readyIssuer } from '../authorities/issuing.ts'
+import { keyFault, takenKey } from '../authorities/keyholders.ts'
 import type { Actor } from '../ground/actor.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { orRefuse } from '../ground/refusal.ts'
@@ -74,7 +74,7 @@ export async function issueDraft(ctx: Context, actor: Actor, input: Draft): Prom
 }
 
 /** Throws certificate-refused with everything that the tenant's policy and domains, the authority's
- *  limits and its name constraints do not allow, and for a key that is blocked or an authority's own;
+ *  limits and its name constraints do not allow, and for a key that is blocked or not the tenant's own;
  *  authority-keyless. */
 export async function judge(ctx: Context, judged: Judged): Promise<void> {
   refuse('certificate-refused', await faultsOf(ctx, judged))
@@ -95,7 +95,7 @@ export async function faultsOf(ctx: Context, judged: Judged): Promise<readonly V
   const { constraints } = await readyIssuer(ctx, { issuer, authority: authority.name })
   const claims = judged.claims ?? (await claimsTogether(ctx, hostsIn(ask)))
   const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims }
-  const known = ask.spki ? await knownKeyFault(ctx.db.read, ask.spki) : undefined
+  const known = ask.spki ? await keyFault(ctx.db.read, ask.spki, tenant.id) : undefined
   return [
     ...violations(ask, rules),
     ...limitFaults(ask, authority, constraints),
@@ -178,7 +178,9 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<I
   }
   made?.pkcs8.fill(0)
   const store = issueStore(ctx)
-  if (!(await store.reserve(reservation))) return { id: await retried(ctx, order), row: undefined }
+  const reserved = await store.reserve(reservation)
+  if (reserved === 'taken') refuse('certificate-refused', [{ field: '/csr', message: takenKey }])
+  if (reserved === 'known') return { id: await retried(ctx, order), row: undefined }
   // 3. Those bytes, once.
   const der = assemble(tbs, ready.signer.algorithm, await ready.signer.sign(tbs))
   // 4. The certificate and the audit event that tells of it.

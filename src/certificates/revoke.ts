@@ -1,5 +1,4 @@
 import { record } from '../audit/record.ts'
-import { blockCompromised } from '../authorities/blockedkeys.ts'
 import { fallBehind } from '../authorities/crlbehind.ts'
 import { revoking } from '../authorities/revocation.ts'
 import type { Actor } from '../ground/actor.ts'
@@ -7,21 +6,23 @@ import type { Context } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { Problem } from '../words/problem.ts'
+import { Problem, refuse } from '../words/problem.ts'
 import type { RevocationReason } from '../x509/reasons.ts'
 import type { Certificate } from './certificate.ts'
+import { onCompromise, readProof } from './compromise.ts'
 import { nameOf } from './facts.ts'
 import { getCertificate } from './find.ts'
 import { finishCertificate } from './finish.ts'
 
 /** Revokes a certificate and answers it. What follows is due in the same transaction: the revocation
  *  lists, the gateways that hold them, and a new certificate for the host that it served; for
- *  keyCompromise its key is blocked, and whatever else has that key revoked. Revoking twice
- *  changes nothing. Throws tenant-unknown, certificate-unknown, certificate-expired. */
+ *  keyCompromise its key is blocked, and whatever else has that key revoked, where the tenant alone holds
+ *  it or `proof` shows that the caller does. Revoking twice changes nothing. Throws tenant-unknown,
+ *  certificate-unknown, certificate-expired, request-invalid for a proof that is none. */
 export async function revokeCertificate(
   ctx: Context,
   actor: Actor,
-  { tenant, id, reason }: { tenant: string; id: string; reason: RevocationReason },
+  { tenant, id, reason, proof }: RevocationAsk,
 ): Promise<Certificate> {
   const { id: tenantId } = await accessTenant(ctx, actor, {
     name: tenant,
@@ -29,20 +30,43 @@ export async function revokeCertificate(
   })
   const found = await ctx.db.read.certificate.findFirst({
     where: { id, tenantId },
-    select: { status: true },
+    select: { status: true, serial: true, spkiSha256: true },
   })
   if (!found) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
+  if (proof !== undefined) {
+    const message = 'Only a revocation for keyCompromise takes a proof'
+    refuse('request-invalid', reason === 'keyCompromise' ? [] : [{ field: '/proof', message }])
+    readProof(proof, found)
+  }
   // It may be out there already: it is made whole, then revoked.
   if (found.status === 'signing') await finishCertificate(ctx, id)
-  await ctx.db.transaction((tx) => revokeOne(tx, { actor, now: ctx.now() }, { id, reason }))
+  const told = { actor, now: ctx.now(), proven: proof !== undefined }
+  await ctx.db.transaction((tx) => revokeOne(tx, told, { id, reason }))
   return getCertificate(ctx, actor, { tenant, id })
+}
+
+/** Which certificate to revoke, why, and a CSR that shows who has its key. */
+export type RevocationAsk = {
+  readonly tenant: string
+  readonly id: string
+  readonly reason: RevocationReason
+  readonly proof?: string | undefined
+}
+
+/** Who revokes and when; whether they showed that they have the key, and whether what follows for the
+ *  key has been seen to. */
+type Told = {
+  readonly actor: Actor
+  readonly now: Date
+  readonly proven?: boolean
+  readonly keySettled?: boolean
 }
 
 /** Revokes one certificate in the transaction of its caller, who has seen to the right. Throws
  *  certificate-unknown, certificate-expired. */
 export async function revokeOne(
   tx: Tx,
-  { actor, now }: { actor: Actor; now: Date },
+  { actor, now, proven = false, keySettled = false }: Told,
   { id, reason }: { id: string; reason: RevocationReason },
 ): Promise<void> {
   await tx.$executeRaw(sql`select 1 from certificate where "id" = ${id}::uuid for update`)
@@ -55,6 +79,9 @@ export async function revokeOne(
       `It ended at ${row.notAfter.toISOString()}; nobody accepts it any more, so there is nothing to revoke`,
     )
   }
+  // Said once more with a proof, what was only the tenant's own matter becomes everybody's.
+  const again = result.outcome === 'unchanged' && proven && row.revocationReason === reason
+  if (again) await onCompromise(tx, { actor, now, proven }, row)
   if (result.outcome === 'unchanged') return
   const { revokedAt } = result
   await tx.certificate.update({
@@ -71,10 +98,27 @@ export async function revokeOne(
       revokedAt: revokedAt.toISOString(),
     },
   })
-  if (result.reason === 'keyCompromise') await blockCompromised(tx, { actor, now }, row)
+  if (result.reason === 'keyCompromise' && !keySettled) {
+    const told = { actor, now, proven }
+    if ((await onCompromise(tx, told, row)) === 'own') await revokeOwn(tx, told, row)
+  }
   for (const host of row.servedBy) await due(tx, 'host.certify', { hostId: host.id })
   // Last, since all revocations of a list wait here for one another.
   await fallBehind(tx, { keyId: row.issuer.keyId, shard: row.crlShard })
+}
+
+/** All that the tenant itself still has of a key that it says is known. */
+async function revokeOwn(
+  tx: Tx,
+  { actor, now }: { actor: Actor; now: Date },
+  { tenantId, spkiSha256 }: { readonly tenantId: string; readonly spkiSha256: string },
+): Promise<void> {
+  const rows = await tx.certificate.findMany({
+    where: { tenantId, spkiSha256, notAfter: { gte: now }, status: 'active' },
+    select: { id: true },
+  })
+  const told = { actor, now, keySettled: true }
+  for (const { id } of rows) await revokeOne(tx, told, { id, reason: 'keyCompromise' })
 }
 
 function findForRevocation(tx: Tx, id: string) {

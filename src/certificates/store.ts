@@ -50,11 +50,14 @@ export type Completion = {
   readonly changes: object
 }
 
-/** Both steps of issuing as group commits: `reserve` answers whether the row is new (false: this
- *  request's Idempotency-Key has its certificate already), `complete` whether it was this signature
- *  that was stored (false: another one was first). */
+/** What became of a reservation: `known` when this request's Idempotency-Key has its certificate already,
+ *  `taken` when the public key is not this tenant's to have certified. */
+export type Reserved = 'stored' | 'known' | 'taken'
+
+/** Both steps of issuing as group commits: `reserve` answers what became of the row, `complete` whether
+ *  it was this signature that was stored (false: another one was first). */
 export type IssueStore = {
-  readonly reserve: (row: Reservation) => Promise<boolean>
+  readonly reserve: (row: Reservation) => Promise<Reserved>
   readonly complete: (row: Completion) => Promise<boolean>
 }
 
@@ -64,10 +67,19 @@ export const issueStore: (ctx: Context) => IssueStore = perContext((ctx) => ({
   complete: batched((rows: readonly Completion[]) => complete(ctx, rows), { size: 200, lanes: 2 }),
 }))
 
-function reserve(ctx: Context, rows: readonly Reservation[]): Promise<readonly boolean[]> {
-  return stored(ctx, rows, reserving)
+async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<readonly Reserved[]> {
+  const left = await unstored(ctx, rows, reserving)
+  return rows.map(({ id }) => {
+    const own = left.get(id)
+    if (own === undefined) return 'stored'
+    return own ? 'known' : 'taken'
+  })
 }
 
+/** A key that came in a request becomes the tenant's in the very statement that stores its first
+ *  certificate, so that of two tenants at once only one gets it (src/authorities/keyholders.ts). In the
+ *  order of keys, or two groups with the same keys would wait for one another. A key that was made here
+ *  is nobody else's: it costs nothing. */
 const reserving = `
     with item as (
       select * from jsonb_to_recordset($1::jsonb) as item (
@@ -78,6 +90,27 @@ const reserving = `
         "tbs" text, "replacesId" uuid, "cause" text, "requestKey" text, "requestHash" text,
         "createdAt" timestamptz, "crlShard" int, "reason" text, "renewAt" timestamptz,
         "autoRenew" boolean, "sealed" text)
+    ), claimed as (
+      insert into certified_key ("spkiSha256", "tenantId")
+      select distinct on ("spkiSha256") "spkiSha256", "tenantId" from item
+      where "keySource" = 'caller'
+        and not exists (select from certified_key held
+          where held."spkiSha256" = item."spkiSha256")
+        and not exists (select from certificate other
+          where other."spkiSha256" = item."spkiSha256" and other."tenantId" <> item."tenantId")
+      order by "spkiSha256", "id"
+      on conflict ("spkiSha256") do update set "spkiSha256" = excluded."spkiSha256"
+      returning "spkiSha256", "tenantId"
+    ), held as (
+      select "spkiSha256", "tenantId" from claimed
+      union all
+      select "spkiSha256", "tenantId" from certified_key
+      where "spkiSha256" in (select "spkiSha256" from item where "keySource" = 'caller')
+    ), own as (
+      select "id" from item where "keySource" = 'server'
+      union all
+      select "id" from item join held using ("spkiSha256", "tenantId")
+      where "keySource" = 'caller'
     ), stored as (
       insert into certificate (
         "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", "status", "serial",
@@ -91,7 +124,7 @@ const reserving = `
         "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter",
         decode("tbs", 'base64'), "replacesId", "cause", decode("requestKey", 'hex'),
         decode("requestHash", 'hex'), "createdAt", "crlShard", "reason", "renewAt", "autoRenew"
-      from item
+      from item join own using ("id")
       on conflict ("requestKey") do nothing
       returning "id"
     ), kept as (
@@ -99,9 +132,11 @@ const reserving = `
       select "id", decode("sealed", 'base64') from item join stored using ("id")
       where "sealed" is not null
     )
-    select "id" from item except select "id" from stored`
+    select "id", own."id" is not null as "own"
+    from item left join own using ("id")
+    where "id" not in (select "id" from stored)`
 
-function complete(ctx: Context, rows: readonly Completion[]): Promise<readonly boolean[]> {
+async function complete(ctx: Context, rows: readonly Completion[]): Promise<readonly boolean[]> {
   const items = rows.map(({ actor, ...row }) => ({
     ...row,
     actorKind: actor.kind,
@@ -109,7 +144,8 @@ function complete(ctx: Context, rows: readonly Completion[]): Promise<readonly b
     actorName: actor.name,
     requestId: actor.requestId,
   }))
-  return stored(ctx, items, completing)
+  const left = await unstored(ctx, items, completing)
+  return rows.map(({ id }) => !left.has(id))
 }
 
 const completing = `
@@ -130,17 +166,16 @@ const completing = `
         'certificate.issued', 'certificate', "id"::text, "name", "changes"
       from item join stored using ("id")
     )
-    select "id" from item except select "id" from stored`
+    select "id", true as "own" from item where "id" not in (select "id" from stored)`
 
-/** Whether each was stored: the statement answers with those that were not. */
-async function stored(
+/** Those that were not stored, and whether their key is the tenant's own. */
+async function unstored(
   ctx: Context,
   rows: readonly { readonly id: string }[],
   statement: string,
-): Promise<readonly boolean[]> {
+): Promise<ReadonlyMap<string, boolean>> {
   const left = await ctx.db.statement(statement, [JSON.stringify(rows)])
-  const ids = new Set(left.map((row) => Value.Parse(Left, row).id))
-  return rows.map(({ id }) => !ids.has(id))
+  return new Map(left.map((row) => Value.Parse(Left, row)).map(({ id, own }) => [id, own]))
 }
 
-const Left = Type.Object({ id: Type.String() })
+const Left = Type.Object({ id: Type.String(), own: Type.Boolean() })

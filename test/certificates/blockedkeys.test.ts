@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict'
-import { createPublicKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
+import {
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  X509Certificate,
+} from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { createAuthority } from '../../src/authorities/create.ts'
 import { importAuthority } from '../../src/authorities/import.ts'
+import { takenKey } from '../../src/authorities/keyholders.ts'
 import { revokeBlocked, sweepBlocked } from '../../src/certificates/revokeblocked.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { noAltNames } from '../../src/x509/altnames.ts'
@@ -14,7 +21,7 @@ import { keySigner } from '../../src/x509/sign.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
 import { admin } from '../support/context.ts'
 import { openssl } from '../support/openssl.ts'
-import { fieldsOf } from '../support/problem.ts'
+import { fieldsOf, isProblem } from '../support/problem.ts'
 
 const { ctx, http, send } = await openTestApi()
 await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'R' } })
@@ -46,16 +53,34 @@ const post = async (tenant: string, keys: Pair) =>
     .post(`/v1/tenants/${tenant}/certificates`)
     .send({ profile: 'server', csr: await csrOf(keys, `a.${tenant}.test`) })
 
+/** Two certificates of one key, the second another tenant's: as they were stored before a key had a
+ *  holder. */
+async function shared(keys: Pair) {
+  const one = await post('one', keys)
+  const two = await post('one', keys)
+  assert.deepEqual([one.status, two.status], [201, 201])
+  const { id } = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'two' } })
+  await ctx.db.read.certificate.update({ where: { id: two.body.id }, data: { tenantId: id } })
+  return { one, two }
+}
+
+async function proofOf(keys: Pair, commonName: string): Promise<string> {
+  const request = { subject: { commonName }, altNames: noAltNames }
+  const signer = keySigner(keys.privateKey)
+  const der = await createRequest({ ...request, spki: spkiOf(keys.publicKey), signer })
+  return toPem('CERTIFICATE REQUEST', der)
+}
+
+const spkiSha256Of = (keys: Pair) => fingerprintSha256(spkiOf(keys.publicKey))
+
 const statusOf = async (tenant: string, id: string) =>
   (await http.get(`/v1/tenants/${tenant}/certificates/${id}`)).body.status
 
 test('blocking a key revokes all that has it, whoever’s, and no request with it is served again', async () => {
   const keys = pair()
   const spkiSha256 = fingerprintSha256(spkiOf(keys.publicKey))
-  const one = await post('one', keys)
-  const two = await post('two', keys)
+  const { one, two } = await shared(keys)
   const apart = await post('one', pair())
-  assert.deepEqual([one.status, two.status, apart.status], [201, 201, 201])
   const pem = keys.publicKey.export({ type: 'spki', format: 'pem' })
   const blocked = await http.post('/v1/blocked-keys').send({ pem, reason: 'found in a repository' })
   assert.equal(blocked.status, 201)
@@ -90,13 +115,128 @@ test('blocking a key revokes all that has it, whoever’s, and no request with i
 test('a certificate revoked for keyCompromise takes its key with it', async () => {
   const keys = pair()
   const one = await post('one', keys)
-  const two = await post('two', keys)
+  const again = await post('one', keys)
+  const tenant = send(await tokenFor(ctx, 'one', 'operator'))
   const url = `/v1/tenants/one/certificates/${one.body.id}/revoke`
-  const revoked = await http.post(url).send({ reason: 'keyCompromise' })
+  const revoked = await tenant.post(url).send({ reason: 'keyCompromise' })
   assert.equal(revoked.status, 200, revoked.text)
-  assert.equal((await post('two', keys)).status, 422)
-  await revokeBlocked(ctx, fingerprintSha256(spkiOf(keys.publicKey)))
+  const refused = await post('one', keys)
+  assert.equal(refused.status, 422)
+  assert.ok(!refused.text.includes(one.body.serial), 'a refusal tells no serial')
+  await revokeBlocked(ctx, spkiSha256Of(keys))
+  assert.equal(await statusOf('one', again.body.id), 'revoked')
+})
+
+test('a key is the first tenant’s that had it certified, and a refusal says nothing of whose it is', async () => {
+  const keys = pair()
+  const first = await post('one', keys)
+  assert.equal(first.status, 201, first.text)
+  const made = { profile: 'server', dnsNames: ['made.one.test'] }
+  const own = await http.post('/v1/tenants/one/certificates').send(made)
+  const bundle = await http
+    .get(`/v1/tenants/one/certificates/${own.body.id}/bundle?privateKey=true`)
+    .responseType('blob')
+  const taken = createPrivateKey(String(bundle.body))
+  const files = { 'k.pem': String(taken.export({ type: 'pkcs8', format: 'pem' })) }
+  const csr = openssl(
+    ['req', '-new', '-key', 'k.pem', '-subj', '/CN=a.two.test'].concat([
+      ...['-addext', 'subjectAltName=DNS:a.two.test'],
+    ]),
+    files,
+  )
+  const answers = [
+    await post('two', keys),
+    await http.post('/v1/tenants/two/certificates').send({ profile: 'server', csr }),
+  ]
+  for (const answer of answers) {
+    assert.equal(answer.status, 422, answer.text)
+    assert.deepEqual(answer.body.violations, [{ field: '/csr', message: takenKey }])
+  }
+  const batch = await http
+    .post('/v1/tenants/two/certificates:batch')
+    .send({ items: [{ profile: 'server', csr }] })
+  assert.match(batch.text, /cannot be certified here/)
+  // The holder goes on, also with the key that was made here.
+  assert.equal((await post('one', keys)).status, 201)
+  const mine = openssl(
+    ['req', '-new', '-key', 'k.pem', '-subj', '/CN=a.one.test'].concat([
+      ...['-addext', 'subjectAltName=DNS:a.one.test'],
+    ]),
+    files,
+  )
+  const again = await http
+    .post('/v1/tenants/one/certificates')
+    .send({ profile: 'server', csr: mine })
+  assert.equal(again.status, 201, again.text)
+})
+
+test('of two tenants that send one key at once, one gets a certificate', async () => {
+  for (let round = 0; round < 10; round++) {
+    const keys = pair()
+    const both = await Promise.all([post('one', keys), post('two', keys)])
+    assert.deepEqual(both.map(({ status }) => status).toSorted(), [201, 422])
+    const where = { spkiSha256: spkiSha256Of(keys) }
+    assert.equal(await ctx.db.read.certificate.count({ where }), 1)
+  }
+})
+
+test('a tenant’s keyCompromise touches no other tenant’s certificate, unless it shows that it has the key', async () => {
+  const keys = pair()
+  const { one, two } = await shared(keys)
+  const sibling = await post('one', keys)
+  const tenant = send(await tokenFor(ctx, 'one', 'operator'))
+  const url = `/v1/tenants/one/certificates/${one.body.id}/revoke`
+  assert.equal((await tenant.post(url).send({ reason: 'keyCompromise' })).status, 200)
+  const spkiSha256 = spkiSha256Of(keys)
+  assert.equal(await ctx.db.read.blockedKey.count({ where: { spkiSha256 } }), 0)
+  await revokeBlocked(ctx, spkiSha256)
+  await sweepBlocked(ctx)
+  assert.equal(await statusOf('two', two.body.id), 'active')
+  assert.equal(await statusOf('one', sibling.body.id), 'revoked')
+  // It wants the key no more, and does not get it again.
+  assert.equal((await post('one', keys)).status, 422)
+  const events = await ctx.db.read.auditEvent.findMany({ where: { subjectId: spkiSha256 } })
+  assert.deepEqual(
+    events.map(({ action, tenantId }) => [action, tenantId]),
+    [['key.compromise-reported', null]],
+  )
+  for (const proof of [
+    await csrOf(keys, 'a.one.test'),
+    await proofOf(pair(), one.body.serial),
+    await proofOf(keys, two.body.serial),
+    'nonsense',
+  ]) {
+    const refused = await tenant.post(url).send({ reason: 'keyCompromise', proof })
+    assert.equal(refused.status, 422, refused.text)
+    assert.match(refused.body.type, /request-invalid$/)
+  }
+  const proof = await proofOf(keys, one.body.serial)
+  const idle = await tenant.post(url).send({ reason: 'superseded', proof })
+  assert.equal(idle.status, 422)
+  const proven = await tenant.post(url).send({ reason: 'keyCompromise', proof })
+  assert.equal(proven.status, 200, proven.text)
+  await revokeBlocked(ctx, spkiSha256)
   assert.equal(await statusOf('two', two.body.id), 'revoked')
+})
+
+test('keys that were certified before keys had holders are the first tenant’s', async () => {
+  const keys = pair()
+  await shared(keys)
+  const before = await ctx.db.read.certifiedKey.findMany({ orderBy: { spkiSha256: 'asc' } })
+  const own = before.filter(({ spkiSha256 }) => spkiSha256 === spkiSha256Of(keys))
+  const path = '../../prisma/migrations/20261126011501_certified_keys/migration.sql'
+  const migration = await readFile(new URL(path, import.meta.url), 'utf8')
+  const [, ...filling] = migration.split(/^(?=INSERT INTO)/m)
+  assert.equal(filling.length, 2)
+  await ctx.db.statement('delete from certified_key', [])
+  for (const statement of filling) await ctx.db.statement(statement, [])
+  const after = await ctx.db.read.certifiedKey.findMany()
+  assert.deepEqual(
+    after.filter(({ spkiSha256 }) => spkiSha256 === spkiSha256Of(keys)),
+    own,
+  )
+  assert.equal((await post('one', keys)).status, 201)
+  assert.equal((await post('two', keys)).status, 422)
 })
 
 test('a certificate that was on its way when its key was blocked is swept up', async () => {
@@ -125,6 +265,18 @@ test('a leaf never has an authority’s key, and an authority’s key is not blo
   const blocked = await http.post('/v1/blocked-keys').send({ pem: certificate, reason: 'x' })
   assert.equal(blocked.status, 422)
   assert.match(blocked.body.type, /key-refused$/)
+})
+
+test('a key that a tenant had certified becomes no authority’s', async () => {
+  const key = openssl(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'])
+  const files = { 'k.pem': key }
+  const request = ['-new', '-key', 'k.pem', '-subj', '/CN=b.one.test']
+  const csr = openssl(['req', ...request, '-addext', 'subjectAltName=DNS:b.one.test'], files)
+  const leaf = await http.post('/v1/tenants/one/certificates').send({ profile: 'server', csr })
+  assert.equal(leaf.status, 201, leaf.text)
+  const certificate = openssl(['req', '-x509', '-days', '30', ...request], files)
+  const asked = { name: 'leafkey', certificate, privateKey: key }
+  await assert.rejects(importAuthority(ctx, admin, asked), isProblem('authority-refused'))
 })
 
 test('an authority with a blocked key is not imported', async () => {

@@ -37,7 +37,7 @@ const catalogs = {
       and attrelid = format('%I.%I', table_schema, table_name)::regclass
     where table_schema = 'public' and table_name <> '_prisma_migrations' order by 1, 2`,
   keys: `
-    select conrelid::regclass, conname, pg_get_constraintdef(oid) from pg_constraint
+    select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint
     where connamespace = 'public'::regnamespace and contype in ('p', 'u', 'f')
       and conrelid <> coalesce(to_regclass('_prisma_migrations'), 0) order by 1, 2`,
   indexes: `

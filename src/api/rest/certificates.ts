@@ -1,7 +1,11 @@
 import Type from 'typebox'
-import { Revocation } from '../../authorities/revocation.ts'
 import { getBundle } from '../../certificates/bundle.ts'
-import { Certificate, NewCertificate, Renewal } from '../../certificates/certificate.ts'
+import {
+  Certificate,
+  CertificateRevocation,
+  NewCertificate,
+  Renewal,
+} from '../../certificates/certificate.ts'
 import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
 import { issueCertificate } from '../../certificates/issue.ts'
 import { renewCertificate } from '../../certificates/renew.ts'
@@ -115,13 +119,13 @@ export function certificates(api: Api, ctx: Context): void {
         tags,
         summary: 'Revoke a certificate; once more changes nothing',
         params: one,
-        body: Revocation,
+        body: CertificateRevocation,
         response: { 200: Certificate, ...problemResponse },
       },
     },
     (request) => {
-      const { reason = 'unspecified' } = request.body
-      return revokeCertificate(ctx, actorOf(request), { ...request.params, reason })
+      const { reason = 'unspecified', proof } = request.body
+      return revokeCertificate(ctx, actorOf(request), { ...request.params, reason, proof })
     },
   )
 
