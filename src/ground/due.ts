@@ -25,23 +25,42 @@ export type Due = {
 
 /** Adds a job in the transaction of the change that makes it due. Jobs of one key that have not begun
  *  coalesce; `at` (default: now) of the last one counts. */
-export async function due<Kind extends keyof Due>(
+export function due<Kind extends keyof Due>(
   tx: Tx,
   kind: Kind,
   key: Due[Kind],
   at: Date | null = null,
 ): Promise<void> {
-  const names = Object.values(key)
-  const queue = queueOf(key)
-  await tx.$executeRaw(sql`
-    select graphile_worker.add_job(${kind}, ${JSON.stringify(key)}::json, queue_name => ${queue},
-      run_at => coalesce(${at}::timestamptz, now()), max_attempts => 25,
-      job_key => ${[kind, ...names].join('/')}, job_key_mode => 'replace')`)
+  return dueAnew(tx, { task: kind, key }, at)
+}
+
+/** The same, for a job as the queue knows it. */
+export async function dueAnew(
+  tx: Tx,
+  { task, key }: { readonly task: string; readonly key: object },
+  at: Date | null = null,
+): Promise<void> {
+  // The queue adds nothing when a worker takes the job of this key between two of its statements. That
+  // one may have read the state of before, so the job is asked for once more: now as one that runs.
+  for (let tries = 0; tries < 5; tries++) {
+    const added = await tx.$queryRaw<readonly unknown[]>(sql`
+      select id from graphile_worker.add_job(${task}, ${JSON.stringify(key)}::json,
+        queue_name => ${queueOf(key)}, run_at => coalesce(${at}::timestamptz, now()),
+        max_attempts => 25, job_key => ${jobKey(task, key)}, job_key_mode => 'replace')
+      where id is not null`)
+    if (added.length > 0) return
+  }
+  throw new Error(`${task} cannot be made due: workers take it again and again`)
+}
+
+/** The name by which jobs coalesce. */
+export function jobKey(task: string, key: object): string {
+  return [task, ...Object.values(key)].join('/')
 }
 
 /** A cluster is a queue of its own, so that a dead one never slows the others; so is a key, whose lists
  *  would otherwise be built twice at once. */
-function queueOf(key: Due[keyof Due]): string | null {
+function queueOf(key: object): string | null {
   if ('clusterId' in key) return `cluster/${key.clusterId}`
   return 'keyId' in key ? `key/${key.keyId}` : null
 }

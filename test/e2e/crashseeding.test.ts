@@ -7,7 +7,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from '../../src/clusters/connect.ts'
 import { labels, manager } from '../../src/delivery/manifests.ts'
 import { ask } from '../support/clients.ts'
-import { kill, openFolder, untilSaid } from '../support/process.ts'
+import { kill, openFolder, until, untilSaid } from '../support/process.ts'
 import { type DevPorts, devPorts, startDev, tokenIn, untilUp } from './dev.ts'
 import { type Http, httpOf } from './runbook.ts'
 
@@ -16,7 +16,8 @@ import { type Http, httpOf } from './runbook.ts'
 
 const folder = await openFolder()
 
-/** A start that is killed when `moment` has come; answers the certificates that it had shown. */
+/** A start that is killed when `moment` has come; answers the ids of the certificates that it had shown,
+ *  whether signed or still being signed. */
 async function cutShort(
   state: string,
   ports: DevPorts,
@@ -28,7 +29,7 @@ async function cutShort(
     .then((token) => certificates(httpOf(`http://127.0.0.1:${ports.api}`, token)))
     .catch(() => [])
   await kill(running)
-  return shown.map(({ fingerprintSha256 }) => fingerprintSha256)
+  return shown.map(({ id }) => id)
 }
 
 type Shown = {
@@ -36,12 +37,20 @@ type Shown = {
   readonly host: string | null
   readonly status: string
   readonly serial: string
-  readonly fingerprintSha256: string
 }
 
 async function certificates(http: Http): Promise<readonly Shown[]> {
   const { body } = await http.get('/v1/certificates?limit=500').timeout(2000).expect(200)
   return body.items
+}
+
+/** The certificates when none is being signed any more: one may be seen before its signature is stored. */
+function settled(http: Http): Promise<readonly Shown[]> {
+  const look = async () => {
+    const found = await certificates(http)
+    return found.some(({ status }) => status === 'signing') ? undefined : found
+  }
+  return until('no certificate is being signed', look)
 }
 
 async function names(http: Http, url: string): Promise<readonly string[]> {
@@ -58,11 +67,11 @@ async function isWhole(http: Http, state: string, ports: DevPorts, shown: Readon
     (name) => `${name}.example.com`,
   )
   assert.deepEqual(await names(http, '/v1/tenants/example/hosts'), hosts)
-  const found = await certificates(http)
+  const found = await settled(http)
   assert.deepEqual(found.map(({ host }) => host ?? 'a client').toSorted(), ['a client', ...hosts])
-  assert.ok(found.every(({ status }) => status === 'active'))
+  assert.deepEqual([...new Set(found.map(({ status }) => status))], ['active'])
   assert.equal(new Set(found.map(({ serial }) => serial)).size, 5)
-  const lost = [...shown].filter((each) => !found.some((it) => it.fingerprintSha256 === each))
+  const lost = [...shown].filter((each) => !found.some((it) => it.id === each))
   assert.deepEqual(lost, [])
   const { body } = await http.get('/v1/audit-events?limit=500').expect(200)
   const told: readonly { action: string; subject: { id: string } }[] = body.items

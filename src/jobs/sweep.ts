@@ -1,0 +1,116 @@
+import type { Context } from '../ground/context.ts'
+import { sql, type Tx } from '../ground/db.ts'
+import { dueAnew, jobKey } from '../ground/due.ts'
+
+/** The kinds of job that this release knows. */
+export type Kinds = { readonly keyed: readonly string[]; readonly periodic: readonly string[] }
+
+type Dead = {
+  readonly id: bigint
+  readonly task: string
+  readonly key: string | null
+  readonly payload: unknown
+  readonly lastError: string | null
+}
+
+const portion = 1000
+/** When work that was given up is tried again. */
+const pauseMilliseconds = 3_600_000
+
+/** Leaves no job behind that nobody would run, and says what it found. What was given up after all its
+ *  attempts is due again in an hour: its key names a thing, and what is to be done about that is read
+ *  from its state. A job that lost its key to a newer one while it ran, and then failed or was killed,
+ *  goes; so does a turn of periodic work, since the next turn does the same. Answers how many were dead. */
+export async function sweepQueue(ctx: Context, { keyed, periodic }: Kinds): Promise<number> {
+  const dead = await ctx.db.transaction(async (tx) => {
+    const rows = await deadJobs(tx, [...keyed, ...periodic])
+    for (const row of rows) if (keyed.includes(row.task)) await again(tx, row, ctx.now())
+    await tx.$executeRaw(sql`
+      select from graphile_worker.complete_jobs(${rows.map(({ id }) => id)}::bigint[])`)
+    return rows
+  })
+  for (const { task, key, payload, lastError } of dead.filter((row) => row.key !== null)) {
+    const facts = { task, key: payload, failure: kindIn(lastError) }
+    ctx.log.error(facts, `gave up ${key} after all its attempts; it is tried again later`)
+  }
+  const superseded = dead.filter(({ key }) => key === null)
+  if (superseded.length > 0) {
+    ctx.log.warn({ jobs: counts(superseded) }, 'removed jobs whose work newer ones have taken over')
+  }
+  await sayUnknown(ctx, [...keyed, ...periodic])
+  await mendQueues(ctx)
+  return dead.length
+}
+
+function deadJobs(tx: Tx, tasks: readonly string[]): Promise<readonly Dead[]> {
+  return tx.$queryRaw<Dead[]>(sql`
+    select jobs.id, identifier as task, key, payload, last_error as "lastError"
+    from graphile_worker._private_jobs as jobs
+    join graphile_worker._private_tasks as tasks on tasks.id = task_id
+    where attempts >= max_attempts and locked_at is null and identifier = any(${tasks})
+    order by jobs.id limit ${portion} for update of jobs skip locked`)
+}
+
+/** A job that still has its key waits for an hour; of one without, the newer job counts, and only where
+ *  there is none is the thing looked at once more. */
+async function again(tx: Tx, { id, task, key, payload }: Dead, now: Date): Promise<void> {
+  if (typeof payload !== 'object' || payload === null) return
+  const name = jobKey(task, payload)
+  // Out of the way of the new one, which would count it as superseded.
+  await tx.$executeRaw(sql`update graphile_worker._private_jobs set key = null where id = ${id}`)
+  const newer = await tx.$queryRaw<readonly unknown[]>(
+    sql`select from graphile_worker._private_jobs where key = ${name}`,
+  )
+  if (newer.length > 0) return
+  await dueAnew(tx, { task, key: payload }, key === null ? now : later(now))
+}
+
+function later(now: Date): Date {
+  return new Date(now.getTime() + pauseMilliseconds)
+}
+
+/** Messages of before were kept whole: no more than a word of one is told. */
+function kindIn(lastError: string | null): string {
+  if (lastError === null) return 'ended without a word, such as with its process'
+  return /^[\w-]+( [\w-]+)?$/.test(lastError) ? lastError : 'Error'
+}
+
+function counts(rows: readonly Dead[]): Readonly<Record<string, number>> {
+  const found: Record<string, number> = {}
+  for (const { task } of rows) found[task] = (found[task] ?? 0) + 1
+  return found
+}
+
+/** Kinds of another release are not ours to touch; that they wait is said. */
+async function sayUnknown(ctx: Context, tasks: readonly string[]): Promise<void> {
+  const waiting = await ctx.db.read.$queryRaw<readonly { task: string; jobs: number }[]>(sql`
+    select identifier as task, count(*)::int as jobs
+    from graphile_worker._private_jobs as jobs
+    join graphile_worker._private_tasks as tasks on tasks.id = task_id
+    where identifier <> all(${tasks}) and locked_at is null
+    and run_at < now() - interval '1 hour' group by identifier`)
+  for (const facts of waiting) {
+    ctx.log.error(facts, 'jobs of a kind that this release does not know have waited for an hour')
+  }
+}
+
+/** Frees queues that are held although nothing of theirs runs, and forgets those of things that are
+ *  gone. One statement takes a job and its queue, and one gives both back, so that a held queue without
+ *  a held job is one that nobody will free. */
+async function mendQueues(ctx: Context): Promise<void> {
+  await ctx.db.transaction(async (tx) => {
+    const freed = await tx.$executeRaw(sql`
+      update graphile_worker._private_job_queues as queues set locked_at = null, locked_by = null
+      where locked_at is not null and not exists (
+        select from graphile_worker._private_jobs where job_queue_id = queues.id
+        and locked_at is not null)`)
+    if (freed > 0) ctx.log.warn({ queues: freed }, 'freed queues that were held by nobody')
+    await tx.$executeRaw(sql`
+      delete from graphile_worker._private_job_queues as queues where locked_at is null
+      and not exists (select from graphile_worker._private_jobs where job_queue_id = queues.id)
+      and ((queue_name like 'cluster/%'
+          and not exists (select from cluster where 'cluster/' || id = queue_name))
+        or (queue_name like 'key/%'
+          and not exists (select from authority_key where 'key/' || id = queue_name)))`)
+  })
+}

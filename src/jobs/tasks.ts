@@ -1,0 +1,82 @@
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { refreshLists } from '../authorities/crlbehind.ts'
+import { publishLists } from '../authorities/crlpublish.ts'
+import { advanceRotation, resumeRotations } from '../authorities/rotationstep.ts'
+import { certifyHost } from '../certificates/certify.ts'
+import { finishCertificates } from '../certificates/finish.ts'
+import { recheckCertificates } from '../certificates/recheck.ts'
+import { renewByItself } from '../certificates/renew.ts'
+import { renewalsDue } from '../certificates/renewals.ts'
+import { advanceReplacement, resumeReplacements } from '../certificates/replace.ts'
+import { reviewTenant } from '../certificates/review.ts'
+import { revokeBlocked, sweepBlocked } from '../certificates/revokeblocked.ts'
+import { checkCluster } from '../clusters/check.ts'
+import { pushPlacement } from '../delivery/push.ts'
+import type { Context } from '../ground/context.ts'
+import type { Due } from '../ground/due.ts'
+import { recheckClusters, resyncPlacements } from './resync.ts'
+import { sweepQueue } from './sweep.ts'
+
+/** What is done about each kind of due work, given its key. */
+export type Keyed = Readonly<Record<keyof Due, (key: unknown) => Promise<unknown>>>
+
+/** What is done about each kind of due work. */
+export function keyedWork(ctx: Context): Keyed {
+  const HostKey = Type.Object({ hostId: Type.String() })
+  const PlacementKey = Type.Object({ placementId: Type.String() })
+  const ClusterKey = Type.Object({ clusterId: Type.String() })
+  const AuthorityKey = Type.Object({ keyId: Type.String() })
+  const CertificateKey = Type.Object({ certificateId: Type.String() })
+  const TenantKey = Type.Object({ tenantId: Type.String() })
+  const RotatingKey = Type.Object({ authorityId: Type.String() })
+  const ReplacementKey = Type.Object({ replacementId: Type.String() })
+  const BlockedKey = Type.Object({ spkiSha256: Type.String() })
+  return {
+    'host.certify': (key) => certifyHost(ctx, Value.Parse(HostKey, key).hostId),
+    'placement.push': (key) => pushPlacement(ctx, Value.Parse(PlacementKey, key)),
+    'authority.rotate': (key) => advanceRotation(ctx, Value.Parse(RotatingKey, key).authorityId),
+    'authority.publish': (key) => publishLists(ctx, Value.Parse(AuthorityKey, key).keyId),
+    'certificate.renew': (key) =>
+      renewByItself(ctx, Value.Parse(CertificateKey, key).certificateId),
+    'replacement.advance': (key) =>
+      advanceReplacement(ctx, Value.Parse(ReplacementKey, key).replacementId),
+    'tenant.review': (key) => reviewTenant(ctx, Value.Parse(TenantKey, key).tenantId),
+    'blocked-key.revoke': (key) => revokeBlocked(ctx, Value.Parse(BlockedKey, key).spkiSha256),
+    'cluster.check': (key) => checkCluster(ctx, Value.Parse(ClusterKey, key)),
+  }
+}
+
+/** When what is looked at again and again, as a net below the due work. */
+export const schedule = {
+  'certificates.finish': '* * * * *',
+  'certificates.renew': '* * * * *',
+  'blocked-keys.sweep': '*/5 * * * *',
+  'placements.resync': '*/5 * * * *',
+  'clusters.check': '* * * * *',
+  'certificates.recheck': '17 2 * * *',
+  'rotations.resume': '*/5 * * * *',
+  'replacements.resume': '*/5 * * * *',
+  'lists.refresh': '*/5 * * * *',
+  'queue.sweep': '* * * * *',
+} as const
+
+/** What is done at each of those times. */
+export type Periodic = Readonly<Record<keyof typeof schedule, () => Promise<unknown>>>
+
+/** What is done at each of those times. */
+export function periodicWork(ctx: Context, keyed: Keyed): Periodic {
+  return {
+    'certificates.finish': () => finishCertificates(ctx),
+    'certificates.renew': () => renewalsDue(ctx),
+    'blocked-keys.sweep': () => sweepBlocked(ctx),
+    'placements.resync': () => resyncPlacements(ctx),
+    'clusters.check': () => recheckClusters(ctx),
+    'certificates.recheck': () => recheckCertificates(ctx),
+    'rotations.resume': () => resumeRotations(ctx),
+    'replacements.resume': () => resumeReplacements(ctx),
+    'lists.refresh': () => refreshLists(ctx),
+    'queue.sweep': () =>
+      sweepQueue(ctx, { keyed: Object.keys(keyed), periodic: Object.keys(schedule) }),
+  }
+}
