@@ -30,7 +30,7 @@ export function readAsk(asked: NewCertificate, days: number): Ask {
     csr === undefined ? undefined : orRefuse('certificate-refused', '/csr', () => readRequest(csr))
   if (request) refuse('certificate-refused', requestFaults(request, asked))
   const subject = { ...(request ? subjectOf(request) : {}), ...asked.subject }
-  const names = merged(asked, request?.altNames ?? noAltNames)
+  const names = merged(asked, request ? namesOf(request) : noAltNames)
   refuse('certificate-refused', [
     ...nameFaults(subject).map((message) => ({ field: '/subject', message })),
     ...countFaults(names),
@@ -70,6 +70,13 @@ function subjectOf({ subject: { others, ...named } }: CertificateRequest): Disti
   return subject
 }
 
+/** A mail address in the subject is a name like any other, and goes where new certificates have it
+ *  (RFC 5280 4.1.2.6). */
+function namesOf({ subject: { emailAddress }, altNames }: CertificateRequest): AltNames {
+  if (emailAddress === undefined) return altNames
+  return { ...altNames, emailAddresses: [...altNames.emailAddresses, emailAddress] }
+}
+
 /** A CSR asks; policy answers. What is never granted is refused instead of being left out silently. */
 function requestFaults(request: CertificateRequest, asked: NewCertificate): readonly Violation[] {
   const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = request
@@ -83,6 +90,10 @@ function requestFaults(request: CertificateRequest, asked: NewCertificate): read
     [
       otherAltNameKinds.length > 0,
       `The CSR has names of kinds that are not issued here: ${otherAltNameKinds.join(', ')}`,
+    ],
+    [
+      subject.serialNumber !== undefined,
+      "The CSR's subject has a serialNumber, which is not issued here: leave it out",
     ],
     [
       subject.others.length > 0,

@@ -54,27 +54,54 @@ export function ipText(bytes: Buffer): string | undefined {
   return `${front}::${back}`
 }
 
-/** Address and mask octets of `10.0.0.0/8` or `fd00::/8`, 8 or 32 of them (RFC 5280 4.2.1.10);
- *  undefined if it is not a range or has host bits set. */
+/** Address and mask octets of `10.0.0.0/8`, `fd00::/8` or, for a mask with holes, of
+ *  `10.0.0.0/255.0.255.0`: 8 or 32 of them (RFC 5280 4.2.1.10); undefined if it is not a range or has
+ *  host bits set, which whoever asks for a range did not mean. */
 export function rangeBytes(text: string): Buffer | undefined {
-  const [address = '', prefix = '', ...more] = text.split('/')
+  const [address = '', suffix = '', ...more] = text.split('/')
   const bytes = ipBytes(address)
-  if (!bytes || more.length > 0 || !/^(0|[1-9]\d{0,2})$/.test(prefix)) return undefined
-  const bits = Number(prefix)
-  if (bits > bytes.length * 8) return undefined
-  const mask = Buffer.alloc(bytes.length)
-  for (let bit = 0; bit < bits; bit++) mask[bit >> 3] = (mask[bit >> 3] ?? 0) | (0x80 >> (bit & 7))
+  const mask = bytes && more.length === 0 ? maskBytes(suffix, bytes.length) : undefined
+  if (!bytes || !mask) return undefined
   const clean = bytes.every((octet, i) => (octet & ~(mask[i] ?? 0)) === 0)
   return clean ? Buffer.concat([bytes, mask]) : undefined
 }
 
-/** Text of a range; undefined when the length is wrong or the mask has a hole. */
+function maskBytes(suffix: string, length: number): Buffer | undefined {
+  if (!/^(0|[1-9]\d{0,2})$/.test(suffix)) {
+    const mask = ipBytes(suffix)
+    return mask?.length === length ? mask : undefined
+  }
+  const bits = Number(suffix)
+  if (bits > length * 8) return undefined
+  const mask = Buffer.alloc(length)
+  for (let bit = 0; bit < bits; bit++) mask[bit >> 3] = (mask[bit >> 3] ?? 0) | (0x80 >> (bit & 7))
+  return mask
+}
+
+/** Text of address and mask octets as others write them; undefined when the length is wrong. Host bits
+ *  say nothing and are left out, as every verifier masks both sides; a mask with holes, which verifiers
+ *  take bit by bit as well, is written out. */
 export function rangeText(bytes: Buffer): string | undefined {
   const half = bytes.length / 2
-  const address = bytes.length === 8 || bytes.length === 32 ? ipText(bytes.subarray(0, half)) : ''
-  if (!address) return undefined
-  const bits = Array.from(bytes.subarray(half), (o) => o.toString(2).padStart(8, '0')).join('')
-  return /^1*0*$/.test(bits) ? `${address}/${bits.lastIndexOf('1') + 1}` : undefined
+  const mask = bytes.subarray(half)
+  const address = ipText(Buffer.from(bytes.subarray(0, half).map((o, i) => o & (mask[i] ?? 0))))
+  const written = ipText(mask)
+  if (bytes.length % 2 !== 0 || address === undefined || written === undefined) return undefined
+  const bits = Array.from(mask, (octet) => octet.toString(2).padStart(8, '0')).join('')
+  return `${address}/${/^1*0*$/.test(bits) ? bits.lastIndexOf('1') + 1 : written}`
+}
+
+/** What two ranges have in common, as text; undefined for nothing. */
+export function commonRange(one: string, other: string): string | undefined {
+  const [a, b] = [rangeBytes(one), rangeBytes(other)]
+  if (!a || !b || a.length !== b.length) return undefined
+  const half = a.length / 2
+  const at = (range: Buffer, i: number) => range[i] ?? 0
+  const apart = (_: number, i: number) =>
+    ((at(a, i) ^ at(b, i)) & at(a, half + i) & at(b, half + i)) !== 0
+  if (a.subarray(0, half).some(apart)) return undefined
+  // Of address and mask alike: what either of them fixes is fixed.
+  return rangeText(Buffer.from(a.map((octet, i) => octet | at(b, i))))
 }
 
 /** Whether an address (4 or 16 octets) lies in a range (8 or 32 octets) of its own family. */

@@ -1,6 +1,6 @@
 import { dnsNameFault } from './altnames.ts'
 import type { NameFault } from './constraints.ts'
-import { inRange, rangeBytes } from './ip.ts'
+import { commonRange, inRange, rangeBytes } from './ip.ts'
 import { rdnsOf } from './names.ts'
 import type { NameConstraints, Subtrees } from './subtrees.ts'
 
@@ -13,7 +13,7 @@ type Kind = (typeof spaceKinds)[number]
  *  the lower authority as its anchor never sees the upper's (RFC 5280 6.1.4 (g)). Ask
  *  `wideningFaults` or `emptied` first: an empty list of permitted names would mean all of them. */
 export function narrowed(above: NameConstraints, own: NameConstraints): NameConstraints {
-  const permitted = (kind: Kind) => shared(above.permitted[kind], own.permitted[kind], inside[kind])
+  const permitted = (kind: Kind) => shared(above.permitted[kind], own.permitted[kind], common[kind])
   const excluded = (kind: Kind) => [...new Set([...above.excluded[kind], ...own.excluded[kind]])]
   return {
     permitted: {
@@ -21,7 +21,7 @@ export function narrowed(above: NameConstraints, own: NameConstraints): NameCons
       directoryNames: shared(
         above.permitted.directoryNames,
         own.permitted.directoryNames,
-        directoryInside,
+        smaller(directoryInside),
       ),
     },
     excluded: {
@@ -40,17 +40,19 @@ function textual(spaces: (kind: Kind) => readonly string[]) {
   }
 }
 
-/** Spaces are trees: two of them have either the smaller one in common, or nothing. */
 function shared<T>(
   above: readonly T[],
   own: readonly T[],
-  within: (space: T, other: T) => boolean,
+  inCommon: (space: T, other: T) => T | undefined,
 ): readonly T[] {
   if (above.length === 0 || own.length === 0) return above.length === 0 ? own : above
-  const smaller = own.flatMap((one) =>
-    above.flatMap((other) => (within(one, other) ? [one] : within(other, one) ? [other] : [])),
-  )
-  return [...new Set(smaller)]
+  return [...new Set(own.flatMap((one) => above.flatMap((other) => inCommon(one, other) ?? [])))]
+}
+
+/** Where spaces are trees, two of them have either the smaller one in common, or nothing. */
+function smaller<T>(within: (space: T, other: T) => boolean) {
+  return (one: T, other: T): T | undefined =>
+    within(one, other) ? one : within(other, one) ? other : undefined
 }
 
 /** Permitted spaces of `own` that reach beyond those `above`; fields are JSON Pointers into `own`. */
@@ -95,8 +97,11 @@ type Fault = string | undefined
 const spaceFault: Readonly<Record<Kind, (space: string) => Fault>> = {
   // RFC 5280 4.2.1.10: a host holds all below it; the leading dot is for mail and URIs alone.
   dnsNames: hostFault,
+  // By its prefix only: some verifiers refuse a certificate that has a mask with holes.
   ipRanges: (space) =>
-    rangeBytes(space) ? undefined : `${JSON.stringify(space)} is not a range such as 10.0.0.0/8`,
+    /\/\d+$/.test(space) && rangeBytes(space)
+      ? undefined
+      : `${JSON.stringify(space)} is not a range such as 10.0.0.0/8`,
   emailAddresses: (space) => domainFault(space.slice(space.lastIndexOf('@') + 1)),
   uriHosts: domainFault,
 }
@@ -116,6 +121,13 @@ const inside: Readonly<Record<Kind, (space: string, other: string) => boolean>> 
   ipRanges: rangeInside,
   emailAddresses: mailInside,
   uriHosts: hostInside,
+}
+
+const common: Readonly<Record<Kind, (one: string, other: string) => string | undefined>> = {
+  dnsNames: smaller(hostTreeInside),
+  ipRanges: commonRange,
+  emailAddresses: smaller(mailInside),
+  uriHosts: smaller(hostInside),
 }
 
 /** DNS: `example.com` holds itself and all below; with a leading dot only what is below. */

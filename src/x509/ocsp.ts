@@ -12,7 +12,7 @@ import {
   tlv,
 } from './der.ts'
 import { extension } from './extensions.ts'
-import { extensionsOf } from './facts.ts'
+import { type Extension, extensionsOf } from './facts.ts'
 import { contentsOf, encodedOf, expectTag, numberOf, sequenceOf, unsignedOf } from './fields.ts'
 import { keyBits } from './keys.ts'
 import { oid, oidOf, oids } from './oids.ts'
@@ -37,8 +37,9 @@ const requestLimits = { bytes: 1 << 14, depth: 16, elements: 1000 }
 const mostAsked = 32
 
 /** Reads an OCSPRequest in DER (RFC 6960 4.1). A signature on it is passed over, as RFC 5019 allows.
- *  Throws `der-malformed` for rubbish, more than 32 questions, or a nonce of 0 or more than 128
- *  octets (RFC 9654 2.1): answer `ocspError('malformedRequest')`. */
+ *  Throws `der-malformed` for rubbish, more than 32 questions, a nonce of 0 or more than 128 octets
+ *  (RFC 9654 2.1), or a critical extension that is not understood (RFC 6960 4.4): answer
+ *  `ocspError('malformedRequest')`. */
 export function readOcspRequest(der: Buffer): OcspRequest {
   const [tbs] = sequenceOf(readDer(der, requestLimits), 'an OCSP request')
   const parts = [...sequenceOf(tbs, 'a tbsRequest')]
@@ -46,17 +47,32 @@ export function readOcspRequest(der: Buffer): OcspRequest {
   if (parts[0]?.tag === 0xa1) parts.shift()
   const [list, wrapper, ...more] = parts
   const asked = sequenceOf(list, 'a requestList').map((request) =>
-    certIdOf(sequenceOf(request, 'a request')[0]),
+    questionOf(sequenceOf(request, 'a request')),
   )
   if (asked.length === 0 || asked.length > mostAsked) throw malformed('0 or more than 32 questions')
   if (more.length > 0 || (wrapper && wrapper.tag !== 0xa2)) throw malformed('a tbsRequest')
-  const nonce = wrapper ? nonceOf(wrapper) : undefined
+  const nonce = wrapper ? nonceOf(understood(wrapper)) : undefined
   return nonce ? { asked, nonce } : { asked }
 }
 
 function version1(wrapper: Element | undefined): void {
   const stated = expectTag(wrapper?.children[0], tags.integer, 'version')
   if (numberOf(contentsOf(stated), 'version') !== 0) throw malformed('an unknown version')
+}
+
+function questionOf([id, wrapper, ...more]: readonly Element[]): CertId {
+  if (more.length > 0 || (wrapper && wrapper.tag !== 0xa0)) throw malformed('a request')
+  if (wrapper) understood(wrapper)
+  return certIdOf(id)
+}
+
+/** The nonce is all that is understood; to answer as if others were would promise what is not done. */
+function understood(wrapper: Element): readonly Extension[] {
+  if (wrapper.children.length !== 1) throw malformed('extensions')
+  const extensions = extensionsOf(wrapper.children[0])
+  const strange = extensions.find(({ oid: type, critical }) => critical && type !== oids.ocspNonce)
+  if (strange) throw malformed(`a critical extension that is not known (${strange.oid})`)
+  return extensions
 }
 
 function certIdOf(element: Element | undefined): CertId {
@@ -72,8 +88,8 @@ function certIdOf(element: Element | undefined): CertId {
   }
 }
 
-function nonceOf(wrapper: Element): Buffer | undefined {
-  const found = extensionsOf(wrapper.children[0]).find(({ oid: type }) => type === oids.ocspNonce)
+function nonceOf(extensions: readonly Extension[]): Buffer | undefined {
+  const found = extensions.find(({ oid: type }) => type === oids.ocspNonce)
   if (found === undefined) return undefined
   const nonce = contentsOf(expectTag(readDer(found.value), tags.octetString, 'a nonce'))
   if (nonce.length < 1 || nonce.length > 128) throw malformed('a nonce is 1 to 128 octets')

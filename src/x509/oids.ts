@@ -65,6 +65,10 @@ export const oids = {
   extensionRequest: '1.2.840.113549.1.9.14',
   challengePassword: '1.2.840.113549.1.9.7',
   unstructuredName: '1.2.840.113549.1.9.2',
+  microsoftExtensions: '1.3.6.1.4.1.311.2.1.14',
+  microsoftCspProvider: '1.3.6.1.4.1.311.13.2.2',
+  microsoftOsVersion: '1.3.6.1.4.1.311.13.2.3',
+  microsoftClientInfo: '1.3.6.1.4.1.311.21.20',
 
   pkcs7Data: '1.2.840.113549.1.7.1',
   pkcs7EncryptedData: '1.2.840.113549.1.7.6',

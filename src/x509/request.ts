@@ -65,9 +65,14 @@ export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
   )
   if (info === undefined || algorithm === undefined || more.length > 0)
     throw malformed('a certificate request has three parts')
-  const [version, subject, spki, attributes] = sequenceOf(info, 'certificationRequestInfo')
+  const [version, subject, spki, attributes, ...rest] = sequenceOf(info, 'certificationRequestInfo')
   const stated = numberOf(contentsOf(expectTag(version, tags.integer, 'version')), 'version')
-  if (stated !== 0 || spki === undefined || (attributes && attributes.tag !== 0xa0))
+  if (
+    stated !== 0 ||
+    spki === undefined ||
+    (attributes && attributes.tag !== 0xa0) ||
+    rest.length > 0
+  )
     throw malformed('certificationRequestInfo')
   const keyAlgorithm = algorithmOfElement(spki)
   // First of all: verifying by a key of any size or kind may take any time.
@@ -104,17 +109,42 @@ function requestDer(pemOrDer: string | Buffer): Buffer {
   return der
 }
 
-/** extensionRequest of RFC 2985 5.4.2, at most once; other attributes are passed over. */
+/** Under which attributes extensions are asked for: RFC 2985 5.4.2, and what Microsoft's tools wrote. */
+const extensionAttributes: ReadonlySet<string> = new Set([
+  oids.extensionRequest,
+  oids.microsoftExtensions,
+])
+
+/** Attributes that name nobody: a password for another protocol, and the machine that made the request. */
+const idle: ReadonlySet<string> = new Set([
+  oids.challengePassword,
+  oids.microsoftCspProvider,
+  oids.microsoftOsVersion,
+  oids.microsoftClientInfo,
+])
+
+/** The extensions asked for, in one attribute at most. Other attributes may name somebody, so they are
+ *  refused rather than passed over, unless they are known to say nothing about the certificate. */
 function requestedIn(attributes: Element): readonly Extension[] {
-  const found = attributes.children.filter((attribute) => {
-    const [type] = sequenceOf(attribute, 'an attribute')
-    return oidOf(type, 'an attribute type') === oids.extensionRequest
+  const read = attributes.children.map((attribute) => {
+    const [type, values, ...more] = sequenceOf(attribute, 'an attribute')
+    const set = expectTag(values, tags.set, 'the values of an attribute')
+    if (more.length > 0 || set.children.length === 0) throw malformed('an attribute')
+    return { type: oidOf(type, 'an attribute type'), values: set.children }
   })
-  const [only, second] = found
+  if (new Set(read.map(({ type }) => type)).size < read.length)
+    throw malformed('an attribute that appears twice')
+  const foreign = read.filter(({ type }) => !extensionAttributes.has(type) && !idle.has(type))
+  if (foreign.length > 0)
+    throw new X509Error(
+      'request-refused',
+      `The request has attributes that are not read (${foreign.map(({ type }) => type).join(', ')}); leave them out, and put names into subjectAltName`,
+    )
+  const [only, second] = read.filter(({ type }) => extensionAttributes.has(type))
   if (only === undefined) return []
-  const values = expectTag(only.children[1], tags.set, 'extensionRequest').children
-  if (second !== undefined || values.length !== 1) throw malformed('more than one extensionRequest')
-  const extensions = extensionsOf(values[0])
+  if (second !== undefined || only.values.length !== 1)
+    throw malformed('more than one extensionRequest')
+  const extensions = extensionsOf(only.values[0])
   const strange = extensions.map((one) => one.oid).filter((type) => !allowed.has(type))
   if (strange.length > 0)
     throw new X509Error(
@@ -126,7 +156,7 @@ function requestedIn(attributes: Element): readonly Extension[] {
 
 /** What to put into a request; `asks` is there for tests and for foreign authorities. */
 export type RequestInput = {
-  readonly subject: DistinguishedName
+  readonly subject: DistinguishedName | Buffer
   readonly altNames: AltNames
   readonly spki: Buffer
   readonly signer: Signer
@@ -135,14 +165,16 @@ export type RequestInput = {
     readonly keyUsage?: readonly KeyUsage[]
     readonly extendedKeyUsage?: readonly string[]
   }
-  /** Further extensions, encoded. */
+  /** Further extensions, and further attributes, encoded. */
   readonly extensions?: readonly Buffer[]
+  readonly attributes?: readonly Buffer[]
 }
 
 /** A PKCS#10 request in DER, signed by `signer`, whose public half is `spki` (RFC 2986 4). */
 export async function createRequest(input: RequestInput): Promise<Buffer> {
   const { subject, altNames, spki, signer, asks = {}, extensions = [] } = input
-  const name = encodeName(subject)
+  const { attributes: further = [] } = input
+  const name = Buffer.isBuffer(subject) ? subject : encodeName(subject)
   const requested = [
     ...(countAltNames(altNames) > 0 ? [altNamesExtension(altNames, name.equals(emptyName))] : []),
     ...(asks.ca === undefined ? [] : [basicConstraintsExtension(asks.ca)]),
@@ -151,7 +183,7 @@ export async function createRequest(input: RequestInput): Promise<Buffer> {
     ...extensions,
   ]
   const attribute = sequence(oid(oids.extensionRequest), setOf(sequence(...requested)))
-  const attributes = context(0, ...(requested.length > 0 ? [attribute] : []))
+  const attributes = context(0, ...(requested.length > 0 ? [attribute] : []), ...further)
   const info = sequence(integer(0), name, spki, attributes)
   return assemble(info, signer.algorithm, await signer.sign(info))
 }

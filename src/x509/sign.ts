@@ -65,17 +65,28 @@ export function assemble(tbs: Buffer, algorithm: KeyAlgorithm, signature: Buffer
   return sequence(tbs, signatureAlgorithmOf(algorithm), bitString(signature))
 }
 
-/** Digest by signature algorithm, SHA-2 only; the whole AlgorithmIdentifier must match, since its
- *  parameters are part of what it says (RFC 4055 5, RFC 5758 3.2, RFC 8410 3). */
-const verifiable: ReadonlyMap<string, string | null> = new Map([
-  [identifier(oids.ecdsaSha256), 'sha256'],
-  [identifier(oids.ecdsaSha384), 'sha384'],
-  [identifier(oids.ecdsaSha512), 'sha512'],
-  [identifier(oids.rsaSha256, derNull), 'sha256'],
-  [identifier(oids.rsaSha384, derNull), 'sha384'],
-  [identifier(oids.rsaSha512, derNull), 'sha512'],
-  [identifier(oids.ed25519), null],
+type Verifiable = { readonly type: 'ec' | 'rsa' | 'ed25519'; readonly digest: string | null }
+
+/** What is verified, by its whole AlgorithmIdentifier, since parameters are part of what it says: SHA-2
+ *  only. Parameters are absent for ECDSA (RFC 5758 3.2) and Ed25519 (RFC 8410 3); for RSA they are
+ *  written NULL, and must be accepted when absent (RFC 4055 5). */
+const verifiable: ReadonlyMap<string, Verifiable> = new Map<string, Verifiable>([
+  [identifier(oids.ecdsaSha256), { type: 'ec', digest: 'sha256' }],
+  [identifier(oids.ecdsaSha384), { type: 'ec', digest: 'sha384' }],
+  [identifier(oids.ecdsaSha512), { type: 'ec', digest: 'sha512' }],
+  ...rsa(oids.rsaSha256, 'sha256'),
+  ...rsa(oids.rsaSha384, 'sha384'),
+  ...rsa(oids.rsaSha512, 'sha512'),
+  [identifier(oids.ed25519), { type: 'ed25519', digest: null }],
 ])
+
+function rsa(type: string, digest: string): readonly (readonly [string, Verifiable])[] {
+  const found = { type: 'rsa', digest } as const
+  return [
+    [identifier(type, derNull), found],
+    [identifier(type), found],
+  ]
+}
 
 function identifier(type: string, ...parameters: readonly Buffer[]): string {
   return sequence(oid(type), ...parameters).toString('latin1')
@@ -91,14 +102,11 @@ export type Signed = {
 /** Whether the signature over `bytes` is by the key in `spki`; false for SHA-1, MD5, PSS and other
  *  algorithms than we list, and for keys that do not load. */
 export function verifies({ bytes, algorithm, signature }: Signed, spki: Buffer): boolean {
-  const digest = verifiable.get(encodedOf(algorithm).toString('latin1'))
-  if (digest === undefined) return false
+  const found = verifiable.get(encodedOf(algorithm).toString('latin1'))
+  if (found === undefined) return false
   try {
     const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
-    const rsa = key.asymmetricKeyType === 'rsa'
-    const ed = key.asymmetricKeyType === 'ed25519'
-    if (ed !== (digest === null) || rsa !== encodedOf(algorithm).includes(derNull)) return false
-    return verify(digest, bytes, key, signature)
+    return key.asymmetricKeyType === found.type && verify(found.digest, bytes, key, signature)
   } catch {
     return false
   }

@@ -13,7 +13,7 @@ import { Problem } from '../../src/words/problem.ts'
 import { keyAlgorithms } from '../../src/x509/keys.ts'
 import { admin, openTestContext } from '../support/context.ts'
 import { openssl } from '../support/openssl.ts'
-import { isProblem } from '../support/problem.ts'
+import { fieldsOf, isProblem } from '../support/problem.ts'
 
 const ctx = await openTestContext()
 await createAuthority(ctx, admin, {
@@ -130,6 +130,39 @@ test('a CSR keeps the key with the caller, and its names are judged like any oth
     issue({ profile: 'server', csr: csrFor('DNS:api.example.com,IP:10.0.0.1') }),
     isProblem('certificate-refused'),
   )
+})
+
+test('no name of a CSR is dropped: it is issued, or refused for what it is', async () => {
+  const csrFor = (subject: string, names?: string) =>
+    openssl(
+      ['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+        .concat(['-keyout', 'k.pem', '-subj', subject])
+        .concat(names === undefined ? [] : ['-addext', `subjectAltName=${names}`]),
+    )
+  const client = (csr: string) => issue({ profile: 'client', csr })
+  const mail = await client(csrFor('/CN=me/emailAddress=me@example.com'))
+  assert.deepEqual(mail.emailAddresses, ['me@example.com'])
+  const refused = [
+    ['/CN=me/emailAddress=me@other.test', '/emailAddresses/0'],
+    ['/CN=me/serialNumber=4711', '/csr'],
+    ['/CN=me/CN=you', '/csr'],
+    ['/CN=me/UID=root', '/csr'],
+    ['/CN=me+CN=you', '/csr'],
+    ['/CN=me/GN=Alice/SN=Example', '/csr'],
+  ] as const
+  for (const [subject, field] of refused) {
+    const work = client(csrFor(subject))
+    assert.deepEqual(await fieldsOf('certificate-refused', work), [field], subject)
+  }
+  for (const names of ['otherName:1.2.3;UTF8:x', 'RID:1.2.3', 'DNS:a.example.com,dirName:d']) {
+    const csr = openssl(
+      ['req', '-new', '-newkey', 'ed25519', '-nodes', '-keyout', 'k.pem', '-config', 'c.cnf'],
+      {
+        'c.cnf': `[req]\ndistinguished_name=n\nreq_extensions=e\nprompt=no\n[n]\nCN=me\n[e]\nsubjectAltName=${names}\n[d]\nCN=you\n`,
+      },
+    )
+    assert.deepEqual(await fieldsOf('certificate-refused', client(csr)), ['/csr'], names)
+  }
 })
 
 test('what the tenant may not have is refused, all of it at once, and nothing is stored', async () => {

@@ -147,6 +147,30 @@ test('a range holds its addresses and no other', () => {
 for (const text of ['10.0.0.1/8', '10.0.0.0', '10.0.0.0/33', '10.0.0.0/08', 'x/8', '::/129'])
   test(`${text} is no range`, () => assert.equal(rangeBytes(text), undefined))
 
+for (const [octets, text, inside, outside] of [
+  ['0a000001ff000000', '10.0.0.0/8', '10.9.9.9', '11.0.0.1'],
+  ['0a0000ffffffff00', '10.0.0.0/24', '10.0.0.7', '10.0.1.7'],
+  ['0a000700ff00ff00', '10.0.7.0/255.0.255.0', '10.99.7.1', '10.99.8.1'],
+  ['0a63074fff00ff00', '10.0.7.0/255.0.255.0', '10.0.7.255', '11.0.7.1'],
+  ['0000000100000001', '0.0.0.1/0.0.0.1', '8.8.8.9', '8.8.8.8'],
+  ['ffffffff00000000', '0.0.0.0/0', '1.2.3.4', '::1'],
+  [`fd00${'00'.repeat(13)}01ff${'00'.repeat(15)}`, 'fd00::/8', 'fd12::1', 'fe00::1'],
+  [`fd00${'00'.repeat(14)}ffff${'00'.repeat(13)}01`, 'fd00::/ffff::1', 'fd00::2', 'fd00::3'],
+] as const)
+  test(`a range whose octets are ${octets} is ${text}`, () => {
+    assert.equal(rangeText(Buffer.from(octets, 'hex')), text)
+    const range = rangeBytes(text)
+    assert.ok(range)
+    const holds = (address: string) => inRange(ipBytes(address) ?? Buffer.alloc(0), range)
+    assert.deepEqual([inside, outside].map(holds), [true, false])
+  })
+
+test('a range has 8 or 32 octets', () => {
+  for (const length of [0, 4, 7, 9, 16, 31, 33]) {
+    assert.equal(rangeText(Buffer.alloc(length)), undefined)
+  }
+})
+
 test('the range of everything has an empty mask', () => {
   assert.equal(rangeText(Buffer.alloc(8)), '0.0.0.0/0')
   assert.equal(rangeText(Buffer.alloc(32)), '::/0')

@@ -239,3 +239,27 @@ for (const [text, canonical] of [
 ] as const)
   test(`the serial ${JSON.stringify(text)} is spelt ${canonical}`, () =>
     assert.equal(canonicalSerial(text), canonical))
+
+for (const [what, parameters, good] of [
+  ['NULL, as we write them,', [derNull], true],
+  ['absent', [], true],
+  ['an empty SEQUENCE', [sequence()], false],
+  ['NULL twice', [derNull, derNull], false],
+] as const)
+  test(`an RSA signature whose parameters are ${what} is ${good ? 'verified' : 'not'} (RFC 4055 5)`, async () => {
+    const { privateKey, publicKey } = await generateKey('RSA_2048')
+    const bytes = randomBytes(64)
+    const signature = await keySigner(privateKey).sign(bytes)
+    const algorithm = readDer(sequence(oid(oids.rsaSha256), ...parameters))
+    assert.equal(verifies({ bytes, algorithm, signature }, spkiOf(publicKey)), good)
+  })
+
+test('an identifier of one kind of key does not verify by another', async () => {
+  const { privateKey, publicKey } = await generateKey('ECDSA_P256')
+  const bytes = randomBytes(64)
+  const signature = await keySigner(privateKey).sign(bytes)
+  for (const type of [oids.rsaSha256, oids.ed25519]) {
+    const algorithm = readDer(sequence(oid(type)))
+    assert.ok(!verifies({ bytes, algorithm, signature }, spkiOf(publicKey)))
+  }
+})

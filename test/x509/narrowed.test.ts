@@ -3,6 +3,7 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { noAltNames } from '../../src/x509/altnames.ts'
 import { constraintFaults } from '../../src/x509/constraints.ts'
+import { ipText, rangeText } from '../../src/x509/ip.ts'
 import { encodeName } from '../../src/x509/names.ts'
 import { emptied, narrowed, spaceFaults, wideningFaults } from '../../src/x509/narrowed.ts'
 import { type NameConstraints, noSubtrees, type Subtrees } from '../../src/x509/subtrees.ts'
@@ -86,13 +87,14 @@ test('a kind of which nothing would be left is named', () => {
 test('spaces that verifiers read differently are refused', () => {
   const bad: Partial<Subtrees> = {
     dnsNames: ['.example.com', '*.example.com', 'EXAMPLE.com', 'bad_name.test', 'good.test'],
-    ipRanges: ['10.0.0.1/8', '10.0.0.0', '10.0.0.0/8'],
+    ipRanges: ['10.0.0.1/8', '10.0.0.0', '10.0.0.0/8', '10.0.0.0/255.0.255.0'],
     emailAddresses: ['a@b@', '.example.com', 'a@example.com'],
     uriHosts: ['https://example.com', '.example.com'],
   }
   assert.deepEqual(
     spaceFaults(permitting(bad)).map(({ field }) => field.replace('/permitted/', '')),
     ['dnsNames/0', 'dnsNames/1', 'dnsNames/2', 'dnsNames/3', 'ipRanges/0', 'ipRanges/1'].concat([
+      'ipRanges/3',
       'emailAddresses/0',
       'uriHosts/0',
     ]),
@@ -117,6 +119,34 @@ test('one certificate says what the whole path does, whatever the names', () => 
       const together = constraintFaults(names, {}, narrowed(above, own)).length > 0
       assert.equal(together, apart)
     }),
+    { numRuns: 2000 },
+  )
+})
+
+test('two ranges have in common what lies in both, whatever their masks', () => {
+  const octet = fc.nat(255)
+  const half = fc.tuple(octet, octet, octet, octet).map((octets) => Buffer.from(octets))
+  const range = fc
+    .tuple(half, half)
+    .map(([address, mask]) => rangeText(Buffer.concat([address, mask])) ?? '')
+  const low = fc.nat(3).map((last) => Buffer.from([10, 0, 0, last]))
+  const few = fc
+    .tuple(low, low)
+    .map(([address, mask]) => rangeText(Buffer.concat([address, mask])) ?? '')
+  fc.assert(
+    fc.property(
+      fc.oneof(few, range),
+      fc.oneof(few, range),
+      fc.oneof(low, half),
+      (a, b, address) => {
+        const name = ipText(address) ?? ''
+        const faults = (...all: readonly NameConstraints[]) =>
+          constraintFaults({ ...noAltNames, ipAddresses: [name] }, {}, ...all).length > 0
+        const [above, own] = [permitting({ ipRanges: [a] }), permitting({ ipRanges: [b] })]
+        if (emptied(above, own).length > 0) assert.ok(faults(above, own))
+        else assert.equal(faults(narrowed(above, own)), faults(above, own))
+      },
+    ),
     { numRuns: 2000 },
   )
 })

@@ -133,17 +133,45 @@ test('a question by a digest we do not compare by is about nobody', () => {
 })
 
 function request(count: number, nonce?: Buffer): Buffer {
+  return asking(count, nonce ? [extension(oids.ocspNonce, false, octetString(nonce))] : [])
+}
+
+function asking(
+  count: number,
+  extensions: readonly Buffer[],
+  ofOne: readonly Buffer[] = [],
+): Buffer {
   const algorithm = sequence(oid(oids.sha1), derNull)
   const hash = octetString(Buffer.alloc(20))
-  const one = sequence(sequence(algorithm, hash, hash, integer(7)))
-  const value = nonce && extension(oids.ocspNonce, false, octetString(nonce))
-  return sequence(
-    sequence(
-      sequence(...Array<Buffer>(count).fill(one)),
-      ...(value ? [context(2, sequence(value))] : []),
-    ),
-  )
+  const wrapped = (tag: number, all: readonly Buffer[]) =>
+    all.length > 0 ? [context(tag, sequence(...all))] : []
+  const one = sequence(sequence(algorithm, hash, hash, integer(7)), ...wrapped(0, ofOne))
+  const list = sequence(...Array<Buffer>(count).fill(one))
+  return sequence(sequence(list, ...wrapped(2, extensions)))
 }
+
+const strange = (critical: boolean) => extension('1.2.3.4', critical, derNull)
+const nonceOf = (critical: boolean) =>
+  extension(oids.ocspNonce, critical, octetString(Buffer.alloc(16, 1)))
+
+for (const [what, der, good] of [
+  ['an unknown extension', asking(1, [strange(false)]), true],
+  ['an unknown extension of one question', asking(1, [], [strange(false)]), true],
+  ['a critical nonce', asking(1, [nonceOf(true)]), true],
+  ['an unknown critical extension', asking(1, [strange(true)]), false],
+  [
+    'an unknown critical extension beside a nonce',
+    asking(1, [nonceOf(false), strange(true)]),
+    false,
+  ],
+  ['an unknown critical extension of one question', asking(2, [], [strange(true)]), false],
+  ['an extension twice', asking(1, [strange(false), strange(false)]), false],
+  ['two nonces', asking(1, [nonceOf(false), nonceOf(false)]), false],
+] as const)
+  test(`a request with ${what} is ${good ? 'answered' : 'malformed'} (RFC 6960 4.4)`, () => {
+    if (good) assert.equal(readOcspRequest(der).asked.length, 1)
+    else assert.throws(() => readOcspRequest(der), malformed)
+  })
 
 for (const [length, good] of [
   [0, false],

@@ -2,12 +2,23 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { noAltNames } from '../../src/x509/altnames.ts'
-import { derNull, sequence } from '../../src/x509/der.ts'
+import {
+  bitString,
+  derNull,
+  octetString,
+  readDer,
+  sequence,
+  setOf,
+  tags,
+  tlv,
+} from '../../src/x509/der.ts'
 import { X509Error } from '../../src/x509/errors.ts'
 import { constraintsExtension, extension } from '../../src/x509/extensions.ts'
+import { encodedOf, sequenceOf } from '../../src/x509/fields.ts'
+import { ia5Name } from '../../src/x509/generalnames.ts'
 import { generateKey } from '../../src/x509/keygen.ts'
 import { keyAlgorithms, spkiOf } from '../../src/x509/keys.ts'
-import { oids } from '../../src/x509/oids.ts'
+import { oid, oids } from '../../src/x509/oids.ts'
 import { readPem, toPem } from '../../src/x509/pem.ts'
 import { createRequest, type RequestInput, readRequest } from '../../src/x509/request.ts'
 import { keySigner } from '../../src/x509/sign.ts'
@@ -72,6 +83,73 @@ for (const [why, der] of [
     const der2 = await made({ extensions: [der] })
     assert.throws(() => readRequest(der2), refused)
   })
+
+const shop = sequence(oid(oids.subjectAltName), octetString(sequence(ia5Name('dns', 'b.example'))))
+const attribute = (type: string, ...values: readonly Buffer[]) =>
+  sequence(oid(type), setOf(...values))
+const text = (value: string) => tlv(tags.utf8String, Buffer.from(value))
+
+test('names that Microsoft’s tools ask for are read', async () => {
+  const attributes = [attribute(oids.microsoftExtensions, sequence(shop))]
+  const read = readRequest(await made({ altNames: noAltNames, attributes }))
+  assert.deepEqual(read.altNames.dnsNames, ['b.example'])
+})
+
+test('what names nobody is passed over', async () => {
+  const attributes = [
+    attribute(oids.challengePassword, text('secret')),
+    attribute(oids.microsoftOsVersion, text('10.0.1')),
+    attribute(oids.microsoftClientInfo, sequence(text('host'))),
+  ]
+  assert.deepEqual(readRequest(await made({ attributes })).altNames.dnsNames, ['shop.example'])
+})
+
+for (const [why, attributes, code] of [
+  [
+    'a second extensionRequest',
+    [attribute(oids.extensionRequest, sequence(shop))],
+    'der-malformed',
+  ],
+  [
+    'extensions in both attributes',
+    [attribute(oids.microsoftExtensions, sequence(shop))],
+    'der-malformed',
+  ],
+  ['an unstructuredName', [attribute(oids.unstructuredName, text('b.example'))], 'request-refused'],
+  [
+    'an attribute that we do not know',
+    [attribute('1.2.3.4', text('b.example'))],
+    'request-refused',
+  ],
+  ['an attribute without a value', [attribute(oids.challengePassword)], 'der-malformed'],
+  [
+    'the same attribute twice',
+    [attribute(oids.challengePassword, text('a')), attribute(oids.challengePassword, text('b'))],
+    'der-malformed',
+  ],
+] as const)
+  test(`a request with ${why} is refused`, async () => {
+    const der = await made({ attributes })
+    assert.throws(() => readRequest(der), { code })
+  })
+
+test('an extension that appears twice is refused', async () => {
+  const der = await made({ extensions: [shop] })
+  assert.throws(() => readRequest(der), { code: 'der-malformed' })
+})
+
+test('an RSA request without parameters of its signature is read (RFC 4055 5)', async () => {
+  const pair = await generateKey('RSA_2048')
+  const signer = keySigner(pair.privateKey)
+  const info = sequenceOf(
+    readDer(await made({ spki: spkiOf(pair.publicKey), signer })),
+    'a request',
+  )[0]
+  assert.ok(info)
+  const bytes = encodedOf(info)
+  const der = sequence(bytes, sequence(oid(oids.rsaSha256)), bitString(await signer.sign(bytes)))
+  assert.equal(readRequest(der).keyAlgorithm, 'RSA_2048')
+})
 
 test('a request signed by another key is refused', async () => {
   const der = await made({ spki: spkiOf((await generateKey('ECDSA_P256')).publicKey) })
