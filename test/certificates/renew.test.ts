@@ -230,3 +230,13 @@ test('the certificate of a host is renewed on the host', async () => {
   const { csr } = csrOf('/CN=h.example.com')
   assert.deepEqual(await fieldsOf('certificate-refused', renew(next.id, csr)), ['/csr'])
 })
+
+test('the certificate of a host is renewed at once at any fraction of a second', async () => {
+  let before = (await certified()).status.certificate?.id ?? ''
+  for (const milliseconds of [0, 1, 499, 500, 501, 999]) {
+    clock = Math.floor(clock / 1000) * 1000 + 1000 + milliseconds
+    const next = await renew(before)
+    assert.equal(next.replaces, before, `${milliseconds} ms`)
+    before = next.id
+  }
+})
