@@ -1,11 +1,13 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
+import { issuedTo } from '../authorities/clients.ts'
 import { trustCrlsOf } from '../authorities/crlfind.ts'
 import { chainOf, trustAnchorOf } from '../authorities/issuer.ts'
 import { openPrivateKey } from '../certificates/key.ts'
 import { ingressOf } from '../clusters/find.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
+import { letIn } from '../hosts/clients.ts'
 import { specOf } from '../hosts/find.ts'
 import { type CompleteSpec, ObjectRef } from '../hosts/host.ts'
 import { toPem } from '../x509/pem.ts'
@@ -50,7 +52,7 @@ export async function deliveryOf(
   certificate: CertificateRow,
 ): Promise<Delivery> {
   const spec = specOf(host)
-  const clients = await clientsOf(ctx, spec)
+  const clients = await clientsOf(ctx, spec, host.tenantId)
   return {
     host: {
       id: host.id,
@@ -75,16 +77,24 @@ export async function pemOf(
   return { serial, chain: pem(chain), key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
 }
 
-/** Whose client certificates a MUTUAL host accepts, and which of them are revoked. */
+/** Whose client certificates a MUTUAL host of the tenant accepts, and which of them are revoked. */
 export async function clientsOf(
   ctx: Context,
   { tls }: CompleteSpec,
+  tenantId: string,
 ): Promise<Delivery['clients'] | undefined> {
-  if (tls.mode !== 'MUTUAL' || tls.clientAuthority === undefined) return undefined
-  const trust = pem(await trustAnchorOf(ctx.db.read, tls.clientAuthority))
-  const lists = await trustCrlsOf(ctx, tls.clientAuthority)
+  const name = tls.clientAuthority
+  if (tls.mode !== 'MUTUAL' || name === undefined) return undefined
+  const issued = (await issuedTo(ctx.db.read, [name])).get(name) ?? [null]
+  const subjectAltName = letIn(tls, tenantId, issued)?.subjectAltName
+  const trust = pem(await trustAnchorOf(ctx.db.read, name))
+  const lists = await trustCrlsOf(ctx, name)
   const crl = lists.map((der) => toPem('X509 CRL', der)).join('')
-  return lists.length > 0 ? { trust, crl } : { trust }
+  return {
+    trust,
+    ...(lists.length > 0 ? { crl } : {}),
+    ...(subjectAltName ? { subjectAltName } : {}),
+  }
 }
 
 function pem(ders: readonly Buffer[]): string {

@@ -21,8 +21,13 @@ export type Delivery = {
     /** PEM, PKCS#8. */
     readonly key: string
   }
-  /** MUTUAL only: whose client certificates are accepted, PEM; and what they have revoked. */
-  readonly clients?: { readonly trust: string; readonly crl?: string }
+  /** MUTUAL only: whose client certificates are accepted, PEM; what they have revoked; and the
+   *  alternative name that they must bear, if not all are accepted. */
+  readonly clients?: {
+    readonly trust: string
+    readonly crl?: string
+    readonly subjectAltName?: string
+  }
 }
 
 /** Which objects are ours, for label selectors. */
@@ -116,7 +121,7 @@ function gateway(delivery: Delivery): KubeObject {
     spec: {
       selector: ingress.selector,
       servers: [
-        { port: tlsPort(host), hosts, tls: serverTls(host.spec, name) },
+        { port: tlsPort(host), hosts, tls: serverTls(delivery, name) },
         ...plainServer(host, hosts),
       ],
     },
@@ -128,13 +133,16 @@ function tlsPort({ name, spec }: Delivery['host']) {
   return { number: 443, name: `https-${shortHash(name)}`, protocol }
 }
 
-function serverTls({ tls }: CompleteSpec, credentialName: string) {
+function serverTls({ host, clients }: Delivery, credentialName: string) {
+  const { tls } = host.spec
   if (tls.mode === 'PASSTHROUGH') return { mode: tls.mode }
   return {
     mode: tls.mode,
     credentialName,
     ...(tls.minVersion === undefined ? {} : { minProtocolVersion: tls.minVersion }),
     ...(tls.maxVersion === undefined ? {} : { maxProtocolVersion: tls.maxVersion }),
+    // One of these, letter by letter, must be among the client's alternative names (istio.md 1.3).
+    ...(clients?.subjectAltName === undefined ? {} : { subjectAltNames: [clients.subjectAltName] }),
   }
 }
 

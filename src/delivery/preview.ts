@@ -157,7 +157,7 @@ async function deliveryFor(
   { tenant, id, name, generation, spec, certificate }: Subject,
   cluster: PlacementRow['cluster'],
 ): Promise<Delivery> {
-  const clients = await clientsOf(ctx, spec)
+  const clients = await clientsOf(ctx, spec, tenant.id)
   return {
     host: { id, name, tenant: tenant.name, generation, spec },
     ingress: ingressOf(cluster),

@@ -4,10 +4,13 @@ import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { pageOf, readCursor } from '../words/cursor.ts'
+import { must } from '../words/must.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
 import { CompleteSpec, Host, PlacementView } from './host.ts'
 import { parseHostname } from './hostname.ts'
+import { type Surroundings, surroundingsOf } from './surroundings.ts'
+import { warnings } from './warnings.ts'
 
 const withRelations = {
   tenant: { select: { name: true } },
@@ -55,7 +58,7 @@ export async function getHost(
   { tenant, name }: { tenant: string; name: string },
 ): Promise<Host> {
   const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
-  return hostView(await hostRow(ctx.db.read, { tenantId: id, name }))
+  return viewHost(ctx.db.read, await hostRow(ctx.db.read, { tenantId: id, name }))
 }
 
 /** The tenant's hosts by name. Throws tenant-unknown. */
@@ -72,7 +75,9 @@ export async function listHosts(
     orderBy: { name: 'asc' },
     take: limit + 1,
   })
-  return pageOf(rows, limit, { key: ({ name }) => [name], item: hostView })
+  const around = await surroundingsOf(ctx.db.read, rows.slice(0, limit))
+  const item = (row: HostRow) => hostView(row, around)
+  return pageOf(rows, limit, { key: ({ name }) => [name], item })
 }
 
 /** What joins a host to the rows around it; not part of what REST shows. */
@@ -93,7 +98,8 @@ export async function hostsByIds(
     where: { id: { in: [...ids] }, ...ownedBy(actor) },
     include: withRelations,
   })
-  return rows.map((row) => ({ ...keysOf(row), ...hostView(row) }))
+  const around = await surroundingsOf(ctx.db.read, rows)
+  return rows.map((row) => ({ ...keysOf(row), ...hostView(row, around) }))
 }
 
 /** How these hosts stand on their clusters, for all of them at once, by cluster name. */
@@ -129,12 +135,18 @@ export function specOf(row: { readonly spec: unknown }): CompleteSpec {
 }
 
 /** The row as it is shown. */
-export function hostView(row: HostRow): Host {
+export async function viewHost(tx: Tx, row: HostRow): Promise<Host> {
+  return hostView(row, await surroundingsOf(tx, [row]))
+}
+
+function hostView(row: HostRow, around: ReadonlyMap<string, Surroundings>): Host {
   const { certificate } = row
+  const spec = specOf(row)
+  const surroundings = must(around.get(row.id), 'a host is shown without its surroundings')
   return Value.Parse(Host, {
     name: row.name,
     tenant: row.tenant.name,
-    ...specOf(row),
+    ...spec,
     generation: row.generation,
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
@@ -147,9 +159,17 @@ export function hostView(row: HostRow): Host {
         notAfter: certificate.notAfter.toISOString(),
         fingerprintSha256: certificate.fingerprintSha256,
       },
+      clients: clientsView(row.tenant.name, surroundings),
+      warnings: warnings({ name: row.name, spec }, surroundings),
       clusters: row.placements.map(placementView),
     },
   })
+}
+
+function clientsView(tenant: string, { letIn }: Surroundings): Host['status']['clients'] {
+  if (!letIn) return null
+  const { authority, onlyOwn, subjectAltName } = letIn
+  return { authority, tenant: onlyOwn ? tenant : null, subjectAltName }
 }
 
 function placementView(row: {

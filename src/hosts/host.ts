@@ -16,6 +16,15 @@ const TlsVersion = Type.Enum(['TLSV1_2', 'TLSV1_3'], { title: 'TlsVersion' })
 const PlainHttp = Type.Enum(['serve', 'redirect', 'off'], {
   description: 'What port 80 does for this host (redirect)',
 })
+const Clients = Type.Enum(['tenant', 'authority'], {
+  title: 'Clients',
+  description:
+    'MUTUAL only. tenant: only clients whose certificate was issued to this tenant (tenant). authority: everybody who has a certificate of clientAuthority, whichever tenant it was issued to',
+})
+const PlainHttpWithoutClientCertificate = Type.Boolean({
+  description:
+    'MUTUAL with http "serve" only: port 80 serves everybody, without asking for a certificate',
+})
 const Path = Type.String({ pattern: '^/', maxLength: 1024 })
 const Port = Type.Integer({ minimum: 1, maximum: 65535 })
 const GatewayPort = Type.Enum([80, 443], {
@@ -47,6 +56,8 @@ export const HostSpec = closed(
         minVersion: Type.Optional(TlsVersion),
         maxVersion: Type.Optional(TlsVersion),
         clientAuthority: Type.Optional(Name),
+        clients: Type.Optional(Clients),
+        plainHttpWithoutClientCertificate: Type.Optional(PlainHttpWithoutClientCertificate),
       }),
     ),
     http: Type.Optional(PlainHttp),
@@ -85,6 +96,8 @@ const complete = {
     minVersion: Type.Optional(TlsVersion),
     maxVersion: Type.Optional(TlsVersion),
     clientAuthority: Type.Optional(Name),
+    clients: Type.Optional(Clients),
+    plainHttpWithoutClientCertificate: Type.Optional(PlainHttpWithoutClientCertificate),
   }),
   http: PlainHttp,
   certificate: closed({
@@ -139,6 +152,22 @@ export const PlacementView = closed(
 )
 export type PlacementView = Type.Static<typeof PlacementView>
 
+/** Whose client certificates a MUTUAL host accepts. */
+export const ClientsView = closed(
+  {
+    authority: Name,
+    tenant: Type.Union([Name, Type.Null()], {
+      description:
+        'Whose clients are let in; null: everybody who has a certificate of the authority',
+    }),
+    subjectAltName: Type.Union([Type.String(), Type.Null()], {
+      description:
+        'What their certificates must bear besides; null: any certificate of the authority will do',
+    }),
+  },
+  { title: 'HostClients' },
+)
+
 export const Host = closed(
   {
     name: HostnameText,
@@ -161,6 +190,10 @@ export const Host = closed(
         }),
         Type.Null(),
       ]),
+      clients: Type.Union([ClientsView, Type.Null()]),
+      warnings: Type.Array(Type.String(), {
+        description: 'What is served as asked and may still surprise',
+      }),
       clusters: Type.Array(PlacementView),
     }),
   },

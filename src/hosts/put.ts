@@ -5,7 +5,7 @@ import { type Context, newId } from '../ground/context.ts'
 import { json, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { Problem } from '../words/problem.ts'
-import { hostRow, hostView } from './find.ts'
+import { hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
 import { type AskedHost, conflictsOn, type WantedHost, wantedHost } from './wanted.ts'
@@ -27,7 +27,8 @@ export async function putHost(
     await refuseConflicts(tx, wanted)
     return store(tx, { ctx, actor, wanted })
   })
-  return { host: hostView(await hostRow(ctx.db.read, { tenantId: tenant.id, name })), created }
+  const row = await hostRow(ctx.db.read, { tenantId: tenant.id, name })
+  return { host: await viewHost(ctx.db.read, row), created }
 }
 
 async function refuseConflicts(tx: Tx, wanted: WantedHost): Promise<void> {
@@ -65,6 +66,7 @@ async function store(tx: Tx, { ctx, actor, wanted }: Write): Promise<boolean> {
       http: spec.http,
       authority: spec.certificate.authority,
       clientAuthority: spec.tls.clientAuthority,
+      clients: spec.tls.clients,
       routes: spec.routes.map((route) => JSON.stringify(route)),
       clusters: spec.clusters,
     },

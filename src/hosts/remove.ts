@@ -2,7 +2,7 @@ import { record } from '../audit/record.ts'
 import type { Actor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { findHost, hostRow, hostView } from './find.ts'
+import { findHost, hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
 import { hostLock, lock } from './lock.ts'
 import { withdraw } from './put.ts'
@@ -39,5 +39,5 @@ export async function removeHost(
   })
   // A quick worker may have finished already.
   const going = await findHost(ctx.db.read, tenantId, host.name)
-  return hostView(going ?? { ...host, removedAt: now })
+  return viewHost(ctx.db.read, going ?? { ...host, removedAt: now })
 }

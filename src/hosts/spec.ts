@@ -66,7 +66,12 @@ function completeTls({ tls }: HostSpec, authority: string): CompleteSpec['tls'] 
     mode,
     minVersion: tls?.minVersion ?? 'TLSV1_2',
     maxVersion: tls?.maxVersion ?? 'TLSV1_3',
-    ...(mode === 'MUTUAL' ? { clientAuthority: tls?.clientAuthority ?? authority } : {}),
+    ...(mode === 'MUTUAL'
+      ? { clientAuthority: tls?.clientAuthority ?? authority, clients: tls?.clients ?? 'tenant' }
+      : {}),
+    ...(tls?.plainHttpWithoutClientCertificate === true
+      ? { plainHttpWithoutClientCertificate: true }
+      : {}),
   }
 }
 
@@ -110,6 +115,21 @@ function tlsFaults(asked: HostSpec, { defaultAuthority }: Rules): readonly Viola
   if (mode !== 'MUTUAL' && clientAuthority !== undefined) {
     const message = 'Client certificates are asked for with mode MUTUAL only: leave this out'
     faults.push({ field: '/tls/clientAuthority', message })
+  }
+  if (mode !== 'MUTUAL' && asked.tls?.clients !== undefined) {
+    const message = 'Clients are told apart with mode MUTUAL only: leave this out'
+    faults.push({ field: '/tls/clients', message })
+  }
+  const plain = asked.tls?.plainHttpWithoutClientCertificate === true
+  const serves = mode === 'MUTUAL' && asked.http === 'serve'
+  if (serves && !plain) {
+    const message =
+      'Port 80 asks nobody for a certificate: leave this out, or say tls.plainHttpWithoutClientCertificate true'
+    faults.push({ field: '/http', message })
+  }
+  if (plain && !serves) {
+    const message = 'This is for mode MUTUAL with http "serve" only: leave it out'
+    faults.push({ field: '/tls/plainHttpWithoutClientCertificate', message })
   }
   if (mode === 'MUTUAL' && clientAuthority === undefined && defaultAuthority === null) {
     const message = 'The tenant has no default authority: name one in tls.clientAuthority'

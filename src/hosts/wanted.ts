@@ -1,3 +1,4 @@
+import { issuedTo, unnamedReason } from '../authorities/clients.ts'
 import type { Actor, Permission } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
@@ -5,6 +6,7 @@ import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
 import { claimsOn } from '../tenants/claims.ts'
 import { owns } from '../tenants/domains.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { letIn } from './clients.ts'
 import { conflicts, type HostConflict } from './conflicts.ts'
 import type { CompleteSpec, HostSpec } from './host.ts'
 import { parseHostname, wildcardsOver } from './hostname.ts'
@@ -52,6 +54,7 @@ export async function wantedHost(
     ...('violations' in completed ? completed.violations : []),
     ...clusterFaults(asked.spec, clusters),
     ...(await authorityFaults(tx, tenant, asked.spec)),
+    ...('spec' in completed ? await clientFaults(tx, tenant.id, completed.spec) : []),
   ]
   refuse('host-refused', violations)
   if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')
@@ -136,4 +139,20 @@ async function authorityFaults(
       ? []
       : [{ field, message: `There is no authority "${name}"` }],
   )
+}
+
+/** Where an authority is not the tenant's alone, its certificates have to say whose client it is. */
+async function clientFaults(
+  tx: Tx,
+  tenantId: string,
+  { tls }: CompleteSpec,
+): Promise<readonly Violation[]> {
+  const { clientAuthority: name } = tls
+  if (name === undefined) return []
+  const issued = (await issuedTo(tx, [name])).get(name)
+  if (!issued || !letIn(tls, tenantId, issued)?.subjectAltName) return []
+  const reason = await unnamedReason(tx, name)
+  if (reason === undefined) return []
+  const message = `Clients of "${name}" cannot be told apart by tenant, since ${reason}: choose another clientAuthority, or say "authority" to let in everybody who has a certificate of it`
+  return [{ field: '/tls/clients', message }]
 }

@@ -198,11 +198,15 @@ function trusted(secure: TLSSocket, { termination }: Terminated): boolean {
   const certificate = secure.getPeerX509Certificate()
   if (!certificate) return termination.mode === 'OPTIONAL_MUTUAL'
   if (!secure.authorized) return false
-  const names = (certificate.subjectAltName ?? '')
-    .split(', ')
-    .map((name) => name.replace(/^[^:]+:/, ''))
+  const names = altNamesIn(certificate.subjectAltName ?? '')
   const wanted = termination.subjectAltNames
   return wanted.length === 0 || wanted.some((name) => names.includes(name))
+}
+
+/** The names in Node's text of them, `DNS:a, URI:"b, c"`, whatever they contain. */
+function altNamesIn(text: string): readonly string[] {
+  const found = text.matchAll(/(?:^|, )[^:,"]+:("(?:[^"\\]|\\.)*"|[^,]*)/g)
+  return [...found].map(([, name = '']) => (name.startsWith('"') ? String(JSON.parse(name)) : name))
 }
 
 function chainsOf(listeners: ReadonlyMap<number, Listener>): readonly Terminated[] {

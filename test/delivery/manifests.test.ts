@@ -117,6 +117,14 @@ test('a MUTUAL host carries whom it trusts, and what they revoked', () => {
   assert.equal(tls?.mode, 'MUTUAL')
   assert.equal(tls?.minProtocolVersion, 'TLSV1_3')
   assert.equal(tls?.caCertificates, undefined)
+  assert.equal(tls?.subjectAltNames, undefined)
+})
+
+test('a MUTUAL host names what certificates of clients must bear', () => {
+  const clients = { trust: 'TRUST', subjectAltName: 'urn:uuid:0198' }
+  const { gateway } = made(manifests({ ...delivery({ tls: { mode: 'MUTUAL' } }), clients }))
+  const tls = new Gateway(gateway).spec?.servers?.[0]?.tls
+  assert.deepEqual(tls?.subjectAltNames, ['urn:uuid:0198'])
 })
 
 test('a PASSTHROUGH host routes by SNI, and its Secret lies with the workload', () => {

@@ -26,7 +26,15 @@ test('only what differs from a default needs saying', () => {
     routes: [{ match: { prefix: '/' }, to }],
     clusters: ['one'],
   })
-  assert.equal(completed({ ...least, tls: { mode: 'MUTUAL' } }).tls.clientAuthority, 'house')
+  const { tls } = completed({ ...least, tls: { mode: 'MUTUAL' } })
+  assert.deepEqual([tls.clientAuthority, tls.clients], ['house', 'tenant'])
+})
+
+test('port 80 of a MUTUAL host serves everybody only if that was said in so many words', () => {
+  const tls = { mode: 'MUTUAL', plainHttpWithoutClientCertificate: true } as const
+  const spec = completed({ ...least, tls, http: 'serve' })
+  assert.equal(spec.tls.plainHttpWithoutClientCertificate, true)
+  assert.deepEqual(completed(spec), spec)
 })
 
 test('what is complete stays as it is when it is asked for again', () => {
@@ -65,6 +73,20 @@ test('every broken rule is named, with the field that breaks it', () => {
     [{ tls: { minVersion: 'TLSV1_3', maxVersion: 'TLSV1_2' } }, ['/tls/minVersion']],
     [{ tls: { ...passthrough, minVersion: 'TLSV1_2' } }, ['/tls/minVersion']],
     [{ tls: { clientAuthority: 'house' } }, ['/tls/clientAuthority']],
+    [{ tls: { clients: 'tenant' } }, ['/tls/clients']],
+    [{ tls: { mode: 'MUTUAL' }, http: 'serve' }, ['/http']],
+    [
+      { tls: { mode: 'MUTUAL', plainHttpWithoutClientCertificate: false }, http: 'serve' },
+      ['/http'],
+    ],
+    [
+      { tls: { mode: 'MUTUAL', plainHttpWithoutClientCertificate: true } },
+      ['/tls/plainHttpWithoutClientCertificate'],
+    ],
+    [
+      { tls: { plainHttpWithoutClientCertificate: true }, http: 'serve' },
+      ['/tls/plainHttpWithoutClientCertificate'],
+    ],
     [{ certificate: { keyAlgorithm: 'ED25519' } }, ['/certificate/keyAlgorithm']],
     [{ certificate: { secretName: 'x' } }, ['/certificate/secretName']],
     [{ tls: passthrough, certificate: { secretName: 'x-cacert' } }, ['/certificate/secretName']],

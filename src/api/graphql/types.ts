@@ -2,7 +2,7 @@ import { AuditEvent } from '../../audit/event.ts'
 import { Authority } from '../../authorities/authority.ts'
 import { Certificate } from '../../certificates/certificate.ts'
 import { Cluster } from '../../clusters/cluster.ts'
-import { CompleteSpec, Host, PlacementView } from '../../hosts/host.ts'
+import { ClientsView, CompleteSpec, Host, PlacementView } from '../../hosts/host.ts'
 import { Tenant } from '../../tenants/tenant.ts'
 import { PageOf } from '../../words/schema.ts'
 import { field, pageArgs, pageQuery, relation } from './field.ts'
@@ -90,6 +90,16 @@ const host: Shape = {
     certificate: relation<Host>('Certificate', 'The certificate in use', ({ status }, { loads }) =>
       status.certificate === null ? null : loads.certificate(status.certificate.id),
     ),
+    clients: relation<Host>(
+      'HostClients',
+      'Whose client certificates it accepts; null: it asks for none',
+      ({ status }) => status.clients,
+    ),
+    warnings: relation<Host>(
+      '[String!]!',
+      'What is served as asked and may still surprise',
+      ({ status }) => status.warnings,
+    ),
     placements: relation<Host>(
       '[Placement!]!',
       'How it stands on each cluster',
@@ -140,5 +150,6 @@ export const types: readonly Shape[] = [
   ...listed,
   placement,
   { name: 'HostSpec', schema: CompleteSpec },
+  { name: 'HostClients', schema: ClientsView },
   ...listed.map(({ name, schema }) => ({ name: `${name}Page`, schema: PageOf(schema) })),
 ]

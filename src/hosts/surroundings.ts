@@ -1,0 +1,81 @@
+import Value from 'typebox/value'
+import { issuedTo } from '../authorities/clients.ts'
+import { sql, type Tx } from '../ground/db.ts'
+import { type LetIn, letIn, type Tls } from './clients.ts'
+import { CompleteSpec } from './host.ts'
+import { wildcardsOver } from './hostname.ts'
+
+/** Another host of the same tenant on an ingress that serves this one, of which one is a wildcard over
+ *  the other. */
+export type Neighbour = { readonly name: string; readonly tls: Tls }
+
+/** What around a host decides how it is served. */
+export type Surroundings = {
+  readonly letIn: LetIn | undefined
+  readonly neighbours: readonly Neighbour[]
+}
+
+type Stored = {
+  readonly id: string
+  readonly tenantId: string
+  readonly name: string
+  readonly spec: unknown
+}
+
+/** How many neighbours of a host are looked at. */
+const most = 20
+
+/** The surroundings of these hosts, by id. */
+export async function surroundingsOf(
+  tx: Tx,
+  hosts: readonly Stored[],
+): Promise<ReadonlyMap<string, Surroundings>> {
+  const secured = hosts.map((host) => ({ ...host, tls: Value.Parse(CompleteSpec, host.spec).tls }))
+  const authorities = secured.flatMap(({ tls }) => tls.clientAuthority ?? [])
+  const [issued, neighbours] = await Promise.all([
+    issuedTo(tx, [...new Set(authorities)]),
+    neighboursOf(tx, hosts),
+  ])
+  return new Map(
+    secured.map(({ id, tenantId, tls }) => [
+      id,
+      {
+        letIn: letIn(tls, tenantId, issued.get(tls.clientAuthority ?? '') ?? [null]),
+        neighbours: neighbours.get(id) ?? [],
+      },
+    ]),
+  )
+}
+
+async function neighboursOf(
+  tx: Tx,
+  hosts: readonly Stored[],
+): Promise<ReadonlyMap<string, readonly Neighbour[]>> {
+  const asked = hosts.map(({ id, name }) => ({
+    id,
+    over: wildcardsOver(name).filter((each) => each !== name),
+    below: name.startsWith('*.') ? name.slice(1) : null,
+  }))
+  const rows = await tx.$queryRaw<readonly { id: string; name: string; spec: unknown }[]>(sql`
+    select distinct asked."id"::text, other."name", host."spec"
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb)
+      as asked ("id" uuid, "over" text[], "below" text)
+    join placement own on own."hostId" = asked."id" and own."wanted"
+    cross join lateral (
+      (select "name", "hostId" from placement
+        where "clusterId" = own."clusterId" and "name" = any(asked."over")
+          and "tenantId" = own."tenantId" and "wanted")
+      union
+      (select "name", "hostId" from placement
+        where "clusterId" = own."clusterId" and right("name", length(asked."below")) = asked."below"
+          and "tenantId" = own."tenantId" and "wanted" and "name" <> own."name"
+        order by "name" limit ${most})
+    ) other
+    join host on host."id" = other."hostId"
+    order by other."name"`)
+  const found = rows.map(({ id, name, spec }) => {
+    const { tls } = Value.Parse(CompleteSpec, spec)
+    return { id, name, tls }
+  })
+  return Map.groupBy(found, ({ id }) => id)
+}

@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { createAuthority } from '../../src/authorities/create.ts'
+import { getAuthority } from '../../src/authorities/find.ts'
+import { importAuthority } from '../../src/authorities/import.ts'
+import { issueCertificate } from '../../src/certificates/issue.ts'
+import { openPrivateKey } from '../../src/certificates/key.ts'
+import { shakeHands } from '../../src/delivery/handshake.ts'
+import { objectName } from '../../src/delivery/manifests.ts'
+import { planHost } from '../../src/delivery/preview.ts'
+import type { HostSpec } from '../../src/hosts/host.ts'
+import { resyncPlacements } from '../../src/jobs/resync.ts'
+import { createTenant } from '../../src/tenants/write.ts'
+import { toPem } from '../../src/x509/pem.ts'
+import { admin } from '../support/context.ts'
+import { openssl } from '../support/openssl.ts'
+import { fieldsOf } from '../support/problem.ts'
+import { httpbin, openStage, put, read, work } from './support.ts'
+
+const { ctx, kube, address } = await openStage()
+await createTenant(ctx, admin, {
+  name: 'rival',
+  domains: ['rival.test'],
+  defaultAuthority: 'house',
+})
+const tenant = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'shop' } })
+const uri = `urn:uuid:${tenant.id}`
+
+async function client(of: string, authority = 'house') {
+  const asked = { profile: 'client', subject: { commonName: 'laptop' }, authority } as const
+  const { id, pem } = await issueCertificate(ctx, admin, {
+    tenant: of,
+    asked,
+    idempotencyKey: undefined,
+  })
+  return { cert: pem ?? '', key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
+}
+
+async function isServed(name: string, shown: { cert: string; key: string }): Promise<boolean> {
+  const { status } = await shakeHands({ address, name, path: '/status/418', client: shown })
+  return status === 418
+}
+
+async function serve(name: string, tls: NonNullable<HostSpec['tls']>) {
+  await put(ctx, name, { tls: { mode: 'MUTUAL', ...tls } })
+  const host = await work(ctx, name)
+  assert.deepEqual(
+    host.status.clusters.map(({ status, message }) => [status, message]),
+    [['Synced', null]],
+  )
+  return host
+}
+
+async function subjectAltNames(name: string): Promise<string | undefined> {
+  const found = await kube.get({
+    kind: 'Gateway',
+    namespace: 'istio-system',
+    name: objectName(name),
+  })
+  return /"subjectAltNames":(\[[^\]]*\])/.exec(JSON.stringify(found))?.[1]
+}
+
+test('under a shared authority a host lets in its own tenant’s clients and no other’s', async () => {
+  const name = 'own.shop.test'
+  const { tls, status } = await serve(name, {})
+  assert.deepEqual([tls.clientAuthority, tls.clients], ['house', 'tenant'])
+  assert.deepEqual(status.clients, { authority: 'house', tenant: 'shop', subjectAltName: uri })
+  assert.deepEqual(status.warnings, [])
+  assert.equal(await subjectAltNames(name), JSON.stringify([uri]))
+  assert.equal(await isServed(name, await client('shop')), true)
+  assert.equal(await isServed(name, await client('rival')), false)
+})
+
+test('who asks for more in so many words gets it, and is told who that is', async () => {
+  const name = 'wide.shop.test'
+  const { status } = await serve(name, { clients: 'authority' })
+  assert.deepEqual(status.clients, { authority: 'house', tenant: null, subjectAltName: null })
+  assert.match(status.warnings.join(), /certificate of "house".*whichever tenant/)
+  for (const each of ['shop', 'rival']) assert.ok(await isServed(name, await client(each)), each)
+  const narrowed = await serve(name, {})
+  assert.equal(narrowed.status.clients?.tenant, 'shop')
+  assert.equal(await isServed(name, await client('rival')), false)
+})
+
+test('an authority of the tenant’s own needs no more, until another may issue below it', async () => {
+  const subject = { commonName: 'own' }
+  await createAuthority(ctx, admin, { name: 'shop-ca', kind: 'root', subject, tenant: 'shop' })
+  const name = 'alone.shop.test'
+  const { status } = await serve(name, { clientAuthority: 'shop-ca' })
+  assert.deepEqual(status.clients, { authority: 'shop-ca', tenant: 'shop', subjectAltName: null })
+  assert.equal(await subjectAltNames(name), undefined)
+  assert.ok(await isServed(name, await client('shop', 'shop-ca')))
+  const below = { kind: 'intermediate', parent: 'shop-ca', subject } as const
+  await createAuthority(ctx, admin, { ...below, name: 'shop-below' })
+  const shared = await work(ctx, name)
+  assert.equal(shared.status.clients?.subjectAltName, uri)
+  assert.equal(await subjectAltNames(name), JSON.stringify([uri]))
+})
+
+test('clients that cannot say whose they are take so many words', async () => {
+  const key = openssl(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'])
+  const args = ['req', '-x509', '-key', 'k.pem', '-subj', '/CN=elsewhere', '-days', '30']
+  const certificate = openssl(args, { 'k.pem': key })
+  await importAuthority(ctx, admin, { name: 'elsewhere', certificate })
+  const nameConstraints = { permitted: { uriHosts: ['.shop.test'] } }
+  const subject = { commonName: 'narrow' }
+  await createAuthority(ctx, admin, { name: 'narrow', kind: 'root', subject, nameConstraints })
+  for (const clientAuthority of ['elsewhere', 'narrow']) {
+    const tls = { mode: 'MUTUAL', clientAuthority } as const
+    const name = `${clientAuthority}.shop.test`
+    assert.deepEqual(await fieldsOf('host-refused', put(ctx, name, { tls })), ['/tls/clients'])
+    const { host } = await put(ctx, name, { tls: { ...tls, clients: 'authority' } })
+    assert.equal(host.status.clients?.tenant, null)
+  }
+  assert.equal((await getAuthority(ctx, admin, 'elsewhere')).keyHeld, false)
+})
+
+test('a plan says what would become of the Gateway', async () => {
+  const name = 'own.shop.test'
+  await serve(name, {})
+  const spec: HostSpec = {
+    tls: { mode: 'MUTUAL', clients: 'authority' },
+    routes: [{ to: httpbin }],
+    clusters: ['sandbox'],
+  }
+  const { clusters } = await planHost(ctx, admin, { tenant: 'shop', name, asked: { spec } })
+  const gateway = clusters[0]?.changes.find(({ kind }) => kind === 'Gateway')
+  assert.equal(gateway?.action, 'update')
+})
+
+test('hosts of before let in their own tenant only once they are migrated, and are pushed', async () => {
+  const name = 'before.shop.test'
+  await serve(name, { clients: 'authority' })
+  const [old, before] = [await client('rival'), await read(ctx, name)]
+  assert.ok(await isServed(name, old))
+  const script = await readFile(
+    new URL(
+      '../../prisma/migrations/20261126014100_clients_of_tenants/migration.sql',
+      import.meta.url,
+    ),
+    'utf8',
+  )
+  await ctx.db.statement(`update host set spec = spec #- '{tls,clients}' where name = $1`, [name])
+  for (const statement of script.split(/;\n/).filter((each) => each.trim() !== '')) {
+    await ctx.db.statement(statement, [])
+  }
+  const migrated = await read(ctx, name)
+  assert.equal(migrated.tls.clients, 'tenant')
+  assert.equal(migrated.generation, before.generation + 1)
+  assert.equal(migrated.status.clusters[0]?.status, 'Pending')
+  assert.ok((await resyncPlacements(ctx)) > 0)
+  await work(ctx, name)
+  assert.equal(await isServed(name, old), false)
+  assert.ok(await isServed(name, await client('shop')))
+  const keyless = await read(ctx, 'elsewhere.shop.test')
+  assert.equal(keyless.tls.clients, 'authority')
+})
