@@ -3,7 +3,10 @@ FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
-COPY . .
+COPY tsconfig.json tsconfig.build.json prisma.config.ts ./
+COPY prisma ./prisma
+COPY src ./src
+COPY tools ./tools
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
 FROM node:24-slim

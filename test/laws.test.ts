@@ -108,3 +108,10 @@ test('no file imports in a circle', () => {
   }
   for (const file of files) visit(file, [])
 })
+
+test('keys that take their time are made in turns, in one place', () => {
+  const makers = files.filter((file) =>
+    /generateEncodedKey|generateKey\((?!'ECDSA_P256')/.test(readFileSync(join(src, file), 'utf8')),
+  )
+  assert.deepEqual(makers, ['ground/makekey.ts', 'x509/keygen.ts'])
+})

@@ -1,9 +1,11 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import type { Context } from '../ground/context.ts'
 import { bytes, type Tx } from '../ground/db.ts'
+import { makeKey } from '../ground/makekey.ts'
 import { perContext } from '../ground/percontext.ts'
+import { fairTurns, type Turns } from '../ground/turns.ts'
 import { Problem, refuse } from '../words/problem.ts'
-import { generateKey } from '../x509/keygen.ts'
+import { openKey } from '../x509/keygen.ts'
 import { type KeyAlgorithm, spkiOf } from '../x509/keys.ts'
 import { keySigner, type Signer } from '../x509/sign.ts'
 import { findTokenKey, makeTokenKey } from './token.ts'
@@ -15,14 +17,15 @@ export type HeldKey =
   | { readonly store: 'absent' }
 
 /** A key for a new authority: one that is in the token, or is made there, when asked for; else a fresh
- *  one. Throws authority-refused, unavailable. */
+ *  one. Throws authority-refused, unavailable, busy. */
 export async function keyFor(
   ctx: Context,
   { key, keyAlgorithm }: { key?: TokenKeyName; keyAlgorithm?: KeyAlgorithm },
 ): Promise<{ readonly spki: Buffer; readonly signer: Signer; readonly held: HeldKey }> {
   const algorithm = keyAlgorithm ?? 'ECDSA_P256'
   if (!key) {
-    const { privateKey, publicKey } = await generateKey(algorithm)
+    const made = await makeKey(ctx, algorithm, { tenantId: null })
+    const { privateKey, publicKey } = openKey(made)
     const held = { store: 'sealed', privateKey } as const
     return { spki: spkiOf(publicKey), signer: keySigner(privateKey), held }
   }
@@ -60,6 +63,28 @@ export async function openSigner(ctx: Context, keyId: string): Promise<Signer> {
   signers.set(keyId, signer)
   return signer
 }
+
+/** A signature for `party`; of a key that takes its time (RSA, or in a token), in turns that are fair
+ *  between parties: a batch of one keeps nobody else waiting. */
+export async function signInTurn(
+  signer: Signer,
+  { party, bytes: octets }: { readonly party: string; readonly bytes: Buffer },
+): Promise<Buffer> {
+  if (signer.quick) return signer.sign(octets)
+  const turns = turnsOf.get(signer) ?? fairTurns(signing)
+  turnsOf.set(signer, turns)
+  return turns(party, () => signer.sign(octets))
+}
+
+/** One for each core that most machines have, and of the four threads of the pool some stay free. */
+const signing = {
+  atOnce: 2,
+  room: { all: 20_000, each: 2_000 },
+  what: 'signatures of this authority',
+  seconds: 0.01,
+}
+
+const turnsOf = new WeakMap<Signer, Turns>()
 
 async function open(ctx: Context, keyId: string): Promise<Signer> {
   const key = await ctx.db.read.authorityKey.findUniqueOrThrow({

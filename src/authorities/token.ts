@@ -81,6 +81,7 @@ function signerOf(
 
   return {
     algorithm,
+    quick: false,
     sign: (bytes) => {
       const next = last.then(() => signNow(bytes))
       last = next.catch(() => undefined)

@@ -1,5 +1,7 @@
 import type { Actor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
+import { perContext } from '../ground/percontext.ts'
+import { fairTurns } from '../ground/turns.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
@@ -28,8 +30,25 @@ export async function getTrustStore(
     // Names of entries are told apart by it: through a rotation two roots have the same subject.
     friendlyName: `${name}-${fingerprintSha256(der).slice(0, 8)}`,
   }))
-  return toTrustStore({ certificates, password, random: ctx.random(80) })
+  const party = actor.tenantId ?? 'platform'
+  return inStoreTurn(ctx, party, () =>
+    toTrustStore({ certificates, password, random: ctx.random(80) }),
+  )
 }
+
+/** Makes a PKCS#12 store when the turn of `party` has come: deriving its keys takes tens of
+ *  milliseconds, so they are made one after the other, fair between tenants. Throws busy. */
+export function inStoreTurn(
+  ctx: Context,
+  party: string,
+  make: () => Promise<Buffer>,
+): Promise<Buffer> {
+  return storeTurns(ctx)(party, make)
+}
+
+const storeTurns = perContext(() =>
+  fairTurns({ atOnce: 1, room: { all: 200, each: 50 }, what: 'PKCS#12 stores', seconds: 0.05 }),
+)
 
 /** What is wrong with the password that is to close a store. */
 export function storePasswordFaults(password: string): readonly Violation[] {

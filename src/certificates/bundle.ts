@@ -1,7 +1,7 @@
 import { createPrivateKey } from 'node:crypto'
 import { record } from '../audit/record.ts'
 import { chainPem } from '../authorities/issuing.ts'
-import { storePasswordFaults } from '../authorities/trust.ts'
+import { inStoreTurn, storePasswordFaults } from '../authorities/trust.ts'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
@@ -63,6 +63,7 @@ export async function getBundle(ctx: Context, actor: Actor, ask: BundleAsk): Pro
   const key = withKey ? await openPrivateKey(ctx, id) : undefined
   const name = nameOf(row)
   const bundle = await render(ctx, ask, {
+    tenantId,
     name,
     der: Buffer.from(row.der),
     chain: await chainPem(ctx, row.issuerId),
@@ -108,6 +109,7 @@ async function take(
 }
 
 type Parts = {
+  readonly tenantId: string
   readonly name: string
   readonly der: Buffer
   readonly chain: string
@@ -117,7 +119,7 @@ type Parts = {
 async function render(
   ctx: Context,
   { format, password = '' }: BundleAsk,
-  { name, der, chain, key }: Parts,
+  { tenantId, name, der, chain, key }: Parts,
 ): Promise<Bundle> {
   const stem = name.replace(/[^A-Za-z0-9._-]+/g, '_')
   if (format === 'der') {
@@ -128,13 +130,15 @@ async function render(
     const body = Buffer.from(toPem('CERTIFICATE', der) + chain + secret)
     return { mediaType: 'application/pem-certificate-chain', fileName: `${stem}.pem`, body }
   }
-  const body = await toPkcs12({
-    privateKey: createPrivateKey({ key, format: 'der', type: 'pkcs8' }),
-    certificate: der,
-    chain: chain === '' ? [] : readPem(chain, 'CERTIFICATE'),
-    password,
-    friendlyName: name,
-    random: ctx.random(80),
-  })
+  const body = await inStoreTurn(ctx, tenantId, () =>
+    toPkcs12({
+      privateKey: createPrivateKey({ key, format: 'der', type: 'pkcs8' }),
+      certificate: der,
+      chain: chain === '' ? [] : readPem(chain, 'CERTIFICATE'),
+      password,
+      friendlyName: name,
+      random: ctx.random(80),
+    }),
+  )
   return { mediaType: 'application/x-pkcs12', fileName: `${stem}.p12`, body }
 }

@@ -12,6 +12,7 @@ import type { Ask } from './ask.ts'
 import { type Held, type Need, need } from './fits.ts'
 import { issue, judge } from './issue.ts'
 import { daysWithin } from './limits.ts'
+import { isPassing, laterWhenBusy } from './passing.ts'
 import { backoff } from './renewal.ts'
 import { type Standing, standing } from './standing.ts'
 
@@ -39,6 +40,13 @@ export async function certifyHost(ctx: Context, hostId: string): Promise<void> {
     await settleRenewal(tx, host, certificateId)
     await tellClusters(tx, { id: hostId, generation: host.generation, certificateId }, ctx.now())
   })
+}
+
+/** As certifyHost, for a job: what is busy is due again in a moment, so that the slot of the worker is
+ *  free for others. */
+export async function certifyDueHost(ctx: Context, hostId: string): Promise<void> {
+  const job = { kind: 'host.certify', key: { hostId } } as const
+  await laterWhenBusy(ctx, job, () => certifyHost(ctx, hostId))
 }
 
 /** The one before is not renewed any more; of the one that stays there is nothing to complain. */
@@ -140,7 +148,7 @@ async function replace(
     return id
   } catch (error) {
     // What is only busy is asked again by the queue.
-    if (!(error instanceof Problem) || error.type === 'unavailable') throw error
+    if (!(error instanceof Problem) || isPassing(error)) throw error
     await ctx.db.transaction((tx) => fail(tx, host, { why, error, now: ctx.now() }))
     return null
   }

@@ -3,8 +3,10 @@ import { shardOf } from '../authorities/crl.ts'
 import { currentIssuer, type IssuingAuthority } from '../authorities/issuer.ts'
 import { type ReadyIssuer, readyIssuer } from '../authorities/issuing.ts'
 import { keyFault, takenKey } from '../authorities/keyholders.ts'
+import { signInTurn } from '../authorities/signer.ts'
 import type { Actor } from '../ground/actor.ts'
 import { type Context, newId } from '../ground/context.ts'
+import { type KeyFor, makeKey } from '../ground/makekey.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { policyOf, type TenantRow } from '../tenants/access.ts'
 import { claimsTogether } from '../tenants/claims.ts'
@@ -26,7 +28,6 @@ import { certificateView, getCertificate, type Viewable } from './find.ts'
 import { finishCertificate } from './finish.ts'
 import { sealPrivateKey } from './key.ts'
 import { defaultDays, limitFaults } from './limits.ts'
-import { makeKey } from './make.ts'
 import { violations } from './policy.ts'
 import { type RenewalReason, renewAt, spreadOf } from './renewal.ts'
 import { type Standing, standing } from './standing.ts'
@@ -142,7 +143,7 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<I
   const now = ctx.now()
   const validity = leafValidity(ask.validityDays, now, authority)
   // 1. The key and the exact bytes.
-  const made = ask.spki ? undefined : await makeKey(ctx, ask.keyAlgorithm)
+  const made = ask.spki ? undefined : await makeKey(ctx, ask.keyAlgorithm, keyFor(actor, order))
   const spki = ask.spki ?? must(made, 'a key was neither sent nor made').spki
   const serial = serialFrom(ctx.random(16))
   const crlShard = shardOf(serial, authority.crlShards)
@@ -182,7 +183,8 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<I
   if (reserved === 'taken') refuse('certificate-refused', [{ field: '/csr', message: takenKey }])
   if (reserved === 'known') return { id: await retried(ctx, order), row: undefined }
   // 3. Those bytes, once.
-  const der = assemble(tbs, ready.signer.algorithm, await ready.signer.sign(tbs))
+  const signature = signInTurn(ready.signer, { party: order.tenant.id, bytes: tbs })
+  const der = assemble(tbs, ready.signer.algorithm, await signature)
   // 4. The certificate and the audit event that tells of it.
   const fingerprint = fingerprintSha256(der)
   const stored = await store.complete({
@@ -207,6 +209,11 @@ function namingTenant(ask: Ask, tenantId: string): Ask {
   if (ask.profile === 'server') return ask
   const { names } = ask
   return { ...ask, names: { ...names, uris: [...names.uris, tenantUri(tenantId)] } }
+}
+
+/** A job that waits holds a slot of its worker. */
+function keyFor({ kind }: Actor, { tenant, cause }: Order): KeyFor {
+  return { tenantId: tenant.id, unasked: kind === 'system' && cause !== 'requested' }
 }
 
 /** What has not happened to a certificate that was made just now. */

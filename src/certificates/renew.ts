@@ -22,6 +22,7 @@ import { nameOf } from './facts.ts'
 import { getCertificate } from './find.ts'
 import { faultsOf, issue, judge } from './issue.ts'
 import { daysWithin, defaultDays } from './limits.ts'
+import { isPassing, laterWhenBusy } from './passing.ts'
 import { backoff, type RenewalReason, whyRenew } from './renewal.ts'
 
 const day = 86_400_000
@@ -99,9 +100,16 @@ export async function renewByItself(ctx: Context, certificateId: string): Promis
     await replace(ctx, automatic, { row, order, reason, identity })
   } catch (error) {
     // What is only busy is asked again by the queue.
-    if (!(error instanceof Problem) || error.type === 'unavailable') throw error
+    if (!(error instanceof Problem) || isPassing(error)) throw error
     await fail(ctx, row, error)
   }
+}
+
+/** As renewByItself, for a job: what is busy is due again in a moment, so that the slot of the worker
+ *  is free for others. */
+export async function renewDue(ctx: Context, certificateId: string): Promise<void> {
+  const job = { kind: 'certificate.renew', key: { certificateId } } as const
+  await laterWhenBusy(ctx, job, () => renewByItself(ctx, certificateId))
 }
 
 type Row = NonNullable<Awaited<ReturnType<typeof findForRenewal>>>

@@ -3,10 +3,10 @@ import Value from 'typebox/value'
 import { refreshLists } from '../authorities/crlbehind.ts'
 import { publishLists } from '../authorities/crlpublish.ts'
 import { advanceRotation, resumeRotations } from '../authorities/rotationstep.ts'
-import { certifyHost } from '../certificates/certify.ts'
+import { certifyDueHost } from '../certificates/certify.ts'
 import { finishCertificates } from '../certificates/finish.ts'
 import { recheckCertificates } from '../certificates/recheck.ts'
-import { renewByItself } from '../certificates/renew.ts'
+import { renewDue } from '../certificates/renew.ts'
 import { renewalsDue } from '../certificates/renewals.ts'
 import { advanceReplacement, resumeReplacements } from '../certificates/replace.ts'
 import { reviewTenant } from '../certificates/review.ts'
@@ -33,12 +33,11 @@ export function keyedWork(ctx: Context): Keyed {
   const ReplacementKey = Type.Object({ replacementId: Type.String() })
   const BlockedKey = Type.Object({ spkiSha256: Type.String() })
   return {
-    'host.certify': (key) => certifyHost(ctx, Value.Parse(HostKey, key).hostId),
+    'host.certify': (key) => certifyDueHost(ctx, Value.Parse(HostKey, key).hostId),
     'placement.push': (key) => pushPlacement(ctx, Value.Parse(PlacementKey, key)),
     'authority.rotate': (key) => advanceRotation(ctx, Value.Parse(RotatingKey, key).authorityId),
     'authority.publish': (key) => publishLists(ctx, Value.Parse(AuthorityKey, key).keyId),
-    'certificate.renew': (key) =>
-      renewByItself(ctx, Value.Parse(CertificateKey, key).certificateId),
+    'certificate.renew': (key) => renewDue(ctx, Value.Parse(CertificateKey, key).certificateId),
     'replacement.advance': (key) =>
       advanceReplacement(ctx, Value.Parse(ReplacementKey, key).replacementId),
     'tenant.review': (key) => reviewTenant(ctx, Value.Parse(TenantKey, key).tenantId),

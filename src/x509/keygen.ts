@@ -12,7 +12,11 @@ export type KeyPair = { readonly privateKey: KeyObject; readonly publicKey: KeyO
 
 /** A fresh key pair; RSA takes up to seconds, on the thread pool. */
 export async function generateKey(algorithm: KeyAlgorithm): Promise<KeyPair> {
-  const { pkcs8, spki } = await generateEncodedKey(algorithm)
+  return openKey(await generateEncodedKey(algorithm))
+}
+
+/** Both halves of a key that was just made; its encoded private half is wiped. */
+export function openKey({ pkcs8, spki }: EncodedKey): KeyPair {
   const pair = {
     privateKey: createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }),
     publicKey: createPublicKey({ key: spki, format: 'der', type: 'spki' }),

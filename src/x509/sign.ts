@@ -35,6 +35,8 @@ export function signatureAlgorithmOf(algorithm: KeyAlgorithm): Buffer {
 /** Something that signs: a key in memory, or one that never leaves its token. */
 export type Signer = {
   readonly algorithm: KeyAlgorithm
+  /** It signs in the calling thread, in less than a millisecond. */
+  readonly quick: boolean
   sign(bytes: Buffer): Buffer | Promise<Buffer>
 }
 
@@ -48,8 +50,8 @@ export function keySigner(privateKey: KeyObject): Signer {
     throw new X509Error('key-unsupported', 'Sign with an EC P-256/P-384, RSA or Ed25519 key')
   const digest = digests[family(algorithm)]
   return family(algorithm) === 'RSA'
-    ? { algorithm, sign: (bytes) => signOnPool(digest, bytes, privateKey) }
-    : { algorithm, sign: (bytes) => sign(digest, bytes, privateKey) }
+    ? { algorithm, quick: false, sign: (bytes) => signOnPool(digest, bytes, privateKey) }
+    : { algorithm, quick: true, sign: (bytes) => sign(digest, bytes, privateKey) }
 }
 
 const digests: Readonly<Record<Family, 'sha256' | 'sha384' | null>> = {

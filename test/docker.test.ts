@@ -1,0 +1,71 @@
+import assert from 'node:assert/strict'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+// What goes into a Docker build: .dockerignore as Docker reads it, the last pattern that matches counts.
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const read = (name: string) => readFileSync(join(root, name), 'utf8')
+
+const patterns = read('.dockerignore')
+  .split('\n')
+  .map((line) => line.trim())
+  .filter((line) => line !== '' && !line.startsWith('#'))
+  .map((line) => ({ keeps: line.startsWith('!'), matches: expression(line.replace(/^!/, '')) }))
+
+/** A pattern also matches everything below what it matches. */
+function expression(pattern: string): RegExp {
+  const text = pattern
+    .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+    .replace(/\*\*\/|\*\*|\*|\?/g, (found) =>
+      found === '**/' ? '(?:.*/)?' : found === '**' ? '.*' : found === '*' ? '[^/]*' : '[^/]',
+    )
+  return new RegExp(`^${text}(?:/.*)?$`)
+}
+
+function isSent(path: string): boolean {
+  const last = patterns.findLast(({ matches }) => matches.test(path))
+  return last === undefined || last.keeps
+}
+
+test('nothing that is secret, and nothing that nobody named, goes into the build', () => {
+  const secrets = [
+    ...['.env', '.env.production', 'prod.env', '.k3s/kubeconfig.yaml', '.gatesmith/seal.key'],
+    ...['.git/config', '.ssh/id_ed25519', '.kube/config', '.docker/config.json', '.netrc'],
+    ...['kubeconfig', 'kubeconfig.yaml', 'my.kubeconfig', 'ca.pem', 'ca.key', 'store.p12'],
+    ...['keys.jks', 'backup.dump', 'backup.sql.gz', 'npm-debug.log', 'token.txt', 'certs/ca.pem'],
+    ...['src/.env', 'src/main/.env.local', 'src/x509/ca.pem', 'src/kubeconfig', 'tools/ca.key'],
+    ...['prisma/.env', 'prisma/migrations/.env', 'prisma/prod.dump', 'src/a/kubeconfig.yml'],
+    ...['src/a/store.p12', 'src/a/b/x.kubeconfig', 'tools/.npmrc', 'tools/a.env'],
+    ...['node_modules/a/index.js', 'dist/main.js', 'test/support/openssl.ts', 'src/generated/a.ts'],
+  ]
+  assert.deepEqual(secrets.filter(isSent), [])
+})
+
+test('all that the build reads goes into it', () => {
+  const below = ['src', 'prisma', 'tools'].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map(({ parentPath, name }) => join(parentPath, name).slice(root.length)),
+  )
+  const needed = below.filter((path) => !path.startsWith('src/generated/'))
+  assert.ok(needed.length > 100)
+  assert.deepEqual(
+    needed.filter((path) => !isSent(path)),
+    [],
+  )
+})
+
+test('the Dockerfile copies what it names, and it is there', () => {
+  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)]
+    .flatMap(([, sources = '']) => sources.split(' '))
+    .filter((source) => source !== '')
+  assert.ok(copied.includes('src'))
+  assert.ok(!copied.some((source) => /^[./*]*$/.test(source)), 'a whole folder is copied')
+  for (const source of copied) {
+    assert.ok(existsSync(join(root, source)), `${source} is not there`)
+    assert.ok(isSent(source), `${source} is not sent`)
+  }
+})
