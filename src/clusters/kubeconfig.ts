@@ -1,10 +1,9 @@
 import { parseDocument, stringify } from 'yaml'
 import type { Violation } from '../words/problem.ts'
+import { anchorFaults, clientFaults, type Fields, isStated, tokenFault } from './credentials.ts'
 
 /** A kubeconfig cut down to its current context, which is all that is stored. */
 export type Kubeconfig = { readonly server: string; readonly text: string }
-
-type Fields = Readonly<Record<string, unknown>>
 
 /** How much text is looked at. */
 export const kubeconfigLimit = 256 * 1024
@@ -38,26 +37,33 @@ const known = {
   user: { kept: ['token', 'client-certificate-data', 'client-key-data'], idle: ['extensions'] },
 } as const
 
-/** The current context of a kubeconfig, if it can be used without touching anything but the server it
- *  names; otherwise everything that is wrong with it. */
+/** The current context of a kubeconfig, if it can be used at `now` without touching anything but the
+ *  server it names; otherwise everything that is wrong with it. Whatever could never work is refused
+ *  here, where somebody reads the reason. */
 export function parseKubeconfig(
   text: string,
+  now: Date,
 ): { readonly kubeconfig: Kubeconfig } | { readonly violations: readonly Violation[] } {
   const config = readYaml(text)
-  if (!config) return refusal(['This is not a YAML mapping without aliases, as a kubeconfig is'])
+  if (typeof config === 'string') return refusal([config])
+  const kind = kindFaults(config)
+  if (kind.length > 0) return refusal(kind)
   const name = config['current-context']
   if (typeof name !== 'string' || name === '') {
     return refusal(['There is no current-context: name the context to use'])
   }
-  const context = named(config.contexts, name, 'context')
-  if (!context) return refusal([`contexts has no "${name}", which current-context names`])
-  const cluster = named(config.clusters, context.cluster, 'cluster')
-  const user = named(config.users, context.user, 'user')
+  const context = named(config, 'contexts', { name, member: 'context' })
+  if (typeof context === 'string') return refusal([`${context}, which current-context names`])
+  const [cluster, user] = (['cluster', 'user'] as const).map((member) =>
+    isStated(context[member])
+      ? named(config, `${member}s`, { name: context[member], member })
+      : `The context "${name}" names no ${member}`,
+  )
   const messages = [
-    ...(cluster ? clusterFaults(cluster) : [`clusters has no "${String(context.cluster)}"`]),
-    ...(user ? userFaults(user) : [`users has no "${String(context.user)}"`]),
+    ...(isFields(cluster) ? clusterFaults(cluster, now) : [String(cluster)]),
+    ...(isFields(user) ? userFaults(user, now) : [String(user)]),
   ]
-  if (!cluster || !user || messages.length > 0) return refusal(messages)
+  if (!isFields(cluster) || !isFields(user) || messages.length > 0) return refusal(messages)
   const server = String(cluster.server).replace(/\/+$/, '')
   return { kubeconfig: { server, text: minimised({ ...cluster, server }, user) } }
 }
@@ -66,15 +72,27 @@ function refusal(messages: readonly string[]) {
   return { violations: messages.map((message) => ({ field: '/kubeconfig', message })) }
 }
 
-function readYaml(text: string): Fields | undefined {
-  if (text.length > kubeconfigLimit) return undefined
+/** The mapping, or why it is none. */
+function readYaml(text: string): Fields | string {
+  const none = 'This is not a YAML mapping without aliases, as a kubeconfig is'
+  if (text.length > kubeconfigLimit) return none
   try {
-    const document = parseDocument(text, { logLevel: 'silent' })
+    const document = parseDocument(text, { logLevel: 'error' })
+    if (document.errors.some(({ code }) => code === 'MULTIPLE_DOCS')) {
+      return 'There is more than one YAML document: send one kubeconfig'
+    }
     const value: unknown = document.errors.length > 0 ? undefined : document.toJS(noAliases)
-    return isFields(value) ? value : undefined
+    return isFields(value) ? value : none
   } catch {
-    return undefined
+    return none
   }
+}
+
+function kindFaults({ apiVersion, kind }: Fields): readonly string[] {
+  return [
+    ...(isStated(apiVersion) && apiVersion !== 'v1' ? ['apiVersion is not v1'] : []),
+    ...(isStated(kind) && kind !== 'Config' ? ['kind is not Config: this is no kubeconfig'] : []),
+  ]
 }
 
 /** An alias of an alias of … would grow without bound, and no tool writes any. */
@@ -84,38 +102,41 @@ function isFields(value: unknown): value is Fields {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function named(list: unknown, name: unknown, member: string): Fields | undefined {
-  if (!Array.isArray(list)) return undefined
-  const found = list.filter(isFields).find((each) => each.name === name)
-  const value = found?.[member]
-  return isFields(value) ? value : undefined
+/** The one entry of this name in a list, or why there is none. */
+function named(
+  config: Fields,
+  listed: string,
+  { name, member }: { readonly name: unknown; readonly member: string },
+): Fields | string {
+  const list = config[listed]
+  const found = Array.isArray(list) ? list.filter(isFields).filter((one) => one.name === name) : []
+  if (found.length > 1) return `${listed} has "${String(name)}" more than once`
+  const value = found[0]?.[member]
+  return isFields(value) ? value : `${listed} has no "${String(name)}"`
 }
 
-function clusterFaults(cluster: Fields): readonly string[] {
+function clusterFaults(cluster: Fields, now: Date): readonly string[] {
+  const serverName = cluster['tls-server-name']
+  const readable = typeof serverName === 'string' && /^[\x21-\x7e]+$/.test(serverName)
   return [
     ...fieldFaults(cluster, 'cluster'),
     ...serverFault(cluster.server),
-    ...pemFault(cluster, 'certificate-authority-data'),
+    ...(isStated(serverName) && !readable ? ['cluster: tls-server-name is not a host name'] : []),
+    ...anchorFaults(cluster, now),
   ]
 }
 
-function userFaults(user: Fields): readonly string[] {
+function userFaults(user: Fields, now: Date): readonly string[] {
+  const token = isStated(user.token) ? tokenFault(user.token) : undefined
   const faults = [
     ...fieldFaults(user, 'user'),
-    ...pemFault(user, 'client-certificate-data'),
-    ...pemFault(user, 'client-key-data'),
+    ...clientFaults(user, now),
+    ...(token === undefined ? [] : [token]),
   ]
-  const certificate = user['client-certificate-data'] !== undefined
-  if (certificate !== (user['client-key-data'] !== undefined)) {
-    faults.push('user: client-certificate-data and client-key-data go together')
-  }
-  if (user.token !== undefined && !isToken(user.token)) {
-    faults.push('user: token is not a bearer token (RFC 6750 2.1)')
-  }
-  if (faults.length === 0 && !certificate && user.token === undefined) {
-    faults.push('user: there is neither a token nor a client certificate')
-  }
-  return faults
+  const some = isStated(user.token) || isStated(user['client-certificate-data'])
+  return faults.length > 0 || some
+    ? faults
+    : ['user: there is neither a token nor a client certificate']
 }
 
 function fieldFaults(fields: Fields, part: 'cluster' | 'user'): readonly string[] {
@@ -127,24 +148,15 @@ function fieldFaults(fields: Fields, part: 'cluster' | 'user'): readonly string[
   })
 }
 
+/** As Kubernetes clients read it: the scheme as it stands, nothing trimmed. */
 function serverFault(server: unknown): readonly string[] {
-  const url = typeof server === 'string' ? URL.parse(server) : null
-  if (url?.protocol !== 'https:') return ['cluster: server must be an https URL']
-  if (url.username || url.password || url.search || url.hash) {
+  const plain = typeof server === 'string' && /^https:\/\/[\x21-\x7e]+$/.test(server)
+  const url = plain ? URL.parse(server) : null
+  if (!url) return ['cluster: server must be an https URL, in lower case and without blanks']
+  if (url.username || url.password || url.search || url.hash || url.port === '0') {
     return ['cluster: server must be a plain URL, without user, query or fragment']
   }
   return []
-}
-
-function pemFault(fields: Fields, field: string): readonly string[] {
-  const value = fields[field]
-  if (value === undefined) return []
-  const pem = typeof value === 'string' ? Buffer.from(value, 'base64').toString('latin1') : ''
-  return pem.includes('-----BEGIN ') ? [] : [`${field} is not PEM in base64`]
-}
-
-function isToken(token: unknown): boolean {
-  return typeof token === 'string' && /^[A-Za-z0-9._~+/=-]+$/.test(token)
 }
 
 function minimised(cluster: Fields, user: Fields): string {
@@ -159,5 +171,8 @@ function minimised(cluster: Fields, user: Fields): string {
 }
 
 function pick(fields: Fields, names: readonly string[]): Fields {
-  return Object.fromEntries(Object.entries(fields).filter(([name]) => names.includes(name)))
+  const kept = Object.entries(fields).filter(
+    ([name, value]) => names.includes(name) && isStated(value),
+  )
+  return Object.fromEntries(kept)
 }

@@ -24,7 +24,7 @@ export async function createCluster(
   asked: NewCluster,
 ): Promise<Cluster> {
   allowPlatform(actor, 'write-clusters')
-  const kubeconfig = readable(asked.kubeconfig)
+  const kubeconfig = readable(asked.kubeconfig, ctx.now())
   const ingress = completeIngress(asked.ingress)
   const now = ctx.now()
   const id = newId(now)
@@ -63,7 +63,8 @@ export async function changeCluster(
   { name, patch }: { name: string; patch: ClusterPatch },
 ): Promise<Cluster> {
   allowPlatform(actor, 'write-clusters')
-  const kubeconfig = patch.kubeconfig === undefined ? undefined : readable(patch.kubeconfig)
+  const kubeconfig =
+    patch.kubeconfig === undefined ? undefined : readable(patch.kubeconfig, ctx.now())
   const asked = patch.ingress === undefined ? undefined : completeIngress(patch.ingress)
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
@@ -116,8 +117,8 @@ export async function removeCluster(ctx: Context, actor: Actor, name: string): P
   }
 }
 
-function readable(text: string): Kubeconfig {
-  const parsed = parseKubeconfig(text)
+function readable(text: string, now: Date): Kubeconfig {
+  const parsed = parseKubeconfig(text, now)
   if ('kubeconfig' in parsed) return parsed.kubeconfig
   refuse('kubeconfig-refused', parsed.violations)
   throw new Problem('kubeconfig-refused', 'The kubeconfig cannot be used')

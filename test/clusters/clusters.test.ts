@@ -15,7 +15,7 @@ import { bytes, sql } from '../../src/ground/db.ts'
 import { startCluster } from '../../src/sandbox/cluster.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { admin, openTestContext } from '../support/context.ts'
-import { isProblem } from '../support/problem.ts'
+import { fieldsOf, isProblem } from '../support/problem.ts'
 
 const directory = await mkdtemp(join(tmpdir(), 'gatesmith-clusters-'))
 const sandbox = await startCluster({
@@ -94,6 +94,31 @@ test('credentials that the cluster does not know are Failed', async () => {
   const wrong = kubeconfig.replace(/token: .*/, 'token: wrong')
   await createCluster(ctx, admin, { name: 'wrong', kubeconfig: wrong, ingress })
   assert.equal((await checkClusterNow(ctx, admin, 'wrong')).status, 'Failed')
+})
+
+test('a kubeconfig that could never work is refused when it is registered, and when it is changed', async () => {
+  const rancher = kubeconfig.replace(/token: .*/, 'token: kubeconfig-user-x7k2p:9zq8w7x6')
+  await createCluster(ctx, admin, { name: 'rancher', kubeconfig: rancher, ingress })
+  const sealed = await ctx.db.read.clusterCredential.findFirstOrThrow({
+    where: { cluster: { name: 'rancher' } },
+  })
+  const bad = [
+    kubeconfig.replace('https://', 'HTTPS://'),
+    kubeconfig.replace(/token: .*/, 'token: "a b"'),
+    `${kubeconfig}\n---\n${kubeconfig}`,
+  ]
+  for (const text of bad) {
+    const made = createCluster(ctx, admin, { name: 'never', kubeconfig: text, ingress })
+    assert.deepEqual(await fieldsOf('kubeconfig-refused', made), ['/kubeconfig'])
+    const changed = changeCluster(ctx, admin, { name: 'rancher', patch: { kubeconfig: text } })
+    assert.deepEqual(await fieldsOf('kubeconfig-refused', changed), ['/kubeconfig'])
+  }
+  const { clusterId } = sealed
+  assert.deepEqual(
+    await ctx.db.read.clusterCredential.findUniqueOrThrow({ where: { clusterId } }),
+    sealed,
+  )
+  await assert.rejects(getCluster(ctx, admin, 'never'), isProblem('cluster-unknown'))
 })
 
 test('a kubeconfig that would run a program is refused and nothing is stored', async () => {
