@@ -4,14 +4,14 @@ import { Problem } from '../words/problem.ts'
 const deepest = 64
 
 /** A JSON text as a value; null for an empty one, which clients send that state a type for every request.
+ *  Throws request-too-large for one that holds more than `mostValues` values, before any of them is made.
  *  Throws request-malformed for what is no JSON, is nested too deeply, or says
  *  a member of an object twice: readers disagree on which one counts (RFC 8259 4), and what one of
  *  them has judged another must not read differently. */
-export function readJson(text: string): unknown {
+export function readJson(text: string, mostValues: number): unknown {
   if (text.trim() === '') return null
-  const value = parse(text)
-  checkMembers(text)
-  return value
+  measure(text, mostValues)
+  return parse(text)
 }
 
 function parse(text: string): unknown {
@@ -24,26 +24,31 @@ function parse(text: string): unknown {
 
 type Open = { readonly keys: Set<string> | undefined; name: boolean }
 
-/** Walks a text that is known to be JSON. */
-function checkMembers(text: string): void {
+/** Walks a text that may be JSON, once. */
+function measure(text: string, mostValues: number): void {
   const open: Open[] = []
+  let values = 1
   for (let at = 0; at < text.length; at++) {
     const inside = open.at(-1)
-    switch (text[at]) {
-      case '{':
+    switch (text.charCodeAt(at)) {
+      case 0x7b: // {
         open.push({ keys: new Set(), name: true })
+        values++
         break
-      case '[':
+      case 0x5b: // [
         open.push({ keys: undefined, name: false })
+        values++
         break
-      case '}':
-      case ']':
+      case 0x7d: // }
+      case 0x5d: // ]
         open.pop()
         break
-      case ',':
+      case 0x2c: // ,
         if (inside?.keys) inside.name = true
+        values++
         break
-      case '"': {
+      case 0x22: {
+        // "
         const end = endOfString(text, at)
         if (inside?.keys && inside.name) addMember(inside.keys, text.slice(at, end + 1))
         if (inside) inside.name = false
@@ -51,23 +56,35 @@ function checkMembers(text: string): void {
       }
     }
     if (open.length > deepest) throw malformed(`The body is nested deeper than ${deepest} levels`)
+    if (values > mostValues) {
+      throw new Problem('request-too-large', `The body holds more than ${mostValues} values`)
+    }
   }
 }
 
+/** Where the string that begins at `start` ends. */
 function endOfString(text: string, start: number): number {
-  for (let at = start + 1; at < text.length; at++) {
-    if (text[at] === '\\') at++
-    else if (text[at] === '"') return at
-  }
-  return text.length
+  let at = text.indexOf('"', start + 1)
+  while (at >= 0 && isEscaped(text, at)) at = text.indexOf('"', at + 1)
+  return at < 0 ? text.length : at
+}
+
+function isEscaped(text: string, quote: number): boolean {
+  let at = quote
+  while (text[at - 1] === '\\') at--
+  return (quote - at) % 2 === 1
 }
 
 function addMember(keys: Set<string>, quoted: string): void {
-  const key = String(JSON.parse(quoted))
+  const key = quoted.includes('\\') ? unescaped(quoted) : quoted.slice(1, -1)
   if (keys.has(key)) throw malformed(`The body says ${quoted.slice(0, 80)} twice in one object`)
   // Copied about as a member it would change what an object is.
   if (key === '__proto__') throw malformed('"__proto__" is not a field anywhere')
   keys.add(key)
+}
+
+function unescaped(quoted: string): string {
+  return String(parse(quoted))
 }
 
 function malformed(detail: string): Problem {

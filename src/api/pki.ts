@@ -5,6 +5,7 @@ import { getShard, getWholeList, type PublishedList } from '../authorities/crlfi
 import { getCaCertificate } from '../authorities/find.ts'
 import { getTrustBundle } from '../authorities/trust.ts'
 import type { Context } from '../ground/context.ts'
+import { Problem } from '../words/problem.ts'
 import { closed, Name, Octets } from '../words/schema.ts'
 import type { Api } from './api.ts'
 import { ocsp } from './ocsp.ts'
@@ -96,6 +97,7 @@ function lists(api: Api, ctx: Context): void {
   api.get(
     '/crl',
     {
+      config: { conditional: true },
       schema: {
         tags: ['pki'],
         summary: 'All that the current key of an authority has revoked (RFC 5280 5), in DER',
@@ -111,6 +113,7 @@ function lists(api: Api, ctx: Context): void {
   api.get(
     '/crl/:key/:shard',
     {
+      config: { conditional: true },
       schema: {
         tags: ['pki'],
         summary: 'The revocation list that certificates name, in DER',
@@ -146,16 +149,25 @@ function sendList(
     .header('etag', etag)
     .header('last-modified', thisUpdate.toUTCString())
     .header('cache-control', `public, max-age=${Math.max(0, Math.min(left, freshSeconds))}`)
+  if (isAnother(request, { etag, thisUpdate })) {
+    throw new Problem('precondition-refused', 'The list has changed since')
+  }
   return isKnown(request, { etag, thisUpdate })
     ? reply.code(304).send()
     : reply.type('application/pkix-crl').send(der)
 }
 
+type Version = { readonly etag: string; readonly thisUpdate: Date }
+
+/** If-Match counts, and If-Unmodified-Since only without it. */
+function isAnother({ headers }: FastifyRequest, { etag, thisUpdate }: Version): boolean {
+  const tags = headers['if-match']
+  if (tags !== undefined) return !tags.split(',').some((tag) => ['*', etag].includes(tag.trim()))
+  return Date.parse(headers['if-unmodified-since'] ?? '') < thisUpdate.getTime()
+}
+
 /** If-None-Match counts, and If-Modified-Since only without it. */
-function isKnown(
-  { headers }: FastifyRequest,
-  { etag, thisUpdate }: { etag: string; thisUpdate: Date },
-): boolean {
+function isKnown({ headers }: FastifyRequest, { etag, thisUpdate }: Version): boolean {
   const tags = headers['if-none-match']
   if (tags !== undefined) {
     return tags.split(',').some((tag) => ['*', etag].includes(tag.trim().replace(/^W\//, '')))

@@ -1,15 +1,7 @@
-import type { ErrorObject } from 'ajv'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import {
-  mostViolations,
-  Problem,
-  type ProblemType,
-  problemBase,
-  problems,
-  type Violation,
-} from '../words/problem.ts'
+import { Problem, type ProblemType, problemBase, problems } from '../words/problem.ts'
 
 /** Answers any error as a problem document (RFC 9457). What is not a Problem is logged with its cause,
  *  once, and answered without detail. */
@@ -18,9 +10,11 @@ export function answerError(
   request: FastifyRequest,
   reply: FastifyReply,
 ): FastifyReply {
-  const problem = asProblem(error)
+  const problem = edgeProblem(error, request) ?? asProblem(error)
   if (problem.status >= 500 && problem.type !== 'busy')
     request.log.error({ err: error }, 'request failed')
+  // Where Fastify itself refuses no hook has a say.
+  reply.header('x-request-id', request.id)
   if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
   const { retryAfterSeconds = problem.status === 503 ? 1 : undefined } = problem.extra
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
@@ -28,6 +22,21 @@ export function answerError(
     .code(problem.status)
     .type('application/problem+json')
     .send(JSON.stringify(problemDocument(problem, request.id)))
+}
+
+/** What only the request tells: which limit it broke, and that it ended before its end, which looks
+ *  like a database that went away. */
+function edgeProblem(error: Error, { raw, routeOptions }: FastifyRequest): Problem | undefined {
+  if (raw.destroyed && !raw.complete) {
+    return new Problem('request-malformed', 'The request ended before its end')
+  }
+  const code = 'code' in error ? error.code : undefined
+  return code === 'FST_ERR_CTP_BODY_TOO_LARGE' ? tooLong(routeOptions.bodyLimit) : undefined
+}
+
+/** The refusal of a body of more bytes than its route reads. */
+function tooLong(bytes: number): Problem {
+  return new Problem('request-too-large', `Send at most ${bytes / 1024} KiB`)
 }
 
 /** The document of a problem; `requestId` ties it to the log and the audit trail. */
@@ -47,12 +56,9 @@ export function problemDocument(problem: Problem, requestId: string) {
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (typeof error !== 'object' || error === null) return internal
-  if ('validation' in error && Array.isArray(error.validation)) {
-    const place = 'validationContext' in error ? String(error.validationContext) : 'body'
-    return invalid(error.validation, place)
-  }
   const code = sqlState(error) ?? ('code' in error ? error.code : undefined)
-  return (typeof code === 'string' ? byCode(code) : undefined) ?? internal
+  if (typeof code !== 'string') return internal
+  return byCode(code) ?? byStatus(code, error) ?? internal
 }
 
 /** What PostgreSQL itself said, inside an error of Prisma's (P2039). */
@@ -75,11 +81,10 @@ function byCode(code: string): Problem | undefined {
       'media-type-unsupported',
       'Send content-type application/json',
     ],
-    FST_ERR_CTP_INVALID_JSON_BODY: ['request-malformed', 'The body is not JSON'],
-
     FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['request-malformed', 'Content-Length is not the length'],
-    FST_ERR_CTP_BODY_TOO_LARGE: ['request-too-large', 'Send at most 512 KiB'],
+    FST_ERR_CTP_BODY_TOO_LARGE: ['request-too-large', 'The body is too large'],
     FST_ERR_BAD_URL: ['request-malformed', 'The URL is not well formed'],
+    FST_ERR_MAX_PARAM_LENGTH: ['url-too-long', 'A part of the path is longer than any name here'],
     P1001: ['unavailable', 'The database does not answer; try again'],
     P1017: ['unavailable', 'The database went away; try again'],
     // SQLSTATEs (PostgreSQL appendix A): it shuts down, crashed, starts up, has no connection left.
@@ -96,43 +101,10 @@ function byCode(code: string): Problem | undefined {
   return found && new Problem(found[0], found[1])
 }
 
-function invalid(errors: readonly ErrorObject[], place: string): Problem {
-  const broken = errors.filter(({ keyword }) => keyword !== 'anyOf')
-  const violations = broken.slice(0, mostViolations).map((error) => violation(error, place))
-  const detail =
-    violations.length === 1 && violations[0]
-      ? violations[0].message
-      : `${broken.length} rules are broken, see violations`
-  return new Problem('request-invalid', detail, { violations })
-}
-
-function violation(error: ErrorObject, place: string): Violation {
-  const base = place === 'body' ? error.instancePath : `${place}${error.instancePath}`
-  const name = base === '' ? 'The body' : (base.split('/').at(-1) ?? base)
-  const { params } = error
-  switch (error.keyword) {
-    case 'required':
-      return {
-        field: `${base}/${params.missingProperty}`,
-        message: `${params.missingProperty} is required`,
-      }
-    case 'additionalProperties':
-      return {
-        field: `${base}/${params.additionalProperty}`,
-        message: `"${params.additionalProperty}" is not a field here; fields are ${knownFields(error)}`,
-      }
-    case 'enum':
-      return { field: base, message: `${name} must be one of ${params.allowedValues.join(', ')}` }
-    case 'type':
-      return { field: base, message: `${name} must be of type ${params.type}` }
-    default:
-      return { field: base, message: `${name} ${error.message ?? 'is not valid'}` }
-  }
-}
-
-function knownFields({ parentSchema }: ErrorObject): string {
-  const properties: unknown = parentSchema?.properties
-  return typeof properties === 'object' && properties !== null
-    ? Object.keys(properties).join(', ')
-    : 'none'
+/** What else Fastify refuses as the client's to mend: never an error of ours. */
+function byStatus(code: string, error: object): Problem | undefined {
+  const status = 'statusCode' in error ? Number(error.statusCode) : 500
+  return code.startsWith('FST_ERR_') && status >= 400 && status < 500
+    ? new Problem('request-malformed', 'The request is not one that is read here')
+    : undefined
 }

@@ -4,11 +4,13 @@ import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../ground/context.ts'
 import { Problem } from '../words/problem.ts'
 import type { Api } from './api.ts'
-import { answerClientError } from './clienterror.ts'
+import { bodyLimits, readsJson } from './body.ts'
+import { answerClientError, answersOddities } from './clienterror.ts'
+import { refuseUnread } from './conditions.ts'
 import { docs } from './docs.ts'
 import { graphiql } from './graphql/graphiql.ts'
 import { graphql } from './graphql/graphql.ts'
-import { readJson } from './json.ts'
+import { refusesUnserved } from './methods.ts'
 import { operations } from './operations.ts'
 import { pki } from './pki.ts'
 import { answerError } from './problem.ts'
@@ -22,24 +24,28 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     ...(logger ? { loggerInstance: logger } : {}),
     genReqId: () => randomUUID(),
     requestIdHeader: false,
-    bodyLimit: 512 * 1024,
-    routerOptions: { maxParamLength: 300 },
+    bodyLimit: bodyLimits.bytes,
+    // As long as Node reads: what is too long for a name is for its schema to say.
+    routerOptions: { maxParamLength: 16_384 },
     requestTimeout: 60_000,
+    // Node would answer by itself who sends no Host, and looks for those who are late twice a minute.
+    http: { requireHostHeader: false, connectionsCheckingInterval: 1_000 },
     forceCloseConnections: 'idle',
     clientErrorHandler: answerClientError,
     frameworkErrors: answerError,
   }).withTypeProvider<TypeBoxTypeProvider>()
   api.setValidatorCompiler(compileValidator)
-  api.removeContentTypeParser(['text/plain', 'application/json'])
-  api.addContentTypeParser(
-    'application/json',
-    { parseAs: 'string' },
-    async (_request: unknown, body: string) => readJson(body),
-  )
+  answersOddities(api.server)
+  readsJson(api)
   api.setErrorHandler(answerError)
-  api.setNotFoundHandler((request) => {
-    throw new Problem('route-unknown', `${request.method} ${request.url} is not served; see /docs`)
+  api.addHook('onRequest', async ({ headers, raw }) => {
+    if (headers.host === undefined && raw.httpVersion === '1.1') {
+      throw new Problem('request-malformed', 'Send Host (RFC 9110 7.2)')
+    }
   })
+  refusesUnserved(api)
+  // After those who may not have been refused, before a body is read.
+  api.addHook('preParsing', refuseUnread)
   api.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
     reply.header('x-content-type-options', 'nosniff')

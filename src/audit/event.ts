@@ -1,13 +1,11 @@
 import Type from 'typebox'
-import { closed, Name, PageQuery, Timestamp } from '../words/schema.ts'
+import { closed, moment, Name, PageQuery, Timestamp } from '../words/schema.ts'
 
 const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
 /** Text without control characters: PostgreSQL knows no NUL. */
 const text = (description: string) =>
   Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength: 255, description })
-
-const moment = (description: string) => Type.String({ format: 'date-time', description })
 
 /** What a reading of the audit trail is narrowed by. */
 const filter = {
@@ -30,8 +28,8 @@ const filter = {
   subjectId: Type.Optional(text('Id of what was changed')),
   actor: Type.Optional(text('Name or id of who did it')),
   requestId: Type.Optional(text('As in x-request-id')),
-  from: Type.Optional(moment('RFC 3339, inclusive')),
-  to: Type.Optional(moment('RFC 3339, exclusive')),
+  from: Type.Optional(moment('Inclusive')),
+  to: Type.Optional(moment('Exclusive')),
 }
 
 export const AuditQuery = closed({ ...PageQuery.properties, ...filter })

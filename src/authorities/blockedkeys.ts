@@ -4,7 +4,7 @@ import type { Context } from '../ground/context.ts'
 import { isDuplicate, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { orRefuse } from '../ground/refusal.ts'
-import { pageOf, readCursor } from '../words/cursor.ts'
+import { MomentHashKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
 import { fingerprintSha256, readCertificate } from '../x509/certificate.ts'
@@ -99,9 +99,8 @@ export async function listBlockedKeys(
 
 function after(cursor: string | undefined) {
   if (cursor === undefined) return {}
-  const [since = '', spkiSha256 = ''] = readCursor(cursor, 2)
+  const [since, spkiSha256] = readCursor(cursor, MomentHashKey)
   const at = new Date(since)
-  if (Number.isNaN(at.getTime())) throw new Problem('cursor-refused', 'That is no cursor of ours')
   return { OR: [{ since: { gt: at } }, { since: at, spkiSha256: { gt: spkiSha256 } }] }
 }
 

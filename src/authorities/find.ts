@@ -1,7 +1,7 @@
 import Value from 'typebox/value'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
-import { pageOf, readCursor } from '../words/cursor.ts'
+import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem } from '../words/problem.ts'
 import { DistinguishedName, type Page, type PageQuery } from '../words/schema.ts'
 import { readCertificate } from '../x509/certificate.ts'
@@ -53,7 +53,7 @@ export async function listAuthorities(
   { limit = 50, cursor }: PageQuery,
 ): Promise<Page<Authority>> {
   allow(actor, 'read')
-  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
   const rows = await ctx.db.read.authority.findMany({
     where: {
       ...(actor.tenantId === null

@@ -3,7 +3,7 @@ import { type Actor, allow, allowPlatform } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { pageOf, readCursor } from '../words/cursor.ts'
+import { MomentIdKey, pageOf, readCursor } from '../words/cursor.ts'
 import { oneOf } from '../words/oneof.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
@@ -123,9 +123,8 @@ function nameWhere({ dnsName, serial }: CertificateFilter) {
 
 function after(cursor: string | undefined) {
   if (cursor === undefined) return {}
-  const [notAfter = '', id = ''] = readCursor(cursor, 2)
+  const [notAfter, id] = readCursor(cursor, MomentIdKey)
   const at = new Date(notAfter)
-  if (Number.isNaN(at.getTime())) throw new Problem('cursor-refused', 'That is no cursor of ours')
   return { OR: [{ notAfter: { gt: at } }, { notAfter: at, id: { gt: id } }] }
 }
 

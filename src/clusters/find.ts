@@ -2,7 +2,7 @@ import Value from 'typebox/value'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
-import { pageOf, readCursor } from '../words/cursor.ts'
+import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
 import { Cluster, Ingress } from './cluster.ts'
@@ -23,7 +23,7 @@ export async function listClusters(
   { limit = 50, cursor }: PageQuery,
 ): Promise<Page<Cluster>> {
   allow(actor, 'read')
-  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
   const rows = await ctx.db.read.cluster.findMany({
     where: after === undefined ? {} : { name: { gt: after } },
     orderBy: { name: 'asc' },

@@ -3,7 +3,7 @@ import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { pageOf, readCursor } from '../words/cursor.ts'
+import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import { must } from '../words/must.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
@@ -68,7 +68,7 @@ export async function listHosts(
   { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string },
 ): Promise<Page<Host>> {
   const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
-  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
   const rows = await ctx.db.read.host.findMany({
     where: { tenantId: id, ...(after === undefined ? {} : { name: { gt: after } }) },
     include: withRelations,

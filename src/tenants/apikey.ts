@@ -1,11 +1,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import Type from 'typebox'
-import { closed, Id, Name, Role, Timestamp } from '../words/schema.ts'
+import { closed, Id, moment, Name, Role, Timestamp } from '../words/schema.ts'
 
 export const NewApiKey = closed({
   name: Name,
   role: Role,
-  expiresAt: Type.Optional(Timestamp),
+  expiresAt: Type.Optional(moment('From when on it opens nothing')),
 })
 export type NewApiKey = Type.Static<typeof NewApiKey>
 

@@ -4,7 +4,7 @@ import { batchedReads } from '../ground/batch.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { bytes, isDuplicate } from '../ground/db.ts'
 import { perContext } from '../ground/percontext.ts'
-import { pageOf, readCursor } from '../words/cursor.ts'
+import { IdKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
 import { accessTenant } from './access.ts'
@@ -64,7 +64,7 @@ export async function listApiKeys(
   { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string | null },
 ): Promise<Page<ApiKey>> {
   const { id: tenantId } = await owner(ctx, actor, tenant)
-  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const [after] = cursor === undefined ? [] : readCursor(cursor, IdKey)
   const rows = await ctx.db.read.apiKey.findMany({
     where: { tenantId, revokedAt: null, ...(after === undefined ? {} : { id: { gt: after } }) },
     orderBy: { id: 'asc' },

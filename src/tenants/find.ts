@@ -1,7 +1,7 @@
 import type { Actor } from '../ground/actor.ts'
 import { allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
-import { pageOf, readCursor } from '../words/cursor.ts'
+import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
 import { accessTenant, policyOf, type TenantRow } from './access.ts'
 import type { Tenant } from './tenant.ts'
@@ -18,7 +18,7 @@ export async function listTenants(
   { limit = 50, cursor }: PageQuery,
 ): Promise<Page<Tenant>> {
   allow(actor, 'read')
-  const [after] = cursor === undefined ? [] : readCursor(cursor, 1)
+  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
   const rows = await ctx.db.read.tenant.findMany({
     where: {
       ...(actor.tenantId === null ? {} : { id: actor.tenantId }),

@@ -10,7 +10,17 @@ export function closed<P extends Type.TProperties>(
 
 export const Id = Type.String({ format: 'uuid', description: 'UUID' })
 
+/** A moment as it is answered. */
 export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC' })
+
+/** A moment as it is asked for; what of RFC 3339 cannot be kept is refused (src/words/moment.ts). */
+export function moment(description: string) {
+  return Type.String({
+    format: 'date-time',
+    maxLength: 40,
+    description: `${description}; RFC 3339, in UTC within the years 1 to 9999, no leap second`,
+  })
+}
 
 /** A body of octets that is no JSON. */
 export const Octets = Type.Unsafe<Buffer>({ type: 'string', format: 'binary' })

@@ -122,7 +122,7 @@ test('nobody is told anything without a token, not even the schema', async () =>
 })
 
 test('there is one way in: POST of one JSON object', async () => {
-  await http.get('/graphql?query={__typename}').expect(404)
+  await http.get('/graphql?query={__typename}').expect(405)
   await http.post('/graphql').type('text/plain').send('{ __typename }').expect(415)
   const query = '{ __typename }'
   await http.post('/graphql').send([{ query }, { query }]).expect(422)

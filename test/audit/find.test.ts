@@ -51,10 +51,6 @@ test('an event tells who changed what, when, by which request', async () => {
   assert.deepEqual(await actions(admin, { ...by, from: event.at, to: after }), ['tenant.changed'])
   assert.deepEqual(await actions(admin, { ...by, to: event.at }), [])
   assert.deepEqual(await actions(admin, { ...by, from: after }), [])
-  await assert.rejects(
-    actions(admin, { from: '2016-12-31T23:59:60Z' }),
-    isProblem('request-invalid'),
-  )
 })
 
 test('pages go from the newest to the oldest, and each event is on one of them', async () => {

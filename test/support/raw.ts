@@ -21,16 +21,16 @@ export function rawAnswer(url: string, request: string, patience = 10_000): Prom
     })
     socket.on('data', (data) => {
       text += data
-      if (isWhole(text)) end()
+      if (isWhole(text, request.startsWith('HEAD '))) end()
     })
     socket.on('error', reject)
     socket.on('close', end)
   })
 }
 
-function isWhole(text: string): boolean {
+function isWhole(text: string, headAlone: boolean): boolean {
   const headEnd = text.indexOf('\r\n\r\n')
-  if (headEnd < 0) return false
+  if (headEnd < 0 || headAlone) return headEnd >= 0
   const length = Number(/content-length: (\d+)/i.exec(text.slice(0, headEnd))?.[1] ?? 0)
   return Buffer.byteLength(text.slice(headEnd + 4)) >= length
 }

@@ -4,6 +4,7 @@ import type { Actor } from '../../ground/actor.ts'
 import type { Context } from '../../ground/context.ts'
 import { refuse } from '../../words/problem.ts'
 import { closed, PageQuery } from '../../words/schema.ts'
+import { violationsOf } from '../violations.ts'
 import type { Loads } from './loads.ts'
 
 /** What every field is resolved with. */
@@ -73,12 +74,6 @@ export function pageQuery<T extends { first?: number | undefined; after?: string
 function checked<T extends Type.TSchema>(schema: T, given: unknown): Type.Static<T> {
   // In GraphQL an argument that is null is one that was not given.
   const sent = Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value !== null))
-  refuse(
-    'request-invalid',
-    Value.Errors(schema, sent).map(({ instancePath, message }) => ({
-      field: instancePath,
-      message: `${instancePath.slice(1)} ${message}`,
-    })),
-  )
+  refuse('request-invalid', violationsOf(schema, sent))
   return Value.Parse(schema, sent)
 }

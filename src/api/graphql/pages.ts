@@ -4,8 +4,7 @@ import type { Actor } from '../../ground/actor.ts'
 import type { Context } from '../../ground/context.ts'
 import { emptySql, type Sql, sql } from '../../ground/db.ts'
 import { hostsByIds } from '../../hosts/find.ts'
-import { pageOf, readCursor } from '../../words/cursor.ts'
-import { Problem } from '../../words/problem.ts'
+import { MomentIdKey, NameKey, pageOf, readCursor } from '../../words/cursor.ts'
 import type { Page, PageQuery } from '../../words/schema.ts'
 
 /** The same page of each of many parents, who are known by name. */
@@ -114,16 +113,12 @@ function only(column: Sql, tenantId: string | null): Sql {
 
 function afterName(column: Sql, cursor: string | undefined): Sql {
   if (cursor === undefined) return emptySql
-  const [name = ''] = readCursor(cursor, 1)
+  const [name] = readCursor(cursor, NameKey)
   return sql`and ${column} > ${name}`
 }
 
 function afterEnd(cursor: string | undefined): Sql {
   if (cursor === undefined) return emptySql
-  const [notAfter = '', id = ''] = readCursor(cursor, 2)
-  const at = new Date(notAfter)
-  if (Number.isNaN(at.getTime()) || !/^[0-9a-f-]{36}$/.test(id)) {
-    throw new Problem('cursor-refused', 'That is no cursor of this list')
-  }
-  return sql`and ("notAfter", "id") > (${at}, ${id}::uuid)`
+  const [notAfter, id] = readCursor(cursor, MomentIdKey)
+  return sql`and ("notAfter", "id") > (${new Date(notAfter)}, ${id}::uuid)`
 }
