@@ -2,6 +2,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import type { KubeObject } from '../clusters/kube.ts'
 import type { CompleteSpec } from '../hosts/host.ts'
+import { routes } from '../hosts/hostname.ts'
 
 /** What of a cluster decides who is served: the labels of the ingress pods, and the Gateways and
  *  VirtualServices that others made. */
@@ -41,7 +42,9 @@ const VirtualServiceSpec = Type.Object({
 
 /** Why a host cannot be put beside what is there: Istio would drop one of the two without a word, or
  *  refuse the whole listener (istio.md 2.2). A wildcard beside an exact name is fine, since the closest
- *  name is served. Each sentence names the object in the way. */
+ *  name is served; but where a client certificate is demanded under it, whoever is connected to the
+ *  wildcard could ask for the name without one (hosts/clients.ts). Each sentence names the object in the
+ *  way. */
 export function collisions(
   { name, spec }: { readonly name: string; readonly spec: CompleteSpec },
   neighbours: Neighbours,
@@ -68,7 +71,7 @@ function gatewayCollisions(
 ): readonly string[] {
   const what = `Gateway ${gateway.metadata.namespace}/${gateway.metadata.name}`
   const { servers = [] } = specOf(GatewaySpec, gateway)
-  const found = servers.flatMap(({ port, hosts = [] }) => {
+  const found = servers.flatMap(({ port, hosts = [], tls }) => {
     const secure = ['HTTPS', 'TLS'].includes(port.protocol.toUpperCase())
     if (port.number === 443 && !secure) {
       return [`${what} speaks ${port.protocol} on port 443, where no TLS can be served beside it`]
@@ -76,12 +79,31 @@ function gatewayCollisions(
     if (port.number === 80 && secure && spec.http !== 'off') {
       return [`${what} speaks ${port.protocol} on port 80, where no plain HTTP can be served`]
     }
+    const open =
+      port.number === 443 && hosts.find((each) => leadsOn(name, spec, { name: dnsName(each), tls }))
+    if (open) {
+      return [
+        `${what} serves ${open}: who is connected to one could ask for the other without the client certificate that is demanded there`,
+      ]
+    }
     const ports = spec.http === 'off' ? [443] : [443, 80]
     return ports.includes(port.number) && hosts.map(dnsName).includes(name)
       ? [`${what} already serves ${name} on port ${port.number}`]
       : []
   })
   return [...new Set(found)]
+}
+
+/** Whom others trust is not known here: no wildcard goes with a MUTUAL host under it, in either way. */
+function leadsOn(
+  name: string,
+  spec: CompleteSpec,
+  other: { readonly name: string; readonly tls: { readonly mode?: string } | undefined },
+): boolean {
+  if (other.name === name) return false
+  const over = other.name === '*' || routes(other.name, name)
+  const demanded = (other.tls?.mode ?? '').endsWith('MUTUAL')
+  return (over && spec.tls.mode === 'MUTUAL') || (routes(name, other.name) && demanded)
 }
 
 function serviceCollisions(

@@ -5,9 +5,10 @@ import { KubeError } from '../clusters/kube.ts'
 import { openCluster } from '../clusters/open.ts'
 import type { Actor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
+import { conflictsOn } from '../hosts/conflictson.ts'
 import { hostRow, specOf } from '../hosts/find.ts'
 import { type CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
-import { conflictsOn, wantedHost } from '../hosts/wanted.ts'
+import { wantedHost } from '../hosts/wanted.ts'
 import { accessTenant, type TenantRow } from '../tenants/access.ts'
 import { closed, Name } from '../words/schema.ts'
 import {
@@ -133,9 +134,9 @@ async function onCluster(
 ): Promise<HostPlan['clusters'][number]> {
   const wanted = subject.spec.clusters.includes(cluster.name)
   const placement = subject.placements.find(({ clusterId }) => clusterId === cluster.id)
-  const { tenant, name } = subject
+  const { tenant, name, spec } = subject
   const inTheWay = wanted
-    ? await conflictsOn(ctx.db.read, { tenant, name, clusters: [cluster] })
+    ? await conflictsOn(ctx.db.read, { tenant, name, spec, clusters: [cluster] })
     : []
   const messages = inTheWay.map(({ message }) => message)
   try {

@@ -1,5 +1,6 @@
 import { tenantUri } from '../tenants/uri.ts'
 import type { CompleteSpec } from './host.ts'
+import { routes } from './hostname.ts'
 
 /** How a host's connections are secured. */
 export type Tls = CompleteSpec['tls']
@@ -30,8 +31,22 @@ export function letIn(
   }
 }
 
+/** How a host is served to clients: by TLS, and on port 80. */
+export type Served = Pick<CompleteSpec, 'tls' | 'http'> & { readonly name: string }
+
+/** Whether a connection to `outer` lets somebody ask for `inner` without the client certificate that is
+ *  demanded there. Envoy answers what is asked over a connection by the routes of the host that its SNI
+ *  led to: between exact names that is 404, but a wildcard's routes answer for all names under it, and
+ *  no certificate is asked for again (the class of Gateway API GEP-3567). The same goes for port 80,
+ *  where a wildcard answers for a name that has nothing of its own there. */
+export function opensWay(outer: Served, inner: Served): boolean {
+  if (outer.name === inner.name || !routes(outer.name, inner.name)) return false
+  const plain = inner.tls.mode === 'MUTUAL' && inner.http === 'off' && outer.http === 'serve'
+  return plain || !admitsAll(inner.tls, outer.tls)
+}
+
 /** Whether everybody who is let in by `outer` would be let in by `inner`. */
-export function admitsAll(inner: Tls, outer: Tls): boolean {
+function admitsAll(inner: Tls, outer: Tls): boolean {
   if (inner.mode !== 'MUTUAL') return true
   if (outer.mode !== 'MUTUAL' || inner.clientAuthority !== outer.clientAuthority) return false
   return inner.clients === 'authority' || outer.clients !== 'authority'

@@ -1,9 +1,9 @@
+import { opensWay, type Served } from './clients.ts'
 import { routes } from './hostname.ts'
 
 /** A host on a cluster, as far as the question of who answers for a name goes. */
-export type Placed = {
+export type Placed = Served & {
   readonly tenantId: string
-  readonly name: string
   readonly cluster: string
   readonly wanted: boolean
 }
@@ -12,22 +12,35 @@ export type Placed = {
 export type HostConflict = {
   readonly cluster: string
   readonly host: string
-  readonly reason: 'same-name' | 'covers' | 'covered'
+  readonly reason: 'same-name' | 'covers' | 'covered' | 'client-certificate'
   readonly message: string
 }
 
-/** What stands in the way of a tenant's host among what is placed on the clusters it is to go to.
- *  Only other tenants' hosts do: one's own exact name under one's own wildcard is fine, since the
- *  closest name is served. Nothing is said of who the other tenant is. */
-export function conflicts(
-  host: { readonly tenantId: string; readonly name: string },
-  placed: readonly Placed[],
-): readonly HostConflict[] {
-  const others = placed.filter(({ tenantId }) => tenantId !== host.tenantId)
-  return others.flatMap((other) => {
-    const found = reasonFor(host.name, other)
+type Wanted = Omit<Placed, 'cluster' | 'wanted'>
+
+/** What stands in the way of a tenant's host among what is placed on the clusters it is to go to. Of
+ *  other tenants, whatever answers for the same names; nothing is said of who they are. Of one's own,
+ *  what would let requests for a MUTUAL host in without its clients' certificates; otherwise an exact
+ *  name under a wildcard is fine, since the closest name is served. */
+export function conflicts(host: Wanted, placed: readonly Placed[]): readonly HostConflict[] {
+  return placed.flatMap((other) => {
+    const found =
+      other.tenantId === host.tenantId ? ownReason(host, other) : reasonFor(host.name, other)
     return found ? [{ cluster: other.cluster, host: other.name, ...found }] : []
   })
+}
+
+function ownReason(host: Wanted, other: Placed) {
+  const [opens, opened] = [opensWay(host, other), opensWay(other, host)]
+  if (!opens && !opened) return undefined
+  const [outer, inner] = opens ? [host.name, other.name] : [other.name, host.name]
+  const { cluster, wanted } = other
+  return {
+    reason: 'client-certificate',
+    message: wanted
+      ? `A client that is connected to ${outer} could ask for ${inner} on cluster "${cluster}" without the certificate that is demanded there: demand the same of both, or name hosts one by one instead of ${outer}`
+      : `${other.name} is still being taken off cluster "${cluster}"; try again in a minute`,
+  } as const
 }
 
 function reasonFor(name: string, { name: other, cluster, wanted }: Placed) {

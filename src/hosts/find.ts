@@ -160,7 +160,7 @@ function hostView(row: HostRow, around: ReadonlyMap<string, Surroundings>): Host
         fingerprintSha256: certificate.fingerprintSha256,
       },
       clients: clientsView(row.tenant.name, surroundings),
-      warnings: warnings({ name: row.name, spec }, surroundings),
+      warnings: warnings({ name: row.name, ...spec }, surroundings),
       clusters: row.placements.map(placementView),
     },
   })

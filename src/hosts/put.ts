@@ -5,10 +5,11 @@ import { type Context, newId } from '../ground/context.ts'
 import { json, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { Problem } from '../words/problem.ts'
+import { conflictsOn } from './conflictson.ts'
 import { hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
-import { type AskedHost, conflictsOn, type WantedHost, wantedHost } from './wanted.ts'
+import { type AskedHost, type WantedHost, wantedHost } from './wanted.ts'
 
 /** Makes the host what is asked for, on the clusters that are named and on no others. The same twice
  *  changes nothing. A host that is being removed comes back. Throws tenant-unknown, host-refused,

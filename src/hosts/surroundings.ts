@@ -1,18 +1,16 @@
 import Value from 'typebox/value'
 import { issuedTo } from '../authorities/clients.ts'
 import { sql, type Tx } from '../ground/db.ts'
-import { type LetIn, letIn, type Tls } from './clients.ts'
+import { type LetIn, letIn, type Served } from './clients.ts'
 import { CompleteSpec } from './host.ts'
 import { wildcardsOver } from './hostname.ts'
-
-/** Another host of the same tenant on an ingress that serves this one, of which one is a wildcard over
- *  the other. */
-export type Neighbour = { readonly name: string; readonly tls: Tls }
 
 /** What around a host decides how it is served. */
 export type Surroundings = {
   readonly letIn: LetIn | undefined
-  readonly neighbours: readonly Neighbour[]
+  /** Hosts of the same tenant on an ingress that serves this one, where one of the two is a wildcard
+   *  over the other; of those under a wildcard only the first by name. */
+  readonly neighbours: readonly Served[]
 }
 
 type Stored = {
@@ -22,7 +20,7 @@ type Stored = {
   readonly spec: unknown
 }
 
-/** How many neighbours of a host are looked at. */
+/** How many hosts under a wildcard are looked at. */
 const most = 20
 
 /** The surroundings of these hosts, by id. */
@@ -50,7 +48,7 @@ export async function surroundingsOf(
 async function neighboursOf(
   tx: Tx,
   hosts: readonly Stored[],
-): Promise<ReadonlyMap<string, readonly Neighbour[]>> {
+): Promise<ReadonlyMap<string, readonly Served[]>> {
   const asked = hosts.map(({ id, name }) => ({
     id,
     over: wildcardsOver(name).filter((each) => each !== name),
@@ -74,8 +72,8 @@ async function neighboursOf(
     join host on host."id" = other."hostId"
     order by other."name"`)
   const found = rows.map(({ id, name, spec }) => {
-    const { tls } = Value.Parse(CompleteSpec, spec)
-    return { id, name, tls }
+    const { tls, http } = Value.Parse(CompleteSpec, spec)
+    return { id, name, tls, http }
   })
   return Map.groupBy(found, ({ id }) => id)
 }

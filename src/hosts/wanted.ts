@@ -7,9 +7,8 @@ import { claimsOn } from '../tenants/claims.ts'
 import { owns } from '../tenants/domains.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { letIn } from './clients.ts'
-import { conflicts, type HostConflict } from './conflicts.ts'
 import type { CompleteSpec, HostSpec } from './host.ts'
-import { parseHostname, wildcardsOver } from './hostname.ts'
+import { parseHostname } from './hostname.ts'
 import { completeSpec } from './spec.ts'
 
 /** What a caller says of a host. */
@@ -59,29 +58,6 @@ export async function wantedHost(
   refuse('host-refused', violations)
   if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')
   return { tenant, name, spec: completed.spec, clusters }
-}
-
-/** Which other tenants' hosts stand in the way on these clusters. Ask under the clusters' locks before
- *  placing anything. */
-export async function conflictsOn(
-  tx: Tx,
-  { tenant, name, clusters }: Pick<WantedHost, 'tenant' | 'name' | 'clusters'>,
-): Promise<readonly HostConflict[]> {
-  const below = name.startsWith('*.') ? [{ name: { endsWith: name.slice(1) } }] : []
-  const placed = await tx.placement.findMany({
-    where: {
-      clusterId: { in: clusters.map(({ id }) => id) },
-      tenantId: { not: tenant.id },
-      OR: [{ name: { in: [name, ...wildcardsOver(name)] } }, ...below],
-    },
-    select: { tenantId: true, name: true, wanted: true, cluster: { select: { name: true } } },
-    orderBy: [{ clusterId: 'asc' }, { name: 'asc' }],
-    take: 100,
-  })
-  return conflicts(
-    { tenantId: tenant.id, name },
-    placed.map((row) => ({ ...row, cluster: row.cluster.name })),
-  )
 }
 
 async function nameFaults(tx: Tx, tenant: TenantRow, name: string): Promise<readonly Violation[]> {

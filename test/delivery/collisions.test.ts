@@ -89,3 +89,30 @@ test('a foreign VirtualService at the same ingress may not route the same host',
     if (expected) assert.match(sentences.join(), /VirtualService their\/vs/)
   }
 })
+
+test('no foreign wildcard goes with a MUTUAL host under it, and none of ours with a foreign one', () => {
+  const mutual = { tls: { mode: 'MUTUAL', clientAuthority: 'a', clients: 'tenant' } }
+  const secured = (mode: string, host: string) => gateway({ ...https(host), tls: { mode } })
+  const rows = [
+    [secured('SIMPLE', '*.shop.test'), mutual, true],
+    [secured('PASSTHROUGH', 'their/*.shop.test'), mutual, true],
+    [secured('MUTUAL', '*.test'), mutual, true],
+    [secured('SIMPLE', '*'), mutual, true],
+    [secured('SIMPLE', '*.shop.test'), {}, false],
+    [secured('SIMPLE', 'a.shop.test'), mutual, false],
+    [gateway(http('*.shop.test')), mutual, false],
+  ] as const
+  for (const [other, change, collides] of rows) {
+    assert.equal(found([other], [], change).length > 0, collides, JSON.stringify([other, change]))
+  }
+  const wide = { name: '*.shop.test', spec }
+  for (const [mode, collides] of [
+    ['MUTUAL', true],
+    ['OPTIONAL_MUTUAL', true],
+    ['SIMPLE', false],
+  ] as const) {
+    const gateways = [secured(mode, 'a.shop.test')]
+    const sentences = collisions(wide, { pods: [pod], gateways, virtualServices: [] })
+    assert.equal(sentences.length > 0, collides, mode)
+  }
+})

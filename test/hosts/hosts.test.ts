@@ -227,3 +227,53 @@ test('a tenant’s key sees its own hosts only, page by page and in batches', as
     isProblem('forbidden'),
   )
 })
+
+test('no wildcard leads to a MUTUAL host without its certificates, whichever is put first', async () => {
+  const mutual = { tls: { mode: 'MUTUAL' } } as const
+  const open = 'gate.shop.test'
+  await put(`*.${open}`)
+  await assert.rejects(put(`a.${open}`, mutual), (error: unknown) => {
+    assert.ok(error instanceof Problem)
+    const [first] = Array.isArray(error.extra.conflicts) ? error.extra.conflicts : []
+    assert.deepEqual(
+      [error.type, first.reason, first.host],
+      ['host-conflict', 'client-certificate', `*.${open}`],
+    )
+    return true
+  })
+  // On an ingress of its own it may be, and the wildcard may not follow.
+  await put(`a.${open}`, { ...mutual, clusters: ['two'] })
+  const both = { clusters: ['one', 'two'] }
+  await assert.rejects(put(`*.${open}`, both), isProblem('host-conflict'))
+  // As a SIMPLE host it may stand beside, and then not become MUTUAL.
+  const { host } = await put(`b.${open}`)
+  assert.match(
+    host.status.warnings.join(),
+    /certificate of \*\.gate\.shop\.test covers b\.gate\.shop\.test/,
+  )
+  await assert.rejects(put(`b.${open}`, mutual), isProblem('host-conflict'))
+  // What is asked of all alike may stand side by side; and may not change alone.
+  await put(`*.${open}`, { ...mutual, ...both })
+  await put(`c.${open}`, mutual)
+  await assert.rejects(put(`*.${open}`), isProblem('host-conflict'))
+  const wide = { tls: { mode: 'MUTUAL', clients: 'authority' } } as const
+  await assert.rejects(put(`*.${open}`, wide), isProblem('host-conflict'))
+})
+
+test('what an earlier release let stand side by side is warned of, on both', async () => {
+  const mutual = { tls: { mode: 'MUTUAL' } } as const
+  const names = ['*.old.shop.test', 'a.old.shop.test']
+  for (const name of names) await put(name, mutual)
+  const told = async () =>
+    (await listHosts(ctx, admin, { tenant: 'shop', limit: 200 })).items
+      .filter(({ name }) => names.includes(name))
+      .map(({ status }) => status.warnings.join())
+  for (const warnings of await told()) assert.doesNotMatch(warnings, /without the certificate/)
+  await ctx.db.statement(
+    `update host set spec = jsonb_set(spec, '{tls}', '{"mode":"SIMPLE"}') where name = $1`,
+    ['*.old.shop.test'],
+  )
+  for (const warnings of await told()) {
+    assert.match(warnings, /can ask for a\.old\.shop\.test without the certificate/)
+  }
+})

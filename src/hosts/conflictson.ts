@@ -1,0 +1,53 @@
+import Value from 'typebox/value'
+import type { Tx } from '../ground/db.ts'
+import { conflicts, type HostConflict } from './conflicts.ts'
+import { CompleteSpec } from './host.ts'
+import { wildcardsOver } from './hostname.ts'
+import type { WantedHost } from './wanted.ts'
+
+/** Which hosts stand in the way on these clusters. Ask under the clusters' locks before placing
+ *  anything. */
+export async function conflictsOn(
+  tx: Tx,
+  { tenant, name, spec, clusters }: WantedHost,
+): Promise<readonly HostConflict[]> {
+  const host = { tenantId: tenant.id, name, ...spec }
+  const over = { name: { in: [...wildcardsOver(name)] } }
+  const below = name.startsWith('*.') ? [{ name: { endsWith: name.slice(1) } }] : []
+  const on = { clusterId: { in: clusters.map(({ id }) => id) } }
+  const others = await tx.placement.findMany({
+    where: { ...on, tenantId: { not: tenant.id }, OR: [{ name }, over, ...below] },
+    select: placed,
+    orderBy: [{ clusterId: 'asc' }, { name: 'asc' }],
+    take: mostShown,
+  })
+  // Of one's own, only MUTUAL hosts are protected by anything that a wildcard could lack.
+  const mutual = { host: { spec: { path: ['tls', 'mode'], equals: 'MUTUAL' } } }
+  const own = await tx.placement.findMany({
+    where: {
+      ...on,
+      tenantId: tenant.id,
+      OR: [
+        ...(spec.tls.mode === 'MUTUAL' ? [over] : []),
+        ...below.map((b) => ({ ...b, ...mutual })),
+      ],
+    },
+    select: placed,
+    orderBy: [{ clusterId: 'asc' }, { name: 'asc' }],
+  })
+  const found = [...others, ...own].map(({ cluster, host: { spec: stored }, ...row }) => {
+    const { tls, http } = Value.Parse(CompleteSpec, stored)
+    return { ...row, tls, http, cluster: cluster.name }
+  })
+  return conflicts(host, found).slice(0, mostShown)
+}
+
+const mostShown = 100
+
+const placed = {
+  tenantId: true,
+  name: true,
+  wanted: true,
+  cluster: { select: { name: true } },
+  host: { select: { spec: true } },
+} as const
