@@ -69,7 +69,12 @@ gatesmith
 gatesmith
   .command('worker')
   .description('work off what is due: issue, push, renew; run any number of these')
-  .option('--concurrency <jobs>', 'jobs at a time', count, 8)
+  .option(
+    '--concurrency <jobs>',
+    'jobs at a time, and a quarter as many that wait for silent clusters',
+    count,
+    8,
+  )
   .addHelpText('after', environment)
   .action(async ({ concurrency }: { concurrency: number }) => {
     const { work } = await import('./main/work.ts')

@@ -1,5 +1,6 @@
 import { type Actor, allowPlatform } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
+import { sql, type Tx } from '../ground/db.ts'
 import type { Cluster, Ingress } from './cluster.ts'
 import { clusterRow, clusterView, ingressOf } from './find.ts'
 import { type Access, type Kube, KubeError } from './kube.ts'
@@ -10,6 +11,8 @@ type Finding = {
   readonly status: 'Ready' | 'Failed'
   readonly message: string | null
   readonly kubernetes: string | null
+  /** There was no answer at all. */
+  readonly silent: boolean
 }
 
 /** Looks at the cluster now and answers what was found. Throws cluster-unknown. */
@@ -21,7 +24,8 @@ export async function checkClusterNow(ctx: Context, actor: Actor, name: string):
 }
 
 /** Stores whether the cluster answers, serves Istio's kinds, has the ingress that hosts go to, and lets
- *  us do what we must. What waited for a cluster that has come back is due at once. */
+ *  us do what we must. Nothing is sent to a cluster that is found silent, until it is found to answer:
+ *  what waited for it is due at once then. */
 export async function checkCluster(
   ctx: Context,
   { clusterId }: { readonly clusterId: string },
@@ -29,16 +33,30 @@ export async function checkCluster(
   const row = await ctx.db.read.cluster.findUnique({ where: { id: clusterId } })
   if (!row) return
   const found = await look(await openCluster(ctx, clusterId), ingressOf(row))
-  const { status, message, kubernetes } = found
+  const { status, message, kubernetes, silent } = found
+  const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
-    const { count } = await tx.cluster.updateMany({
+    const before = await holdCluster(tx, clusterId)
+    if (!before) return
+    const answersAgain = before.silentSince !== null && !silent
+    await tx.cluster.update({
       where: { id: clusterId },
-      data: { status, message, kubernetes: kubernetes ?? row.kubernetes, checkedAt: ctx.now() },
+      data: {
+        ...{ status, message, kubernetes: kubernetes ?? row.kubernetes, checkedAt: now },
+        silentSince: silent ? (before.silentSince ?? now) : null,
+        ...(answersAgain ? { unansweredAt: null } : {}),
+      },
     })
-    if (count > 0 && status === 'Ready' && row.status === 'Failed') {
+    if (answersAgain || (status === 'Ready' && before.status === 'Failed')) {
       await dueOnCluster(tx, clusterId, 'unsettled')
     }
   })
+}
+
+/** As it stands now, until the transaction ends: two may look at it at once. */
+async function holdCluster(tx: Tx, id: string) {
+  await tx.$executeRaw(sql`select 1 from cluster where id = ${id}::uuid for update`)
+  return tx.cluster.findUnique({ where: { id }, select: { status: true, silentSince: true } })
 }
 
 async function look(kube: Kube, ingress: Ingress): Promise<Finding> {
@@ -47,10 +65,11 @@ async function look(kube: Kube, ingress: Ingress): Promise<Finding> {
     const lacking = await denied(kube, ingress)
     const faults = lacking.length > 0 ? lacking : await missing(kube, ingress)
     const message = faults.length > 0 ? faults.join('. ').slice(0, 2000) : null
-    return { status: message === null ? 'Ready' : 'Failed', message, kubernetes }
+    return { status: message === null ? 'Ready' : 'Failed', message, kubernetes, silent: false }
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
-    return { status: 'Failed', message: error.message, kubernetes: null }
+    const silent = error.fault === 'unreachable'
+    return { status: 'Failed', message: error.message, kubernetes: null, silent }
   }
 }
 

@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { IncomingMessage } from 'node:http'
+import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
+import type { Socket } from 'node:net'
 import {
   ApiException,
   AuthorizationV1Api,
@@ -19,7 +20,8 @@ import Value from 'typebox/value'
 import { apiVersions, type Kube, KubeError, type KubeFault, KubeObject } from './kube.ts'
 
 const fieldManager = 'gatesmith'
-const timeoutMilliseconds = 10_000
+/** How long a cluster may take to make a connection, TLS included; and to answer a question whole. */
+const patience = { connect: 3_000, answer: 10_000 } as const
 const answerLimit = 16 * 1024 * 1024
 const pageSize = 250
 const pageLimit = 40
@@ -177,13 +179,24 @@ function send(request: RequestContext, { agent, headers }: RequestOptions) {
       method: request.getHttpMethod(),
       agent,
       headers: { ...request.getHeaders(), ...headers },
-      signal: AbortSignal.timeout(timeoutMilliseconds),
+      signal: AbortSignal.timeout(patience.answer),
     })
+    sent.on('socket', (socket) => connectInTime(sent, socket))
     sent.on('response', resolve)
     sent.on('error', (cause) => reject(unreachable(cause)))
     sent.end(typeof body === 'string' ? body : undefined)
   })
 }
+
+/** A cluster that is gone mostly takes no connection: that is known long before an answer is late. */
+function connectInTime(sent: ClientRequest, socket: Socket): void {
+  if (sent.reusedSocket) return
+  const timer = setTimeout(() => sent.destroy(new ConnectTimeout()), patience.connect)
+  const end = () => clearTimeout(timer)
+  for (const event of ['secureConnect', 'close'] as const) socket.once(event, end)
+}
+
+class ConnectTimeout extends Error {}
 
 async function read(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -216,10 +229,13 @@ function warningsIn(header: string | undefined): readonly string[] {
 
 function unreachable(cause: unknown): KubeError {
   const { name, code, message } = cause instanceof Error ? errorFacts(cause) : errorFacts(Error())
+  const late = name === 'TimeoutError' || name === 'AbortError'
   const what =
-    name === 'TimeoutError' || name === 'AbortError'
-      ? `it did not answer within ${timeoutMilliseconds / 1000} s`
-      : (code ?? message)
+    cause instanceof ConnectTimeout
+      ? `it made no TLS connection within ${patience.connect / 1000} s`
+      : late
+        ? `it did not answer within ${patience.answer / 1000} s`
+        : (code ?? message)
   return new KubeError('unreachable', `The Kubernetes API cannot be reached: ${what}`, { cause })
 }
 

@@ -19,6 +19,11 @@ export async function syncCluster(ctx: Context, actor: Actor, name: string): Pro
   })
 }
 
+/** What is not as it should be: not served as wanted, or no longer wanted. */
+export const unsettled: { OR: ({ status: { not: string } } | { wanted: false })[] } = {
+  OR: [{ status: { not: 'Synced' } }, { wanted: false }],
+}
+
 /** Makes a push due for the placements on the cluster: all, or those that are not as wanted. */
 export async function dueOnCluster(
   tx: Tx,
@@ -26,7 +31,7 @@ export async function dueOnCluster(
   which: 'all' | 'unsettled' = 'all',
 ): Promise<number> {
   const placements = await tx.placement.findMany({
-    where: { clusterId, ...(which === 'all' ? {} : { status: { not: 'Synced' } }) },
+    where: { clusterId, ...(which === 'all' ? {} : unsettled) },
     select: { id: true },
   })
   for (const { id } of placements) await due(tx, 'placement.push', { placementId: id, clusterId })

@@ -29,6 +29,8 @@ export type Answer = {
   } | null
   readonly status: number | null
   readonly error: string | null
+  /** Nothing came back in time, not even a certificate. */
+  readonly late: boolean
 }
 
 /** One TLS connection and one GET, as a client would make them. It never throws for what the other side
@@ -52,8 +54,8 @@ export function shakeHands(call: Call): Promise<Answer> {
   return new Promise((resolve) => {
     let tls: Answer['tls'] = null
     const asked = request(options)
-    const answer = (status: number | null, error: string | null) => {
-      resolve({ tls, status, error })
+    const answer = (status: number | null, error: string | null, late = false) => {
+      resolve({ tls, status, error, late: late && tls === null })
       asked.destroy()
     }
     asked.on('socket', (socket) => {
@@ -67,7 +69,7 @@ export function shakeHands(call: Call): Promise<Answer> {
       socket.on('secureConnect', look)
     })
     asked.on('response', ({ statusCode }) => answer(statusCode ?? null, null))
-    asked.on('error', (error) => answer(null, reason(error)))
+    asked.on('error', (error) => answer(null, reason(error), isLate(error)))
     asked.end()
   })
 }
@@ -113,8 +115,12 @@ function chainLength(certificate: DetailedPeerCertificate): number {
   return isRoot ? 1 : 1 + chainLength(issuerCertificate)
 }
 
+function isLate({ name }: Error): boolean {
+  return name === 'AbortError' || name === 'TimeoutError'
+}
+
 function reason(error: Error): string {
-  if (error.name === 'AbortError' || error.name === 'TimeoutError') {
+  if (isLate(error)) {
     return `No answer within ${timeoutMilliseconds / 1000} s`
   }
   return 'code' in error && typeof error.code === 'string'

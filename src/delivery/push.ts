@@ -1,6 +1,7 @@
 import { trustDigest } from '../authorities/trusting.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kube.ts'
 import { openCluster } from '../clusters/open.ts'
+import { noteAnswered, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../ground/context.ts'
 import { json } from '../ground/db.ts'
 import type { ObjectRef } from '../hosts/host.ts'
@@ -23,7 +24,8 @@ import { withdraw } from './withdraw.ts'
 const patience = { changed: 15_000, unchanged: 1_000 } as const
 
 /** Brings a host on a cluster to what is wanted, and says how that went. Throws when the cluster cannot
- *  be asked just now, after storing that, so that the queue tries again later and later. */
+ *  be asked just now, after storing that, so that the queue tries again later and later. One that is known
+ *  to be silent is not asked: its check makes this due when it answers. */
 export async function pushPlacement(
   ctx: Context,
   { placementId }: { readonly placementId: string },
@@ -34,11 +36,19 @@ export async function pushPlacement(
   const { certificate } = placement.host
   // When there is one, this push is made due again; why there is none may be said already.
   if (!certificate?.der) return placement.message === null ? waiting(ctx, placement) : undefined
+  const silence = silenceOf(placement.cluster)
+  if (silence !== null) {
+    return settle(ctx, placement, { status: 'Failed', message: silence, silent: true })
+  }
   try {
-    await settle(ctx, placement, await deliver(ctx, placement, certificate))
+    const outcome = await deliver(ctx, placement, certificate)
+    await settle(ctx, placement, outcome)
+    if (outcome.unanswered) await noteUnanswered(ctx, placement.clusterId)
+    else await noteAnswered(ctx, placement.cluster)
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
     await settle(ctx, placement, failure(error))
+    if (error.fault === 'unreachable') await noteUnanswered(ctx, placement.clusterId)
     if (isPassing(error)) throw error
   }
 }
@@ -130,12 +140,13 @@ async function verdict(
     hostname: host.name,
     der: Buffer.from(der ?? []),
   }
-  const fault = await servedOr(expected, changed ? patience.changed : patience.unchanged)
+  const patient = changed ? patience.changed : patience.unchanged
+  const { fault, unanswered } = await servedOr(expected, patient)
   if (fault === null) return { status: 'Synced', message: null }
   // The workload takes up its Secret in its own time: kubelet alone may need a minute.
   return host.spec.tls.mode === 'PASSTHROUGH'
-    ? { status: 'Pending', message: fault, againAfterSeconds: 15 }
-    : { status: 'Failed', message: fault, againAfterSeconds: 60 }
+    ? { status: 'Pending', message: fault, unanswered, againAfterSeconds: 15 }
+    : { status: 'Failed', message: fault, unanswered, againAfterSeconds: 60 }
 }
 
 /** The cluster, not what was asked of it. */

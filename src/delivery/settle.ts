@@ -1,3 +1,4 @@
+import { holdSilent } from '../clusters/silence.ts'
 import type { Context } from '../ground/context.ts'
 import { json, sql, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
@@ -13,6 +14,10 @@ export type Outcome = {
   readonly objects?: readonly ObjectRef[]
   /** Whom it trusts of clients, see trustDigest. */
   readonly trust?: string | null
+  /** Nothing was sent, since the cluster is silent. */
+  readonly silent?: boolean
+  /** The ingress said nothing. */
+  readonly unanswered?: boolean
   /** Look again after so many seconds. */
   readonly againAfterSeconds?: number
 }
@@ -27,6 +32,10 @@ export async function settle(
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
     if (!(await holdAsPushed(tx, placement))) return
+    // It has come back meanwhile: what waits for it was told before this was stored.
+    if (outcome.silent && !(await holdSilent(tx, placement.clusterId))) {
+      return dueAgain(tx, placement, now)
+    }
     const { status, message, warnings, objects, trust, againAfterSeconds } = outcome
     await tx.placement.update({
       where: { id: placement.id },

@@ -9,30 +9,40 @@ export type Expectation = {
   readonly der: Buffer
 }
 
-/** Asks the ingress for the host until it serves the issued certificate, or until `patience` is over.
- *  Answers null, or a sentence about what it does instead. */
+/** What an ingress was found to do. `unanswered`: it let the time of a handshake pass in silence. */
+export type Verdict = { readonly fault: string | null; readonly unanswered: boolean }
+
+/** Asks the ingress for the host until it serves the issued certificate, or until `patience` is over;
+ *  one that says nothing is not asked twice. The fault is a sentence about what it does instead. */
 export async function servedOr(
   expected: Expectation,
   patienceMilliseconds: number,
-): Promise<string | null> {
+): Promise<Verdict> {
   const { address, hostname, der } = expected
   const answer = await until(expected, patienceMilliseconds, (each) => serves(each, der))
-  if (serves(answer, der)) return null
-  if (!answer.tls) {
-    return `The ingress at ${address} makes no TLS connection for ${hostname}: ${answer.error}`
+  return {
+    fault: serves(answer, der) ? null : faultOf(answer, { address, hostname }),
+    unanswered: answer.late,
   }
-  const { serialNumber, subject } = answer.tls.leaf
+}
+
+function faultOf(
+  { tls, error }: Answer,
+  { address, hostname }: Pick<Expectation, 'address' | 'hostname'>,
+): string {
+  if (!tls) return `The ingress at ${address} makes no TLS connection for ${hostname}: ${error}`
+  const { serialNumber, subject } = tls.leaf
   return `The ingress at ${address} serves another certificate for ${hostname}: serial ${serialNumber.toLowerCase()}, ${subject.replaceAll('\n', ', ')}`
 }
 
 /** Asks the ingress until it no longer serves the certificate; answers whether it stopped. An ingress
- *  that cannot be reached serves nobody. */
+ *  that cannot be reached, or says nothing, serves nobody. */
 export async function stopped(
   expected: Expectation,
   patienceMilliseconds: number,
-): Promise<boolean> {
+): Promise<{ readonly stopped: boolean; readonly unanswered: boolean }> {
   const answer = await until(expected, patienceMilliseconds, (each) => !serves(each, expected.der))
-  return !serves(answer, expected.der)
+  return { stopped: !serves(answer, expected.der), unanswered: answer.late }
 }
 
 function serves({ tls }: Answer, der: Buffer): boolean {
@@ -47,7 +57,7 @@ async function until(
   const end = performance.now() + patienceMilliseconds
   for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
     const answer = await shakeHands({ address, name: nameUnder(hostname) })
-    if (done(answer) || performance.now() + pause > end) return answer
+    if (done(answer) || answer.late || performance.now() + pause > end) return answer
     await wait(pause)
   }
 }

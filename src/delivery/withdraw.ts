@@ -2,6 +2,7 @@ import { record } from '../audit/record.ts'
 import { ingressOf } from '../clusters/find.ts'
 import { type Kube, KubeError, type KubeRef } from '../clusters/kube.ts'
 import { openCluster } from '../clusters/open.ts'
+import { holdSilent, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import { systemActor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
@@ -15,17 +16,23 @@ const patienceMilliseconds = 15_000
 
 /** Takes a host off a cluster: what routes to it, then what serves it, and the Secret only when nobody
  *  serves it any more, since an ingress goes on with what it has (istio.md 1.6). Then the placement
- *  goes, and with the last one the host. Throws when the cluster cannot be asked just now. */
+ *  goes, and with the last one the host. From a silent cluster nothing is taken until it answers. Throws
+ *  when the cluster cannot be asked just now. */
 export async function withdraw(ctx: Context, placement: PlacementRow): Promise<void> {
+  const silence = silenceOf(placement.cluster)
+  if (silence !== null) return note(ctx, placement, { message: silence, silent: true })
   try {
     const kube = await openCluster(ctx, placement.clusterId)
     const refs = await present(kube, placement)
     for (const ref of refs.filter(({ kind }) => kind !== 'Secret')) await kube.remove(ref)
-    if (!(await isSilent(placement))) return await stillServed(ctx, placement)
+    const { stopped, unanswered } = await isStopped(placement)
+    if (unanswered) await noteUnanswered(ctx, placement.clusterId)
+    if (!stopped) return await stillServed(ctx, placement)
     for (const ref of refs.filter(({ kind }) => kind === 'Secret')) await kube.remove(ref)
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
-    await note(ctx, placement, `Cannot be taken off: ${error.message}`)
+    await note(ctx, placement, { message: `Cannot be taken off: ${error.message}` })
+    if (error.fault === 'unreachable') await noteUnanswered(ctx, placement.clusterId)
     throw error
   }
   await forget(ctx, placement)
@@ -38,24 +45,32 @@ async function present(kube: Kube, placement: PlacementRow): Promise<readonly Ku
   return steps.map(({ ref }) => ref)
 }
 
-async function isSilent({ host, cluster }: PlacementRow): Promise<boolean> {
+function isStopped({ host, cluster }: PlacementRow): ReturnType<typeof stopped> {
   const der = host.certificate?.der
-  if (!der) return true
+  if (!der) return Promise.resolve({ stopped: true, unanswered: false })
   const { address } = ingressOf(cluster)
   return stopped({ address, hostname: host.name, der: Buffer.from(der) }, patienceMilliseconds)
 }
 
 async function stillServed(ctx: Context, placement: PlacementRow): Promise<void> {
-  await note(ctx, placement, 'The ingress still serves the host although its Gateway is gone')
+  const message = 'The ingress still serves the host although its Gateway is gone'
+  await note(ctx, placement, { message })
   const at = new Date(ctx.now().getTime() + 15_000)
   await ctx.db.transaction((tx) => dueAgain(tx, placement, at))
 }
 
-async function note(ctx: Context, placement: PlacementRow, message: string): Promise<void> {
-  const { id, status } = placement
+async function note(
+  ctx: Context,
+  placement: PlacementRow,
+  { message, silent = false }: { readonly message: string; readonly silent?: boolean },
+): Promise<void> {
+  const { id, status, clusterId } = placement
   const since = status === 'Failed' ? placement.since : ctx.now()
   const data = { status: 'Failed', message: message.slice(0, 2000), since }
-  await ctx.db.transaction((tx) => tx.placement.updateMany({ where: { id, wanted: false }, data }))
+  await ctx.db.transaction(async (tx) => {
+    if (silent && !(await holdSilent(tx, clusterId))) return dueAgain(tx, placement, ctx.now())
+    await tx.placement.updateMany({ where: { id, wanted: false }, data })
+  })
 }
 
 async function forget(ctx: Context, { id, host, cluster }: PlacementRow): Promise<void> {

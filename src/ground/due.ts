@@ -23,6 +23,12 @@ export type Due = {
   'cluster.check': { readonly clusterId: string }
 }
 
+/** Who takes a job: `slow` are the few slots of a worker that wait for what did not answer last time. */
+export type Lane = 'main' | 'slow'
+
+/** The flag by which the queue keeps jobs of the slow lane from all other slots. */
+export const slowFlag = 'slow'
+
 /** Adds a job in the transaction of the change that makes it due. Jobs of one key that have not begun
  *  coalesce; `at` (default: now) of the last one counts. */
 export function due<Kind extends keyof Due>(
@@ -30,14 +36,19 @@ export function due<Kind extends keyof Due>(
   kind: Kind,
   key: Due[Kind],
   at: Date | null = null,
+  lane: Lane = 'main',
 ): Promise<void> {
-  return dueAnew(tx, { task: kind, key }, at)
+  return dueAnew(tx, { task: kind, key, lane }, at)
 }
 
 /** The same, for a job as the queue knows it. */
 export async function dueAnew(
   tx: Tx,
-  { task, key }: { readonly task: string; readonly key: object },
+  {
+    task,
+    key,
+    lane = 'main',
+  }: { readonly task: string; readonly key: object; readonly lane?: Lane },
   at: Date | null = null,
 ): Promise<void> {
   // The queue adds nothing when a worker takes the job of this key between two of its statements. That
@@ -46,11 +57,17 @@ export async function dueAnew(
     const added = await tx.$queryRaw<readonly unknown[]>(sql`
       select id from graphile_worker.add_job(${task}, ${JSON.stringify(key)}::json,
         queue_name => ${queueOf(key)}, run_at => coalesce(${at}::timestamptz, now()),
-        max_attempts => 25, job_key => ${jobKey(task, key)}, job_key_mode => 'replace')
+        max_attempts => 25, priority => ${priorityOf(task)}::int,
+        flags => ${lane === 'slow' ? [slowFlag] : null}::text[], job_key => ${jobKey(task, key)}, job_key_mode => 'replace')
       where id is not null`)
     if (added.length > 0) return
   }
   throw new Error(`${task} cannot be made due: workers take it again and again`)
+}
+
+/** Whether a cluster answers is known before anything is sent there. */
+function priorityOf(task: string): number {
+  return task === 'cluster.check' ? -1 : 0
 }
 
 /** The name by which jobs coalesce. */

@@ -12,9 +12,10 @@ import { advanceReplacement, resumeReplacements } from '../certificates/replace.
 import { reviewTenant } from '../certificates/review.ts'
 import { revokeBlocked, sweepBlocked } from '../certificates/revokeblocked.ts'
 import { checkCluster } from '../clusters/check.ts'
+import { isSlow } from '../clusters/silence.ts'
 import { pushPlacement } from '../delivery/push.ts'
 import type { Context } from '../ground/context.ts'
-import type { Due } from '../ground/due.ts'
+import { type Due, due } from '../ground/due.ts'
 import { recheckClusters, resyncPlacements } from './resync.ts'
 import { sweepQueue } from './sweep.ts'
 
@@ -43,6 +44,28 @@ export function keyedWork(ctx: Context): Keyed {
     'tenant.review': (key) => reviewTenant(ctx, Value.Parse(TenantKey, key).tenantId),
     'blocked-key.revoke': (key) => revokeBlocked(ctx, Value.Parse(BlockedKey, key).spkiSha256),
     'cluster.check': (key) => checkCluster(ctx, Value.Parse(ClusterKey, key)),
+  }
+}
+
+/** The kinds that wait for a cluster: these alone are done in the slow lane, and only there for a cluster
+ *  that did not answer last time. One that is met elsewhere moves there, and holds no slot. */
+export type ClusterWork = Pick<Keyed, 'placement.push' | 'cluster.check'>
+
+/** The same work outside of the slow lane. */
+export function quickWork(ctx: Context, work: ClusterWork): ClusterWork {
+  const PushKey = Type.Object({ placementId: Type.String(), clusterId: Type.String() })
+  const CheckKey = Type.Object({ clusterId: Type.String() })
+  async function quickly<Kind extends keyof ClusterWork>(
+    task: Kind,
+    key: Due[Kind] & { readonly clusterId: string },
+  ): Promise<void> {
+    if (await isSlow(ctx, { task, clusterId: key.clusterId })) {
+      await ctx.db.transaction((tx) => due(tx, task, key, null, 'slow'))
+    } else await work[task](key)
+  }
+  return {
+    'placement.push': (key) => quickly('placement.push', Value.Parse(PushKey, key)),
+    'cluster.check': (key) => quickly('cluster.check', Value.Parse(CheckKey, key)),
   }
 }
 

@@ -1,16 +1,27 @@
 import { EventEmitter } from 'node:events'
 import { Logger, parseCronItems, run, type TaskList, type WorkerEvents } from 'graphile-worker'
 import type { Context, Log } from '../ground/context.ts'
+import { slowFlag } from '../ground/due.ts'
+import { openPool } from '../ground/postgres.ts'
 import { attempt } from './failure.ts'
 import { openLeases } from './leases.ts'
-import { keyedWork, periodicWork, schedule } from './tasks.ts'
+import { type ClusterWork, keyedWork, periodicWork, quickWork, schedule } from './tasks.ts'
 
-function tasksOf(ctx: Context): TaskList {
+/** What the slots of each lane do. */
+function lanesOf(ctx: Context): { readonly main: TaskList; readonly slow: TaskList } {
   const keyed = keyedWork(ctx)
-  const all: Readonly<Record<string, (key: unknown) => Promise<unknown>>> = {
-    ...keyed,
-    ...periodicWork(ctx, keyed),
+  const slow: ClusterWork = {
+    'placement.push': keyed['placement.push'],
+    'cluster.check': keyed['cluster.check'],
   }
+  const main = { ...keyed, ...quickWork(ctx, slow), ...periodicWork(ctx, keyed) }
+  return { main: tasksOf(ctx, main), slow: tasksOf(ctx, slow) }
+}
+
+function tasksOf(
+  ctx: Context,
+  all: Readonly<Record<string, (key: unknown) => Promise<unknown>>>,
+): TaskList {
   return Object.fromEntries(
     Object.entries(all).map(([task, work]) => [
       task,
@@ -32,8 +43,11 @@ const cronItems = parseCronItems(
 /** A running worker; `stop` lets running jobs end and gives the others back. */
 export type Worker = { readonly stop: () => Promise<void> }
 
-/** Starts to work off what is due, `concurrency` jobs at a time. Any number of processes may do this. */
+/** Starts to work off what is due, `concurrency` jobs at a time, and beside them a quarter as many (at
+ *  least one) that alone wait for clusters that did not answer last time. Any number of processes may do
+ *  this. */
 export async function startWorker(ctx: Context, concurrency: number): Promise<Worker> {
+  const slowSlots = Math.max(1, Math.floor(concurrency / 4))
   const leases = await openLeases(ctx)
   const events: WorkerEvents = new EventEmitter()
   // The queue writes the pool's name, not the worker's, beside the jobs that are taken.
@@ -42,21 +56,37 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
       ctx.log.warn({ err: error }, 'a worker has no lease yet; another session is opened for it')
     })
   })
-  const runner = await run({
-    connectionString: ctx.config.databaseUrl,
-    maxPoolSize: concurrency + 2,
-    concurrency,
+  const pgPool = openPool(ctx.config.databaseUrl, concurrency + slowSlots + 4)
+  const lost = (err: unknown) => ctx.log.warn({ err }, 'the queue lost a connection')
+  // Without a listener a lost connection would end the process, also while a job has it.
+  pgPool.on('error', lost)
+  pgPool.on('connect', (client) => client.on('error', lost))
+  const lanes = lanesOf(ctx)
+  const shared = {
+    pgPool,
     pollInterval: 1000,
     noHandleSignals: true,
-    taskList: tasksOf(ctx),
-    parsedCronItems: cronItems,
     events,
     logger: loggerOf(ctx.log),
+  }
+  const main = await run({
+    ...shared,
+    concurrency,
+    taskList: lanes.main,
+    forbiddenFlags: [slowFlag],
+    parsedCronItems: cronItems,
+  })
+  const slow = await run({
+    ...shared,
+    concurrency: slowSlots,
+    taskList: lanes.slow,
+    parsedCronItems: [],
   })
   return {
     stop: async () => {
-      await runner.stop()
+      await Promise.all([main.stop(), slow.stop()])
       await leases.stop()
+      await pgPool.end()
     },
   }
 }
