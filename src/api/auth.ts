@@ -3,6 +3,7 @@ import { type Actor, allow, allowPlatform, type Permission } from '../ground/act
 import type { Context } from '../ground/context.ts'
 import { authenticate } from '../tenants/apikeys.ts'
 import { Problem } from '../words/problem.ts'
+import { limitActor, limitFailures } from './ratelimit.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -22,8 +23,9 @@ export function admission(api: FastifyInstance, ctx: Context): void {
   api.addHook('onRoute', ({ method, url, config }: RouteOptions) => {
     if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`)
   })
-  api.addHook('onRequest', async (request) => {
+  api.addHook('onRequest', async (request, reply) => {
     const actor = await identify(ctx, request)
+    limitActor(ctx, actor, reply)
     const { needs = 'read', platform = false } = request.routeOptions.config
     if (platform) allowPlatform(actor, needs)
     else allow(actor, needs)
@@ -32,14 +34,15 @@ export function admission(api: FastifyInstance, ctx: Context): void {
 }
 
 /** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1). Throws credentials-missing,
- *  credentials-refused. */
+ *  credentials-refused, rate-limited. */
 function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
   const { authorization } = request.headers
   const [, token] = /^Bearer ([A-Za-z0-9._~+/-]{1,4096}=*)$/i.exec(authorization ?? '') ?? []
   if (token === undefined) {
     throw new Problem('credentials-missing', 'Send Authorization: Bearer <API key>')
   }
-  return authenticate(ctx, { token, requestId: request.id })
+  const asked = { token, requestId: request.id }
+  return limitFailures(ctx, { request, token }, () => authenticate(ctx, asked))
 }
 
 /** The actor of a request that has been admitted. */

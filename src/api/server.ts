@@ -14,14 +14,17 @@ import { refusesUnserved } from './methods.ts'
 import { operations } from './operations.ts'
 import { pki } from './pki.ts'
 import { answerError } from './problem.ts'
+import { limitAddresses } from './ratelimit.ts'
 import { rest } from './rest/rest.ts'
 import { compileValidator } from './validate.ts'
 
 /** The whole HTTP surface, not yet listening: REST under /v1, GraphQL, the public /pki, operations
  *  and docs. */
 export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Promise<Api> {
+  const { trustedProxies } = ctx.config
   const api: Api = fastify({
     ...(logger ? { loggerInstance: logger } : {}),
+    ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
     genReqId: () => randomUUID(),
     requestIdHeader: false,
     bodyLimit: bodyLimits.bytes,
@@ -51,6 +54,7 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     reply.header('x-content-type-options', 'nosniff')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
+  limitAddresses(api, ctx)
   await docs(api)
   await api.register(operations, { ctx })
   await api.register(pki, { ctx })

@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs'
 import Type from 'typebox'
 import Value from 'typebox/value'
+import { ipBytes, rangeBytes } from '../x509/ip.ts'
+
+const Count = Type.String({ pattern: '^(0|[1-9][0-9]{0,8})$' })
 
 const Environment = Type.Object({
   DATABASE_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
@@ -17,6 +20,11 @@ const Environment = Type.Object({
   GATESMITH_HOST: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_PORT: Type.Optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
   GATESMITH_PUBLIC_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  GATESMITH_TRUSTED_PROXIES: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_RATE_KEY: Type.Optional(Count),
+  GATESMITH_RATE_TENANT: Type.Optional(Count),
+  GATESMITH_RATE_ADDRESS: Type.Optional(Count),
+  GATESMITH_RATE_FAILURES: Type.Optional(Count),
   GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
   GATESMITH_LOG_LEVEL: Type.Optional(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
@@ -28,6 +36,26 @@ export type Pkcs11 = {
   readonly module: string
   readonly token?: string | undefined
   readonly pin: string
+}
+
+/** Requests a minute that a process answers; 0: as many as come. */
+export type Rates = {
+  /** Of one API key. */
+  readonly key: number
+  /** Of all API keys of one tenant. */
+  readonly tenant: number
+  /** Of one address, whoever it is. */
+  readonly address: number
+  /** Tokens from one address that are refused. */
+  readonly failures: number
+}
+
+/** What holds where nothing is set. */
+export const defaultRates: Rates = {
+  key: 60_000,
+  tenant: 120_000,
+  address: 600_000,
+  failures: 6_000,
 }
 
 /** The settings of one process. */
@@ -44,6 +72,9 @@ export type Config = {
   readonly port: number
   /** Where clients and relying parties reach this service; goes into issued certificates (CRL, OCSP). */
   readonly publicUrl: string
+  readonly rates: Rates
+  /** Addresses and ranges whose word on whom they ask for (X-Forwarded-For) is taken. */
+  readonly trustedProxies: readonly string[]
   readonly logLevel: string
   readonly development: boolean
 }
@@ -68,6 +99,17 @@ export const settings = [
   ['GATESMITH_HOST', 'address to listen on (0.0.0.0)'],
   ['GATESMITH_PORT', 'port to listen on (4000)'],
   ['GATESMITH_PUBLIC_URL', 'URL under which relying parties reach /pki (http://localhost:<port>)'],
+  [
+    'GATESMITH_TRUSTED_PROXIES',
+    'addresses or ranges of proxies whose X-Forwarded-For is believed, by comma (none)',
+  ],
+  ['GATESMITH_RATE_KEY', 'requests a minute of one API key, in each process; 0: no limit (60000)'],
+  ['GATESMITH_RATE_TENANT', 'requests a minute of all API keys of a tenant; 0: no limit (120000)'],
+  [
+    'GATESMITH_RATE_ADDRESS',
+    'requests a minute of one address, /pki included; 0: no limit (600000)',
+  ],
+  ['GATESMITH_RATE_FAILURES', 'refused API keys a minute of one address; 0: no limit (6000)'],
   ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
   ['GATESMITH_LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent (info)'],
 ] as const
@@ -99,9 +141,29 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     host: env.GATESMITH_HOST ?? '0.0.0.0',
     port,
     publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
+    rates: ratesOf(env),
+    trustedProxies: proxiesOf(env.GATESMITH_TRUSTED_PROXIES ?? ''),
     logLevel: env.GATESMITH_LOG_LEVEL ?? 'info',
     development: false,
   }
+}
+
+function ratesOf(env: Type.Static<typeof Environment>): Rates {
+  return {
+    key: Number(env.GATESMITH_RATE_KEY ?? defaultRates.key),
+    tenant: Number(env.GATESMITH_RATE_TENANT ?? defaultRates.tenant),
+    address: Number(env.GATESMITH_RATE_ADDRESS ?? defaultRates.address),
+    failures: Number(env.GATESMITH_RATE_FAILURES ?? defaultRates.failures),
+  }
+}
+
+function proxiesOf(text: string): readonly string[] {
+  const proxies = text.split(',').flatMap((each) => each.trim() || [])
+  const wrong = proxies.find((each) => !ipBytes(each) && !(/\/\d+$/.test(each) && rangeBytes(each)))
+  if (wrong === undefined) return proxies
+  throw new SettingError(
+    `GATESMITH_TRUSTED_PROXIES: ${wrong} is neither an address nor a range such as 10.0.0.0/8`,
+  )
 }
 
 function meaning(name: string): string {
