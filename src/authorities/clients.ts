@@ -37,3 +37,15 @@ export async function unnamedReason(tx: Tx, name: string): Promise<string | unde
   }
   return undefined
 }
+
+/** The authorities above this one, by name. */
+export async function namesAbove(tx: Tx, id: string): Promise<readonly string[]> {
+  const rows = await tx.$queryRaw<readonly { name: string }[]>(sql`
+    with recursive above as (
+      select "parentId" from authority where "id" = ${id}::uuid
+      union all
+      select authority."parentId" from above join authority on authority."id" = above."parentId"
+    )
+    select "name" from authority join above on authority."id" = above."parentId"`)
+  return rows.map(({ name }) => name)
+}

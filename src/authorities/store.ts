@@ -2,8 +2,10 @@ import { type Context, newId } from '../ground/context.ts'
 import { bytes, json, type Tx } from '../ground/db.ts'
 import { Problem, type Violation } from '../words/problem.ts'
 import { type Certificate, fingerprintSha256 } from '../x509/certificate.ts'
+import { namesAbove } from './clients.ts'
 import { takeKey } from './keyholders.ts'
 import { type HeldKey, storeKey } from './signer.ts'
+import { dueAll, trustingPlacements } from './trusting.ts'
 
 /** What makes an authority: its row, its issuer certificate, and its key if that is held here. */
 export type StoredAuthority = {
@@ -57,7 +59,8 @@ export function limitFaults({
   ]
 }
 
-/** Stores an authority with key and issuer certificate, the key sealed. */
+/** Stores an authority with key and issuer certificate, the key sealed. Hosts that let in clients of one
+ *  above it are looked at again: now others may be issued what leads there. */
 export async function storeAuthority(
   ctx: Context,
   tx: Tx,
@@ -66,6 +69,9 @@ export async function storeAuthority(
   await tx.authority.create({ data: { ...authority, createdAt: ctx.now() } })
   const keyId = await storeKeyOf(ctx, tx, { certificate: issuer.certificate, key })
   await storeIssuer(ctx, tx, { ...issuer, authorityId: authority.id, keyId, issues: true })
+  for (const name of await namesAbove(tx, authority.id)) {
+    await dueAll(tx, await trustingPlacements(tx, name))
+  }
 }
 
 /** Stores the key that a CA certificate is about; answers its id. Throws authority-refused when a leaf

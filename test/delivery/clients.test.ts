@@ -13,10 +13,11 @@ import type { HostSpec } from '../../src/hosts/host.ts'
 import { resyncPlacements } from '../../src/jobs/resync.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { toPem } from '../../src/x509/pem.ts'
+import { jobs } from '../authorities/support.ts'
 import { admin } from '../support/context.ts'
 import { openssl } from '../support/openssl.ts'
 import { fieldsOf } from '../support/problem.ts'
-import { httpbin, openStage, put, read, work } from './support.ts'
+import { httpbin, openStage, placementOf, put, read, work } from './support.ts'
 
 const { ctx, kube, address } = await openStage()
 await createTenant(ctx, admin, {
@@ -91,8 +92,15 @@ test('an authority of the tenant’s own needs no more, until another may issue 
   assert.deepEqual(status.clients, { authority: 'shop-ca', tenant: 'shop', subjectAltName: null })
   assert.equal(await subjectAltNames(name), undefined)
   assert.ok(await isServed(name, await client('shop', 'shop-ca')))
+  await ctx.db.statement(
+    `select graphile_worker.remove_job(key) from graphile_worker.jobs where key is not null`,
+    [],
+  )
   const below = { kind: 'intermediate', parent: 'shop-ca', subject } as const
   await createAuthority(ctx, admin, { ...below, name: 'shop-below' })
+  const { row } = await placementOf(ctx, name)
+  const keys = await jobs(ctx, 'placement.push')
+  assert.ok(keys.includes(`placement.push/${row.id}/${row.clusterId}`), keys.join())
   const shared = await work(ctx, name)
   assert.equal(shared.status.clients?.subjectAltName, uri)
   assert.equal(await subjectAltNames(name), JSON.stringify([uri]))

@@ -26,6 +26,7 @@ type Shown = {
   readonly serial: string
   readonly subject: { readonly commonName?: string; readonly organization?: string }
   readonly dnsNames: readonly string[]
+  readonly uris: readonly string[]
   readonly notBefore: string
   readonly notAfter: string
   readonly fingerprintSha256: string
@@ -105,7 +106,10 @@ export function certificateCases(http: Http): void {
       const fingerprint = byOpenssl('sha256 Fingerprint').replaceAll(':', '').toLowerCase()
       assert.equal(fingerprint, shown.fingerprintSha256)
       assert.equal(byNode.fingerprint256.replaceAll(':', '').toLowerCase(), fingerprint)
-      const names = shown.dnsNames.map((name) => `DNS:${name}`).join(', ')
+      const names = [
+        ...shown.dnsNames.map((name) => `DNS:${name}`),
+        ...shown.uris.map((uri) => `URI:${uri}`),
+      ].join(', ')
       assert.equal(byNode.subjectAltName ?? '', names)
       assert.equal(/Alternative Name:.*\n\s*(.*)/.exec(text)?.[1]?.trim() ?? '', names)
       const spki = byNode.publicKey.export({ type: 'spki', format: 'pem' }).toString()
