@@ -110,7 +110,7 @@ function hostsOf(tx: Tx, { from }: RotationRow) {
 function heldWhere({ from, authority }: RotationRow, now: Date) {
   return sql`
     "issuerId" in (select "id" from issuer where "keyId" = ${from.keyId}::uuid)
-    and "hostId" is null and "status" <> 'revoked' and "notAfter" >= ${now}::timestamptz
+    and "hostId" is null and "cause" <> 'probe' and "status" <> 'revoked' and "notAfter" >= ${now}::timestamptz
     and (${authority.kind} = 'root' or "profile" in ('client', 'peer'))
     and not exists (
       select from certificate next where next."replacesId" = certificate."id"

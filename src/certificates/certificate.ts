@@ -81,7 +81,10 @@ export const Certificate = closed(
     fingerprintSha256: Type.Union([Type.String(), Type.Null()]),
     pem: Type.Union([Type.String(), Type.Null()]),
     chainPem: Type.String({ description: 'What a server sends after it: intermediates, no root' }),
-    cause: Type.String({ description: 'requested, host or renewal' }),
+    cause: Type.String({
+      description:
+        'requested, host, renewal or probe: made to prove MUTUAL hosts by, and left out of lists',
+    }),
     replaces: Type.Union([Id, Type.Null()], { description: 'The one whose place it took' }),
     reason: Type.Union([Type.String(), Type.Null()], {
       description:

@@ -89,7 +89,9 @@ async function listWhere(
   const { limit = 50, cursor } = filter
   const now = ctx.now()
   const rows = await ctx.db.read.certificate.findMany({
-    where: { AND: [owner, statusWhere(filter, now), nameWhere(filter), after(cursor)] },
+    where: {
+      AND: [owner, listed(filter), statusWhere(filter, now), nameWhere(filter), after(cursor)],
+    },
     orderBy: [{ notAfter: 'asc' }, { id: 'asc' }],
     take: limit + 1,
     include: related,
@@ -99,6 +101,11 @@ async function listWhere(
     item: (row) => row,
   })
   return { ...page, items: await Promise.all(page.items.map((row) => certificateView(ctx, row))) }
+}
+
+/** What was made to prove hosts by is only listed where it is asked for, by its serial. */
+function listed({ serial }: CertificateFilter) {
+  return serial === undefined ? { cause: { not: 'probe' } } : {}
 }
 
 function statusWhere({ status, expiringWithin }: CertificateFilter, now: Date) {

@@ -119,7 +119,7 @@ export type Order = {
   readonly tenant: { readonly id: string; readonly name: string; readonly policy: unknown }
   readonly authority: IssuingAuthority
   readonly ask: Ask
-  readonly cause: 'requested' | 'host' | 'renewal'
+  readonly cause: 'requested' | 'host' | 'renewal' | 'probe'
   readonly hostId?: string
   readonly replacesId?: string
   /** Why, if it takes the place of another. */

@@ -55,6 +55,9 @@ export async function renewCertificate(
   if (!row || row.tenantId !== tenant.id) {
     throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   }
+  if (row.cause === 'probe') {
+    throw new Problem('certificate-refused', 'It was made to prove hosts by, and is never renewed')
+  }
   if (row.status === 'signing') {
     throw new Problem('certificate-unfinished', 'It is still being signed; ask again in a moment')
   }

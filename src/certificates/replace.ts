@@ -173,6 +173,7 @@ function chosenBy({ where, tenantId, createdAt }: Row, now: Date) {
     notAfter: { gte: now },
     createdAt: { lte: createdAt },
     replacementId: null,
+    cause: { not: 'probe' },
     replacedBy: { none: { status: { not: 'revoked' } } },
     OR: [{ hostId: null }, { servedBy: { some: {} } }],
     ...(tenantId === null ? {} : { tenantId }),

@@ -29,7 +29,7 @@ export async function isSlow(
   })
   if (!row) return false
   // A push to a silent cluster waits for nothing.
-  if (row.silentSince !== null) return task === 'cluster.check'
+  if (row.silentSince !== null) return task !== 'placement.push'
   return row.unansweredAt !== null
 }
 

@@ -18,7 +18,9 @@ const withHost = {
   host: {
     include: {
       tenant: { select: { name: true } },
-      certificate: { select: { id: true, serial: true, issuerId: true, der: true } },
+      certificate: {
+        select: { id: true, serial: true, issuerId: true, der: true, status: true, notAfter: true },
+      },
     },
   },
 } as const

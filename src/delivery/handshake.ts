@@ -31,6 +31,11 @@ export type Answer = {
   readonly error: string | null
   /** Nothing came back in time, not even a certificate. */
   readonly late: boolean
+  /** The handshake came to its end. */
+  readonly finished: boolean
+  /** We were let in: there is an answer, or it is waited for in vain on a connection that stays open.
+   *  In TLS 1.3 a server refuses a client certificate after the handshake. */
+  readonly accepted: boolean
 }
 
 /** One TLS connection and one GET, as a client would make them. It never throws for what the other side
@@ -53,9 +58,13 @@ export function shakeHands(call: Call): Promise<Answer> {
   }
   return new Promise((resolve) => {
     let tls: Answer['tls'] = null
+    let finished = false
     const asked = request(options)
-    const answer = (status: number | null, error: string | null, late = false) => {
-      resolve({ tls, status, error, late: late && tls === null })
+    const answer = (status: number | null, error: Error | null) => {
+      const late = error !== null && isLate(error)
+      const accepted = status !== null || (finished && late)
+      const told = { tls, status, error: error && reason(error), finished, accepted }
+      resolve({ ...told, late: late && tls === null })
       asked.destroy()
     }
     asked.on('socket', (socket) => {
@@ -66,10 +75,13 @@ export function shakeHands(call: Call): Promise<Answer> {
       // In TLS 1.2 a server that misses a client certificate ends the handshake; keys are derived, and
       // its own certificate is there, just before.
       socket.on('keylog', look)
-      socket.on('secureConnect', look)
+      socket.on('secureConnect', () => {
+        look()
+        finished = true
+      })
     })
     asked.on('response', ({ statusCode }) => answer(statusCode ?? null, null))
-    asked.on('error', (error) => answer(null, reason(error), isLate(error)))
+    asked.on('error', (error) => answer(null, error))
     asked.end()
   })
 }

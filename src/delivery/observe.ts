@@ -23,17 +23,39 @@ export async function observe(
 /** What others have put before the same ingress. */
 export async function neighboursOf(kube: Kube, ingress: Ingress): Promise<Neighbours> {
   const labelSelector = `${labels.managedBy}!=${manager}`
-  const [pods, gateways, virtualServices] = await Promise.all([
+  const [pods, services, gateways, virtualServices] = await Promise.all([
     kube.list('Pod', {
       namespace: ingress.namespace,
       labelSelector: selectorText(ingress.selector),
     }),
+    orNothing(kube.list('Service', { namespace: ingress.namespace })),
     kube.list('Gateway', { labelSelector }),
     kube.list('VirtualService', { labelSelector }),
   ])
   const podLabels = pods.map(({ metadata }) => metadata.labels ?? {})
   // Without a pod yet, our own selector says what its labels will be.
-  return { pods: podLabels.length > 0 ? podLabels : [ingress.selector], gateways, virtualServices }
+  return {
+    pods: podLabels.length > 0 ? podLabels : [ingress.selector],
+    services: services === 'unknown' ? [] : services,
+    gateways,
+    virtualServices,
+  }
+}
+
+type Recent = { readonly found: Promise<Neighbours>; readonly until: number }
+
+/** By connection: a cluster with other credentials has another one. */
+const recent = new WeakMap<Kube, Recent>()
+const memoryMilliseconds = 30_000
+
+/** The same as it was at most half a minute ago: many hosts of a cluster are looked at together. */
+export function recentNeighbours(kube: Kube, ingress: Ingress): Promise<Neighbours> {
+  const known = recent.get(kube)
+  if (known !== undefined && known.until > performance.now()) return known.found
+  const found = neighboursOf(kube, ingress)
+  recent.set(kube, { found, until: performance.now() + memoryMilliseconds })
+  found.catch(() => recent.delete(kube))
+  return found
 }
 
 const ServiceSpec = Type.Object({
@@ -63,11 +85,11 @@ async function missingBackend(
 }
 
 /** Whether Services may be read is no reason to fail: this is advice. */
-async function orNothing(asked: Promise<KubeObject | undefined>) {
+async function orNothing<T>(asked: Promise<T>): Promise<T | 'unknown'> {
   try {
     return await asked
   } catch (error) {
-    if (error instanceof KubeError && error.fault === 'forbidden') return 'unknown' as const
+    if (error instanceof KubeError && error.fault === 'forbidden') return 'unknown'
     throw error
   }
 }

@@ -11,6 +11,7 @@ import { type CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
 import { wantedHost } from '../hosts/wanted.ts'
 import { accessTenant, type TenantRow } from '../tenants/access.ts'
 import { closed, Name } from '../words/schema.ts'
+import { compare } from './compare.ts'
 import {
   type CertificateRow,
   clientsOf,
@@ -20,7 +21,6 @@ import {
   recordedObjects,
 } from './gather.ts'
 import type { Delivery } from './manifests.ts'
-import { compare } from './push.ts'
 
 /** Leave `spec` out to see what is still to be done for the host as it stands. */
 export const PlanRequest = closed({ spec: Type.Optional(HostSpec) })

@@ -4,8 +4,9 @@ import { openCluster } from '../clusters/open.ts'
 import { noteAnswered, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../ground/context.ts'
 import { json } from '../ground/db.ts'
-import type { ObjectRef } from '../hosts/host.ts'
-import { collisions } from './collisions.ts'
+import { specOf } from '../hosts/find.ts'
+import { Problem } from '../words/problem.ts'
+import { compare } from './compare.ts'
 import {
   type CertificateRow,
   deliveryOf,
@@ -13,11 +14,10 @@ import {
   readPlacement,
   recordedObjects,
 } from './gather.ts'
-import { type Delivery, manifests } from './manifests.ts'
-import { missingBackends, neighboursOf, observe } from './observe.ts'
-import { plan, refOf, type Step, strangers } from './plan.ts'
+import { missingBackends } from './observe.ts'
+import type { Step } from './plan.ts'
+import { type Proof, prove } from './proof.ts'
 import { type Outcome, settle } from './settle.ts'
-import { servedOr } from './verify.ts'
 import { withdraw } from './withdraw.ts'
 
 /** How long the ingress may take to serve what was just pushed; and how long when nothing was. */
@@ -46,11 +46,46 @@ export async function pushPlacement(
     if (outcome.unanswered) await noteUnanswered(ctx, placement.clusterId)
     else await noteAnswered(ctx, placement.cluster)
   } catch (error) {
-    if (!(error instanceof KubeError)) throw error
+    if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
     await settle(ctx, placement, failure(error))
-    if (error.fault === 'unreachable') await noteUnanswered(ctx, placement.clusterId)
+    if (isUnreachable(error)) await noteUnanswered(ctx, placement.clusterId)
     if (isPassing(error)) throw error
   }
+}
+
+/** Looks whether what was said of a host on a cluster still holds, and puts right what does not. While
+ *  the cluster's API is away, what the ingress does is what counts. */
+export async function lookAtPlacement(
+  ctx: Context,
+  { placementId }: { readonly placementId: string },
+): Promise<void> {
+  const placement = await readPlacement(ctx.db.read, placementId)
+  const certificate = placement?.host.certificate
+  // Whatever else it is has a push under way.
+  if (!placement?.wanted || placement.status !== 'Synced' || !certificate?.der) return
+  if (silenceOf(placement.cluster) !== null) {
+    return settle(ctx, placement, await seen(ctx, placement, certificate))
+  }
+  try {
+    const outcome = await deliver(ctx, placement, certificate)
+    await settle(ctx, placement, outcome)
+    if (outcome.unanswered) await noteUnanswered(ctx, placement.clusterId)
+    else await noteAnswered(ctx, placement.cluster)
+  } catch (error) {
+    if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
+    const away = error instanceof KubeError && isPassing(error)
+    await settle(ctx, placement, away ? await seen(ctx, placement, certificate) : failure(error))
+    if (isUnreachable(error)) await noteUnanswered(ctx, placement.clusterId)
+  }
+}
+
+async function seen(
+  ctx: Context,
+  placement: PlacementRow,
+  certificate: CertificateRow,
+): Promise<Outcome> {
+  const proof = await prove(ctx, { placement, certificate, patience: patience.unchanged })
+  return verdict(placement, proof)
 }
 
 function waiting(ctx: Context, placement: PlacementRow): Promise<void> {
@@ -65,7 +100,7 @@ async function deliver(
   // 1. What is wanted, what is there, and what stands in the way.
   const delivery = await deliveryOf(ctx, placement, certificate)
   const kube = await openCluster(ctx, placement.clusterId)
-  const { steps, conflicts } = await compare(kube, {
+  const { steps, conflicts, risks } = await compare(kube, {
     delivery,
     recorded: recordedObjects(placement),
     wanted: true,
@@ -81,35 +116,43 @@ async function deliver(
   // 3. Up in order, then what is no longer needed, down.
   const advice = await take(kube, steps)
   // 4. Only the ingress itself can say that the host is served.
-  const warnings = [...advice, ...(await missingBackends(kube, delivery.host.spec.routes))]
-  const kept = steps.filter(({ object }) => object).map(({ ref }) => ref)
   const changed = steps.some(({ action }) => action !== 'keep')
-  const trust = delivery.clients ? trustDigest(delivery.clients.trust) : null
-  return { ...(await verdict(delivery, certificate, changed)), warnings, objects: kept, trust }
+  const proof = await prove(ctx, {
+    placement,
+    certificate,
+    patience: changed ? patience.changed : patience.unchanged,
+  })
+  const lost = risks.filter(({ wins }) => wins).map(({ message }) => message)
+  const warnings = [
+    ...advice,
+    ...(await missingBackends(kube, delivery.host.spec.routes)),
+    ...proof.warnings,
+    ...risks.map(({ message }) => message),
+  ]
+  return {
+    ...verdict(placement, proof, lost),
+    warnings: [...new Set(warnings)],
+    objects: steps.filter(({ object }) => object).map(({ ref }) => ref),
+    trust: delivery.clients ? trustDigest(delivery.clients.trust) : null,
+  }
 }
 
-/** A host as it is wanted on a cluster, or no longer is, and the objects recorded to carry it. */
-type Comparable = {
-  readonly delivery: Delivery
-  readonly recorded: readonly ObjectRef[]
-  readonly wanted: boolean
-}
-
-/** What it takes to get from what is on the cluster to what is wanted, and why it may not be done.
- *  Whom else the ingress serves is only looked at when its configuration is to change. */
-export async function compare(
-  kube: Kube,
-  { delivery, recorded, wanted }: Comparable,
-): Promise<{ readonly steps: readonly Step[]; readonly conflicts: readonly string[] }> {
-  const { host, ingress } = delivery
-  const desired = wanted ? manifests(delivery) : []
-  const observed = await observe(kube, [...desired.map(refOf), ...recorded])
-  const comparison = { hostId: host.id, desired, observed }
-  const steps = plan(comparison)
-  const foreign = strangers(comparison)
-  const routing = steps.filter(({ ref, object }) => object && ref.kind !== 'Secret')
-  if (routing.every(({ action }) => action === 'keep')) return { steps, conflicts: foreign }
-  return { steps, conflicts: [...foreign, ...collisions(host, await neighboursOf(kube, ingress))] }
+/** Synced only when what is served is what was issued, and who is to be let in is. `lost` is what the
+ *  ingress was not asked about, and others have. */
+function verdict(
+  { host }: PlacementRow,
+  { fault, unanswered, until }: Proof,
+  lost: readonly string[] = [],
+): Outcome {
+  if (fault === null && lost.length > 0) {
+    return { status: 'Conflict', message: lost.join('. '), againAfterSeconds: 60 }
+  }
+  if (fault === null) return { status: 'Synced', message: null, until }
+  const message = [fault, ...lost].join('. ')
+  // The workload takes up its Secret in its own time: kubelet alone may need a minute.
+  return specOf(host).tls.mode === 'PASSTHROUGH'
+    ? { status: 'Pending', message, unanswered, againAfterSeconds: 15 }
+    : { status: 'Failed', message, unanswered, againAfterSeconds: 60 }
 }
 
 /** Takes the steps; answers what admission warned of. What the cluster would refuse is found out by a
@@ -129,34 +172,20 @@ function isRouting({ kind }: KubeObject): boolean {
   return kind !== 'Secret'
 }
 
-/** Synced only when the certificate served is the certificate issued. */
-async function verdict(
-  { host, ingress }: Delivery,
-  { der }: CertificateRow,
-  changed: boolean,
-): Promise<Outcome> {
-  const expected = {
-    address: ingress.address,
-    hostname: host.name,
-    der: Buffer.from(der ?? []),
-  }
-  const patient = changed ? patience.changed : patience.unchanged
-  const { fault, unanswered } = await servedOr(expected, patient)
-  if (fault === null) return { status: 'Synced', message: null }
-  // The workload takes up its Secret in its own time: kubelet alone may need a minute.
-  return host.spec.tls.mode === 'PASSTHROUGH'
-    ? { status: 'Pending', message: fault, unanswered, againAfterSeconds: 15 }
-    : { status: 'Failed', message: fault, unanswered, againAfterSeconds: 60 }
+/** The cluster, or what signs, is away: nothing is wrong with what was asked. */
+function isPassing(error: KubeError | Problem): boolean {
+  if (error instanceof Problem) return error.type === 'unavailable'
+  return error.fault === 'unreachable' || error.fault === 'unavailable'
 }
 
-/** The cluster, not what was asked of it. */
-function isPassing({ fault }: KubeError): boolean {
-  return fault === 'unreachable' || fault === 'unavailable'
+function isUnreachable(error: KubeError | Problem): boolean {
+  return error instanceof KubeError && error.fault === 'unreachable'
 }
 
-function failure(error: KubeError): Outcome {
+function failure(error: KubeError | Problem): Outcome {
   const { message } = error
-  if (error.fault === 'conflict') return { status: 'Conflict', message, againAfterSeconds: 60 }
+  const conflict = error instanceof KubeError && error.fault === 'conflict'
+  if (conflict) return { status: 'Conflict', message, againAfterSeconds: 60 }
   return isPassing(error)
     ? { status: 'Failed', message }
     : { status: 'Failed', message, againAfterSeconds: 60 }

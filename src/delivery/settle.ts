@@ -18,6 +18,8 @@ export type Outcome = {
   readonly silent?: boolean
   /** The ingress said nothing. */
   readonly unanswered?: boolean
+  /** Until when what was seen can hold, see footingOf. */
+  readonly until?: Date
   /** Look again after so many seconds. */
   readonly againAfterSeconds?: number
 }
@@ -36,7 +38,7 @@ export async function settle(
     if (outcome.silent && !(await holdSilent(tx, placement.clusterId))) {
       return dueAgain(tx, placement, now)
     }
-    const { status, message, warnings, objects, trust, againAfterSeconds } = outcome
+    const { status, message, warnings, objects, trust, until, againAfterSeconds } = outcome
     await tx.placement.update({
       where: { id: placement.id },
       data: {
@@ -49,6 +51,8 @@ export async function settle(
           ? {
               generation: placement.host.generation,
               certificateId: placement.host.certificateId,
+              provedAt: now,
+              holdsUntil: until ?? null,
               ...(trust === undefined ? {} : { trust }),
             }
           : {}),

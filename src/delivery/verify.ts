@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Answer, nameUnder, shakeHands } from './handshake.ts'
+import { type Answer, type Call, nameUnder, shakeHands } from './handshake.ts'
 
 /** What is expected at an ingress. */
 export type Expectation = {
@@ -7,32 +7,69 @@ export type Expectation = {
   readonly hostname: string
   /** The issued certificate. */
   readonly der: Buffer
+  /** PEM: whom its clients trust. */
+  readonly trust?: readonly string[]
+  /** MUTUAL: whose clients are let in, and one of them. */
+  readonly clients?: {
+    readonly authority: string
+    readonly client?: NonNullable<Call['client']>
+  }
 }
 
 /** What an ingress was found to do. `unanswered`: it let the time of a handshake pass in silence. */
 export type Verdict = { readonly fault: string | null; readonly unanswered: boolean }
 
-/** Asks the ingress for the host until it serves the issued certificate, or until `patience` is over;
- *  one that says nothing is not asked twice. The fault is a sentence about what it does instead. */
+/** Asks the ingress for the host until it does all that is expected, or until `patience` is over; one
+ *  that says nothing is not asked twice. The fault is a sentence about what it does instead. */
 export async function servedOr(
   expected: Expectation,
   patienceMilliseconds: number,
 ): Promise<Verdict> {
-  const { address, hostname, der } = expected
-  const answer = await until(expected, patienceMilliseconds, (each) => serves(each, der))
-  return {
-    fault: serves(answer, der) ? null : faultOf(answer, { address, hostname }),
-    unanswered: answer.late,
+  const end = performance.now() + patienceMilliseconds
+  for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
+    const found = await look(expected)
+    const { fault, unanswered } = found
+    if (fault === null || unanswered || performance.now() + pause > end) return found
+    await wait(pause)
   }
 }
 
-function faultOf(
-  { tls, error }: Answer,
-  { address, hostname }: Pick<Expectation, 'address' | 'hostname'>,
-): string {
+async function look(expected: Expectation): Promise<Verdict> {
+  const { address, hostname, trust, clients } = expected
+  const call = { address, name: nameUnder(hostname), ...(trust ? { trust } : {}) }
+  const client = clients?.client
+  const answer = await shakeHands({ ...call, ...(client ? { client } : {}) })
+  const fault = servingFault(expected, answer)
+  if (fault !== null || !clients) return { fault, unanswered: answer.late }
+  if (client && !answer.accepted) {
+    return found(
+      `The ingress at ${address} refuses clients of "${clients.authority}": ${answer.error}`,
+    )
+  }
+  const stranger = client ? await shakeHands(call) : answer
+  return found(
+    stranger.accepted
+      ? `The ingress at ${address} lets in clients of ${hostname} that show no certificate`
+      : null,
+  )
+}
+
+function found(fault: string | null): Verdict {
+  return { fault, unanswered: false }
+}
+
+function servingFault(
+  { address, hostname, der }: Expectation,
+  { tls, error, finished }: Answer,
+): string | null {
   if (!tls) return `The ingress at ${address} makes no TLS connection for ${hostname}: ${error}`
-  const { serialNumber, subject } = tls.leaf
-  return `The ingress at ${address} serves another certificate for ${hostname}: serial ${serialNumber.toLowerCase()}, ${subject.replaceAll('\n', ', ')}`
+  if (!tls.leaf.raw.equals(der)) {
+    const { serialNumber, subject } = tls.leaf
+    return `The ingress at ${address} serves another certificate for ${hostname}: serial ${serialNumber.toLowerCase()}, ${subject.replaceAll('\n', ', ')}`
+  }
+  // There is no verdict before the handshake is over.
+  if (!finished || tls.distrust === null) return null
+  return `The ingress at ${address} serves its certificate in a way that clients do not trust: ${tls.distrust}`
 }
 
 /** Asks the ingress until it no longer serves the certificate; answers whether it stopped. An ingress

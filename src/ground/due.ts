@@ -11,6 +11,8 @@ export type Due = {
   'tenant.review': { readonly tenantId: string }
   /** Bring a host on a cluster to what is wanted. */
   'placement.push': { readonly placementId: string; readonly clusterId: string }
+  /** Look whether a host on a cluster still is as was said. */
+  'placement.look': { readonly placementId: string; readonly clusterId: string }
   /** Replace the certificates that an order is about. */
   'replacement.advance': { readonly replacementId: string }
   /** Take the change of an authority's key as far as it can go now. */
@@ -65,8 +67,10 @@ export async function dueAnew(
   throw new Error(`${task} cannot be made due: workers take it again and again`)
 }
 
-/** Whether a cluster answers is known before anything is sent there. */
+/** Whether a cluster answers is known before anything is sent there; what is only looked at again gives
+ *  way to what was changed. */
 function priorityOf(task: string): number {
+  if (task === 'placement.look') return 10
   return task === 'cluster.check' ? -1 : 0
 }
 

@@ -178,6 +178,7 @@ function placementView(row: {
   since: Date
   message: string | null
   warnings: string[]
+  provedAt: Date | null
   objects: unknown
 }): PlacementView {
   return Value.Parse(PlacementView, {
@@ -186,6 +187,7 @@ function placementView(row: {
     since: row.since.toISOString(),
     message: row.message,
     warnings: row.warnings,
+    provedAt: row.provedAt?.toISOString() ?? null,
     objects: row.objects,
   })
 }

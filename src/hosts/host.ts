@@ -146,6 +146,9 @@ export const PlacementView = closed(
     since: Timestamp,
     message: Type.Union([Type.String(), Type.Null()]),
     warnings: Type.Array(Type.String()),
+    provedAt: Type.Union([Timestamp, Type.Null()], {
+      description: 'When the ingress was last seen to do all that is asked for',
+    }),
     objects: Type.Array(ObjectRef),
   },
   { title: 'Placement' },

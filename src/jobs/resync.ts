@@ -1,5 +1,6 @@
 import { unsettled } from '../clusters/sync.ts'
 import type { Context } from '../ground/context.ts'
+import { sql } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 
 /** Makes every placement due that is not as it should be, the oldest first, so that one whose job ran
@@ -19,6 +20,35 @@ export async function resyncPlacements(ctx: Context): Promise<number> {
   })
   return placements.length
 }
+
+/** How old what was seen of a placement may be, in milliseconds; and how many of a cluster a turn looks
+ *  at, so that looks never hold up what was changed: two thousand take an hour. */
+const freshness = 10 * 60_000
+const portion = 40
+
+/** Makes it due that placements which are as they should be are looked at again: first those of which
+ *  something has ended since, then the longest unseen, some of each cluster, so that one that does not
+ *  answer holds up no other. Answers how many. */
+export async function lookAgain(ctx: Context): Promise<number> {
+  const now = ctx.now()
+  const stale = new Date(now.getTime() - freshness)
+  const rows = await ctx.db.read.$queryRaw<readonly Looked[]>(sql`
+    select one."id"::text as "placementId", cluster."id"::text as "clusterId"
+    from cluster cross join lateral (
+      select "id" from placement
+      where "clusterId" = cluster."id" and "status" = 'Synced' and "wanted" and (
+        "provedAt" is null or "provedAt" <= ${stale}::timestamptz
+        or "holdsUntil" <= ${now}::timestamptz)
+      order by coalesce("holdsUntil" <= ${now}::timestamptz, false) desc,
+        "provedAt" nulls first, "id" limit ${portion}::int
+    ) one`)
+  await ctx.db.transaction(async (tx) => {
+    for (const key of rows) await due(tx, 'placement.look', key)
+  })
+  return rows.length
+}
+
+type Looked = { readonly placementId: string; readonly clusterId: string }
 
 /** Has every cluster looked at, in the slow lane those that did not answer last time: what waits for one
  *  that was away is then due again as soon as it is back. Answers how many. */

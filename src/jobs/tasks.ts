@@ -13,10 +13,10 @@ import { reviewTenant } from '../certificates/review.ts'
 import { revokeBlocked, sweepBlocked } from '../certificates/revokeblocked.ts'
 import { checkCluster } from '../clusters/check.ts'
 import { isSlow } from '../clusters/silence.ts'
-import { pushPlacement } from '../delivery/push.ts'
+import { lookAtPlacement, pushPlacement } from '../delivery/push.ts'
 import type { Context } from '../ground/context.ts'
 import { type Due, due } from '../ground/due.ts'
-import { recheckClusters, resyncPlacements } from './resync.ts'
+import { lookAgain, recheckClusters, resyncPlacements } from './resync.ts'
 import { sweepQueue } from './sweep.ts'
 
 /** What is done about each kind of due work, given its key. */
@@ -36,6 +36,7 @@ export function keyedWork(ctx: Context): Keyed {
   return {
     'host.certify': (key) => certifyDueHost(ctx, Value.Parse(HostKey, key).hostId),
     'placement.push': (key) => pushPlacement(ctx, Value.Parse(PlacementKey, key)),
+    'placement.look': (key) => lookAtPlacement(ctx, Value.Parse(PlacementKey, key)),
     'authority.rotate': (key) => advanceRotation(ctx, Value.Parse(RotatingKey, key).authorityId),
     'authority.publish': (key) => publishLists(ctx, Value.Parse(AuthorityKey, key).keyId),
     'certificate.renew': (key) => renewDue(ctx, Value.Parse(CertificateKey, key).certificateId),
@@ -49,7 +50,7 @@ export function keyedWork(ctx: Context): Keyed {
 
 /** The kinds that wait for a cluster: these alone are done in the slow lane, and only there for a cluster
  *  that did not answer last time. One that is met elsewhere moves there, and holds no slot. */
-export type ClusterWork = Pick<Keyed, 'placement.push' | 'cluster.check'>
+export type ClusterWork = Pick<Keyed, 'placement.push' | 'placement.look' | 'cluster.check'>
 
 /** The same work outside of the slow lane. */
 export function quickWork(ctx: Context, work: ClusterWork): ClusterWork {
@@ -65,6 +66,7 @@ export function quickWork(ctx: Context, work: ClusterWork): ClusterWork {
   }
   return {
     'placement.push': (key) => quickly('placement.push', Value.Parse(PushKey, key)),
+    'placement.look': (key) => quickly('placement.look', Value.Parse(PushKey, key)),
     'cluster.check': (key) => quickly('cluster.check', Value.Parse(CheckKey, key)),
   }
 }
@@ -75,6 +77,7 @@ export const schedule = {
   'certificates.renew': '* * * * *',
   'blocked-keys.sweep': '*/5 * * * *',
   'placements.resync': '*/5 * * * *',
+  'placements.look': '* * * * *',
   'clusters.check': '* * * * *',
   'certificates.recheck': '17 2 * * *',
   'rotations.resume': '*/5 * * * *',
@@ -93,6 +96,7 @@ export function periodicWork(ctx: Context, keyed: Keyed): Periodic {
     'certificates.renew': () => renewalsDue(ctx),
     'blocked-keys.sweep': () => sweepBlocked(ctx),
     'placements.resync': () => resyncPlacements(ctx),
+    'placements.look': () => lookAgain(ctx),
     'clusters.check': () => recheckClusters(ctx),
     'certificates.recheck': () => recheckCertificates(ctx),
     'rotations.resume': () => resumeRotations(ctx),

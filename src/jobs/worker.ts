@@ -12,6 +12,7 @@ function lanesOf(ctx: Context): { readonly main: TaskList; readonly slow: TaskLi
   const keyed = keyedWork(ctx)
   const slow: ClusterWork = {
     'placement.push': keyed['placement.push'],
+    'placement.look': keyed['placement.look'],
     'cluster.check': keyed['cluster.check'],
   }
   const main = { ...keyed, ...quickWork(ctx, slow), ...periodicWork(ctx, keyed) }

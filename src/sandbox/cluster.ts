@@ -24,10 +24,11 @@ import { createWorkloads, sampleNamespace } from './workloads.ts'
  * JavaScript's, not RE2.
  *
  * Ingress: HTTP/1.1 only; of route matches uri, method, port and gateways (a route with any other match is
- * never taken), no rewrites, redirects, retries or header rules, weights pick the heaviest; no TCP servers, no
- * AUTO_PASSTHROUGH and ISTIO_MUTUAL, one of several credentialNames, no pins, cipherSuites or configmap
- * credentials. A client certificate of a wrong or revoked kind ends the connection without a TLS alert, right
- * after the handshake and before a byte of HTTP. What Envoy keeps serving after a Secret is deleted or spoilt
+ * never taken), no rewrites, redirects, retries or header rules, weights pick the heaviest; a TCP server
+ * takes its port and leads nowhere; no AUTO_PASSTHROUGH and ISTIO_MUTUAL, one of several credentialNames, no
+ * pins, cipherSuites or configmap credentials. A client certificate of a wrong or revoked kind ends the
+ * connection without a TLS alert, right after the handshake and before a byte of HTTP. What Envoy keeps
+ * serving after a Secret is deleted or spoilt
  * is kept until a restart, as there. */
 
 /** A running sandbox: the text of a kubeconfig for it, and where it listens. `stop` may be called twice. */

@@ -97,7 +97,7 @@ export function createIngress(options: IngressOptions): Ingress {
     socket.on('error', () => socket.destroy())
     settle()
     const listener = listeners.get(port)
-    if (!listener) socket.destroy()
+    if (!listener || 'tcp' in listener) socket.destroy()
     else if ('plain' in listener) {
       routed.set(socket, `http.${port}`)
       http.emit('connection', socket)

@@ -2,7 +2,7 @@ import { type Bindings, bindingsOf, bound } from './bindings.ts'
 import { bestMatch, covers } from './hostname.ts'
 import { list, text, texts } from './json.ts'
 import { type Destination, destinationOf, inOrder, isFor, type Route, routesOf } from './routes.ts'
-import { isTls, type Server, serversByPort, type World } from './servers.ts'
+import { isPlain, isTls, type Server, serversByPort, type World } from './servers.ts'
 
 /** The routes of each host name of an HTTP server; `redirect` sends its plain requests to https. */
 export type VirtualHosts = ReadonlyMap<
@@ -24,8 +24,10 @@ export type Chain =
   | { readonly name: string; readonly termination: Termination; readonly hosts: VirtualHosts }
   | { readonly to: Destination }
 
-/** One port of the gateway pod: TLS with a chain for each SNI pattern, or plain HTTP. */
+/** One port of the gateway pod: TLS with a chain for each SNI pattern, plain HTTP, or octets that
+ *  nobody takes, since the sandbox has no TCP routes. */
 export type Listener =
+  | { readonly tcp: true }
   | { readonly tls: ReadonlyMap<string, Chain> }
   | { readonly plain: VirtualHosts }
 
@@ -46,7 +48,10 @@ export function listenersOf(world: World): Listeners {
   for (const [port, servers] of serversByPort(world, remarks)) {
     const [first] = servers
     if (!first) continue
-    if (!isTls(first)) ports.set(port, { plain: mergedHosts(servers, bindings) })
+    if (!isTls(first) && !isPlain(first)) {
+      remarks.push(`port ${port} is taken by ${first.gateway} for ${first.protocol}`)
+      ports.set(port, { tcp: true })
+    } else if (!isTls(first)) ports.set(port, { plain: mergedHosts(servers, bindings) })
     else {
       const chains = chainsOf(servers, bindings, remarks)
       if (chains) ports.set(port, { tls: chains })

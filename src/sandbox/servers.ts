@@ -34,6 +34,17 @@ export function isTls({ protocol }: Server): boolean {
   return protocol === 'HTTPS' || protocol === 'TLS'
 }
 
+const plainProtocols = ['HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB', 'HTTP_PROXY']
+
+/** Does the server speak HTTP in the clear? What speaks neither TLS nor HTTP has its port for itself. */
+export function isPlain({ protocol }: Server): boolean {
+  return plainProtocols.includes(protocol)
+}
+
+function canMerge(first: Server, other: Server): boolean {
+  return isTls(first) ? isTls(other) : isPlain(first) && isPlain(other)
+}
+
 /** The servers of all Gateways that select the pod, by pod port, oldest Gateway first, as istiod merges
  *  them (pilot/pkg/model/gateway.go, mergeGateways): a later TLS server that repeats a host is dropped
  *  whole, and the protocol of a port is that of its first server. */
@@ -49,7 +60,7 @@ export function serversByPort(world: World, remarks: string[]): Map<number, Serv
       const servers = ports.get(port) ?? []
       const hosts = taken.get(port) ?? new Set<string>()
       const [first] = servers
-      if (first && isTls(first) !== isTls(server)) {
+      if (first && !canMerge(first, server)) {
         remarks.push(
           `skipping server ${server.portName} of ${server.gateway}: port ${port} has another protocol already`,
         )

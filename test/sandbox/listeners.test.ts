@@ -139,6 +139,15 @@ describe('the merge of Gateways', () => {
     assert.match(found.remarks.join(), /another protocol/)
   })
 
+  test('who speaks TCP on a port has it for itself, if it was first', () => {
+    const tcp = { port: { number: 80, name: 'tcp', protocol: 'TCP' }, hosts: ['*'] }
+    const [raw, web] = [gateway('a', [tcp]), gateway('b', [plain('b.example.com')])]
+    assert.deepEqual(read([aged(raw, 1), aged(web, 2)]).ports.get(8080), { tcp: true })
+    const found = read([aged(web, 1), aged(raw, 2)])
+    assert.deepEqual(Object.keys(found.ports.get(8080) ?? {}), ['plain'])
+    assert.match(found.remarks.join(), /skipping server tcp of test\/a/)
+  })
+
   test('terminated and passed-through hosts share a port', () => {
     const spec = {
       hosts: ['p.example.com'],

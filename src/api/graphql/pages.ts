@@ -52,7 +52,7 @@ export const certificatesOfTenants = pagesOf(
     ] as key
     from tenant cross join lateral (
       select "id", "notAfter" from certificate
-      where "tenantId" = tenant."id" ${afterEnd(cursor)}
+      where "tenantId" = tenant."id" and "cause" <> 'probe' ${afterEnd(cursor)}
       order by "notAfter", "id" limit ${limit}
     ) one
     where tenant."name" = any(${parents}) ${only(sql`tenant."id"`, tenantId)}
