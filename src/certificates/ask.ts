@@ -3,14 +3,16 @@ import type { IssuingAuthority } from '../authorities/issuer.ts'
 import { currentIssuer } from '../authorities/issuer.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { hostSpelling } from '../words/spelling.ts'
 import { type AltNames, noAltNames } from '../x509/altnames.ts'
 import { told } from '../x509/faults.ts'
+import { ipBytes } from '../x509/ip.ts'
 import { weakKeyFault } from '../x509/keys.ts'
 import { type DistinguishedName, nameFaults } from '../x509/names.ts'
 import { type CertificateRequest, readRequest } from '../x509/request.ts'
 import type { Validity } from '../x509/template.ts'
 import type { NewCertificate } from './certificate.ts'
-import type { Wanted } from './policy.ts'
+import { mailParts, uriHost, type Wanted } from './policy.ts'
 
 const day = 86_400_000
 
@@ -110,16 +112,36 @@ function requestFaults(request: CertificateRequest, asked: NewCertificate): read
   }))
 }
 
-function merged(asked: NewCertificate, { dnsNames, ...rest }: AltNames): AltNames {
-  const both = (a: readonly string[] | undefined, b: readonly string[]) => [
-    ...new Set([...(a ?? []), ...b]),
-  ]
+function merged(asked: NewCertificate, csr: AltNames): AltNames {
+  return spelled({
+    dnsNames: [...(asked.dnsNames ?? []), ...csr.dnsNames],
+    ipAddresses: [...(asked.ipAddresses ?? []), ...csr.ipAddresses],
+    emailAddresses: [...(asked.emailAddresses ?? []), ...csr.emailAddresses],
+    uris: [...(asked.uris ?? []), ...csr.uris],
+  })
+}
+
+/** Every name once, in whatever spellings it came: DNS names in their one spelling, of the others the
+ *  spelling that came first. */
+export function spelled(names: AltNames): AltNames {
   return {
-    dnsNames: both(asked.dnsNames, dnsNames).map((name) => name.toLowerCase()),
-    ipAddresses: both(asked.ipAddresses, rest.ipAddresses),
-    emailAddresses: both(asked.emailAddresses, rest.emailAddresses),
-    uris: both(asked.uris, rest.uris),
+    dnsNames: [...new Set(names.dnsNames.map(hostSpelling))],
+    ipAddresses: once(names.ipAddresses, (text) => ipBytes(text)?.toString('hex') ?? text),
+    emailAddresses: once(names.emailAddresses, (mail) => {
+      const { local, host } = mailParts(mail)
+      return `${local}@${host}`
+    }),
+    uris: once(names.uris, (uri) => {
+      const { protocol = '', pathname = uri, search = '', hash = '' } = URL.parse(uri) ?? {}
+      return JSON.stringify([protocol, uriHost(uri), URL.parse(uri)?.port, pathname, search, hash])
+    }),
   }
+}
+
+function once(names: readonly string[], keyOf: (name: string) => string): readonly string[] {
+  return names.length < 2
+    ? names
+    : [...new Map(names.toReversed().map((name) => [keyOf(name), name])).values()].toReversed()
 }
 
 /** From a minute ago, whole days, both ends included (RFC 5280 4.1.2.5), inside the issuer's own

@@ -9,12 +9,12 @@ import { type Context, newId } from '../ground/context.ts'
 import { type KeyFor, makeKey } from '../ground/makekey.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { policyOf, type TenantRow } from '../tenants/access.ts'
-import { claimsTogether } from '../tenants/claims.ts'
+import { claimsTogether, holdersTogether } from '../tenants/claims.ts'
 import type { Claim } from '../tenants/domains.ts'
+import { hostsInText, namesIn } from '../tenants/subject.ts'
 import { tenantUri } from '../tenants/uri.ts'
 import { must } from '../words/must.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
-import { dnsNameFault } from '../x509/altnames.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
 import { keyIdentifier } from '../x509/keys.ts'
 import { lint } from '../x509/lints.ts'
@@ -28,7 +28,7 @@ import { certificateView, getCertificate, type Viewable } from './find.ts'
 import { finishCertificate } from './finish.ts'
 import { sealPrivateKey } from './key.ts'
 import { defaultDays, limitFaults } from './limits.ts'
-import { violations } from './policy.ts'
+import { mailParts, uriHost, violations } from './policy.ts'
 import { type RenewalReason, renewAt, spreadOf } from './renewal.ts'
 import { type Standing, standing } from './standing.ts'
 import { issueStore, type Reservation } from './store.ts'
@@ -94,9 +94,12 @@ export async function faultsOf(ctx: Context, judged: Judged): Promise<readonly V
   const { tenant, authority, ask } = judged
   const issuer = currentIssuer(authority)
   const { constraints } = await readyIssuer(ctx, { issuer, authority: authority.name })
-  const claims = judged.claims ?? (await claimsTogether(ctx, hostsIn(ask)))
-  const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims }
-  const known = ask.spki ? await keyFault(ctx.db.read, ask.spki, tenant.id) : undefined
+  const [claims, holders, known] = await Promise.all([
+    judged.claims ?? claimsTogether(ctx, hostsIn(ask)),
+    holdersTogether(ctx, namesToJudge(ask)),
+    ask.spki ? keyFault(ctx.db.read, ask.spki, tenant.id) : undefined,
+  ])
+  const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims, holders }
   return [
     ...violations(ask, rules),
     ...limitFaults(ask, authority, constraints),
@@ -105,13 +108,18 @@ export async function faultsOf(ctx: Context, judged: Judged): Promise<readonly V
 }
 
 /** The host names whose owners are asked for. */
-export function hostsIn({ names, commonName }: Ask): readonly string[] {
+export function hostsIn({ names, subject }: Ask): readonly string[] {
   return [
     ...names.dnsNames,
-    ...names.emailAddresses.map((mail) => mail.slice(mail.lastIndexOf('@') + 1).toLowerCase()),
-    ...names.uris.flatMap((uri) => (URL.canParse(uri) ? [new URL(uri).hostname] : [])),
-    ...(commonName === undefined ? [] : [commonName.toLowerCase()]),
-  ].filter((host) => dnsNameFault(host) === undefined)
+    ...names.emailAddresses.map((mail) => mailParts(mail).host),
+    ...names.uris.map(uriHost),
+    ...(subject.commonName === undefined ? [] : hostsInText(subject.commonName)),
+  ]
+}
+
+/** The texts of the subject that may be the names of tenants; a host that it is for is none. */
+function namesToJudge({ names, subject }: Ask): readonly string[] {
+  return namesIn(subject).filter((text) => !names.dnsNames.includes(text))
 }
 
 /** A certificate to be made: everything has been judged. */

@@ -1,31 +1,42 @@
-import { type Claim, owns } from '../tenants/domains.ts'
+import { type Claim, claimFault } from '../tenants/domains.ts'
+import { type NameHolder, subjectFaults } from '../tenants/subject.ts'
 import type { Policy } from '../tenants/tenant.ts'
 import { isReservedUri } from '../tenants/uri.ts'
 import type { Violation } from '../words/problem.ts'
+import { hostSpelling } from '../words/spelling.ts'
 import { type AltNames, dnsNameFault, emailFault, ipFault, uriFault } from '../x509/altnames.ts'
 import { inRange, ipBytes, rangeBytes } from '../x509/ip.ts'
 import type { KeyAlgorithm } from '../x509/keys.ts'
+import type { DistinguishedName } from '../x509/names.ts'
 
 /** A certificate as asked for, names of the request and the CSR already merged. */
 export type Wanted = {
   readonly profile: 'server' | 'client' | 'peer'
+  readonly subject: DistinguishedName
   readonly commonName: string | undefined
   readonly names: AltNames
   readonly keyAlgorithm: KeyAlgorithm
   readonly validityDays: number
 }
 
-/** Whose policy holds: the tenant's own, and who has which domains. */
+/** Whose policy holds: the tenant's own, who has which domains, and who has which names. */
 export type Rules = {
   readonly tenantId: string
   readonly policy: Policy
   readonly claims: readonly Claim[]
+  readonly holders: readonly NameHolder[]
 }
 
 /** Everything about `wanted` that is not allowed, all at once; empty when it may be issued. Every kind
  *  of name is judged: a kind that no rule allows is refused. */
 export function violations(wanted: Wanted, rules: Rules): readonly Violation[] {
-  return [...purposeFaults(wanted), ...nameFaults(wanted, rules), ...limitFaults(wanted, rules)]
+  const { subject, names } = wanted
+  return [
+    ...purposeFaults(wanted),
+    ...nameFaults(wanted, rules),
+    ...subjectFaults(subject, rules, [...names.dnsNames, ...names.ipAddresses]),
+    ...limitFaults(wanted, rules),
+  ]
 }
 
 function purposeFaults({ profile, commonName, names }: Wanted): readonly Violation[] {
@@ -43,7 +54,8 @@ function purposeFaults({ profile, commonName, names }: Wanted): readonly Violati
     faults.push({ field: '/subject', message: 'A client certificate needs a commonName or a name' })
   }
   // CA/B BR 7.1.4.2.2: a CN, if any, repeats one of the names.
-  const repeated = [...names.dnsNames, ...names.ipAddresses].includes(commonName ?? '')
+  const own = [...names.dnsNames, ...names.ipAddresses]
+  const repeated = own.includes((commonName ?? '').toLowerCase())
   if (profile !== 'client' && commonName !== undefined && !repeated) {
     faults.push({
       field: '/subject/commonName',
@@ -53,7 +65,7 @@ function purposeFaults({ profile, commonName, names }: Wanted): readonly Violati
   return faults
 }
 
-function nameFaults({ commonName, names }: Wanted, rules: Rules): readonly Violation[] {
+function nameFaults({ names }: Wanted, rules: Rules): readonly Violation[] {
   const each = (field: string, values: readonly string[], fault: (text: string) => Fault) =>
     values.flatMap((value, index) => {
       const message = fault(value)
@@ -66,14 +78,12 @@ function nameFaults({ commonName, names }: Wanted, rules: Rules): readonly Viola
     ...each(
       'emailAddresses',
       names.emailAddresses,
-      (mail) => emailFault(mail) ?? hostFault(mail.slice(mail.lastIndexOf('@') + 1).toLowerCase()),
+      (mail) => emailFault(mail) ?? hostFault(mailParts(mail).host),
     ),
-    ...each(
-      'uris',
-      names.uris,
-      (uri) => reservedRule(uri) ?? uriFault(uri) ?? hostFault(new URL(uri).hostname),
-    ),
-    ...commonNameFault(commonName, names, rules),
+    ...each('uris', names.uris, (uri) => {
+      const host = uriHost(uri)
+      return reservedRule(uri) ?? uriFault(uri) ?? dnsNameFault(host) ?? hostFault(host)
+    }),
   ]
 }
 
@@ -83,8 +93,19 @@ function domainRule(host: string, { tenantId, claims, policy }: Rules): Fault {
   if (host.startsWith('*.') && policy.wildcards === false) {
     return `${host}: the tenant's policy allows no wildcards`
   }
-  if (owns(tenantId, host, claims)) return undefined
-  return `${host} does not lie under the tenant's domains; have its domain added to the tenant`
+  return claimFault(tenantId, host, claims)
+}
+
+/** A mail address at its @; the host in its one spelling. */
+export function mailParts(mail: string): { readonly local: string; readonly host: string } {
+  const at = mail.lastIndexOf('@')
+  return { local: mail.slice(0, Math.max(at, 0)), host: hostSpelling(mail.slice(at + 1)) }
+}
+
+/** The host of a URI in its one spelling: URLs of schemes that nobody knows keep theirs as it came.
+ *  Empty when there is none. */
+export function uriHost(uri: string): string {
+  return hostSpelling(URL.parse(uri)?.hostname ?? '')
 }
 
 function reservedRule(uri: string): Fault {
@@ -97,18 +118,6 @@ function rangeRule(text: string, { policy }: Rules): Fault {
   const ranges = (policy.ipRanges ?? []).map(rangeBytes).filter((range) => range !== undefined)
   if (address && ranges.some((range) => inRange(address, range))) return undefined
   return `${text} does not lie in the ipRanges of the tenant's policy`
-}
-
-/** A CN that reads as a host name is one to those who still look at it. */
-function commonNameFault(
-  commonName: string | undefined,
-  { dnsNames }: AltNames,
-  rules: Rules,
-): readonly Violation[] {
-  if (commonName === undefined || dnsNames.includes(commonName)) return []
-  const host = commonName.toLowerCase()
-  const message = host.includes('.') && !dnsNameFault(host) ? domainRule(host, rules) : undefined
-  return message === undefined ? [] : [{ field: '/subject/commonName', message }]
 }
 
 function limitFaults(wanted: Wanted, { policy }: Rules): readonly Violation[] {

@@ -15,7 +15,7 @@ import { DistinguishedName } from '../words/schema.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
 import { told } from '../x509/faults.ts'
 import { keyAlgorithms } from '../x509/keys.ts'
-import { type Ask, readAsk } from './ask.ts'
+import { type Ask, readAsk, spelled } from './ask.ts'
 import type { Certificate } from './certificate.ts'
 import { certifyHost } from './certify.ts'
 import { nameOf } from './facts.ts'
@@ -243,7 +243,8 @@ function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[
       'A revoked certificate is only replaced for another key: make a new one',
     ],
     [
-      !isDeepStrictEqual(names, askedNames(row)) || !isDeepStrictEqual({ ...subject }, row.subject),
+      !isDeepStrictEqual(names, spelled(askedNames(row))) ||
+        !isDeepStrictEqual({ ...subject }, row.subject),
       'The CSR names more than the certificate does: renewing changes no names, order a new one',
     ],
   ])

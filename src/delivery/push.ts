@@ -5,6 +5,8 @@ import { noteAnswered, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../ground/context.ts'
 import { json } from '../ground/db.ts'
 import { specOf } from '../hosts/find.ts'
+import { claimsTogether } from '../tenants/claims.ts'
+import { claimFault } from '../tenants/domains.ts'
 import { Problem } from '../words/problem.ts'
 import { compare } from './compare.ts'
 import {
@@ -128,6 +130,7 @@ async function deliver(
     ...(await missingBackends(kube, delivery.host.spec.routes)),
     ...proof.warnings,
     ...risks.map(({ message }) => message),
+    ...(await foreignNames(ctx, placement)),
   ]
   return {
     ...verdict(placement, proof, lost),
@@ -153,6 +156,13 @@ function verdict(
   return specOf(host).tls.mode === 'PASSTHROUGH'
     ? { status: 'Pending', message, unanswered, againAfterSeconds: 15 }
     : { status: 'Failed', message, unanswered, againAfterSeconds: 60 }
+}
+
+/** A domain may have been given to another tenant since the host was put. */
+async function foreignNames(ctx: Context, { host }: PlacementRow): Promise<readonly string[]> {
+  const { tenantId, name } = host
+  const fault = claimFault(tenantId, name, await claimsTogether(ctx, [name]))
+  return fault === undefined ? [] : [fault]
 }
 
 /** Takes the steps; answers what admission warned of. What the cluster would refuse is found out by a

@@ -1,4 +1,4 @@
-import { domainToASCII } from 'node:url'
+import { hostSpelling } from '../words/spelling.ts'
 import { dnsNameFault } from '../x509/altnames.ts'
 
 /** A host name as it is stored, or a sentence about why the text is not one. */
@@ -8,24 +8,16 @@ export type ParsedHostname = { readonly name: string } | { readonly fault: strin
  *  more, `*.` only as the complete left-most label. Istio takes variants of case and trailing dot for
  *  different hosts, so nothing else may be stored. */
 export function parseHostname(text: string): ParsedHostname {
-  const bare = text.trim().toLowerCase().replace(/\.$/, '')
-  const wildcard = bare.startsWith('*.') ? '*.' : ''
-  const rest = toAscii(bare.slice(wildcard.length))
+  const name = hostSpelling(text)
+  const rest = name.replace(/^\*\./, '')
   if (/^(.*\.)?\d+$/.test(rest)) {
     return { fault: `${rest} is an address; give a name such as www.example.com` }
   }
-  const name = `${wildcard}${rest}`
   if (!rest.includes('.')) {
     return { fault: `${JSON.stringify(text)} needs two labels or more, as www.example.com has` }
   }
   const fault = dnsNameFault(name)
   return fault === undefined ? { name } : { fault }
-}
-
-/** Plain ASCII stays as it is: the URL rules would read 0x7f.1 as an address. What has no A-labels
- *  stays too, for the fault to quote. */
-function toAscii(name: string): string {
-  return /^[\x21-\x7e]*$/.test(name) ? name : domainToASCII(name) || name
 }
 
 /** Whether a gateway that serves `pattern` answers for `name`: Istio matches a wildcard by suffix, so

@@ -1,10 +1,11 @@
 import { issuedTo, unnamedReason } from '../authorities/clients.ts'
 import type { Actor, Permission } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
-import { sql, type Tx } from '../ground/db.ts'
+import type { Tx } from '../ground/db.ts'
 import { accessTenant, policyOf, type TenantRow } from '../tenants/access.ts'
-import { claimsOn } from '../tenants/claims.ts'
-import { owns } from '../tenants/domains.ts'
+import { claimsOn, holdersTogether } from '../tenants/claims.ts'
+import { claimFault } from '../tenants/domains.ts'
+import { namesIn, subjectFaults } from '../tenants/subject.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { letIn } from './clients.ts'
 import type { CompleteSpec, HostSpec } from './host.ts'
@@ -54,6 +55,7 @@ export async function wantedHost(
     ...clusterFaults(asked.spec, clusters),
     ...(await authorityFaults(tx, tenant, asked.spec)),
     ...('spec' in completed ? await clientFaults(tx, tenant.id, completed.spec) : []),
+    ...(await organizationFaults(ctx, tenant, asked.spec)),
   ]
   refuse('host-refused', violations)
   if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')
@@ -62,25 +64,27 @@ export async function wantedHost(
 
 async function nameFaults(tx: Tx, tenant: TenantRow, name: string): Promise<readonly Violation[]> {
   const fault = (message: string) => ({ field: '/name', message })
-  const wildcard = name.startsWith('*.')
-  if (!owns(tenant.id, name, await claimsOn(tx, [name]))) {
-    const domains = tenant.domains.join(', ') || 'none'
-    return [fault(`${name} does not lie under the domains of this tenant: ${domains}`)]
-  }
-  if (wildcard && policyOf(tenant).wildcards === false) {
+  if (name.startsWith('*.') && policyOf(tenant).wildcards === false) {
     return [fault(`The tenant's policy allows no wildcards: name the hosts one by one`)]
   }
-  const covered = wildcard ? await domainsBelow(tx, tenant.id, name.slice(1)) : []
-  return covered.map((domain) => fault(`${name} would cover ${domain}, which is another tenant's`))
+  const message = claimFault(tenant.id, name, await claimsOn(tx, [name]))
+  return message === undefined ? [] : [fault(message)]
 }
 
-/** Other tenants' domains under a wildcard: it would answer, and hold a certificate, for them. */
-async function domainsBelow(tx: Tx, tenantId: string, suffix: string): Promise<readonly string[]> {
-  const rows = await tx.$queryRaw<{ domain: string }[]>(sql`
-    select distinct domain from tenant, unnest(domains) as domain
-    where id <> ${tenantId}::uuid and right(domain, ${suffix.length}) = ${suffix}
-    order by domain limit 10`)
-  return rows.map(({ domain }) => domain)
+/** The same as when its certificate is issued, so that nobody waits for one that never comes. */
+async function organizationFaults(
+  ctx: Context,
+  tenant: TenantRow,
+  { certificate: { organization } = {} }: HostSpec,
+): Promise<readonly Violation[]> {
+  if (organization === undefined) return []
+  const subject = { organization }
+  const holders = await holdersTogether(ctx, namesIn(subject))
+  const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims: [], holders }
+  return subjectFaults(subject, rules).map(({ message }) => ({
+    field: '/certificate/organization',
+    message,
+  }))
 }
 
 function clusterFaults(

@@ -1,3 +1,5 @@
+import { dnsNameFault } from '../x509/altnames.ts'
+
 /** The registered name at the end of a DNS name that a tenant's domain covers: the domain itself and
  *  everything below it. `*.example.com` is below example.com. */
 export function within(name: string, domain: string): boolean {
@@ -22,16 +24,34 @@ export function owns(tenantId: string, name: string, claims: readonly Claim[]): 
   return covering.some((claim) => claim.domain.length === longest && claim.tenantId === tenantId)
 }
 
-/** Why a domain cannot be registered, or undefined: lower-case LDH labels, two or more, no wildcard
- *  (RFC 1035 2.3.1, RFC 5890 2.3.1). */
-export function domainFault(domain: string): string | undefined {
-  if (domain.length > 253) return `${domain.slice(0, 40)}… is longer than 253 characters`
-  const label = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/
-  const labels = domain.split('.')
-  if (labels.length < 2) return `${domain} is a single label; give a domain such as example.com`
-  if (!labels.every((each) => label.test(each))) {
-    return `${domain} is not a domain: lower-case letters, digits and hyphens, A-labels for IDNs`
+/** Other tenants' domains below a wildcard, that `tenantId` does not hold too: a host of that name would
+ *  answer, and a certificate would be good, for them. */
+function covered(tenantId: string, name: string, claims: readonly Claim[]): readonly Claim[] {
+  if (!name.startsWith('*.')) return []
+  const base = name.slice(1)
+  return claims.filter(({ domain }) => domain.endsWith(base) && !owns(tenantId, domain, claims))
+}
+
+/** Why `tenantId` may not use `name`, for a host or in a certificate, given the claims on it
+ *  (src/tenants/claims.ts); undefined when it may. Nothing is said of whose it is. */
+export function claimFault(
+  tenantId: string,
+  name: string,
+  claims: readonly Claim[],
+): string | undefined {
+  if (!owns(tenantId, name, claims)) {
+    return `${name} does not lie under the tenant's domains; have its domain added to the tenant`
   }
-  if (/^[0-9]+$/.test(labels.at(-1) ?? '')) return `${domain} ends in a number`
-  return undefined
+  if (covered(tenantId, name, claims).length === 0) return undefined
+  return `${name} would cover a domain that is another tenant's: name the hosts one by one`
+}
+
+/** Why a domain cannot be registered, or undefined: it is in the one spelling of host names, of two
+ *  labels or more, and no wildcard (RFC 1035 2.3.1, RFC 5890 2.3.1). */
+export function domainFault(domain: string): string | undefined {
+  if (!domain.includes('.')) {
+    return `${domain} is a single label; give a domain such as example.com`
+  }
+  if (domain.startsWith('*')) return `${domain} is a wildcard; give the domain itself`
+  return dnsNameFault(domain)
 }

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { closed, KeyAlgorithm, Name, Namespace, Profile, Timestamp } from '../words/schema.ts'
+import { Affected } from './affected.ts'
 
 /** How long before its end a certificate is renewed. */
 export const RenewBefore = closed(
@@ -16,6 +17,27 @@ export const RenewBefore = closed(
   },
 )
 export type RenewBefore = Type.Static<typeof RenewBefore>
+
+const allowed = (maxLength: number) =>
+  Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength }), { maxItems: 100 }))
+
+/** What stands in the subjects of a tenant's certificates: a field that is listed has one of these values
+ *  and no other; what is left out may be anything that is not somebody else's (src/tenants/subject.ts). */
+export const SubjectPolicy = closed(
+  {
+    commonName: allowed(64),
+    organization: allowed(64),
+    organizationalUnit: allowed(64),
+    country: allowed(2),
+    locality: allowed(128),
+    state: allowed(128),
+  },
+  {
+    title: 'SubjectPolicy',
+    description:
+      'Values that the subjects of certificates may have, field by field. A field that is not listed may be anything but the name of another tenant, system: and kubeadm: (the users and groups of Kubernetes), a commonName that reads as a host name outside the domains, and letters that nobody sees',
+  },
+)
 
 /** What a tenant may ask for. Everything left out is not limited beyond the authority's own rules. */
 export const Policy = closed({
@@ -37,6 +59,7 @@ export const Policy = closed({
     }),
   ),
   renewBefore: Type.Optional(RenewBefore),
+  subject: Type.Optional(SubjectPolicy),
 })
 export type Policy = Type.Static<typeof Policy>
 
@@ -75,8 +98,15 @@ export const TenantPatch = closed({
 })
 export type TenantPatch = Type.Static<typeof TenantPatch>
 
-export const Tenant = closed(
-  { name: Name, ...fields, createdAt: Timestamp, updatedAt: Timestamp },
-  { title: 'Tenant' },
-)
+const shown = { name: Name, ...fields, createdAt: Timestamp, updatedAt: Timestamp }
+
+export const Tenant = closed(shown, { title: 'Tenant' })
 export type Tenant = Type.Static<typeof Tenant>
+
+/** The tenant after a change, with what of all tenants is no longer under its own domains since; left out
+ *  when nothing is. */
+export const ChangedTenant = closed(
+  { ...shown, affected: Type.Optional(Affected) },
+  { title: 'ChangedTenant' },
+)
+export type ChangedTenant = Type.Static<typeof ChangedTenant>

@@ -4,25 +4,32 @@ import { type Context, newId } from '../ground/context.ts'
 import { isDuplicate, isReferenced, json, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
+import { folded } from '../words/spelling.ts'
 import { rangeBytes } from '../x509/ip.ts'
 import { accessTenant, readTenant, type TenantRow } from './access.ts'
+import { settleDelegation, touchedBy } from './delegation.ts'
 import { domainFault } from './domains.ts'
 import { tenantView } from './find.ts'
-import type { NewTenant, Policy, Tenant, TenantPatch } from './tenant.ts'
+import type { ChangedTenant, NewTenant, Policy, TenantPatch } from './tenant.ts'
 
-/** Creates a tenant. Throws tenant-exists, authority-unknown, request-invalid. */
-export async function createTenant(ctx: Context, actor: Actor, asked: NewTenant): Promise<Tenant> {
+/** Creates a tenant, and answers what of others its domains take away. Throws tenant-exists, authority-unknown, request-invalid. */
+export async function createTenant(
+  ctx: Context,
+  actor: Actor,
+  asked: NewTenant,
+): Promise<ChangedTenant> {
   allowPlatform(actor, 'write-tenants')
   refuse('request-invalid', faults(asked))
   const now = ctx.now()
   try {
     return await ctx.db.transaction(async (tx) => {
       const id = newId(now)
+      const touched = await touchedBy(tx, asked.domains, now)
       await tx.tenant.create({
         data: {
           id,
           name: asked.name,
-          displayName: asked.displayName ?? asked.name,
+          ...nameOf(asked.displayName ?? asked.name),
           domains: asked.domains,
           namespaces: asked.namespaces ?? [],
           policy: json(asked.policy ?? {}),
@@ -36,7 +43,7 @@ export async function createTenant(ctx: Context, actor: Actor, asked: NewTenant)
         subject: subjectOf(tenant),
         changes: factsOf(tenant),
       })
-      return tenantView(tenant)
+      return { ...tenantView(tenant), ...(await settleDelegation(tx, touched)) }
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
@@ -45,22 +52,25 @@ export async function createTenant(ctx: Context, actor: Actor, asked: NewTenant)
 }
 
 /** Changes what is named in `patch` and leaves the rest. Hosts and certificates that are out stay as
- *  they are when a domain is taken away; new ones are refused. Throws tenant-unknown,
+ *  they are when their domain is taken away or given to another: they are answered, are not renewed, and
+ *  new ones are refused. Throws tenant-unknown,
  *  authority-unknown, request-invalid. */
 export async function changeTenant(
   ctx: Context,
   actor: Actor,
   { name, patch }: { name: string; patch: TenantPatch },
-): Promise<Tenant> {
+): Promise<ChangedTenant> {
   allowPlatform(actor, 'write-tenants')
   refuse('request-invalid', faults(patch))
   const { id } = await accessTenant(ctx, actor, { name, permission: 'write-tenants' })
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
+    const { domains } = await stored(tx, name)
+    const touched = await touchedBy(tx, difference(domains, patch.domains ?? domains), now)
     await tx.tenant.update({
       where: { id },
       data: {
-        ...(patch.displayName === undefined ? {} : { displayName: patch.displayName }),
+        ...(patch.displayName === undefined ? {} : nameOf(patch.displayName)),
         ...(patch.domains === undefined ? {} : { domains: patch.domains }),
         ...(patch.namespaces === undefined ? {} : { namespaces: patch.namespaces }),
         ...(patch.policy === undefined ? {} : { policy: json(patch.policy) }),
@@ -79,8 +89,19 @@ export async function changeTenant(
     if (patch.policy !== undefined || patch.domains !== undefined) {
       await due(tx, 'tenant.review', { tenantId: id })
     }
-    return tenantView(tenant)
+    return { ...tenantView(tenant), ...(await settleDelegation(tx, touched)) }
   })
+}
+
+/** The name that people see, and the form in which it is compared. */
+function nameOf(displayName: string) {
+  return { displayName, foldedName: folded(displayName) }
+}
+
+/** What is in one of the lists alone. */
+function difference(before: readonly string[], after: readonly string[]): readonly string[] {
+  const [old, next] = [new Set(before), new Set(after)]
+  return [...new Set([...old, ...next])].filter((each) => old.has(each) !== next.has(each))
 }
 
 /** Removes a tenant that owns nothing any more; its API keys go with it. Throws tenant-unknown,

@@ -1,3 +1,4 @@
+import { folded } from '../words/spelling.ts'
 import { type Element, malformed, readDer, sequence, setOf, tags, tlv } from './der.ts'
 import { X509Error } from './errors.ts'
 import { contentsOf, encodedOf, expectTag, sequenceOf } from './fields.ts'
@@ -131,10 +132,6 @@ export function rdnsOf(der: Buffer): readonly string[] {
       .sort()
       .join('+')
   })
-}
-
-function folded(text: string): string {
-  return text.normalize('NFKC').toLowerCase().trim().replace(/\s+/g, ' ')
 }
 
 const otherShort: Readonly<Record<string, string>> = {

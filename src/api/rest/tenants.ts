@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import type { Context } from '../../ground/context.ts'
 import { getTenant, listTenants } from '../../tenants/find.ts'
-import { NewTenant, Tenant, TenantPatch } from '../../tenants/tenant.ts'
+import { ChangedTenant, NewTenant, Tenant, TenantPatch } from '../../tenants/tenant.ts'
 import { changeTenant, createTenant, removeTenant } from '../../tenants/write.ts'
 import { closed, Name, PageOf, PageQuery } from '../../words/schema.ts'
 import type { Api } from '../api.ts'
@@ -23,7 +23,7 @@ export function tenants(api: Api, ctx: Context): void {
         tags,
         summary: 'Create a tenant',
         body: NewTenant,
-        response: { 201: Tenant, ...problemResponse },
+        response: { 201: ChangedTenant, ...problemResponse },
       },
     },
     async (request, reply) =>
@@ -67,7 +67,7 @@ export function tenants(api: Api, ctx: Context): void {
         summary: 'Change what is named, leave the rest',
         params,
         body: TenantPatch,
-        response: { 200: Tenant, ...problemResponse },
+        response: { 200: ChangedTenant, ...problemResponse },
       },
     },
     (request) => {

@@ -76,7 +76,9 @@ export const leafRules: readonly Rule[] = [
     check: ({ subject: { commonName }, altNames }) =>
       unless(
         commonName === undefined ||
-          Object.values(altNames).some((names) => names.includes(commonName)),
+          Object.values(altNames)
+            .flat()
+            .some((name) => name.toLowerCase() === commonName.toLowerCase()),
         'The common name is not among the alternative names',
       ),
   },

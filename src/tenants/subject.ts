@@ -1,0 +1,104 @@
+import type { Violation } from '../words/problem.ts'
+import { folded, hidesCharacters, hostSpelling } from '../words/spelling.ts'
+import { ipBytes } from '../x509/ip.ts'
+import type { DistinguishedName } from '../x509/names.ts'
+import { type Claim, claimFault } from './domains.ts'
+import type { Policy } from './tenant.ts'
+
+/** A tenant under one of its names, folded. */
+export type NameHolder = { readonly tenantId: string; readonly name: string }
+
+/** By what a subject is judged: whose it is, the claims on the hosts in its commonName, and the tenants
+ *  that have one of its texts as their name. */
+export type SubjectRules = {
+  readonly tenantId: string
+  readonly policy: Pick<Policy, 'subject' | 'wildcards'>
+  readonly claims: readonly Claim[]
+  readonly holders: readonly NameHolder[]
+}
+
+const fields = [
+  'commonName',
+  'organization',
+  'organizationalUnit',
+  'country',
+  'locality',
+  'state',
+] as const
+
+/** The fields by which others know somebody: Kubernetes takes CN for the user and O for the groups. */
+const naming: ReadonlySet<string> = new Set(['commonName', 'organization', 'organizationalUnit'])
+
+/** Users and groups that are Kubernetes' own, also kubeadm:cluster-admins. */
+const reserved = /^(system|kubeadm):/
+
+/** The texts of a subject that are held against the names of tenants, folded. */
+export function namesIn(subject: DistinguishedName): readonly string[] {
+  const { commonName, organization, organizationalUnit } = subject
+  return [commonName, organization, organizationalUnit].flatMap((text) =>
+    text === undefined ? [] : [folded(text)],
+  )
+}
+
+/** What in a text reads as a host name or an address, to a program or a person, in the one spelling of
+ *  host names: also within other text, and with letters in it that nobody sees. */
+export function hostsInText(text: string): readonly string[] {
+  return folded(text)
+    .replace(/[\u3002\uff61]/g, '.')
+    .split(/[\s,;:/@<>()[\]"'=+|\\]+/)
+    .map((word) => hostSpelling(word.replace(/^\.+|\.+$/g, '')))
+    .filter((word) => hostLike.test(word) || ipBytes(word) !== undefined)
+}
+
+/** Two labels or more, the last of them of two characters or more and no number. */
+const hostLike = /^[^.]+(\.[^.]+)*\.[^.\d][^.]+$/
+
+/** Why a subject may not be certified for this tenant, all at once. Names that the certificate is about
+ *  anyway, `own`, may stand in the commonName. Nothing is said of whose a name is. */
+export function subjectFaults(
+  subject: DistinguishedName,
+  rules: SubjectRules,
+  own: readonly string[] = [],
+): readonly Violation[] {
+  return fields.flatMap((field) => {
+    const text = subject[field]
+    if (text === undefined) return []
+    if (field === 'commonName' && own.includes(text.toLowerCase())) return []
+    const message = fieldFault(field, text, rules)
+    return message === undefined ? [] : [{ field: `/subject/${field}`, message }]
+  })
+}
+
+function fieldFault(
+  field: (typeof fields)[number],
+  text: string,
+  rules: SubjectRules,
+): string | undefined {
+  const { policy, holders, tenantId } = rules
+  const quoted = `${field} ${JSON.stringify(text)}`
+  if (hidesCharacters(text)) return `${field} holds characters that nobody sees; leave them out`
+  const values = policy.subject?.[field]
+  if (values) {
+    return values.includes(text)
+      ? undefined
+      : `${quoted} is not among those that the tenant's policy lists: ${values.join(', ') || 'none'}`
+  }
+  if (!naming.has(field)) return undefined
+  const name = folded(text)
+  const ask = "have it listed in the tenant's policy (subject) if it is meant"
+  if (reserved.test(name)) return `${quoted} is a name of Kubernetes itself; ${ask}`
+  const of = holders.filter((each) => each.name === name)
+  if (of.length > 0 && !of.some((each) => each.tenantId === tenantId)) {
+    return `${quoted} is a reserved name; ${ask}`
+  }
+  const strange =
+    field === 'commonName' ? hostsInText(text).find((host) => strangeHost(host, rules)) : undefined
+  return strange === undefined
+    ? undefined
+    : `${quoted} reads as ${strange}, which does not lie under the tenant's domains; ${ask}`
+}
+
+function strangeHost(host: string, { tenantId, claims, policy }: SubjectRules): boolean {
+  const wildcard = host.startsWith('*.') && policy.wildcards === false
+  return wildcard || claimFault(tenantId, host, claims) !== undefined
+}
