@@ -151,6 +151,10 @@ export const Authority = closed(
       closed({ permitted: heldSubtrees, excluded: heldSubtrees }),
       Type.Null(),
     ]),
+    signsLists: Type.Boolean({
+      description:
+        'Whether its certificate allows it to sign revocation lists. If not, there are none, OCSP alone tells of revocations, and no MUTUAL host can let in its clients',
+    }),
     maxValidityDays: Type.Union([Type.Integer(), Type.Null()]),
     defaultValidityDays: Type.Union([Type.Integer(), Type.Null()]),
     profiles: Type.Array(Profile),

@@ -1,5 +1,5 @@
 import { sql, type Tx } from '../ground/db.ts'
-import { readCertificate } from '../x509/certificate.ts'
+import { readCertificate, signsLists } from '../x509/certificate.ts'
 import { pathOf } from './issuer.ts'
 import { permitsTenantUris } from './tenantnames.ts'
 
@@ -48,4 +48,17 @@ export async function namesAbove(tx: Tx, id: string): Promise<readonly string[]>
     )
     select "name" from authority join above on authority."id" = above."parentId"`)
   return rows.map(({ name }) => name)
+}
+
+/** Why gateways could not be told which clients of this authority are revoked, or undefined: of one that
+ *  issues here and may not sign lists, every revoked client would be let in, or, given a list that they
+ *  do not take, none at all. */
+export async function unlistedReason(tx: Tx, name: string): Promise<string | undefined> {
+  const issuers = await tx.issuer.findMany({
+    where: { authority: { name }, trusted: true, key: { store: { not: 'absent' } } },
+    select: { der: true },
+  })
+  return issuers.every(({ der }) => signsLists(readCertificate(Buffer.from(der))))
+    ? undefined
+    : 'its certificate does not allow it to sign revocation lists (keyUsage without cRLSign)'
 }

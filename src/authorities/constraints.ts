@@ -1,4 +1,5 @@
 import type { Violation } from '../words/problem.ts'
+import { noAltNames } from '../x509/altnames.ts'
 import type { Certificate } from '../x509/certificate.ts'
 import { authorityFaults, type NameFault } from '../x509/constraints.ts'
 import { formatName, readName } from '../x509/names.ts'
@@ -45,7 +46,7 @@ export function askedFaults(
     ...(empty
       ? [{ field: '/nameConstraints', message: 'Permit or exclude something, or leave it out' }]
       : []),
-    ...authorityFaults(subject, above),
+    ...authorityFaults(subject, noAltNames, above),
   ]
 }
 
@@ -57,7 +58,9 @@ export function importedFaults(
   const nothing = emptied(above, certificate.nameConstraints ?? none)
   return [
     ...nothing.map((kind) => `Its permitted ${kind} have nothing in common with those above it`),
-    ...authorityFaults(certificate.subjectDer, above).map(({ message }) => message),
+    ...authorityFaults(certificate.subjectDer, certificate.altNames, above).map(
+      ({ message }) => message,
+    ),
   ].map((message) => ({ field: '/certificate', message }))
 }
 

@@ -5,10 +5,18 @@ import { isDuplicate } from '../ground/db.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { noAltNames } from '../x509/altnames.ts'
-import { type Certificate, fingerprintSha256, readCertificate } from '../x509/certificate.ts'
+import {
+  type Certificate,
+  fingerprintSha256,
+  issuerKeyIdentifier,
+  readCertificate,
+  signsLists,
+} from '../x509/certificate.ts'
+import { roomBelow } from '../x509/chain.ts'
 import { keyIdentifier, weakKeyFault } from '../x509/keys.ts'
 import { lint } from '../x509/lints.ts'
 import { type DistinguishedName, encodeName } from '../x509/names.ts'
+import { limitingPurposes, profilesUnder } from '../x509/purposes.ts'
 import { serialFrom } from '../x509/serial.ts'
 import { assemble, type Signer } from '../x509/sign.ts'
 import type { NameConstraints } from '../x509/subtrees.ts'
@@ -20,7 +28,14 @@ import { authorityShard, issuerUrl, ocspUrl, shardUrl } from './crl.ts'
 import { getAuthority } from './find.ts'
 import { currentIssuer, issuingAuthority, pathOf } from './issuer.ts'
 import { keyFor, openSigner } from './signer.ts'
-import { limitFaults, limitsOf, storeAuthority, tenantIdOf } from './store.ts'
+import {
+  limitFaults,
+  limitsOf,
+  nameFaults,
+  profileFaults,
+  storeAuthority,
+  tenantIdOf,
+} from './store.ts'
 
 const day = 86_400_000
 
@@ -41,8 +56,10 @@ export async function createAuthority(
   const subject = orRefuse('authority-refused', '/subject', () => encodeName(asked.subject))
   const parent = asked.parent === undefined ? null : await openParent(ctx, asked.parent)
   const above = constraintsAlong(parent?.path ?? [])
+  const profiles = profilesUnder(parent?.path ?? [])
   refuse('authority-refused', [
     ...pathFaults(asked, parent),
+    ...profileFaults(asked, profiles),
     ...askedFaults(asked.nameConstraints, { subject, above }),
   ])
   const validity = validityOf(asked, now, parent?.validity)
@@ -70,7 +87,7 @@ export async function createAuthority(
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
           crlShards: asked.crlShards ?? 1,
-          ...limitsOf(asked),
+          ...limitsOf(asked, profiles),
         },
         issuer: {
           der,
@@ -113,9 +130,7 @@ export async function keyFaults(ctx: Context, spki: Buffer): Promise<readonly Vi
 function faults(asked: NewAuthority): readonly Violation[] {
   const named: DistinguishedName = asked.subject
   return [
-    ...(asked.name === 'renewal-info'
-      ? [{ field: '/name', message: '/pki/renewal-info is taken: choose another name' }]
-      : []),
+    ...nameFaults(asked.name),
     ...(asked.kind === 'intermediate' && asked.parent === undefined
       ? [{ field: '/parent', message: 'An intermediate needs a parent' }]
       : []),
@@ -129,16 +144,16 @@ function faults(asked: NewAuthority): readonly Violation[] {
   ]
 }
 
-/** RFC 5280 4.2.1.9: no more authorities follow than the one above allows. */
+/** RFC 5280 4.2.1.9: no more authorities follow than all those above allow. */
 function pathFaults(asked: NewAuthority, parent: Parent | null): readonly Violation[] {
-  const limit = parent?.path[0]?.pathLength
+  const room = parent ? roomBelow(parent.path) : undefined
   const { pathLength = 0 } = asked
-  if (limit === undefined || pathLength < limit) return []
+  if (room === undefined || pathLength < room) return []
   const message =
-    limit === 0
-      ? `"${asked.parent}" may not have authorities below it (pathLength 0)`
-      : `pathLength must be below ${limit}, that of "${asked.parent}"`
-  return [{ field: limit === 0 ? '/parent' : '/pathLength', message }]
+    room <= 0
+      ? `"${asked.parent}" may not have authorities below it (pathLength of it, or of one above it)`
+      : `pathLength must be below ${room}: "${asked.parent}" and those above it allow no more`
+  return [{ field: room <= 0 ? '/parent' : '/pathLength', message }]
 }
 
 /** Who signs an authority below it, or its own successor. */
@@ -151,7 +166,8 @@ export type Parent = {
   readonly validity: Validity
   readonly issuerUrl: string
   readonly ocspUrl: string
-  readonly crlUrl: string
+  /** Absent where it may not sign lists. */
+  readonly crlUrl?: string
   /** Its certificate and those above it, root last. */
   readonly path: readonly Certificate[]
 }
@@ -177,12 +193,14 @@ export function parentOf(
   return {
     signer,
     subject: certificate.subjectDer,
-    keyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
+    keyIdentifier: issuerKeyIdentifier(certificate),
     validity: certificate.validity,
     issuerUrl: issuerUrl(publicUrl, { authority: name, spkiSha256 }),
     ocspUrl: ocspUrl(publicUrl, name),
     // Authorities are few: they are all on the first list.
-    crlUrl: shardUrl(publicUrl, { authority: name, spkiSha256, shard: authorityShard }),
+    ...(signsLists(certificate)
+      ? { crlUrl: shardUrl(publicUrl, { authority: name, spkiSha256, shard: authorityShard }) }
+      : {}),
     path: [certificate],
   }
 }
@@ -226,18 +244,28 @@ export type Own = {
   readonly validity: Validity
   readonly pathLength: number | undefined
   readonly nameConstraints: NameConstraints | undefined
+  /** The certificate of this key that it stands for, if there is one made elsewhere or before: it keeps
+   *  that one's subjectKeyIdentifier, by which certificates below name the key, and purposes. */
+  readonly standsFor?: Certificate
+  /** The certificate of the key before, whose purposes it keeps. */
+  readonly succeeds?: Certificate
+}
+
+/** What a certificate that stands for this one says of its key. */
+export function sameAs(certificate: Certificate) {
+  const { spki, subjectDer: subject } = certificate
+  return { spki, subject, standsFor: certificate }
 }
 
 /** The self-signed certificate of a key: a root's own, an intermediate's anchor. */
 export function selfSigned(ctx: Context, own: Own): Promise<Buffer> {
-  const { subject, spki } = own
-  return sign(own.signer, {
+  const template: Template = {
     ...shared(ctx, own),
-    issuer: subject,
+    issuer: own.subject,
     profile: 'root',
-    subjectKeyIdentifier: keyIdentifier(spki),
     signerAlgorithm: own.signer.algorithm,
-  })
+  }
+  return sign(own.signer, template, own)
 }
 
 /** The certificate of a key by an authority above it, or of the same name. Throws authority-refused. */
@@ -251,19 +279,17 @@ export function signedBy(
     issuer: parent.subject,
     profile: 'intermediate',
     authorityKeyIdentifier: parent.keyIdentifier,
-    subjectKeyIdentifier: keyIdentifier(own.spki),
     issuerUrl: parent.issuerUrl,
     ocspUrl: parent.ocspUrl,
-    crlUrl: parent.crlUrl,
+    ...(parent.crlUrl === undefined ? {} : { crlUrl: parent.crlUrl }),
     signerAlgorithm: parent.signer.algorithm,
   }
-  return sign(parent.signer, template, parent.path[0])
+  return sign(parent.signer, template, own, parent.path)
 }
 
-function shared(
-  ctx: Context,
-  { subject, spki, validity, pathLength, nameConstraints }: Omit<Own, 'signer'>,
-) {
+function shared(ctx: Context, own: Omit<Own, 'signer'>) {
+  const { subject, spki, validity, pathLength, nameConstraints, standsFor, succeeds } = own
+  const kept = standsFor ?? succeeds
   const serial = serialFrom(ctx.random(16))
   return {
     serial,
@@ -271,16 +297,32 @@ function shared(
     spki,
     validity,
     altNames: noAltNames,
+    subjectKeyIdentifier: standsFor ? standsFor.subjectKeyIdentifier : keyIdentifier(spki),
+    ...(kept ? { purposes: limitingPurposes(kept) } : {}),
+    ...(standsFor && !signsLists(standsFor) ? { listless: true } : {}),
     ...(pathLength === undefined ? {} : { pathLength }),
     ...(nameConstraints ? { nameConstraints } : {}),
   }
 }
 
-/** Signs exactly the bytes that were linted. */
-async function sign(signer: Signer, template: Template, issuer?: Certificate): Promise<Buffer> {
+/** Signs exactly the bytes that were linted. `path` is the issuer's, itself first; empty for itself. */
+async function sign(
+  signer: Signer,
+  template: Template,
+  { standsFor, succeeds }: Pick<Own, 'standsFor' | 'succeeds'>,
+  path: readonly Certificate[] = [],
+): Promise<Buffer> {
   const tbs = toBeSigned(template)
   const { profile } = template
-  const findings = lint(tbs, { profile, allowed: {}, ...(issuer ? { issuer } : {}) })
+  const [issuer] = path
+  const room = roomBelow(path)
+  const findings = lint(tbs, {
+    profile,
+    allowed: room === undefined ? {} : { room },
+    ...(issuer ? { issuer } : {}),
+    ...(standsFor ? { standsFor } : {}),
+    ...(succeeds ? { succeeds } : {}),
+  })
   refuse(
     'authority-refused',
     findings.map(({ name, clause, detail }) => ({

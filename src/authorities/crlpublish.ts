@@ -1,9 +1,14 @@
 import type { Context } from '../ground/context.ts'
 import { bytes, sql, type Tx } from '../ground/db.ts'
-import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { Problem } from '../words/problem.ts'
+import {
+  type Certificate,
+  issuerKeyIdentifier,
+  readCertificate,
+  signsLists,
+} from '../x509/certificate.ts'
 import { buildCrl, type CrlHeader, crlSignedBy, readLongCrl } from '../x509/crl.ts'
 import { longCrlFaults } from '../x509/crlfaults.ts'
-import { keyIdentifier } from '../x509/keys.ts'
 import { assemble } from '../x509/sign.ts'
 import { listedSince, listLifetime, refreshAfter, shardUrl, wholeList } from './crl.ts'
 import { listEntries } from './crlentries.ts'
@@ -13,9 +18,16 @@ import { openSigner } from './signer.ts'
 /** One list of a key. */
 export type ListKey = { readonly keyId: string; readonly shard: number }
 
-/** Publishes every list of the key that is behind its revocations or a day old. Throws
- *  authority-keyless. */
+/** Publishes every list of the key that is behind its revocations or a day old; none of a key that may
+ *  not sign lists. Throws authority-keyless. */
 export async function publishLists(ctx: Context, keyId: string): Promise<void> {
+  if (!signsLists((await issuerOf(ctx, keyId)).certificate)) {
+    return ctx.db.transaction(async (tx) => {
+      await tx.revocationList.deleteMany({ where: { keyId } })
+      // Their status is to say that they cannot be told.
+      await dueWhereTrusted(tx, keyId, ctx.now())
+    })
+  }
   const stale = new Date(ctx.now().getTime() - refreshAfter)
   const lists = await ctx.db.read.$queryRaw<readonly { shard: number }[]>(sql`
     select "shard" from revocation_list where "keyId" = ${keyId}::uuid
@@ -25,9 +37,11 @@ export async function publishLists(ctx: Context, keyId: string): Promise<void> {
 }
 
 /** Builds, signs, checks and publishes a list. Of several who do so at once, the one with the highest
- *  number stands; whoever loses has shown nothing that is not on it. */
+ *  number stands; whoever loses has shown nothing that is not on it. Throws authority-keyless, and
+ *  list-unknown for an authority that may not sign lists: nobody would take them. */
 export async function publishList(ctx: Context, list: ListKey): Promise<void> {
   const issuer = await issuerOf(ctx, list.keyId)
+  if (!signsLists(issuer.certificate)) throw noList(issuer.authority)
   // 1. A number, and how far the revocations go that any read from here on will see.
   const turn = await takeTurn(ctx, list)
   // 2. The list.
@@ -70,6 +84,13 @@ async function issuerOf(ctx: Context, keyId: string): Promise<Issuer> {
   }
 }
 
+function noList(authority: string): Problem {
+  return new Problem(
+    'list-unknown',
+    `The certificate of "${authority}" does not allow it to sign revocation lists (keyUsage without cRLSign), so there are none; OCSP tells who is revoked`,
+  )
+}
+
 type Turn = {
   readonly reserved: bigint
   readonly revision: bigint
@@ -100,7 +121,7 @@ function headerOf(
   if (certificate.keyAlgorithm === undefined) throw new Error('the key is none that signs')
   return {
     issuer: certificate.subjectDer,
-    authorityKeyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
+    authorityKeyIdentifier: issuerKeyIdentifier(certificate),
     signerAlgorithm: certificate.keyAlgorithm,
     number: turn.reserved,
     thisUpdate,

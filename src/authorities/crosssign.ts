@@ -4,10 +4,11 @@ import type { Context } from '../ground/context.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { closed, Name } from '../words/schema.ts'
 import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { roomUnder } from '../x509/chain.ts'
 import { toPem } from '../x509/pem.ts'
 import { authoritySubject } from './authority.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
-import { backdate, openParent, type Parent, signedBy } from './create.ts'
+import { backdate, openParent, type Parent, sameAs, signedBy } from './create.ts'
 import { crossValidity } from './crossvalidity.ts'
 import { currentIssuer, issuingAuthority, pathsOf } from './issuer.ts'
 import { type IssuerView, issuerShown, issuerView } from './issuerview.ts'
@@ -33,12 +34,11 @@ export async function crossSign(
   const above = constraintsAlong(parent.path)
   const now = ctx.now()
   refuse('authority-refused', [...faults(own, parent), ...importedFaults(own, above)])
-  const { spki, subjectDer } = own
   const der = await signedBy(ctx, parent, {
-    spki,
-    subject: subjectDer,
+    ...sameAs(own),
     validity: crossValidity(own.validity, parent.validity, new Date(now.getTime() - backdate)),
-    pathLength: pathLengthUnder(own, parent),
+    // RFC 5280 4.2.1.9: as many below as its own certificate says, and as the path above leaves.
+    pathLength: roomUnder(own, parent.path),
     nameConstraints: anchorConstraints(own, above),
   })
   const certificate = readCertificate(der)
@@ -68,21 +68,16 @@ export async function crossSign(
   return issuerView(row)
 }
 
-function faults(own: Certificate, { path: [by], validity }: Parent): readonly Violation[] {
+function faults(own: Certificate, { path, validity }: Parent): readonly Violation[] {
   const field = '/by'
   if (own.validity.notAfter <= validity.notBefore || validity.notAfter <= own.validity.notBefore) {
     return [{ field, message: 'The two are not valid at the same time' }]
   }
-  if (by?.pathLength === 0 && !own.subjectDer.equals(by.subjectDer)) {
-    return [{ field, message: 'It may not have authorities below it (pathLength 0)' }]
+  if ((roomUnder(own, path) ?? 0) < 0) {
+    const message = 'It, or one above it, allows no authorities below it (pathLength)'
+    return [{ field, message }]
   }
   return []
-}
-
-/** RFC 5280 4.2.1.9: as many authorities below as its own certificate says, and fewer than above it. */
-function pathLengthUnder(own: Certificate, { path: [by] }: Parent): number | undefined {
-  if (by?.pathLength === undefined) return own.pathLength
-  return Math.min(own.pathLength ?? by.pathLength, by.pathLength - 1)
 }
 
 /** Every certificate of an authority's keys and all above them, without the roots themselves, in PEM,

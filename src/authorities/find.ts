@@ -4,7 +4,7 @@ import type { Context } from '../ground/context.ts'
 import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem } from '../words/problem.ts'
 import { DistinguishedName, type Page, type PageQuery } from '../words/schema.ts'
-import { readCertificate } from '../x509/certificate.ts'
+import { readCertificate, signsLists } from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
 import { Authority } from './authority.ts'
 import { constraintsView } from './constraints.ts'
@@ -95,7 +95,8 @@ function authorityView(
   [own, ...above]: readonly PathCertificate[],
 ): Authority {
   const issuer = currentIssuer(authority)
-  const { pathLength = null, nameConstraints } = readCertificate(Buffer.from(issuer.der))
+  const certificate = readCertificate(Buffer.from(issuer.der))
+  const { pathLength = null, nameConstraints } = certificate
   return Value.Parse(Authority, {
     name: authority.name,
     kind: authority.kind,
@@ -109,6 +110,7 @@ function authorityView(
     crlShards: authority.crlShards,
     pathLength,
     nameConstraints: constraintsView(nameConstraints),
+    signsLists: signsLists(certificate),
     maxValidityDays: authority.maxValidityDays,
     defaultValidityDays: authority.defaultValidityDays,
     profiles: authority.profiles,

@@ -4,22 +4,29 @@ import { type Actor, allowPlatform } from '../ground/actor.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { isDuplicate } from '../ground/db.ts'
 import { orRefuse } from '../ground/refusal.ts'
-import { Problem, refuse, type Violation } from '../words/problem.ts'
-import { type Certificate, readCertificate } from '../x509/certificate.ts'
-import { verifyIssued } from '../x509/chain.ts'
-import { told } from '../x509/faults.ts'
-import { spkiOf, weakKeyFault } from '../x509/keys.ts'
+import { Problem, refuse } from '../words/problem.ts'
+import { type Certificate, readCertificate, signedBy } from '../x509/certificate.ts'
+import { roomUnder, verifyIssued } from '../x509/chain.ts'
+import { spkiOf } from '../x509/keys.ts'
 import { readPem } from '../x509/pem.ts'
+import { profilesUnder } from '../x509/purposes.ts'
 import { keySigner, type Signer } from '../x509/sign.ts'
-import type { NameConstraints } from '../x509/subtrees.ts'
+import { certificateFaults, placeFaults } from './acceptable.ts'
 import type { Authority, ImportedAuthority } from './authority.ts'
 import { blockedFault } from './blockedkeys.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
-import { selfSigned } from './create.ts'
+import { sameAs, selfSigned } from './create.ts'
 import { getAuthority } from './find.ts'
 import { pathOf } from './issuer.ts'
 import { type HeldKey, keyFor } from './signer.ts'
-import { limitFaults, limitsOf, storeAuthority, tenantIdOf } from './store.ts'
+import {
+  limitFaults,
+  limitsOf,
+  nameFaults,
+  profileFaults,
+  storeAuthority,
+  tenantIdOf,
+} from './store.ts'
 
 /** Takes over a CA made elsewhere, such as the runbook's openssl root: its certificate and, if it is
  *  to sign here, its private key. An intermediate needs its issuer to be known first. Throws
@@ -46,13 +53,19 @@ export async function importAuthority(
         ]
       : []),
     ...limitFaults(asked),
+    ...nameFaults(asked.name),
   ])
   const root = certificate.issuerDer.equals(certificate.subjectDer)
   const parent = root ? null : await findParent(ctx, certificate)
-  const above = constraintsAlong(parent ? await certificatesAbove(ctx, parent.id) : [])
-  refuse('authority-refused', importedFaults(certificate, above))
+  const path = parent ? await certificatesAbove(ctx, parent.id) : []
+  const profiles = profilesUnder([certificate, ...path])
+  refuse('authority-refused', [
+    ...placeFaults(certificate, path),
+    ...importedFaults(certificate, constraintsAlong(path)),
+    ...profileFaults(asked, profiles),
+  ])
   const anchor =
-    root || !key ? certificate.der : await twin(ctx, { certificate, signer: key.signer, above })
+    root || !key ? certificate.der : await twin(ctx, { certificate, signer: key.signer, path })
   const id = newId(now)
   try {
     await ctx.db.transaction(async (tx) => {
@@ -65,7 +78,7 @@ export async function importAuthority(
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
           crlShards: asked.crlShards ?? 1,
-          ...limitsOf(asked),
+          ...limitsOf(asked, profiles),
         },
         issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },
         key: key?.held ?? { store: 'absent' },
@@ -140,41 +153,30 @@ function readKey(pem: string): KeyObject {
   }
 }
 
-function certificateFaults(certificate: Certificate, now: Date): readonly Violation[] {
-  const { ca, keyUsage, validity, subjectDer, issuerDer, keyAlgorithm, spki } = certificate
-  const weak = weakKeyFault(spki)
-  const self = issuerDer.equals(subjectDer) ? verifyIssued(certificate, certificate) : []
-  const faults = told([
-    [!ca, 'It is not a CA certificate: basicConstraints CA:TRUE is missing'],
-    [
-      keyUsage.length > 0 && !keyUsage.includes('keyCertSign'),
-      'Its keyUsage does not allow keyCertSign',
-    ],
-    [validity.notAfter <= now, `It expired at ${validity.notAfter.toISOString()}`],
-    [validity.notBefore > now, `It is not valid before ${validity.notBefore.toISOString()}`],
-    [keyAlgorithm === undefined, 'Its key is of a kind that is not used here'],
-  ])
-  return [...faults, ...(weak === undefined ? [] : [weak]), ...self].map((message) => ({
-    field: '/certificate',
-    message,
-  }))
-}
-
+/** The issuer certificate here that signed it, of several one that fits in all else too. */
 async function findParent(ctx: Context, certificate: Certificate) {
   const issuers = await ctx.db.read.issuer.findMany({
     where: { notAfter: { gte: certificate.validity.notBefore } },
     select: { id: true, authorityId: true, der: true },
   })
-  const parent = issuers.find(
-    ({ der }) => verifyIssued(certificate, readCertificate(Buffer.from(der))).length === 0,
-  )
-  if (!parent) {
-    throw new Problem(
-      'authority-refused',
-      'No authority here issued this certificate: import its issuer first (its certificate alone is enough)',
+  const signers = issuers
+    .map((issuer) => ({ ...issuer, read: readCertificate(Buffer.from(issuer.der)) }))
+    .filter(
+      ({ read }) =>
+        read.subjectDer.equals(certificate.issuerDer) && signedBy(certificate, read.spki),
     )
-  }
-  return parent
+    .map((issuer) => ({ ...issuer, faults: verifyIssued(certificate, issuer.read) }))
+  const parent = signers.find(({ faults }) => faults.length === 0)
+  if (parent) return parent
+  const [first] = signers
+  refuse(
+    'authority-refused',
+    (first?.faults ?? []).map((message) => ({ field: '/certificate', message })),
+  )
+  throw new Problem(
+    'authority-refused',
+    'No authority here issued this certificate: import its issuer first (its certificate alone is enough)',
+  )
 }
 
 async function certificatesAbove(ctx: Context, parentId: string): Promise<readonly Certificate[]> {
@@ -184,18 +186,17 @@ async function certificatesAbove(ctx: Context, parentId: string): Promise<readon
 type Twin = {
   readonly certificate: Certificate
   readonly signer: Signer
-  readonly above: NameConstraints
+  readonly path: readonly Certificate[]
 }
 
-/** The self-signed form of an intermediate, see Issuer.anchor: held to all that its path is. */
-function twin(ctx: Context, { certificate, signer, above }: Twin): Promise<Buffer> {
-  const { spki, subjectDer, validity, pathLength } = certificate
+/** The self-signed form of an intermediate, see Issuer.anchor: held to all that its path is, and named
+ *  as it is by what it has certified. */
+function twin(ctx: Context, { certificate, signer, path }: Twin): Promise<Buffer> {
   return selfSigned(ctx, {
+    ...sameAs(certificate),
     signer,
-    spki,
-    subject: subjectDer,
-    validity,
-    pathLength,
-    nameConstraints: anchorConstraints(certificate, above),
+    validity: certificate.validity,
+    pathLength: roomUnder(certificate, path),
+    nameConstraints: anchorConstraints(certificate, constraintsAlong(path)),
   })
 }

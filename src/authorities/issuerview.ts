@@ -3,6 +3,7 @@ import Value from 'typebox/value'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { closed, Id, KeyAlgorithm, Name, Timestamp } from '../words/schema.ts'
+import { readCertificate, signsLists } from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
 import { issuingAuthority } from './issuer.ts'
 import { Reason } from './revocation.ts'
@@ -21,7 +22,7 @@ export const IssuerView = closed(
     fingerprintSha256: Type.String(),
     usages: Type.Array(Type.Enum(['issue', 'trust', 'serve', 'list']), {
       description:
-        'issue: signs new leaves; trust: its key is trusted for clients; serve: sent after chains of its key; list: its key signs revocation lists and OCSP',
+        'issue: signs new leaves; trust: its key is trusted for clients; serve: sent after chains of its key; list: its key signs revocation lists',
     }),
     revokedAt: Type.Union([Timestamp, Type.Null()]),
     revocationReason: Type.Union([Reason, Type.Null()]),
@@ -59,7 +60,7 @@ export function issuerView({ key, parent, ...row }: Row): IssuerView {
     [row.issues, 'issue'],
     [row.trusted, 'trust'],
     [row.served, 'serve'],
-    [key.store !== 'absent', 'list'],
+    [key.store !== 'absent' && signsLists(readCertificate(Buffer.from(row.der))), 'list'],
   ]
   return Value.Parse(IssuerView, {
     id: row.id,

@@ -1,7 +1,12 @@
 import type { Context } from '../ground/context.ts'
 import { perContext } from '../ground/percontext.ts'
-import { type Certificate, fingerprintSha256, readCertificate } from '../x509/certificate.ts'
-import { keyIdentifier } from '../x509/keys.ts'
+import {
+  type Certificate,
+  fingerprintSha256,
+  issuerKeyIdentifier,
+  readCertificate,
+  signsLists,
+} from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
 import type { Signer } from '../x509/sign.ts'
 import type { NameConstraints } from '../x509/subtrees.ts'
@@ -23,8 +28,8 @@ export type ReadyIssuer = {
   readonly namesTenants: boolean
 }
 
-/** What certificates of an issuer on one shard share, and the URL of its list. */
-export type ReadyShard = { readonly prepared: PreparedIssuer; readonly crlUrl: string }
+/** What certificates of an issuer on one shard share, and the URL of its list, if it may sign any. */
+export type ReadyShard = { readonly prepared: PreparedIssuer; readonly crlUrl: string | undefined }
 
 type Stored = {
   readonly id: string
@@ -72,11 +77,13 @@ function shardsOf(
   return (shard) => {
     const known = shards.get(shard)
     if (known) return known
-    const crlUrl = shardUrl(publicUrl, { authority, spkiSha256, shard })
+    const crlUrl = signsLists(certificate)
+      ? shardUrl(publicUrl, { authority, spkiSha256, shard })
+      : undefined
     const prepared = prepareIssuer({
       issuer: certificate.subjectDer,
-      authorityKeyIdentifier: certificate.subjectKeyIdentifier ?? keyIdentifier(certificate.spki),
-      crlUrl,
+      authorityKeyIdentifier: issuerKeyIdentifier(certificate),
+      ...(crlUrl === undefined ? {} : { crlUrl }),
       ocspUrl: ocspUrl(publicUrl, authority),
       issuerUrl: issuerUrl(publicUrl, { authority, spkiSha256 }),
       signerAlgorithm: signer.algorithm,

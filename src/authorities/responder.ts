@@ -5,7 +5,7 @@ import { type Context, newId } from '../ground/context.ts'
 import { bytes, sql, type Tx } from '../ground/db.ts'
 import { perContext } from '../ground/percontext.ts'
 import { noAltNames } from '../x509/altnames.ts'
-import { type Certificate, readCertificate } from '../x509/certificate.ts'
+import { type Certificate, issuerKeyIdentifier, readCertificate } from '../x509/certificate.ts'
 import { generateKey } from '../x509/keygen.ts'
 import { keyIdentifier, spkiOf } from '../x509/keys.ts'
 import { lint } from '../x509/lints.ts'
@@ -135,7 +135,7 @@ function prepare(
     serial: own.serial,
     validity: own.validity,
     issuer: issuer.subjectDer,
-    authorityKeyIdentifier: issuer.subjectKeyIdentifier ?? keyIdentifier(issuer.spki),
+    authorityKeyIdentifier: issuerKeyIdentifier(issuer),
     signerAlgorithm: issuer.keyAlgorithm,
     subject: { commonName: `${(issuer.subject.commonName ?? 'CA').slice(0, 50)} OCSP` },
     spki,

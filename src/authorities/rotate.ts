@@ -5,6 +5,7 @@ import { isDuplicate, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import { readCertificate } from '../x509/certificate.ts'
+import { roomUnder } from '../x509/chain.ts'
 import { authoritySubject } from './authority.ts'
 import { anchorConstraints, constraintsAlong } from './constraints.ts'
 import {
@@ -13,6 +14,7 @@ import {
   openParent,
   type Parent,
   parentOf,
+  sameAs,
   selfSigned,
   signedBy,
   validityOf,
@@ -142,8 +144,9 @@ async function successorOf(
     spki,
     subject: old.subjectDer,
     validity,
-    pathLength: old.pathLength,
+    pathLength: parent ? roomUnder(old, parent.path) : old.pathLength,
     nameConstraints: anchorConstraints(old, constraintsAlong(parent?.path ?? [])),
+    succeeds: old,
   }
   const anchor = await selfSigned(ctx, own)
   const der = parent ? await signedBy(ctx, parent, own) : anchor
@@ -163,7 +166,7 @@ async function cross(
   const after = parentOf(ctx, { name, certificate: readCertificate(der), signer: own.signer })
   return {
     newByOld: await signedBy(ctx, before, { ...own, validity }),
-    oldByNew: await signedBy(ctx, after, { ...own, spki: old.spki, validity }),
+    oldByNew: await signedBy(ctx, after, { ...own, ...sameAs(old), validity }),
   }
 }
 

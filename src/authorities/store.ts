@@ -2,6 +2,7 @@ import { type Context, newId } from '../ground/context.ts'
 import { bytes, json, type Tx } from '../ground/db.ts'
 import { Problem, type Violation } from '../words/problem.ts'
 import { type Certificate, fingerprintSha256 } from '../x509/certificate.ts'
+import type { LeafProfile } from '../x509/purposes.ts'
 import { namesAbove } from './clients.ts'
 import { takeKey } from './keyholders.ts'
 import { type HeldKey, storeKey } from './signer.ts'
@@ -36,13 +37,43 @@ type Limits = {
   readonly profiles?: readonly string[]
 }
 
-/** An authority's limits on its leaves as they are stored. */
-export function limitsOf({ maxValidityDays, defaultValidityDays, profiles }: Limits) {
+/** An authority's limits on its leaves as they are stored; `possible` are the profiles that its
+ *  certificate and those above it allow. */
+export function limitsOf(
+  { maxValidityDays, defaultValidityDays, profiles }: Limits,
+  possible: readonly LeafProfile[],
+) {
   return {
     maxValidityDays: maxValidityDays ?? null,
     defaultValidityDays: defaultValidityDays ?? null,
-    profiles: [...(profiles ?? ['server', 'client', 'peer'])],
+    profiles: [...(profiles ?? possible)],
   }
+}
+
+/** Why no leaf of some profile would be taken for what it is for. */
+export function profileFaults(
+  { profiles }: Limits,
+  possible: readonly LeafProfile[],
+): readonly Violation[] {
+  if (possible.length === 0) {
+    const message =
+      'Its extendedKeyUsage, or that of one above it, allows neither serverAuth nor clientAuth'
+    return [{ field: '', message }]
+  }
+  const allowed: readonly string[] = possible
+  const wrong = (profiles ?? []).filter((profile) => !allowed.includes(profile))
+  if (wrong.length === 0) return []
+  const message = `The extendedKeyUsage of its certificate, or of one above it, allows ${possible.join(', ')}, not ${wrong.join(', ')}`
+  return [{ field: '/profiles', message }]
+}
+
+/** Names that stand where an authority's would: /pki/renewal-info/… and POST /v1/authorities/import. */
+const reserved: ReadonlySet<string> = new Set(['renewal-info', 'import'])
+
+/** Why an authority may not have this name. */
+export function nameFaults(name: string): readonly Violation[] {
+  const message = `"${name}" has a meaning of its own in URLs: choose another name`
+  return reserved.has(name) ? [{ field: '/name', message }] : []
 }
 
 /** Why limits contradict each other. */

@@ -1,4 +1,4 @@
-import { issuedTo, unnamedReason } from '../authorities/clients.ts'
+import { issuedTo, unlistedReason, unnamedReason } from '../authorities/clients.ts'
 import type { Actor, Permission } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
@@ -129,6 +129,11 @@ async function clientFaults(
 ): Promise<readonly Violation[]> {
   const { clientAuthority: name } = tls
   if (name === undefined) return []
+  const unlisted = await unlistedReason(tx, name)
+  if (unlisted !== undefined) {
+    const message = `Gateways could not be told which clients of "${name}" are revoked, since ${unlisted}: choose another clientAuthority`
+    return [{ field: '/tls/clientAuthority', message }]
+  }
   const issued = (await issuedTo(tx, [name])).get(name)
   if (!issued || !letIn(tls, tenantId, issued)?.subjectAltName) return []
   const reason = await unnamedReason(tx, name)

@@ -10,7 +10,7 @@ import {
   sequenceOf,
   unsignedOf,
 } from './fields.ts'
-import { algorithmOfElement, type KeyAlgorithm } from './keys.ts'
+import { algorithmOfElement, type KeyAlgorithm, keyIdentifier } from './keys.ts'
 import { type Name, nameOf } from './names.ts'
 import { oidOf } from './oids.ts'
 import { verifies } from './sign.ts'
@@ -120,6 +120,20 @@ function extensionsIn(optional: readonly Element[], version: number): readonly E
 /** SHA-256 over the whole certificate, in lower-case hex. */
 export function fingerprintSha256(der: Buffer): string {
   return hash('sha256', der, 'hex')
+}
+
+/** How certificates name the key of this issuer (RFC 5280 4.2.1.1): by its subjectKeyIdentifier, or,
+ *  where it has none, as one made here would be; verifiers then have nothing to compare it with. */
+export function issuerKeyIdentifier(
+  issuer: Pick<Certificate, 'subjectKeyIdentifier' | 'spki'>,
+): Buffer {
+  return issuer.subjectKeyIdentifier ?? keyIdentifier(issuer.spki)
+}
+
+/** Whether revocation lists by this issuer are taken: a key without keyUsage may do anything
+ *  (RFC 5280 4.2.1.3). */
+export function signsLists({ keyUsage }: Pick<Certificate, 'keyUsage'>): boolean {
+  return keyUsage.length === 0 || keyUsage.includes('cRLSign')
 }
 
 /** Whether the key in `spki` made this certificate's signature (SHA-2 algorithms only). */

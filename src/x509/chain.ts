@@ -38,6 +38,32 @@ function linkFaults(certificate: Certificate, issuer: Certificate): readonly str
   ])
 }
 
+/** How many authorities may follow below the first of `path`, which goes up from there: no more than any
+ *  of the path allows, each of which counts those between that are not self-issued (RFC 5280 6.1.4 (l),
+ *  (m)). Undefined: any number. */
+export function roomBelow(path: readonly Certificate[]): number | undefined {
+  const left = path.flatMap(({ pathLength }, i) =>
+    pathLength === undefined ? [] : [pathLength - countedIn(path.slice(0, i))],
+  )
+  return left.length === 0 ? undefined : Math.min(...left)
+}
+
+/** How many may follow below an authority that stands under `path`, if its own certificate says
+ *  `pathLength`; below 0 it may not stand there at all. Undefined: any number. */
+export function roomUnder(
+  { subjectDer, pathLength }: Pick<Certificate, 'subjectDer' | 'pathLength'>,
+  path: readonly Certificate[],
+): number | undefined {
+  const room = roomBelow(path)
+  if (room === undefined) return pathLength
+  const left = path[0]?.subjectDer.equals(subjectDer) ? room : room - 1
+  return Math.min(pathLength ?? left, left)
+}
+
+function countedIn(path: readonly Certificate[]): number {
+  return path.filter(({ ca, issuerDer, subjectDer }) => ca && !issuerDer.equals(subjectDer)).length
+}
+
 function sameKey(authority: Buffer | undefined, subject: Buffer | undefined): boolean {
   return authority === undefined || subject === undefined || authority.equals(subject)
 }
@@ -84,8 +110,7 @@ function issuersOf(
 
 /** Path length counts the authorities below that are not self-issued (RFC 5280 6.1.4 (l), (m)). */
 function authoritiesFit(path: readonly Certificate[], issuer: Certificate): boolean {
-  const below = path.filter((one) => one.ca && !one.issuerDer.equals(one.subjectDer)).length
-  return issuer.pathLength === undefined || below <= issuer.pathLength
+  return issuer.pathLength === undefined || countedIn(path) <= issuer.pathLength
 }
 
 function isOneOf(certificate: Certificate | undefined, list: readonly Certificate[]): boolean {

@@ -33,16 +33,17 @@ export function constraintFaults(
   ])
 }
 
-/** The same for an authority's own subject: its commonName is no host, so only the directory name and
- *  its mail address are judged (RFC 5280 6.1.3 (b)). */
+/** The same for an authority's own names: its commonName is no host, so only its alternative names, the
+ *  directory name and the mail address in it are judged (RFC 5280 6.1.3 (b)). */
 export function authorityFaults(
   subject: Buffer,
+  altNames: AltNames,
   ...constraints: readonly NameConstraints[]
 ): readonly NameFault[] {
-  const { emailAddress } = readName(subject)
-  const mail = emailAddress === undefined ? [] : [mailQuestion(emailAddress)]
+  const { commonName, ...named } = readName(subject)
+  const asked = questions(altNames, named)
   return constraints.flatMap((one) => [
-    ...mail.flatMap((question) => nameFault(question, one) ?? []),
+    ...asked.flatMap((question) => nameFault(question, one) ?? []),
     ...directoryFaults(subject, one),
   ])
 }

@@ -1,7 +1,7 @@
 import { context, type Element, malformed, readDer, sequence } from './der.ts'
 import { X509Error } from './errors.ts'
 import { contentsOf, encodedOf, sequenceOf } from './fields.ts'
-import { generalTags, ia5Name, ia5Of, ipName } from './generalnames.ts'
+import { generalNameOf, generalTags, ia5Name, ia5Of, ipName } from './generalnames.ts'
 import { rangeBytes, rangeText } from './ip.ts'
 
 /** Spaces of names (RFC 5280 4.2.1.10): `example.com`, `10.0.0.0/8`, mail `host`, `.domain` or
@@ -15,7 +15,12 @@ export type Subtrees = {
 }
 
 /** What an authority may certify; a kind without a permitted space is free unless excluded. */
-export type NameConstraints = { readonly permitted: Subtrees; readonly excluded: Subtrees }
+export type NameConstraints = {
+  readonly permitted: Subtrees
+  readonly excluded: Subtrees
+  /** Kinds of names that are constrained as well, and that nothing here judges. */
+  readonly otherKinds?: readonly string[]
+}
 
 /** No space of any kind. */
 export const noSubtrees: Subtrees = {
@@ -60,17 +65,18 @@ function range(text: string): Buffer {
 /** Reads NameConstraints from DER. */
 export function readConstraints(der: Buffer): NameConstraints {
   const found = { permitted: noSubtrees, excluded: noSubtrees }
+  const others = new Set<string>()
   const sides = sequenceOf(readDer(der), 'nameConstraints')
   if (sides.length === 0) throw malformed('empty nameConstraints')
   for (const side of sides) {
-    if (side.tag === 0xa0) found.permitted = subtreesOf(side)
-    else if (side.tag === 0xa1) found.excluded = subtreesOf(side)
+    if (side.tag === 0xa0) found.permitted = subtreesOf(side, others)
+    else if (side.tag === 0xa1) found.excluded = subtreesOf(side, others)
     else throw malformed('an unknown part of nameConstraints')
   }
-  return found
+  return others.size > 0 ? { ...found, otherKinds: [...others] } : found
 }
 
-function subtreesOf(side: Element): Subtrees {
+function subtreesOf(side: Element, others: Set<string>): Subtrees {
   const found: {
     readonly [kind in Exclude<keyof Subtrees, 'directoryNames'>]: string[]
   } & { readonly directoryNames: Buffer[] } = {
@@ -90,8 +96,14 @@ function subtreesOf(side: Element): Subtrees {
     else if (base.tag === 0x87) found.ipRanges.push(rangeOf(contentsOf(base)))
     else if (base.tag === 0xa4 && base.children[0])
       found.directoryNames.push(encodedOf(base.children[0]))
+    else others.add(otherKindOf(base))
   }
   return found
+}
+
+function otherKindOf(base: Element): string {
+  const name = generalNameOf(base)
+  return name.kind === 'other' ? name.value : name.kind
 }
 
 function rangeOf(contents: Buffer): string {

@@ -17,6 +17,7 @@ import {
 import { type KeyAlgorithm, keyAlgorithmOf } from './keys.ts'
 import { type DistinguishedName, emptyName, encodeName } from './names.ts'
 import { oids } from './oids.ts'
+import { profilePurposes } from './purposes.ts'
 import { signatureAlgorithmOf } from './sign.ts'
 import type { NameConstraints } from './subtrees.ts'
 import { encodeTime, type Validity } from './time.ts'
@@ -50,8 +51,12 @@ export type SubjectPart = {
   readonly spki: Buffer
   readonly profile: Profile
   readonly altNames: AltNames
-  readonly subjectKeyIdentifier: Buffer
+  /** Undefined in what stands for a certificate that has none. */
+  readonly subjectKeyIdentifier: Buffer | undefined
   readonly pathLength?: number
+  /** What an authority is limited to, and whether it signs no lists: for what stands for others'. */
+  readonly purposes?: readonly string[]
+  readonly listless?: boolean
   readonly nameConstraints?: NameConstraints
 }
 
@@ -115,7 +120,7 @@ function extensionsOf(issuer: PreparedIssuer, template: SubjectPart, subject: Bu
   const named = countAltNames(altNames) > 0
   return [
     ...purposes(template),
-    subjectKeyExtension(subjectKeyIdentifier),
+    ...(subjectKeyIdentifier ? [subjectKeyExtension(subjectKeyIdentifier)] : []),
     ...(profile === 'root' ? [] : issuer.authorityKey),
     ...(named ? [altNamesExtension(altNames, subject.equals(emptyName))] : []),
     ...(profile === 'root' || profile === 'ocsp' ? [] : issuer.urls),
@@ -123,16 +128,18 @@ function extensionsOf(issuer: PreparedIssuer, template: SubjectPart, subject: Bu
   ]
 }
 
-const authority: readonly Buffer[] = [keyUsageExtension(['keyCertSign', 'cRLSign'])]
+const signing = keyUsageExtension(['keyCertSign', 'cRLSign'])
+const listless = keyUsageExtension(['keyCertSign'])
 const noAuthority = basicConstraintsExtension(false)
 
 /** The extensions that say what the key may do, for leaves without RSA encoded beforehand. */
 function purposes(template: SubjectPart): readonly Buffer[] {
-  const { profile, pathLength, nameConstraints } = template
+  const { profile, pathLength, nameConstraints, purposes: limits = [] } = template
   if (profile === 'root' || profile === 'intermediate')
     return [
       basicConstraintsExtension(true, pathLength),
-      ...authority,
+      template.listless ? listless : signing,
+      ...(limits.length > 0 ? [extendedKeyUsageExtension(limits)] : []),
       ...(nameConstraints ? [constraintsExtension(nameConstraints)] : []),
     ]
   if (pathLength !== undefined || nameConstraints !== undefined)
@@ -147,9 +154,9 @@ type Leaf = Exclude<Profile, 'root' | 'intermediate'>
 type Purposes = Readonly<Record<'rsa' | 'other', readonly Buffer[]>>
 
 const leafPurposes: Readonly<Record<Leaf, Purposes>> = {
-  server: leaf(['digitalSignature', 'keyEncipherment'], [oids.serverAuth]),
-  client: leaf(['digitalSignature'], [oids.clientAuth]),
-  peer: leaf(['digitalSignature', 'keyEncipherment'], [oids.serverAuth, oids.clientAuth]),
+  server: leaf(['digitalSignature', 'keyEncipherment'], profilePurposes.server),
+  client: leaf(['digitalSignature'], profilePurposes.client),
+  peer: leaf(['digitalSignature', 'keyEncipherment'], profilePurposes.peer),
   ocsp: leaf(['digitalSignature'], [oids.ocspSigning]),
 }
 

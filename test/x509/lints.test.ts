@@ -17,6 +17,7 @@ import {
 import {
   accessExtension,
   altNamesExtension,
+  authorityKeyExtension,
   basicConstraintsExtension,
   constraintsExtension,
   crlUrlExtension,
@@ -437,9 +438,53 @@ const rows: readonly (readonly [rule: string, why: string, profile: Profile, edi
   ['path-length', 'below 0', 'intermediate', { context: { issuer: middle.certificate } }],
   [
     'root-stands-alone',
+    'with the key of another',
+    'root',
+    {
+      extensions: { [oids.authorityKeyIdentifier]: authorityKeyExtension(Buffer.alloc(20, 1)) },
+    },
+  ],
+  [
+    'authority-purposes',
     'with purposes',
     'root',
     { extensions: { [oids.extendedKeyUsage]: extendedKeyUsageExtension([oids.serverAuth]) } },
+  ],
+  [
+    'authority-purposes',
+    'without those of the one before',
+    'root',
+    { context: { succeeds: { ...root.certificate, extendedKeyUsage: [oids.serverAuth] } } },
+  ],
+  [
+    'subject-key',
+    'not that of what it stands for',
+    'root',
+    { context: { standsFor: root.certificate } },
+  ],
+  [
+    'subject-bounds',
+    'another name than before',
+    'root',
+    { context: { succeeds: middle.certificate } },
+  ],
+  [
+    'authority-key-usage',
+    'more than that of what it stands for',
+    'root',
+    { context: { standsFor: { ...root.certificate, keyUsage: ['keyCertSign'] } } },
+  ],
+  [
+    'purposes-of-issuer',
+    'not among its issuer’s',
+    'server',
+    { context: { issuer: { ...middle.certificate, extendedKeyUsage: [oids.clientAuth] } } },
+  ],
+  [
+    'path-length',
+    'beyond the room of the path',
+    'intermediate',
+    { context: { allowed: { room: 0 } } },
   ],
   [
     'constraints-critical',

@@ -1,5 +1,7 @@
+import { signsLists } from '../certificate.ts'
 import { constraintsExtension } from '../extensions.ts'
 import { oids } from '../oids.ts'
+import { limitingPurposes } from '../purposes.ts'
 import { authority, every, type Rule, unless } from './rule.ts'
 
 /** Rules about the extensions of authorities, and about the URLs every certificate names. */
@@ -18,14 +20,18 @@ export const authorityRules: readonly Rule[] = [
     name: 'authority-key-usage',
     clause: 'RFC 5280 4.2.1.3',
     applies: authority,
-    check: ({ extensions, keyUsage }) => {
+    check: ({ extensions, keyUsage }, { standsFor }) => {
       const critical = extensions.some((one) => one.oid === oids.keyUsage && one.critical)
       const extra = keyUsage.some(
         (usage) => !['keyCertSign', 'cRLSign', 'digitalSignature'].includes(usage),
       )
+      const lists = standsFor === undefined || signsLists(standsFor)
       return unless(
-        critical && !extra && keyUsage.includes('keyCertSign') && keyUsage.includes('cRLSign'),
-        'keyUsage of an authority must be critical keyCertSign and cRLSign',
+        critical &&
+          !extra &&
+          keyUsage.includes('keyCertSign') &&
+          keyUsage.includes('cRLSign') === lists,
+        `keyUsage of ${lists ? 'an authority must be critical keyCertSign and cRLSign' : 'what stands for an authority without cRLSign must be critical keyCertSign'}`,
       )
     },
   },
@@ -33,8 +39,8 @@ export const authorityRules: readonly Rule[] = [
     name: 'path-length',
     clause: 'RFC 5280 4.2.1.9',
     applies: (profile) => profile === 'intermediate',
-    check: ({ pathLength, issuerDer, subjectDer }, { issuer }) => {
-      const limit = issuer?.pathLength
+    check: ({ pathLength, issuerDer, subjectDer }, { issuer, allowed }) => {
+      const limit = allowed.room ?? issuer?.pathLength
       if (limit === undefined) return undefined
       // A self-issued one does not count (RFC 5280 6.1.4 (l)): an authority's next key.
       if (issuerDer.equals(subjectDer)) {
@@ -64,11 +70,22 @@ export const authorityRules: readonly Rule[] = [
     name: 'root-stands-alone',
     clause: 'RFC 5280 4.2.1.1, CA/B BR 7.1.2.1',
     applies: (profile) => profile === 'root',
-    check: ({ authorityKeyIdentifier: key, subjectKeyIdentifier, extendedKeyUsage }) => {
-      if (extendedKeyUsage.length > 0) return 'A root has no extendedKeyUsage'
-      return unless(
+    check: ({ authorityKeyIdentifier: key, subjectKeyIdentifier }) =>
+      unless(
         key === undefined || (subjectKeyIdentifier?.equals(key) ?? false),
         'authorityKeyIdentifier of a root is absent or its own',
+      ),
+  },
+  {
+    name: 'authority-purposes',
+    clause: 'RFC 5280 4.2.1.12, CA/B BR 7.1.2.1',
+    applies: authority,
+    check: ({ extendedKeyUsage }, { standsFor, succeeds }) => {
+      const kept = standsFor ?? succeeds
+      const limits = kept ? limitingPurposes(kept) : []
+      return unless(
+        extendedKeyUsage.join() === limits.join(),
+        'extendedKeyUsage of an authority is absent, or that of the certificate whose place it takes',
       )
     },
   },

@@ -3,13 +3,12 @@ import { constraintFaults } from '../constraints.ts'
 import { basicConstraintsExtension, type KeyUsage } from '../extensions.ts'
 import { emptyName } from '../names.ts'
 import { oids } from '../oids.ts'
+import { profilePurposes, servesPurpose } from '../purposes.ts'
 import type { Profile } from '../template.ts'
 import { every, leaf, type Rule, server, unless } from './rule.ts'
 
 const purposes: Readonly<Partial<Record<Profile, readonly string[]>>> = {
-  server: [oids.serverAuth],
-  client: [oids.clientAuth],
-  peer: [oids.serverAuth, oids.clientAuth],
+  ...profilePurposes,
   ocsp: [oids.ocspSigning],
 }
 
@@ -130,6 +129,16 @@ export const leafRules: readonly Rule[] = [
         `extendedKeyUsage is not exactly that of the profile ${profile}`,
       )
     },
+  },
+  {
+    name: 'purposes-of-issuer',
+    clause: 'RFC 5280 4.2.1.12',
+    applies: (profile) => leaf(profile) && profile !== 'ocsp',
+    check: ({ extendedKeyUsage }, { issuer }) =>
+      unless(
+        issuer === undefined || extendedKeyUsage.every((purpose) => servesPurpose(issuer, purpose)),
+        'extendedKeyUsage of the issuer leaves this purpose out',
+      ),
   },
   {
     name: 'no-authority',

@@ -13,6 +13,8 @@ export type Allowed = {
   readonly now?: Date
   /** The URL every certificate of this issuer must name for its revocation list. */
   readonly crlUrl?: string
+  /** How many authorities may follow below the issuer, by its whole path (`roomBelow`). */
+  readonly room?: number
   /** Name constraints of the authorities above the issuer; the issuer's own always hold. */
   readonly constraints?: readonly NameConstraints[]
 }
@@ -20,6 +22,10 @@ export type Allowed = {
 /** What is known when the bytes are about to be signed. Without `issuer` they are a root's own. */
 export type LintContext = {
   readonly issuer?: Certificate
+  /** The certificate of the same key that this one stands for: a self-signed twin, or crosswise. */
+  readonly standsFor?: Certificate
+  /** The certificate of an earlier key of the same authority. */
+  readonly succeeds?: Certificate
   readonly profile: Profile
   readonly allowed: Allowed
 }

@@ -1,3 +1,4 @@
+import { issuerKeyIdentifier } from '../certificate.ts'
 import { authorityKeyExtension, extension, subjectKeyExtension } from '../extensions.ts'
 import { keyIdentifier } from '../keys.ts'
 import { emptyName, encodeName, nameFaults } from '../names.ts'
@@ -52,7 +53,12 @@ export const structureRules: readonly Rule[] = [
     name: 'subject-bounds',
     clause: 'RFC 5280 appendix A.1',
     applies: every,
-    check: ({ subject }) => nameFaults(subject)[0],
+    check: ({ subject, subjectDer }, { standsFor, succeeds }) => {
+      const kept = (standsFor ?? succeeds)?.subjectDer
+      // Others may have written what we would not: a name that is kept is kept byte for byte.
+      if (kept === undefined) return nameFaults(subject)[0]
+      return unless(kept.equals(subjectDer), 'The subject is not that of the authority')
+    },
   },
   {
     name: 'subject-form',
@@ -112,8 +118,17 @@ export const structureRules: readonly Rule[] = [
     name: 'subject-key',
     clause: 'RFC 5280 4.2.1.2',
     applies: every,
-    check: ({ extensions, subjectKeyIdentifier }) => {
+    check: ({ extensions, subjectKeyIdentifier, spki }, { standsFor }) => {
       const found = extensions.find(({ oid }) => oid === oids.subjectKeyIdentifier)
+      if (standsFor) {
+        const kept = standsFor.subjectKeyIdentifier
+        // Certificates below name the key by it.
+        const same = kept ? found?.der.equals(subjectKeyExtension(kept)) : found === undefined
+        return unless(
+          standsFor.spki.equals(spki) && (same ?? false),
+          'Key or subjectKeyIdentifier are not those of the certificate that it stands for',
+        )
+      }
       if (!found || !subjectKeyIdentifier) return 'subjectKeyIdentifier is missing'
       return unless(
         !found.critical && subjectKeyIdentifier.length > 0 && subjectKeyIdentifier.length <= 32,
@@ -141,10 +156,9 @@ export const structureRules: readonly Rule[] = [
     applies: issued,
     check: ({ extensions }, { issuer }) => {
       const found = extensions.find(({ oid }) => oid === oids.authorityKeyIdentifier)
-      const key = issuer?.subjectKeyIdentifier
-      if (!key) return found && 'authorityKeyIdentifier names a key the issuer does not'
+      if (!issuer) return found && 'authorityKeyIdentifier names a key of nobody'
       return unless(
-        found?.der.equals(authorityKeyExtension(key)) ?? false,
+        found?.der.equals(authorityKeyExtension(issuerKeyIdentifier(issuer))) ?? false,
         'authorityKeyIdentifier is not exactly the issuer’s subjectKeyIdentifier',
       )
     },
