@@ -3,39 +3,44 @@ import { readCertificate, signsLists } from '../x509/certificate.ts'
 import { pathOf } from './issuer.ts'
 import { permitsTenantUris } from './tenantnames.ts'
 
-/** To whom certificates are issued that lead to each of these authorities, by it or by one below it:
- *  ids of tenants, and null where any tenant may be issued to. */
-export async function issuedTo(
+/** Somebody whose certificates lead to an authority. */
+export type Issuing = {
+  /** Whose clients they are; null: any tenant may be issued to. */
+  readonly tenantId: string | null
+  /** The key is not here: nothing keeps certificates of it from naming any tenant, or none. */
+  readonly elsewhere: boolean
+}
+
+/** Who issues certificates that lead to each of these authorities: it and all below it. */
+export async function issuingUnder(
   tx: Tx,
   names: readonly string[],
-): Promise<ReadonlyMap<string, readonly (string | null)[]>> {
+): Promise<ReadonlyMap<string, readonly Issuing[]>> {
   if (names.length === 0) return new Map()
-  const rows = await tx.$queryRaw<readonly { top: string; tenantId: string | null }[]>(sql`
+  const rows = await tx.$queryRaw<readonly (Issuing & { top: string })[]>(sql`
     with recursive below as (
       select "name" as top, "id", "tenantId" from authority where "name" = any(${[...names]})
       union all
       select below.top, authority."id", authority."tenantId"
       from below join authority on authority."parentId" = below."id"
     )
-    select distinct top, "tenantId"::text from below`)
-  const groups = Map.groupBy(rows, ({ top }) => top)
-  return new Map([...groups].map(([top, all]) => [top, all.map(({ tenantId }) => tenantId)]))
+    select distinct top, "tenantId"::text, exists (
+      select 1 from issuer join authority_key on authority_key."id" = issuer."keyId"
+      where issuer."authorityId" = below."id" and issuer."trusted"
+        and authority_key."store" = 'absent') as elsewhere
+    from below`)
+  return Map.groupBy(rows, ({ top }) => top)
 }
 
-/** Why certificates of this authority cannot say whose client it is, or undefined: only what is issued
- *  here names its tenant, where name constraints let it. */
-export async function unnamedReason(tx: Tx, name: string): Promise<string | undefined> {
+/** Whether the authority's name constraints let its certificates name their tenant. */
+export async function namesTenants(tx: Tx, name: string): Promise<boolean> {
   const issuers = await tx.issuer.findMany({
     where: { authority: { name }, issues: true },
-    select: { id: true, key: { select: { store: true } } },
+    select: { id: true },
   })
-  for (const { id, key } of issuers) {
-    if (key.store === 'absent') return 'its certificates are not issued here'
-    const path = await pathOf(tx, id)
-    const held = path.flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
-    if (!permitsTenantUris(held)) return 'its name constraints allow no URI of a tenant'
-  }
-  return undefined
+  const paths = await Promise.all(issuers.map(({ id }) => pathOf(tx, id)))
+  const held = paths.flat().flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
+  return permitsTenantUris(held)
 }
 
 /** The authorities above this one, by name. */

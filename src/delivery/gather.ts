@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { issuedTo } from '../authorities/clients.ts'
+import { issuingUnder } from '../authorities/clients.ts'
 import { trustCrlsOf } from '../authorities/crlfind.ts'
 import { chainOf, trustAnchorOf } from '../authorities/issuer.ts'
 import { openPrivateKey } from '../certificates/key.ts'
@@ -87,8 +87,8 @@ export async function clientsOf(
 ): Promise<Delivery['clients'] | undefined> {
   const name = tls.clientAuthority
   if (tls.mode !== 'MUTUAL' || name === undefined) return undefined
-  const issued = (await issuedTo(ctx.db.read, [name])).get(name) ?? [null]
-  const subjectAltName = letIn(tls, tenantId, issued)?.subjectAltName
+  const issuing = (await issuingUnder(ctx.db.read, [name])).get(name) ?? []
+  const subjectAltName = letIn(tls, tenantId, issuing)?.subjectAltName
   const trust = pem(await trustAnchorOf(ctx.db.read, name))
   const lists = await trustCrlsOf(ctx, name)
   const crl = lists.map((der) => toPem('X509 CRL', der)).join('')

@@ -1,3 +1,4 @@
+import type { Issuing } from '../authorities/clients.ts'
 import { tenantUri } from '../tenants/uri.ts'
 import type { CompleteSpec } from './host.ts'
 import { routes } from './hostname.ts'
@@ -14,19 +15,19 @@ export type LetIn = {
   readonly subjectAltName: string | null
 }
 
-/** Who is let in by a host of `tenantId`, given to whom its client authority issues (null: to any
- *  tenant); undefined: nobody is asked for a certificate. */
+/** Who is let in by a host of `tenantId`, given who issues certificates that lead to its client
+ *  authority; undefined: nobody is asked for a certificate. */
 export function letIn(
   { mode, clientAuthority, clients }: Tls,
   tenantId: string,
-  issuedTo: readonly (string | null)[],
+  issuing: readonly Issuing[],
 ): LetIn | undefined {
   if (mode !== 'MUTUAL' || clientAuthority === undefined) return undefined
-  const own = issuedTo.every((each) => each === tenantId)
+  const own = issuing.length > 0 && issuing.every((each) => each.tenantId === tenantId)
   const all = clients === 'authority' || own
   return {
     authority: clientAuthority,
-    onlyOwn: own || clients !== 'authority',
+    onlyOwn: own || !(all || issuing.some(({ elsewhere }) => elsewhere)),
     subjectAltName: all ? null : tenantUri(tenantId),
   }
 }

@@ -1,5 +1,5 @@
 import Value from 'typebox/value'
-import { issuedTo } from '../authorities/clients.ts'
+import { issuingUnder } from '../authorities/clients.ts'
 import { sql, type Tx } from '../ground/db.ts'
 import { type LetIn, letIn, type Served } from './clients.ts'
 import { CompleteSpec } from './host.ts'
@@ -30,15 +30,15 @@ export async function surroundingsOf(
 ): Promise<ReadonlyMap<string, Surroundings>> {
   const secured = hosts.map((host) => ({ ...host, tls: Value.Parse(CompleteSpec, host.spec).tls }))
   const authorities = secured.flatMap(({ tls }) => tls.clientAuthority ?? [])
-  const [issued, neighbours] = await Promise.all([
-    issuedTo(tx, [...new Set(authorities)]),
+  const [issuing, neighbours] = await Promise.all([
+    issuingUnder(tx, [...new Set(authorities)]),
     neighboursOf(tx, hosts),
   ])
   return new Map(
     secured.map(({ id, tenantId, tls }) => [
       id,
       {
-        letIn: letIn(tls, tenantId, issued.get(tls.clientAuthority ?? '') ?? [null]),
+        letIn: letIn(tls, tenantId, issuing.get(tls.clientAuthority ?? '') ?? []),
         neighbours: neighbours.get(id) ?? [],
       },
     ]),

@@ -1,4 +1,4 @@
-import { issuedTo, unlistedReason, unnamedReason } from '../authorities/clients.ts'
+import { issuingUnder, namesTenants, unlistedReason } from '../authorities/clients.ts'
 import type { Actor, Permission } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
@@ -134,10 +134,12 @@ async function clientFaults(
     const message = `Gateways could not be told which clients of "${name}" are revoked, since ${unlisted}: choose another clientAuthority`
     return [{ field: '/tls/clientAuthority', message }]
   }
-  const issued = (await issuedTo(tx, [name])).get(name)
-  if (!issued || !letIn(tls, tenantId, issued)?.subjectAltName) return []
-  const reason = await unnamedReason(tx, name)
-  if (reason === undefined) return []
+  const issuing = (await issuingUnder(tx, [name])).get(name)
+  const who = issuing && letIn(tls, tenantId, issuing)
+  if (!who?.subjectAltName || (who.onlyOwn && (await namesTenants(tx, name)))) return []
+  const reason = who.onlyOwn
+    ? 'its name constraints allow no URI of a tenant'
+    : 'its certificates, or those of an authority below it, are not issued here'
   const message = `Clients of "${name}" cannot be told apart by tenant, since ${reason}: choose another clientAuthority, or say "authority" to let in everybody who has a certificate of it`
   return [{ field: '/tls/clients', message }]
 }

@@ -1,4 +1,4 @@
-import { opensWay, type Served } from './clients.ts'
+import { type LetIn, opensWay, type Served } from './clients.ts'
 import { certifies, routes } from './hostname.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -6,16 +6,18 @@ import type { Surroundings } from './surroundings.ts'
 export function warnings(host: Served, { letIn, neighbours }: Surroundings): readonly string[] {
   const { name, tls, http } = host
   return [
-    ...(letIn && !letIn.onlyOwn
-      ? [
-          `Everybody who has a certificate of "${letIn.authority}" is let in, whichever tenant it was issued to`,
-        ]
-      : []),
+    ...(letIn && !letIn.onlyOwn ? [others(letIn)] : []),
     ...(tls.mode === 'MUTUAL' && http === 'serve'
       ? [`Port 80 serves ${name} to everybody, without asking for a certificate`]
       : []),
     ...neighbours.flatMap((other) => [...between(host, other), ...between(other, host)]),
   ]
+}
+
+function others({ authority, subjectAltName }: LetIn): string {
+  return subjectAltName === null
+    ? `Everybody who has a certificate of "${authority}" is let in, whichever tenant it was issued to`
+    : `Certificates that lead to "${authority}" are issued elsewhere, too, where nothing keeps them from naming this tenant: choose another clientAuthority`
 }
 
 function between(outer: Served, inner: Served): readonly string[] {

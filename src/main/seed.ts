@@ -110,17 +110,17 @@ async function writeClientFiles(client: Client, directory: string): Promise<void
   const Pem = Type.Object({ pem: Type.String() })
   const root = Value.Parse(Pem, await client.send('GET', '/v1/authorities/example-root'))
   await writeFile(join(directory, 'ca.crt'), root.pem)
-  // The key makes it the same certificate at every start.
-  const Made = Type.Object({ id: Type.String() })
+  // The key makes it the same certificate at every start: one that names its tenant.
+  const Made = Type.Object({ id: Type.String(), pem: Type.String() })
   const asked = {
     profile: 'client',
     subject: { commonName: 'client.example.com', organization: 'client organization' },
     dnsNames: ['client.example.com'],
   }
   const path = '/v1/tenants/example/certificates'
-  const { id } = Value.Parse(Made, await client.send('POST', path, asked, 'seed-client'))
+  const { id, pem } = Value.Parse(Made, await client.send('POST', path, asked, 'seed-client-named'))
   const written = await readFile(join(directory, 'client.crt'), 'utf8').catch(() => undefined)
-  if (written !== undefined) return
+  if (written?.includes(pem.trim())) return
   const bundle = await client.text(`${path}/${id}/bundle?privateKey=true`)
   const cut = bundle.indexOf('-----BEGIN PRIVATE KEY-----')
   await writeWhole(join(directory, 'client.key'), bundle.slice(cut))

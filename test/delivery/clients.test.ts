@@ -124,6 +124,27 @@ test('clients that cannot say whose they are take so many words', async () => {
   assert.equal((await getAuthority(ctx, admin, 'elsewhere')).keyHeld, false)
 })
 
+test('an authority whose key is elsewhere, below a shared one, could name any tenant', async () => {
+  await createAuthority(ctx, admin, { name: 'hub', kind: 'root', subject: { commonName: 'hub' } })
+  const tls = { mode: 'MUTUAL', clientAuthority: 'hub' } as const
+  const name = 'hub.shop.test'
+  const { host } = await put(ctx, name, { tls })
+  assert.deepEqual([host.status.clients?.tenant, host.status.warnings], ['shop', []])
+  // As if it had been imported without its key.
+  const below = { name: 'partner', kind: 'intermediate', parent: 'hub' } as const
+  await createAuthority(ctx, admin, { ...below, subject: { commonName: 'partner' } })
+  await ctx.db.statement(
+    `update authority_key set store = 'absent' where id in (select "keyId" from issuer
+      join authority on authority.id = issuer."authorityId" where name = $1)`,
+    ['partner'],
+  )
+  const { status } = await read(ctx, name)
+  assert.equal(status.clients?.tenant, null)
+  assert.match(status.warnings.join(), /issued elsewhere/)
+  const again = put(ctx, 'more.shop.test', { tls })
+  assert.deepEqual(await fieldsOf('host-refused', again), ['/tls/clients'])
+})
+
 test('a plan says what would become of the Gateway', async () => {
   const name = 'own.shop.test'
   await serve(name, {})
