@@ -1,4 +1,5 @@
 import { trustDigest } from '../authorities/trusting.ts'
+import { isPassing as isRefusalPassing } from '../certificates/passing.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kube.ts'
 import { openCluster } from '../clusters/open.ts'
 import { noteAnswered, noteUnanswered, silenceOf } from '../clusters/silence.ts'
@@ -132,11 +133,15 @@ async function deliver(
     ...risks.map(({ message }) => message),
     ...(await foreignNames(ctx, placement)),
   ]
+  const outcome = verdict(placement, proof, lost)
+  const trust = delivery.clients ? trustDigest(delivery.clients.trust) : null
   return {
-    ...verdict(placement, proof, lost),
+    ...outcome,
+    changed,
     warnings: [...new Set(warnings)],
     objects: steps.filter(({ object }) => object).map(({ ref }) => ref),
-    trust: delivery.clients ? trustDigest(delivery.clients.trust) : null,
+    // A change of an authority's key goes on when every gateway is seen to have the trust.
+    trust: proof.fault === null ? trust : null,
   }
 }
 
@@ -184,7 +189,7 @@ function isRouting({ kind }: KubeObject): boolean {
 
 /** The cluster, or what signs, is away: nothing is wrong with what was asked. */
 function isPassing(error: KubeError | Problem): boolean {
-  if (error instanceof Problem) return error.type === 'unavailable'
+  if (error instanceof Problem) return isRefusalPassing(error)
   return error.fault === 'unreachable' || error.fault === 'unavailable'
 }
 

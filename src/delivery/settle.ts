@@ -12,7 +12,7 @@ export type Outcome = {
   readonly message: string | null
   readonly warnings?: readonly string[]
   readonly objects?: readonly ObjectRef[]
-  /** Whom it trusts of clients, see trustDigest. */
+  /** Whom it was seen to trust of clients, see trustDigest; null: nobody. */
   readonly trust?: string | null
   /** Nothing was sent, since the cluster is silent. */
   readonly silent?: boolean
@@ -20,9 +20,15 @@ export type Outcome = {
   readonly unanswered?: boolean
   /** Until when what was seen can hold, see footingOf. */
   readonly until?: Date
+  /** Something was changed on the cluster just now. */
+  readonly changed?: boolean
   /** Look again after so many seconds. */
   readonly againAfterSeconds?: number
 }
+
+/** What was seen right after a change may still be what was there before, where the certificate stayed
+ *  the same: istiod may gather changes for ten seconds (istio.md 1.6). In milliseconds. */
+const propagation = 15_000
 
 /** Stores how a push ended, unless the host is wanted otherwise by now: whoever changed it has made the
  *  next push due. */
@@ -38,7 +44,7 @@ export async function settle(
     if (outcome.silent && !(await holdSilent(tx, placement.clusterId))) {
       return dueAgain(tx, placement, now)
     }
-    const { status, message, warnings, objects, trust, until, againAfterSeconds } = outcome
+    const { status, message, warnings, objects, trust, until, changed, againAfterSeconds } = outcome
     await tx.placement.update({
       where: { id: placement.id },
       data: {
@@ -53,11 +59,15 @@ export async function settle(
               certificateId: placement.host.certificateId,
               provedAt: now,
               holdsUntil: until ?? null,
-              ...(trust === undefined ? {} : { trust }),
             }
           : {}),
+        ...(trust === undefined ? {} : { trust }),
       },
     })
+    if (status === 'Synced' && changed) {
+      const key = { placementId: placement.id, clusterId: placement.clusterId }
+      await due(tx, 'placement.look', key, new Date(now.getTime() + propagation))
+    }
     if (againAfterSeconds !== undefined) {
       await dueAgain(tx, placement, new Date(now.getTime() + againAfterSeconds * 1000))
     }
