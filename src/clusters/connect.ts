@@ -145,13 +145,12 @@ function openLine(config: KubeConfig) {
   async function open() {
     const { ca, cert, key, servername, headers } = await optionsOf(config)
     const agent = new Agent({ ca, cert, key, servername, keepAlive: true, maxSockets: 8 })
-    return { agent, headers }
+    return { agent, headers, seen: new WeakSet<Socket>() }
   }
   return {
     async exchange(request: RequestContext): Promise<ResponseContext> {
       opened ??= open()
-      const { agent, headers } = await opened
-      const message = await send(request, { agent, headers })
+      const message = await send(request, await opened)
       const octets = await read(message)
       const text = async () => octets.toString('utf8')
       return new ResponseContext(message.statusCode ?? 0, flat(message), {
@@ -172,7 +171,13 @@ async function optionsOf(config: KubeConfig): Promise<RequestOptions> {
   return options
 }
 
-function send(request: RequestContext, { agent, headers }: RequestOptions) {
+type Line = Pick<RequestOptions, 'headers'> & {
+  readonly agent: Agent
+  /** Sockets that were given to a request before: they are connected. */
+  readonly seen: WeakSet<Socket>
+}
+
+function send(request: RequestContext, { agent, headers, seen }: Line) {
   const body = request.getBody()
   return new Promise<IncomingMessage>((resolve, reject) => {
     const sent = httpsRequest(request.getUrl(), {
@@ -181,7 +186,10 @@ function send(request: RequestContext, { agent, headers }: RequestOptions) {
       headers: { ...request.getHeaders(), ...headers },
       signal: AbortSignal.timeout(patience.answer),
     })
-    sent.on('socket', (socket) => connectInTime(sent, socket))
+    sent.on('socket', (socket) => {
+      if (!seen.has(socket)) connectInTime(sent, socket)
+      seen.add(socket)
+    })
     sent.on('response', resolve)
     sent.on('error', (cause) => reject(unreachable(cause)))
     sent.end(typeof body === 'string' ? body : undefined)
@@ -190,7 +198,6 @@ function send(request: RequestContext, { agent, headers }: RequestOptions) {
 
 /** A cluster that is gone mostly takes no connection: that is known long before an answer is late. */
 function connectInTime(sent: ClientRequest, socket: Socket): void {
-  if (sent.reusedSocket) return
   const timer = setTimeout(() => sent.destroy(new ConnectTimeout()), patience.connect)
   const end = () => clearTimeout(timer)
   for (const event of ['secureConnect', 'close'] as const) socket.once(event, end)

@@ -57,6 +57,12 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
       ctx.log.warn({ err: error }, 'a worker has no lease yet; another session is opened for it')
     })
   })
+  // Slots that ask for a job at one moment lock the queues' rows before one another, and go to sleep with
+  // work left. Whoever got a job wakes the next.
+  let stopping = false
+  events.on('job:start', ({ worker }) => {
+    if (!stopping) worker.workerPool.nudge(1)
+  })
   const pgPool = openPool(ctx.config.databaseUrl, concurrency + slowSlots + 4)
   const lost = (err: unknown) => ctx.log.warn({ err }, 'the queue lost a connection')
   // Without a listener a lost connection would end the process, also while a job has it.
@@ -85,6 +91,7 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   })
   return {
     stop: async () => {
+      stopping = true
       await Promise.all([main.stop(), slow.stop()])
       await leases.stop()
       await pgPool.end()

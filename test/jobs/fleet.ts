@@ -119,12 +119,13 @@ export async function putHosts(
   ctx: Context,
   clusters: readonly string[],
   each: number,
+  prefix = 'h',
 ): Promise<void> {
   const routes = [{ to: { service: 'httpbin', namespace: 'test', port: 80 } }]
   for (let index = 0; index < each; index++) {
     for (const cluster of clusters) {
       const spec = { routes, clusters: [cluster] }
-      const name = `h${index}-${cluster}.fleet.test`
+      const name = `${prefix}${index}-${cluster}.fleet.test`
       await putHost(ctx, actor, { tenant: 'fleet', name, spec })
     }
   }

@@ -1,29 +1,77 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
+import { changeCluster } from '../../src/clusters/register.ts'
+import { syncCluster } from '../../src/clusters/sync.ts'
+import { openContext } from '../../src/ground/context.ts'
+import { recheckClusters } from '../../src/jobs/resync.ts'
 import { startWorker } from '../../src/jobs/worker.ts'
-import { openTestContext } from '../support/context.ts'
+import { admin, openTestDatabase, testConfig } from '../support/context.ts'
 import { until } from '../support/process.ts'
 import { countOf, openFleet, putHosts } from './fleet.ts'
 
 // Twenty clusters, of which eight take connections and never answer; one worker of eight slots.
 
-const ctx = await openTestContext()
+const quiet = () => undefined
+const log = { info: quiet, warn: quiet, error: quiet }
+const ctx = openContext(testConfig(await openTestDatabase()), log)
+after(() => ctx.db.close())
 const fleet = await openFleet(ctx, { healthy: 12, silent: 8 })
 after(fleet.stop)
 const each = 5
 
+const worker = await startWorker(ctx, 8)
+after(worker.stop)
+
 test('clusters that never answer keep no host of the others waiting', async (t) => {
-  await putHosts(ctx, [...fleet.silent, ...fleet.healthy], each)
-  const worker = await startWorker(ctx, 8)
-  t.after(worker.stop)
   const begun = Date.now()
-  await until('all hosts of the healthy clusters are Synced', async () =>
-    (await countOf(ctx, 'healthy', 'Synced')) === 12 * each ? true : undefined,
+  await putHosts(ctx, [...fleet.silent, ...fleet.healthy], each)
+  await until(
+    'all hosts of the healthy clusters are Synced',
+    async () => ((await countOf(ctx, 'healthy', 'Synced')) === 12 * each ? true : undefined),
+    100,
   )
   t.diagnostic(`Synced after ${(Date.now() - begun) / 1000} s`)
   await until('all hosts of the silent ones say why they are not', async () =>
     (await countOf(ctx, 'silent', 'Failed')) === 8 * each ? true : undefined,
   )
-  const breakers = await ctx.db.read.cluster.count({ where: { silentSince: { not: null } } })
-  assert.equal(breakers, 8)
+  await until('all breakers are open', async () => ((await silent()) === 8 ? true : undefined))
+  const { message } = await ctx.db.read.placement.findFirstOrThrow({
+    where: { cluster: { name: 'silent-0' } },
+  })
+  assert.match(message ?? '', /no TLS connection within 3 s/)
 })
+
+test('a quarter of the slots waits for those that did not answer, and pushes do not', async () => {
+  const since = new Date()
+  for (const name of fleet.silent) await syncCluster(ctx, admin, name)
+  await recheckClusters(ctx)
+  let most = 0
+  await until('all silent clusters were looked at again', async () => {
+    const waiting = fleet.holes.reduce((sum, hole) => sum + hole.waiting(), 0)
+    most = Math.max(most, waiting)
+    const left = await ctx.db.read.cluster.count({
+      where: { silentSince: { not: null }, checkedAt: { lt: since } },
+    })
+    return left === 0 ? true : undefined
+  })
+  assert.ok(most > 0 && most <= 2, `${most} connections at a time`)
+})
+
+test('a breaker is closed by the check alone, and what waited is served', async () => {
+  const [name = ''] = fleet.silent
+  const [sandbox] = fleet.sandboxes
+  assert.ok(sandbox)
+  const patch = {
+    kubeconfig: sandbox.kubeconfig,
+    ingress: { address: `127.0.0.1:${sandbox.tlsPort}` },
+  }
+  await changeCluster(ctx, admin, { name, patch })
+  await until('its hosts are Synced', async () =>
+    (await countOf(ctx, 'silent', 'Synced')) === each ? true : undefined,
+  )
+  assert.equal(await silent(), 7)
+})
+
+function silent(): Promise<number> {
+  return ctx.db.read.cluster.count({ where: { silentSince: { not: null } } })
+}
