@@ -11,6 +11,7 @@ import { orRefuse } from '../ground/refusal.ts'
 import { policyOf, type TenantRow } from '../tenants/access.ts'
 import { claimsTogether, holdersTogether } from '../tenants/claims.ts'
 import type { Claim } from '../tenants/domains.ts'
+import { returnOrder, takeOrder } from '../tenants/orders.ts'
 import { hostsInText, namesIn } from '../tenants/subject.ts'
 import { tenantUri } from '../tenants/uri.ts'
 import { must } from '../words/must.ts'
@@ -35,7 +36,8 @@ import { issueStore, type Reservation } from './store.ts'
 
 /** Issues a certificate for a tenant. With an `idempotencyKey` a retry of the same request answers with
  *  the same certificate, whatever happened in between. Throws tenant-unknown, authority-unknown,
- *  certificate-refused (with every violation), idempotency-mismatch, authority-keyless. */
+ *  certificate-refused (with every violation), idempotency-mismatch, authority-keyless,
+ *  quota-exceeded. */
 export async function issueCertificate(
   ctx: Context,
   actor: Actor,
@@ -63,7 +65,7 @@ export async function issueDraft(ctx: Context, actor: Actor, input: Draft): Prom
   const validityDays = asked.validityDays ?? defaultDays(authority, policyOf(tenant))
   const ask = { ...draft, validityDays }
   await judge(ctx, { ...stands, ask })
-  const { id, row } = await issue(ctx, actor, {
+  const { id, row } = await issueOrdered(ctx, actor, {
     tenant,
     authority,
     ask,
@@ -124,7 +126,7 @@ function namesToJudge({ names, subject }: Ask): readonly string[] {
 
 /** A certificate to be made: everything has been judged. */
 export type Order = {
-  readonly tenant: { readonly id: string; readonly name: string; readonly policy: unknown }
+  readonly tenant: Pick<TenantRow, 'id' | 'name' | 'policy' | 'quotas'>
   readonly authority: IssuingAuthority
   readonly ask: Ask
   readonly cause: 'requested' | 'host' | 'renewal' | 'probe'
@@ -139,6 +141,33 @@ export type Order = {
 
 /** An issued certificate; `row` is there when it was made just now and not by an earlier request. */
 export type Issued = { readonly id: string; readonly row: Viewable | undefined }
+
+/** As issue, for what somebody ordered: it counts against the quota of the tenant, unless this request
+ *  has its certificate already. Throws quota-exceeded. */
+export async function issueOrdered(ctx: Context, actor: Actor, order: Order): Promise<Issued> {
+  const { tenant } = order
+  try {
+    await takeOrder(ctx, tenant)
+  } catch (error) {
+    if (!(await isKnown(ctx, order))) throw error
+    return { id: await retried(ctx, order), row: undefined }
+  }
+  try {
+    const issued = await issue(ctx, actor, order)
+    if (!issued.row) returnOrder(ctx, tenant)
+    return issued
+  } catch (error) {
+    // Anything else may have come after it was stored, and is finished later.
+    if (error instanceof Problem && error.type !== 'unavailable') returnOrder(ctx, tenant)
+    throw error
+  }
+}
+
+async function isKnown(ctx: Context, { requestKey }: Order): Promise<boolean> {
+  if (requestKey === undefined) return false
+  const where = { requestKey: new Uint8Array(Buffer.from(requestKey, 'hex')) }
+  return (await ctx.db.read.certificate.count({ where })) > 0
+}
 
 /** Issues what was ordered; a client certificate, of a peer too, names its tenant. The row with the exact bytes to be signed is stored
  *  first, those bytes are linted and signed, and only then is the signature stored: killed anywhere

@@ -9,6 +9,7 @@ import type { Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { accessTenant, policyOf, readTenant, type TenantRow } from '../tenants/access.ts'
 import { tenantUri } from '../tenants/uri.ts'
+import { countOne } from '../tenants/usage.ts'
 import { oneOf } from '../words/oneof.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { DistinguishedName } from '../words/schema.ts'
@@ -20,7 +21,7 @@ import type { Certificate } from './certificate.ts'
 import { certifyHost } from './certify.ts'
 import { nameOf } from './facts.ts'
 import { getCertificate } from './find.ts'
-import { faultsOf, issue, judge } from './issue.ts'
+import { faultsOf, issue, issueOrdered, judge } from './issue.ts'
 import { daysWithin, defaultDays } from './limits.ts'
 import { isPassing, laterWhenBusy } from './passing.ts'
 import { backoff, type RenewalReason, whyRenew } from './renewal.ts'
@@ -63,7 +64,7 @@ export async function renewCertificate(
   }
   const answer = async (next: string) =>
     getCertificate(ctx, actor, { tenant: tenant.name, id: next })
-  if (row.hostId !== null) return answer(await renewOnHost(ctx, actor, { row, csr }))
+  if (row.hostId !== null) return answer(await renewOnHost(ctx, actor, { tenant, row, csr }))
   const order = await orderFor(ctx, tenant, { row, csr })
   const identity = identityOf(actor, row, asked)
   const known = await ctx.db.read.certificate.findUnique({
@@ -155,7 +156,7 @@ function refuseReplaced(row: Row): void {
 async function renewOnHost(
   ctx: Context,
   actor: Actor,
-  { row, csr }: { row: Row; csr: string | undefined },
+  { tenant, row, csr }: { tenant: TenantRow; row: Row; csr: string | undefined },
 ): Promise<string> {
   refuse(
     'certificate-refused',
@@ -170,6 +171,7 @@ async function renewOnHost(
   }
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
+    if (!isOwed(row, now)) await countOne(tx, { ctx, tenant }, 'certificatesPerDay')
     await tx.certificate.updateMany({ where: { id: row.id }, data: { renewAt: now } })
     await record(tx, { actor, now }, 'certificate.renewal-asked', {
       subject: { kind: 'certificate', id: row.id, name: nameOf(row), tenantId: row.tenantId },
@@ -281,7 +283,8 @@ async function replace(
     identity,
   }: { row: Row; order: RenewalOrder; reason: RenewalReason; identity: Identity },
 ): Promise<string> {
-  const { id } = await issue(ctx, actor, {
+  const place = isOwed(row, ctx.now()) ? issue : issueOrdered
+  const { id } = await place(ctx, actor, {
     ...order,
     cause: 'renewal',
     replacesId: row.id,
@@ -291,6 +294,14 @@ async function replace(
   })
   await retire(ctx.db.read, row.id)
   return id
+}
+
+/** Whether it may be replaced whatever the quota says: nothing that is in use ever ends because its
+ *  tenant has ordered too much. */
+function isOwed({ status, renewAt, replacementId, issuer }: Row, now: Date): boolean {
+  const isDue = renewAt !== null && renewAt <= now
+  const issuerSigns = issuer.key.issuers.length > 0
+  return isDue || status === 'revoked' || replacementId !== null || !issuerSigns
 }
 
 /** Renewed once; if this is lost, the next look at it finds what took its place. */

@@ -6,6 +6,7 @@ import { type Context, newId } from '../ground/context.ts'
 import { json, sql, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { accessTenant } from '../tenants/access.ts'
+import { countOne } from '../tenants/usage.ts'
 import { Problem } from '../words/problem.ts'
 import { endOf } from './find.ts'
 import { spreadOf } from './renewal.ts'
@@ -32,6 +33,7 @@ export async function orderReplacement(
   const until = endOf(within, now)
   const id = newId(now)
   await ctx.db.transaction(async (tx) => {
+    if (tenantId !== null) await countReplacement(tx, ctx, tenantId)
     await tx.replacement.create({
       data: {
         ...{ id, tenantId, reason, revoke, until, where: json(where) },
@@ -47,6 +49,14 @@ export async function orderReplacement(
     await due(tx, 'replacement.advance', { replacementId: id })
   })
   return getReplacement(ctx, actor, id)
+}
+
+async function countReplacement(tx: Tx, ctx: Context, id: string): Promise<void> {
+  const tenant = await tx.tenant.findUniqueOrThrow({
+    where: { id },
+    select: { id: true, quotas: true },
+  })
+  await countOne(tx, { ctx, tenant }, 'replacementsPerDay')
 }
 
 /** An order and how far it is. Throws replacement-unknown. */

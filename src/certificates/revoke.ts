@@ -6,6 +6,7 @@ import type { Context } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { accessTenant } from '../tenants/access.ts'
+import { countOne } from '../tenants/usage.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import type { RevocationReason } from '../x509/reasons.ts'
 import type { Certificate } from './certificate.ts'
@@ -24,10 +25,8 @@ export async function revokeCertificate(
   actor: Actor,
   { tenant, id, reason, proof }: RevocationAsk,
 ): Promise<Certificate> {
-  const { id: tenantId } = await accessTenant(ctx, actor, {
-    name: tenant,
-    permission: 'write-certificates',
-  })
+  const owner = await accessTenant(ctx, actor, { name: tenant, permission: 'write-certificates' })
+  const tenantId = owner.id
   const found = await ctx.db.read.certificate.findFirst({
     where: { id, tenantId },
     select: { status: true, serial: true, spkiSha256: true },
@@ -41,7 +40,13 @@ export async function revokeCertificate(
   // It may be out there already: it is made whole, then revoked.
   if (found.status === 'signing') await finishCertificate(ctx, id)
   const told = { actor, now: ctx.now(), proven: proof !== undefined }
-  await ctx.db.transaction((tx) => revokeOne(tx, told, { id, reason }))
+  await ctx.db.transaction(async (tx) => {
+    // Lists grow by every revocation, for all who read them. Operators of the platform revoke all the same.
+    if (actor.tenantId !== null && found.status !== 'revoked') {
+      await countOne(tx, { ctx, tenant: owner }, 'revocationsPerDay')
+    }
+    await revokeOne(tx, told, { id, reason })
+  })
   return getCertificate(ctx, actor, { tenant, id })
 }
 

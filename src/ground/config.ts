@@ -3,7 +3,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { ipBytes, rangeBytes } from '../x509/ip.ts'
 
-const Count = Type.String({ pattern: '^(0|[1-9][0-9]{0,8})$' })
+const Count = Type.String({ pattern: '^(0|[1-9][0-9]{0,7})$' })
 
 const Environment = Type.Object({
   DATABASE_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
@@ -25,6 +25,11 @@ const Environment = Type.Object({
   GATESMITH_RATE_TENANT: Type.Optional(Count),
   GATESMITH_RATE_ADDRESS: Type.Optional(Count),
   GATESMITH_RATE_FAILURES: Type.Optional(Count),
+  GATESMITH_QUOTA_HOSTS: Type.Optional(Count),
+  GATESMITH_QUOTA_CERTIFICATES_PER_DAY: Type.Optional(Count),
+  GATESMITH_QUOTA_API_KEYS: Type.Optional(Count),
+  GATESMITH_QUOTA_REVOCATIONS_PER_DAY: Type.Optional(Count),
+  GATESMITH_QUOTA_REPLACEMENTS_PER_DAY: Type.Optional(Count),
   GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
   GATESMITH_LOG_LEVEL: Type.Optional(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
@@ -50,6 +55,24 @@ export type Rates = {
   readonly failures: number
 }
 
+/** How much of each a tenant may have. */
+export type QuotaDefaults = {
+  readonly hosts: number
+  readonly certificatesPerDay: number
+  readonly apiKeys: number
+  readonly revocationsPerDay: number
+  readonly replacementsPerDay: number
+}
+
+/** What holds where nothing is set. */
+export const defaultQuotas: QuotaDefaults = {
+  hosts: 10_000,
+  certificatesPerDay: 1_000_000,
+  apiKeys: 1_000,
+  revocationsPerDay: 5_000,
+  replacementsPerDay: 100,
+}
+
 /** What holds where nothing is set. */
 export const defaultRates: Rates = {
   key: 60_000,
@@ -73,6 +96,8 @@ export type Config = {
   /** Where clients and relying parties reach this service; goes into issued certificates (CRL, OCSP). */
   readonly publicUrl: string
   readonly rates: Rates
+  /** What a tenant may have that has no quotas of its own (src/tenants/quota.ts). */
+  readonly quotas: QuotaDefaults
   /** Addresses and ranges whose word on whom they ask for (X-Forwarded-For) is taken. */
   readonly trustedProxies: readonly string[]
   readonly logLevel: string
@@ -110,6 +135,14 @@ export const settings = [
     'requests a minute of one address, /pki included; 0: no limit (600000)',
   ],
   ['GATESMITH_RATE_FAILURES', 'refused API keys a minute of one address; 0: no limit (6000)'],
+  ['GATESMITH_QUOTA_HOSTS', 'hosts of a tenant that has no quota of its own (10000)'],
+  [
+    'GATESMITH_QUOTA_CERTIFICATES_PER_DAY',
+    'certificates that such a tenant may order in a day (1000000)',
+  ],
+  ['GATESMITH_QUOTA_API_KEYS', 'API keys of such a tenant (1000)'],
+  ['GATESMITH_QUOTA_REVOCATIONS_PER_DAY', 'revocations of such a tenant in a day (5000)'],
+  ['GATESMITH_QUOTA_REPLACEMENTS_PER_DAY', 'replacements that such a tenant orders in a day (100)'],
   ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
   ['GATESMITH_LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent (info)'],
 ] as const
@@ -142,6 +175,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     port,
     publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
     rates: ratesOf(env),
+    quotas: quotasIn(env),
     trustedProxies: proxiesOf(env.GATESMITH_TRUSTED_PROXIES ?? ''),
     logLevel: env.GATESMITH_LOG_LEVEL ?? 'info',
     development: false,
@@ -154,6 +188,23 @@ function ratesOf(env: Type.Static<typeof Environment>): Rates {
     tenant: Number(env.GATESMITH_RATE_TENANT ?? defaultRates.tenant),
     address: Number(env.GATESMITH_RATE_ADDRESS ?? defaultRates.address),
     failures: Number(env.GATESMITH_RATE_FAILURES ?? defaultRates.failures),
+  }
+}
+
+function quotasIn(env: Type.Static<typeof Environment>): QuotaDefaults {
+  const {
+    hosts,
+    certificatesPerDay: certificates,
+    apiKeys: keys,
+    revocationsPerDay: revocations,
+    replacementsPerDay: replacements,
+  } = defaultQuotas
+  return {
+    hosts: Number(env.GATESMITH_QUOTA_HOSTS ?? hosts),
+    certificatesPerDay: Number(env.GATESMITH_QUOTA_CERTIFICATES_PER_DAY ?? certificates),
+    apiKeys: Number(env.GATESMITH_QUOTA_API_KEYS ?? keys),
+    revocationsPerDay: Number(env.GATESMITH_QUOTA_REVOCATIONS_PER_DAY ?? revocations),
+    replacementsPerDay: Number(env.GATESMITH_QUOTA_REPLACEMENTS_PER_DAY ?? replacements),
   }
 }
 

@@ -4,6 +4,7 @@ import type { Actor } from '../ground/actor.ts'
 import { type Context, newId } from '../ground/context.ts'
 import { json, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
+import { countOne, holdRoom } from '../tenants/usage.ts'
 import { Problem } from '../words/problem.ts'
 import { conflictsOn } from './conflictson.ts'
 import { hostRow, viewHost } from './find.ts'
@@ -13,7 +14,7 @@ import { type AskedHost, type WantedHost, wantedHost } from './wanted.ts'
 
 /** Makes the host what is asked for, on the clusters that are named and on no others. The same twice
  *  changes nothing. A host that is being removed comes back. Throws tenant-unknown, host-refused,
- *  host-conflict. */
+ *  host-conflict, quota-exceeded. */
 export async function putHost(
   ctx: Context,
   actor: Actor,
@@ -53,6 +54,14 @@ async function store(tx: Tx, { ctx, actor, wanted }: Write): Promise<boolean> {
   const id = before?.id ?? newId(now)
   const generation = (before?.generation ?? 0) + 1
   const asked = { spec: json(spec), generation, certifyFailures: 0, updatedAt: now }
+  if (!before) {
+    const count = () => tx.host.count({ where: { tenantId } })
+    await holdRoom(tx, { ctx, tenant }, { quota: 'hosts', count })
+  }
+  // Another certificate is an order; one that is due for renewal is none.
+  if (created || !isDeepStrictEqual(certificateIn(before.spec), json(spec.certificate))) {
+    await countOne(tx, { ctx, tenant }, 'certificatesPerDay')
+  }
   if (before) {
     await tx.host.update({ where: { id }, data: { ...asked, removedAt: null } })
   } else {
@@ -74,6 +83,12 @@ async function store(tx: Tx, { ctx, actor, wanted }: Write): Promise<boolean> {
   })
   await due(tx, 'host.certify', { hostId: id })
   return created
+}
+
+function certificateIn(spec: unknown): unknown {
+  return typeof spec === 'object' && spec !== null && 'certificate' in spec
+    ? spec.certificate
+    : undefined
 }
 
 /** A placement for each cluster that is named; those on other clusters are to go. */

@@ -3,7 +3,7 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { buildServer } from '../api/server.ts'
-import { type Config, defaultRates } from '../ground/config.ts'
+import { type Config, defaultQuotas, defaultRates } from '../ground/config.ts'
 import { type Context, openContext } from '../ground/context.ts'
 import { migrate } from '../ground/migrate.ts'
 import { startWorker } from '../jobs/worker.ts'
@@ -112,6 +112,7 @@ async function configFor(
     publicUrl: `http://${host}:${port}`,
     logLevel,
     rates: defaultRates,
+    quotas: defaultQuotas,
     trustedProxies: [],
     development: true,
   }

@@ -2,16 +2,20 @@ import { record } from '../audit/record.ts'
 import { type Actor, allow, allowPlatform } from '../ground/actor.ts'
 import { batchedReads } from '../ground/batch.ts'
 import { type Context, newId } from '../ground/context.ts'
-import { bytes, isDuplicate } from '../ground/db.ts'
+import { bytes, isDuplicate, type Tx } from '../ground/db.ts'
 import { perContext } from '../ground/percontext.ts'
 import { IdKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
 import { accessTenant } from './access.ts'
 import { type ApiKey, type ApiKeyWithToken, type NewApiKey, newToken, tokenHash } from './apikey.ts'
+import { dayOf, quotaExceeded, quotasOf } from './quota.ts'
+import { type Holder, holdRoom, inForce } from './usage.ts'
 
 /** Whose keys: a tenant's by name, or the platform's own (null). */
-type Owner = { readonly id: string | null; readonly name: string | null }
+type Owner =
+  | { readonly id: null; readonly name: null }
+  | { readonly id: string; readonly name: string; readonly quotas: unknown }
 
 async function owner(ctx: Context, actor: Actor, tenant: string | null): Promise<Owner> {
   if (tenant === null) {
@@ -28,7 +32,8 @@ export async function createApiKey(
   actor: Actor,
   { tenant, asked }: { tenant: string | null; asked: NewApiKey },
 ): Promise<ApiKeyWithToken> {
-  const { id: tenantId } = await owner(ctx, actor, tenant)
+  const whose = await owner(ctx, actor, tenant)
+  const tenantId = whose.id
   const now = ctx.now()
   const expiresAt = asked.expiresAt === undefined ? null : new Date(asked.expiresAt)
   if (expiresAt && expiresAt <= now) {
@@ -39,6 +44,7 @@ export async function createApiKey(
   const row = { id: newId(now), tenantId, name, role, createdAt: now, expiresAt }
   try {
     await ctx.db.transaction(async (tx) => {
+      if (whose.id !== null) await holdKeyRoom(tx, { ctx, tenant: whose })
       await tx.apiKey.create({ data: { ...row, tokenHash: bytes(tokenHash(token)) } })
       await record(tx, { actor, now }, 'api-key.created', {
         subject: { kind: 'api-key', id: row.id, name, tenantId },
@@ -55,6 +61,22 @@ export async function createApiKey(
     ])
   }
   return { ...apiKeyView({ ...row, tenant: { name: tenant } }), token }
+}
+
+/** How many keys a tenant may make in a day for each that it may have: those that were revoked stay on
+ *  record. */
+const churn = 10
+
+async function holdKeyRoom(tx: Tx, holder: Holder): Promise<void> {
+  const { ctx, tenant } = holder
+  const now = ctx.now()
+  const tenantId = tenant.id
+  const count = () => tx.apiKey.count({ where: { tenantId, ...inForce(now) } })
+  await holdRoom(tx, holder, { quota: 'apiKeys', count })
+  const today = new Date(dayOf(now).day)
+  const made = await tx.apiKey.count({ where: { tenantId, createdAt: { gte: today } } })
+  const limit = churn * quotasOf(tenant, ctx.config).apiKeys
+  if (made >= limit) throw quotaExceeded('apiKeys', { limit, used: made, now })
 }
 
 /** The keys in force, oldest first. */

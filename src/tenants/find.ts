@@ -1,14 +1,23 @@
 import type { Actor } from '../ground/actor.ts'
 import { allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
 import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
 import { accessTenant, policyOf, type TenantRow } from './access.ts'
+import { quotasOf } from './quota.ts'
 import type { Tenant } from './tenant.ts'
+import { usageOf } from './usage.ts'
 
-/** One tenant. Throws tenant-unknown. */
+/** One tenant, with what it uses of its quotas. Throws tenant-unknown. */
 export async function getTenant(ctx: Context, actor: Actor, name: string): Promise<Tenant> {
-  return tenantView(await accessTenant(ctx, actor, { name, permission: 'read' }))
+  const row = await accessTenant(ctx, actor, { name, permission: 'read' })
+  return wholeTenant(ctx.db.read, ctx, row)
+}
+
+/** The row as it is shown by itself: with what it uses of its quotas. */
+export async function wholeTenant(tx: Tx, ctx: Context, row: TenantRow): Promise<Tenant> {
+  return { ...tenantView(ctx, row), usage: await usageOf(tx, ctx, row) }
 }
 
 /** The tenants that the actor may see, by name; a tenant's own key sees that one. */
@@ -28,7 +37,7 @@ export async function listTenants(
     orderBy: { name: 'asc' },
     take: limit + 1,
   })
-  return pageOf(rows, limit, { key: ({ name }) => [name], item: tenantView })
+  return pageOf(rows, limit, { key: ({ name }) => [name], item: (row) => tenantView(ctx, row) })
 }
 
 /** The tenants of these names that the actor may see, in no order. */
@@ -45,11 +54,11 @@ export async function tenantsByNames(
     },
     include: { defaultAuthority: { select: { name: true } } },
   })
-  return rows.map(tenantView)
+  return rows.map((row) => tenantView(ctx, row))
 }
 
 /** The row as it is shown. */
-export function tenantView(row: TenantRow): Tenant {
+function tenantView(ctx: Context, row: TenantRow): Tenant {
   return {
     name: row.name,
     displayName: row.displayName,
@@ -57,6 +66,7 @@ export function tenantView(row: TenantRow): Tenant {
     namespaces: row.namespaces,
     defaultAuthority: row.defaultAuthority?.name ?? null,
     policy: policyOf(row),
+    quotas: quotasOf(row, ctx.config),
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   }

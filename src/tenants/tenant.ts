@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { closed, KeyAlgorithm, Name, Namespace, Profile, Timestamp } from '../words/schema.ts'
 import { Affected } from './affected.ts'
+import { AskedQuotas, Quotas, Usage } from './quota.ts'
 
 /** How long before its end a certificate is renewed. */
 export const RenewBefore = closed(
@@ -79,6 +80,8 @@ const fields = {
   policy: Policy,
 }
 
+const quotas = { quotas: Type.Optional(AskedQuotas) }
+
 export const NewTenant = closed({
   name: Name,
   displayName: Type.Optional(fields.displayName),
@@ -86,6 +89,7 @@ export const NewTenant = closed({
   namespaces: Type.Optional(fields.namespaces),
   defaultAuthority: Type.Optional(fields.defaultAuthority),
   policy: Type.Optional(fields.policy),
+  ...quotas,
 })
 export type NewTenant = Type.Static<typeof NewTenant>
 
@@ -95,10 +99,18 @@ export const TenantPatch = closed({
   namespaces: Type.Optional(fields.namespaces),
   defaultAuthority: Type.Optional(fields.defaultAuthority),
   policy: Type.Optional(fields.policy),
+  ...quotas,
 })
 export type TenantPatch = Type.Static<typeof TenantPatch>
 
-const shown = { name: Name, ...fields, createdAt: Timestamp, updatedAt: Timestamp }
+const shown = {
+  name: Name,
+  ...fields,
+  quotas: Quotas,
+  usage: Type.Optional(Usage),
+  createdAt: Timestamp,
+  updatedAt: Timestamp,
+}
 
 export const Tenant = closed(shown, { title: 'Tenant' })
 export type Tenant = Type.Static<typeof Tenant>

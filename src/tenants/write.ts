@@ -9,7 +9,7 @@ import { rangeBytes } from '../x509/ip.ts'
 import { accessTenant, readTenant, type TenantRow } from './access.ts'
 import { settleDelegation, touchedBy } from './delegation.ts'
 import { domainFault } from './domains.ts'
-import { tenantView } from './find.ts'
+import { wholeTenant } from './find.ts'
 import type { ChangedTenant, NewTenant, Policy, TenantPatch } from './tenant.ts'
 
 /** Creates a tenant, and answers what of others its domains take away. Throws tenant-exists, authority-unknown, request-invalid. */
@@ -33,6 +33,7 @@ export async function createTenant(
           domains: asked.domains,
           namespaces: asked.namespaces ?? [],
           policy: json(asked.policy ?? {}),
+          quotas: json(asked.quotas ?? {}),
           defaultAuthorityId: await authorityId(tx, asked.defaultAuthority ?? null, id),
           createdAt: now,
           updatedAt: now,
@@ -43,7 +44,7 @@ export async function createTenant(
         subject: subjectOf(tenant),
         changes: factsOf(tenant),
       })
-      return { ...tenantView(tenant), ...(await settleDelegation(tx, touched)) }
+      return { ...(await wholeTenant(tx, ctx, tenant)), ...(await settleDelegation(tx, touched)) }
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
@@ -74,6 +75,7 @@ export async function changeTenant(
         ...(patch.domains === undefined ? {} : { domains: patch.domains }),
         ...(patch.namespaces === undefined ? {} : { namespaces: patch.namespaces }),
         ...(patch.policy === undefined ? {} : { policy: json(patch.policy) }),
+        ...(patch.quotas === undefined ? {} : { quotas: json(patch.quotas) }),
         ...(patch.defaultAuthority === undefined
           ? {}
           : { defaultAuthorityId: await authorityId(tx, patch.defaultAuthority, id) }),
@@ -89,7 +91,7 @@ export async function changeTenant(
     if (patch.policy !== undefined || patch.domains !== undefined) {
       await due(tx, 'tenant.review', { tenantId: id })
     }
-    return { ...tenantView(tenant), ...(await settleDelegation(tx, touched)) }
+    return { ...(await wholeTenant(tx, ctx, tenant)), ...(await settleDelegation(tx, touched)) }
   })
 }
 
@@ -182,5 +184,6 @@ function factsOf(tenant: TenantRow) {
     namespaces: tenant.namespaces,
     defaultAuthority: tenant.defaultAuthority?.name ?? null,
     policy: JSON.stringify(tenant.policy),
+    quotas: JSON.stringify(tenant.quotas),
   }
 }

@@ -2,7 +2,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { after } from 'node:test'
 import pg from 'pg'
 import { type Actor, systemActor } from '../../src/ground/actor.ts'
-import { type Config, defaultRates } from '../../src/ground/config.ts'
+import { type Config, defaultQuotas, defaultRates } from '../../src/ground/config.ts'
 import { type Context, openContext } from '../../src/ground/context.ts'
 
 /** A migrated database of its own for this test file, dropped afterwards. Answers its URL. An empty one
@@ -46,6 +46,7 @@ export function testConfig(databaseUrl: string): Config {
     port: 0,
     publicUrl: 'http://pki.gatesmith.test',
     rates: defaultRates,
+    quotas: defaultQuotas,
     trustedProxies: [],
     logLevel: 'silent',
     development: false,
