@@ -3,6 +3,7 @@ import { after, test } from 'node:test'
 import { changeCluster } from '../../src/clusters/register.ts'
 import { syncCluster } from '../../src/clusters/sync.ts'
 import { openContext } from '../../src/ground/context.ts'
+import { sql } from '../../src/ground/db.ts'
 import { recheckClusters } from '../../src/jobs/resync.ts'
 import { startWorker } from '../../src/jobs/worker.ts'
 import { admin, openTestDatabase, testConfig } from '../support/context.ts'
@@ -70,6 +71,30 @@ test('a breaker is closed by the check alone, and what waited is served', async 
     (await countOf(ctx, 'silent', 'Synced')) === each ? true : undefined,
   )
   assert.equal(await silent(), 7)
+})
+
+test('an ingress that says nothing is waited for in the slow slots alone', async () => {
+  const [, name = ''] = fleet.silent
+  const [, hole] = fleet.holes
+  const [sandbox] = fleet.sandboxes
+  assert.ok(sandbox && hole)
+  const patch = { kubeconfig: sandbox.kubeconfig, ingress: { address: hole.address } }
+  await changeCluster(ctx, admin, { name, patch })
+  await until('a push has waited for the ingress in vain', async () => {
+    const { unansweredAt } = await ctx.db.read.cluster.findUniqueOrThrow({ where: { name } })
+    return unansweredAt ?? undefined
+  })
+  await until('the next one is in the slow lane', async () => {
+    const flagged = await ctx.db.read.$queryRaw<readonly unknown[]>(sql`
+      select from graphile_worker._private_jobs where key like 'placement.push/%'
+      and flags ? 'slow'`)
+    return flagged.length > 0 ? true : undefined
+  })
+  const { message } = await until('it is said', async () => {
+    const where = { cluster: { name }, message: { contains: 'makes no TLS connection for' } }
+    return (await ctx.db.read.placement.findFirst({ where })) ?? undefined
+  })
+  assert.match(message ?? '', /No answer within/)
 })
 
 function silent(): Promise<number> {
