@@ -3,8 +3,12 @@ import { Problem } from '../words/problem.ts'
 /** No request of ours is nested nearly as deep. */
 const deepest = 64
 
+/** No object of ours has nearly as many members: each name is kept apart by what reads it. */
+const mostMembers = 1_000
+
 /** A JSON text as a value; null for an empty one, which clients send that state a type for every request.
- *  Throws request-too-large for one that holds more than `mostValues` values, before any of them is made.
+ *  Throws request-too-large for one that holds more than `mostValues` values, or too many in one object,
+ *  before any of them is made.
  *  Throws request-malformed for what is no JSON, is nested too deeply, or says
  *  a member of an object twice: readers disagree on which one counts (RFC 8259 4), and what one of
  *  them has judged another must not read differently. */
@@ -22,7 +26,8 @@ function parse(text: string): unknown {
   }
 }
 
-type Open = { readonly keys: Set<string> | undefined; name: boolean }
+/** An object or a list that has begun; most are without members, so that names are kept from the first. */
+type Open = { readonly object: boolean; keys?: Set<string>; name: boolean }
 
 /** Walks a text that may be JSON, once. */
 function measure(text: string, mostValues: number): void {
@@ -32,11 +37,11 @@ function measure(text: string, mostValues: number): void {
     const inside = open.at(-1)
     switch (text.charCodeAt(at)) {
       case 0x7b: // {
-        open.push({ keys: new Set(), name: true })
+        open.push({ object: true, name: true })
         values++
         break
       case 0x5b: // [
-        open.push({ keys: undefined, name: false })
+        open.push({ object: false, name: false })
         values++
         break
       case 0x7d: // }
@@ -44,13 +49,16 @@ function measure(text: string, mostValues: number): void {
         open.pop()
         break
       case 0x2c: // ,
-        if (inside?.keys) inside.name = true
+        if (inside?.object) inside.name = true
         values++
         break
       case 0x22: {
         // "
         const end = endOfString(text, at)
-        if (inside?.keys && inside.name) addMember(inside.keys, text.slice(at, end + 1))
+        if (inside?.name) {
+          inside.keys ??= new Set()
+          addMember(inside.keys, text.slice(at, end + 1))
+        }
         if (inside) inside.name = false
         at = end
       }
@@ -81,6 +89,9 @@ function addMember(keys: Set<string>, quoted: string): void {
   // Copied about as a member it would change what an object is.
   if (key === '__proto__') throw malformed('"__proto__" is not a field anywhere')
   keys.add(key)
+  if (keys.size > mostMembers) {
+    throw new Problem('request-too-large', `An object has more than ${mostMembers} members`)
+  }
 }
 
 function unescaped(quoted: string): string {

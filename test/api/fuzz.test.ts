@@ -61,6 +61,7 @@ async function answerTo({ method = 'POST', path, body, type = 'application/json'
   const about = `${method} ${path.slice(0, 200)} ${String(body).slice(0, 500)} → ${response.status} ${text.slice(0, 300)}`
   assert.ok(took < patience, `${Math.round(took)} ms: ${about}`)
   assert.ok(response.status < 500, about)
+  assert.match(response.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/, about)
   assert.ok(text.length < 100_000, `an answer of ${text.length}: ${about}`)
   // GraphQL has a form of its own for errors.
   if (response.status >= 400 && path.split('?')[0] !== '/graphql') {
@@ -296,6 +297,12 @@ const text = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 20 }),
   fc.constantFrom('', 'example', 'root', 'example.com', '*.example.com', '\0', '\ud800', '../..'),
   fc.constantFrom('P1D', '2026-01-01T00:00:00Z', '10.0.0.0/8', '%00', '%', 'a'.repeat(300)),
+  fc.constantFrom('0000-01-01T00:00:00Z', '2016-12-31T23:59:60Z', '9999-12-31T23:59:59-23:59'),
+  fc.constantFrom('1e400', '2147483648', '-1', '99999999999999999999', 'a'.repeat(1_000)),
+  fc.json({ maxDepth: 1 }).map((json) => Buffer.from(json).toString('base64url')),
+  fc
+    .array(fc.constantFrom('\0', 'a', '2026-01-01T00:00:00.000Z', '019a0000'), { maxLength: 3 })
+    .map((key) => Buffer.from(JSON.stringify(key)).toString('base64url')),
 )
 const value = fc.oneof(text, fc.jsonValue({ maxDepth: 3 }), fc.array(text, { maxLength: 5 }))
 
@@ -320,9 +327,13 @@ test('whatever is sent to whatever route is answered in time, and never by 5xx',
     await fc.assert(
       fc.asyncProperty(
         fc.record(Object.fromEntries(parts.map((name) => [name, text]))),
-        fc.dictionary(fc.constantFrom('limit', 'cursor', 'status', 'dnsName', 'x'), text, {
-          maxKeys: 3,
-        }),
+        fc.dictionary(
+          fc.constantFrom('limit', 'cursor', 'status', 'dnsName', 'from', 'to', 'serial', 'x'),
+          text,
+          {
+            maxKeys: 3,
+          },
+        ),
         body,
         async (params, query, json) => {
           const target = path.replace(/\{(\w+)\}/g, (_, name: string) =>

@@ -137,6 +137,31 @@ test('there is one way in: POST of one JSON object', async () => {
   assert.deepEqual(body, { data: { __typename: 'Query' } })
 })
 
+test('answers of GraphQL come in the media type that was asked for, refusals too', async () => {
+  const own = 'application/graphql-response+json'
+  for (const [query, status] of [
+    ['{ __typename }', 200],
+    ['{ nothing }', 400],
+    ['{', 400],
+    ['{ tenants(first: 0) { nextCursor } }', 422],
+    [`{ ${'__typename '.repeat(1001)} }`, 400],
+    [`{ tenants(first: 500) { items { certificates(first: 500) { items { id } } } } }`, 413],
+  ] as const) {
+    for (const [accept, type] of [
+      [own, own],
+      [`${own}, application/json;q=0.9`, own],
+      ['application/json', 'application/json'],
+      ['*/*', 'application/json'],
+    ] as const) {
+      const answer = await http.post('/graphql').set('accept', accept).send({ query })
+      assert.equal(answer.headers['content-type']?.split(';')[0], type, query.slice(0, 40))
+      const { errors } = JSON.parse(answer.text ?? answer.body.toString())
+      const told = answer.status === 200 ? (errors?.[0].extensions.status ?? 200) : answer.status
+      assert.equal(told, status, query.slice(0, 40))
+    }
+  }
+})
+
 test('what breaks inside is logged and not told', async () => {
   const logged: unknown[] = []
   const quiet = () => undefined

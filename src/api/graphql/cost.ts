@@ -33,7 +33,6 @@ const weights = new Map([
 
 /** How long a list without pages is taken to be. */
 const listed = 10
-const introspected = 5
 
 const nothing: Cost = { fields: 0, depth: 0 }
 
@@ -136,9 +135,18 @@ function sizeOf(
 ): number {
   if (definition.args.some(({ name }) => name === 'first')) return first(node, measuring)
   if (!isListType(getNullableType(definition.type))) return 1
-  if (parent?.name.startsWith('__')) return introspected
+  if (parent?.name.startsWith('__')) return introspected(node.name.value, measuring.schema)
   // The items of a page have been counted by its `first`.
   return parent?.name.endsWith('Page') ? 1 : listed
+}
+
+/** How long the lists of introspection are: the types of this schema, and what a type has on average. */
+function introspected(list: string, schema: GraphQLSchema): number {
+  if (list !== 'types' && list !== 'fields') return 1
+  const types = Object.values(schema.getTypeMap())
+  if (list === 'types') return types.length
+  const fields = types.map((type) => (isObjectType(type) ? type.astNode?.fields?.length : 0) ?? 0)
+  return fields.reduce((sum, each) => sum + each, 0) / types.length
 }
 
 /** The size of a page that is asked for; a size that is refused later counts as the largest. */

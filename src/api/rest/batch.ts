@@ -11,7 +11,7 @@ import { problemDocument } from '../problem.ts'
 
 /** A thousand requests with a CSR of RSA-4096 each, and names beside. */
 const bodyLimit = 4 * 1024 * 1024
-const mostValues = 50_000
+const mostValues = 30_000
 
 /** /v1/tenants/{tenant}/certificates:batch */
 export function batch(api: Api, ctx: Context): void {
