@@ -65,7 +65,7 @@ export async function crossSign(
   })
   const where = { id }
   const row = await ctx.db.read.issuer.findUniqueOrThrow({ where, include: issuerShown })
-  return issuerView(row)
+  return issuerView(row, actor)
 }
 
 function faults(own: Certificate, { path, validity }: Parent): readonly Violation[] {

@@ -17,13 +17,14 @@ import {
   pathOf,
   pathsOf,
 } from './issuer.ts'
+import { mayKnow } from './issuerview.ts'
 
 /** One authority. Throws authority-unknown, also for another tenant's. */
 export async function getAuthority(ctx: Context, actor: Actor, name: string): Promise<Authority> {
   allow(actor, 'read')
   const authority = await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
   const issuer = currentIssuer(authority)
-  return authorityView(authority, await pathOf(ctx.db.read, issuer.id))
+  return authorityView(actor, authority, await pathOf(ctx.db.read, issuer.id))
 }
 
 /** The authorities of these names that the actor may use, in no order. */
@@ -34,15 +35,13 @@ export async function authoritiesByNames(
 ): Promise<readonly Authority[]> {
   allow(actor, 'read')
   const found = await issuingAuthorities(ctx.db.read, names)
-  const usable = found.filter(
-    ({ tenantId }) => actor.tenantId === null || tenantId === null || tenantId === actor.tenantId,
-  )
+  const usable = found.filter((each) => mayKnow(actor, each))
   const paths = await pathsOf(
     ctx.db.read,
     usable.map((authority) => currentIssuer(authority).id),
   )
   return usable.map((authority) =>
-    authorityView(authority, paths.get(currentIssuer(authority).id) ?? []),
+    authorityView(actor, authority, paths.get(currentIssuer(authority).id) ?? []),
   )
 }
 
@@ -91,16 +90,18 @@ export async function getCaCertificate(
 }
 
 function authorityView(
+  actor: Actor,
   authority: IssuingAuthority,
   [own, ...above]: readonly PathCertificate[],
 ): Authority {
   const issuer = currentIssuer(authority)
+  const { parent } = authority
   const certificate = readCertificate(Buffer.from(issuer.der))
   const { pathLength = null, nameConstraints } = certificate
   return Value.Parse(Authority, {
     name: authority.name,
     kind: authority.kind,
-    parent: authority.parent?.name ?? null,
+    parent: parent && mayKnow(actor, parent) ? parent.name : null,
     tenant: authority.tenant?.name ?? null,
     subject: Value.Clean(DistinguishedName, issuer.subject),
     keyAlgorithm: issuer.key.algorithm,

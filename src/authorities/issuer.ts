@@ -44,7 +44,7 @@ export function issuingAuthorities(tx: Tx, names: readonly string[]) {
 
 /** What goes with an authority that is to sign. */
 export const issuing = {
-  parent: { select: { name: true } },
+  parent: { select: { name: true, tenantId: true } },
   tenant: { select: { name: true } },
   issuers: { where: { issues: true }, include: { key: true } },
 } as const

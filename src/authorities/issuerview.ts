@@ -35,7 +35,7 @@ export type IssuerView = Type.Static<typeof IssuerView>
 /** What is read of an issuer row to show it. */
 export const issuerShown = {
   key: { select: { algorithm: true, spkiSha256: true, store: true } },
-  parent: { select: { authority: { select: { name: true } } } },
+  parent: { select: { authority: { select: { name: true, tenantId: true } } } },
 } as const
 
 type Row = {
@@ -51,11 +51,25 @@ type Row = {
   readonly revokedAt: Date | null
   readonly revocationReason: string | null
   readonly key: { readonly algorithm: string; readonly spkiSha256: string; readonly store: string }
-  readonly parent: { readonly authority: { readonly name: string } } | null
+  readonly parent: { readonly authority: Owned } | null
 }
 
-/** A CA certificate as it is shown. */
-export function issuerView({ key, parent, ...row }: Row): IssuerView {
+/** An authority and whose it is; null: everybody's. */
+type Owned = { readonly name: string; readonly tenantId: string | null }
+
+/** Whether an actor may know of an authority: a tenant's key of the shared ones and its own. */
+export function mayKnow(
+  actor: Pick<Actor, 'tenantId'>,
+  { tenantId }: Pick<Owned, 'tenantId'>,
+): boolean {
+  return actor.tenantId === null || tenantId === null || tenantId === actor.tenantId
+}
+
+/** A CA certificate as it is shown to an actor: who signed it is null if that is not theirs to know. */
+export function issuerView(
+  { key, parent, ...row }: Row,
+  actor: Pick<Actor, 'tenantId'>,
+): IssuerView {
   const usages: readonly (readonly [boolean, string])[] = [
     [row.issues, 'issue'],
     [row.trusted, 'trust'],
@@ -67,7 +81,7 @@ export function issuerView({ key, parent, ...row }: Row): IssuerView {
     serial: row.serial,
     keyAlgorithm: key.algorithm,
     spkiSha256: key.spkiSha256,
-    signedBy: parent?.authority.name ?? null,
+    signedBy: parent && mayKnow(actor, parent.authority) ? parent.authority.name : null,
     notBefore: row.notBefore.toISOString(),
     notAfter: row.notAfter.toISOString(),
     fingerprintSha256: row.fingerprintSha256,
@@ -91,5 +105,5 @@ export async function listIssuers(
     include: issuerShown,
     orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
   })
-  return { items: rows.map(issuerView) }
+  return { items: rows.map((row) => issuerView(row, actor)) }
 }

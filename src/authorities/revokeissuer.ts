@@ -29,7 +29,7 @@ export async function revokeIssuer(
   const by = { actor, now: ctx.now() }
   await ctx.db.transaction((tx) => revoke(tx, by, { authority, id, reason }))
   const include = issuerShown
-  return issuerView(await ctx.db.read.issuer.findUniqueOrThrow({ where: { id }, include }))
+  return issuerView(await ctx.db.read.issuer.findUniqueOrThrow({ where: { id }, include }), actor)
 }
 
 async function revoke(

@@ -4,7 +4,7 @@ import { sql, type Tx } from '../ground/db.ts'
 import { oneOf } from '../words/oneof.ts'
 import { Problem } from '../words/problem.ts'
 import { issuingAuthority } from './issuer.ts'
-import { issuerShown, issuerView } from './issuerview.ts'
+import { issuerShown, issuerView, mayKnow } from './issuerview.ts'
 import { type Rotation, type RotationFacts, rotationSteps } from './rotation.ts'
 import { trustingPlacements, trustWanted } from './trusting.ts'
 
@@ -13,15 +13,19 @@ const few = 100
 /** How long after a certificate was replaced its holder may still use it. */
 const handover = 86_400_000
 
-/** The latest change of an authority's key, and what it waits for. Throws authority-unknown,
- *  rotation-unknown. */
+/** The latest change of an authority's key, and what it waits for; the API key of a tenant sees of that
+ *  what is the tenant's own, in the counts too. Throws authority-unknown, rotation-unknown. */
 export async function getRotation(ctx: Context, actor: Actor, name: string): Promise<Rotation> {
   allow(actor, 'read')
   const authority = await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
   const row = await readRotation(ctx.db.read, authority.id)
   if (!row) throw new Problem('rotation-unknown', `The key of "${name}" was never changed`)
   const left = await outstanding(ctx.db.read, row, ctx.now())
-  const held = await heldOf(ctx.db.read, row, ctx.now())
+  const { tenantId } = actor
+  const held = await heldOf(ctx.db.read, row, { now: ctx.now(), tenantId })
+  const own = (each: { readonly tenantId: string }) =>
+    tenantId === null || each.tenantId === tenantId
+  const unsettled = left.unsettled.filter(own)
   return {
     authority: name,
     step: oneOf(rotationSteps, row.step),
@@ -29,19 +33,22 @@ export async function getRotation(ctx: Context, actor: Actor, name: string): Pro
     startedAt: row.startedAt.toISOString(),
     deadline: row.deadline.toISOString(),
     retiredBy: row.retiredBy,
-    from: issuerView(row.from),
-    to: issuerView(row.to),
+    from: issuerView(row.from, actor),
+    to: issuerView(row.to, actor),
     outstanding: {
-      trust: left.unsettled.slice(0, few).map(({ name: host, cluster, status, message }) => ({
+      trust: unsettled.slice(0, few).map(({ name: host, cluster, status, message }) => ({
         host,
         cluster: cluster.name,
         status,
         message,
       })),
-      hosts: left.hosts.length,
-      certificates: left.certificates,
+      hosts: left.hosts.filter(own).length,
+      certificates:
+        tenantId === null
+          ? left.certificates
+          : await countHeld(ctx.db.read, row, { now: ctx.now(), tenantId }),
       held: held.map(({ notAfter, ...each }) => ({ ...each, notAfter: notAfter.toISOString() })),
-      authorities: [...left.authorities],
+      authorities: namesOf(left.authorities.filter((each) => mayKnow(actor, each))),
     },
   }
 }
@@ -70,7 +77,7 @@ export async function outstanding(tx: Tx, row: RotationRow, now: Date) {
     trusting,
     unsettled: row.step === 'done' ? [] : trusting.filter(({ trust }) => trust !== wanted),
     hosts: await hostsOf(tx, row),
-    certificates: await countHeld(tx, row, now),
+    certificates: await countHeld(tx, row, { now, tenantId: null }),
     authorities: await authoritiesBelow(tx, row, now),
   }
 }
@@ -86,20 +93,20 @@ export function factsOf(
     settledAt: row.settledAt,
     hosts: left.hosts.length,
     certificates: left.certificates,
-    authorities: left.authorities.length,
+    authorities: namesOf(left.authorities).length,
     retired: row.retiredBy !== null,
   }
 }
 
 /** Hosts whose certificate is of the old key, or that were last seen to serve one of it. */
 function hostsOf(tx: Tx, { from }: RotationRow) {
-  return tx.$queryRaw<readonly { id: string; waits: boolean }[]>(sql`
+  return tx.$queryRaw<readonly { id: string; tenantId: string; waits: boolean }[]>(sql`
     with own as (select "id" from issuer where "keyId" = ${from.keyId}::uuid)
-    select host."id"::text as id, false as waits from host
+    select host."id"::text as id, host."tenantId"::text as "tenantId", false as waits from host
     join certificate on certificate."id" = host."certificateId"
     where certificate."issuerId" in (select "id" from own) and host."removedAt" is null
     union
-    select placement."hostId"::text, true from placement
+    select placement."hostId"::text, placement."tenantId"::text, true from placement
     join certificate on certificate."id" = placement."certificateId"
     join host on host."id" = placement."hostId" and host."certificateId" <> certificate."id"
     where certificate."issuerId" in (select "id" from own) and placement."wanted"
@@ -107,8 +114,9 @@ function hostsOf(tx: Tx, { from }: RotationRow) {
 }
 
 /** What others hold: whoever lets in clients must not miss those; of a root, anything counts. */
-function heldWhere({ from, authority }: RotationRow, now: Date) {
+function heldWhere({ from, authority }: RotationRow, { now, tenantId }: Whose) {
   return sql`
+    (${tenantId}::uuid is null or certificate."tenantId" = ${tenantId}::uuid) and
     "issuerId" in (select "id" from issuer where "keyId" = ${from.keyId}::uuid)
     and "hostId" is null and "cause" <> 'probe' and "status" <> 'revoked' and "notAfter" >= ${now}::timestamptz
     and (${authority.kind} = 'root' or "profile" in ('client', 'peer'))
@@ -118,9 +126,12 @@ function heldWhere({ from, authority }: RotationRow, now: Date) {
         and next."createdAt" <= ${new Date(now.getTime() - handover)}::timestamptz)`
 }
 
-async function countHeld(tx: Tx, row: RotationRow, now: Date): Promise<number> {
+/** Of one tenant, or of all (null). */
+type Whose = { readonly now: Date; readonly tenantId: string | null }
+
+async function countHeld(tx: Tx, row: RotationRow, whose: Whose): Promise<number> {
   const [found] = await tx.$queryRaw<readonly { count: number }[]>(sql`
-    select count(*)::int as count from certificate where ${heldWhere(row, now)}`)
+    select count(*)::int as count from certificate where ${heldWhere(row, whose)}`)
   return found?.count ?? 0
 }
 
@@ -132,20 +143,16 @@ type Held = {
   readonly notAfter: Date
 }
 
-function heldOf(tx: Tx, row: RotationRow, now: Date): Promise<readonly Held[]> {
+function heldOf(tx: Tx, row: RotationRow, whose: Whose): Promise<readonly Held[]> {
   return tx.$queryRaw<readonly Held[]>(sql`
     select certificate."id"::text as id, tenant."name" as tenant, "serial", "profile", "notAfter"
     from certificate join tenant on tenant."id" = certificate."tenantId"
-    where certificate."id" in (select "id" from certificate where ${heldWhere(row, now)}
+    where certificate."id" in (select "id" from certificate where ${heldWhere(row, whose)}
       order by "notAfter" desc limit ${few}::int)
     order by "notAfter" desc, certificate."id"`)
 }
 
-async function authoritiesBelow(
-  tx: Tx,
-  { from, authorityId }: RotationRow,
-  now: Date,
-): Promise<readonly string[]> {
+async function authoritiesBelow(tx: Tx, { from, authorityId }: RotationRow, now: Date) {
   const rows = await tx.issuer.findMany({
     where: {
       parent: { keyId: from.keyId },
@@ -153,8 +160,12 @@ async function authoritiesBelow(
       notAfter: { gte: now },
       trusted: true,
     },
-    select: { authority: { select: { name: true } } },
+    select: { authority: { select: { name: true, tenantId: true } } },
     orderBy: { createdAt: 'asc' },
   })
-  return [...new Set(rows.map(({ authority }) => authority.name))]
+  return rows.map(({ authority }) => authority)
+}
+
+function namesOf(authorities: readonly { readonly name: string }[]): string[] {
+  return [...new Set(authorities.map(({ name }) => name))]
 }

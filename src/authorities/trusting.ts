@@ -29,6 +29,7 @@ export function trustingPlacements(tx: Tx, authority: string) {
     },
     select: {
       id: true,
+      tenantId: true,
       clusterId: true,
       name: true,
       status: true,

@@ -79,7 +79,7 @@ export async function planHost(
   })
   return {
     host: subject.name,
-    clusters: await Promise.all(clusters.map((cluster) => onCluster(ctx, subject, cluster))),
+    clusters: await Promise.all(clusters.map((cluster) => onCluster(ctx, actor, subject, cluster))),
   }
 }
 
@@ -129,6 +129,7 @@ function clusterIds({ placements }: Subject): string[] {
 
 async function onCluster(
   ctx: Context,
+  actor: Actor,
   subject: Subject,
   cluster: PlacementRow['cluster'],
 ): Promise<HostPlan['clusters'][number]> {
@@ -136,7 +137,7 @@ async function onCluster(
   const placement = subject.placements.find(({ clusterId }) => clusterId === cluster.id)
   const { tenant, name, spec } = subject
   const inTheWay = wanted
-    ? await conflictsOn(ctx.db.read, { tenant, name, spec, clusters: [cluster] })
+    ? await conflictsOn(ctx.db.read, actor, { tenant, name, spec, clusters: [cluster] })
     : []
   const messages = inTheWay.map(({ message }) => message)
   try {

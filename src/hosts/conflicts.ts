@@ -70,3 +70,22 @@ function reasonFor(name: string, { name: other, cluster, wanted }: Placed) {
   }
   return undefined
 }
+
+/** The same as the tenant may know it: what stands in the way of its host, but no name of another's. */
+export function concealed(
+  host: { readonly tenantId: string; readonly name: string },
+  placed: readonly Placed[],
+): (conflict: HostConflict) => HostConflict {
+  const own = new Set(
+    placed.filter(({ tenantId }) => tenantId === host.tenantId).map(({ name }) => name),
+  )
+  return (conflict) => {
+    const { cluster, reason } = conflict
+    if (conflict.host === host.name || own.has(conflict.host)) return conflict
+    const message =
+      reason === 'covers'
+        ? `${host.name} would also answer for another tenant's host on cluster "${cluster}": name hosts one by one`
+        : `Another tenant's host already answers for ${host.name} on cluster "${cluster}"`
+    return { cluster, host: host.name, reason, message }
+  }
+}

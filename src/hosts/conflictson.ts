@@ -1,14 +1,16 @@
 import Value from 'typebox/value'
+import type { Actor } from '../ground/actor.ts'
 import type { Tx } from '../ground/db.ts'
-import { conflicts, type HostConflict } from './conflicts.ts'
+import { concealed, conflicts, type HostConflict } from './conflicts.ts'
 import { CompleteSpec } from './host.ts'
 import { wildcardsOver } from './hostname.ts'
 import type { WantedHost } from './wanted.ts'
 
-/** Which hosts stand in the way on these clusters. Ask under the clusters' locks before placing
- *  anything. */
+/** Which hosts stand in the way on these clusters, as far as the actor may know. Ask under the clusters'
+ *  locks before placing anything. */
 export async function conflictsOn(
   tx: Tx,
+  actor: Pick<Actor, 'tenantId'>,
   { tenant, name, spec, clusters }: WantedHost,
 ): Promise<readonly HostConflict[]> {
   const host = { tenantId: tenant.id, name, ...spec }
@@ -39,7 +41,8 @@ export async function conflictsOn(
     const { tls, http } = Value.Parse(CompleteSpec, stored)
     return { ...row, tls, http, cluster: cluster.name }
   })
-  return conflicts(host, found).slice(0, mostShown)
+  const all = conflicts(host, found).slice(0, mostShown)
+  return actor.tenantId === null ? all : all.map(concealed(host, found))
 }
 
 const mostShown = 100

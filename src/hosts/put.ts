@@ -26,15 +26,15 @@ export async function putHost(
     // Two who want one name on one cluster ask one after the other.
     const keys = clusters.map(({ id }) => clusterLock(id))
     await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
-    await refuseConflicts(tx, wanted)
+    await refuseConflicts(tx, actor, wanted)
     return store(tx, { ctx, actor, wanted })
   })
   const row = await hostRow(ctx.db.read, { tenantId: tenant.id, name })
   return { host: await viewHost(ctx.db.read, row), created }
 }
 
-async function refuseConflicts(tx: Tx, wanted: WantedHost): Promise<void> {
-  const found = await conflictsOn(tx, wanted)
+async function refuseConflicts(tx: Tx, actor: Actor, wanted: WantedHost): Promise<void> {
+  const found = await conflictsOn(tx, actor, wanted)
   const [first] = found
   if (!first) return
   const more = found.length > 1 ? ` (and ${found.length - 1} more, see conflicts)` : ''

@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { test } from 'node:test'
+import { buildSchema, type GraphQLOutputType, getNamedType, isObjectType } from 'graphql'
+import { createAuthority } from '../../src/authorities/create.ts'
+import { crossSign } from '../../src/authorities/crosssign.ts'
+import { rotateAuthority } from '../../src/authorities/rotate.ts'
+import { certifyHost } from '../../src/certificates/certify.ts'
+import { issueCertificate } from '../../src/certificates/issue.ts'
+import { orderReplacement } from '../../src/certificates/replace.ts'
+import { revokeCertificate } from '../../src/certificates/revoke.ts'
+import { createCluster } from '../../src/clusters/register.ts'
+import type { HostSpec } from '../../src/hosts/host.ts'
+import { putHost } from '../../src/hosts/put.ts'
+import { createApiKey } from '../../src/tenants/apikeys.ts'
+import { createTenant } from '../../src/tenants/write.ts'
+import { openTestApi, tokenFor } from '../support/api.ts'
+import { admin } from '../support/context.ts'
+
+// One tenant's key of any role, over every GET route and every field of GraphQL: nothing of another
+// tenant is in any answer, though they share authorities and clusters.
+
+const { ctx, http, send } = await openTestApi()
+
+const kubeconfig = JSON.stringify({
+  'current-context': 'k',
+  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
+  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
+  users: [{ name: 'k', user: { token: 't' } }],
+})
+await createCluster(ctx, admin, { name: 'east', kubeconfig, ingress: { address: '127.0.0.1:1' } })
+await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'root' } })
+await createAuthority(ctx, admin, {
+  name: 'issuing',
+  kind: 'intermediate',
+  parent: 'root',
+  subject: { commonName: 'issuing' },
+})
+
+const marks: string[] = []
+
+/** A tenant with something of everything, all of which bears its mark. */
+async function furnish(mark: string) {
+  await createTenant(ctx, admin, {
+    name: mark,
+    displayName: `${mark} Inc.`,
+    domains: [`${mark}.test`, 'fair.test'],
+    namespaces: [`${mark}-ns`],
+    defaultAuthority: 'root',
+  })
+  const subject = { commonName: `${mark} ca` }
+  const own = { kind: 'intermediate', parent: 'root', tenant: mark, pathLength: 1 } as const
+  await createAuthority(ctx, admin, { ...own, name: `${mark}-ca`, subject })
+  await createApiKey(ctx, admin, { tenant: mark, asked: { name: `${mark}-key`, role: 'viewer' } })
+  const certificates = []
+  for (const authority of ['root', `${mark}-ca`]) {
+    for (const profile of ['client', 'server'] as const) {
+      certificates.push(
+        await issueCertificate(ctx, admin, {
+          tenant: mark,
+          asked: {
+            ...{ profile, authority, dnsNames: [`${profile}.${mark}.test`] },
+            subject: { commonName: `${profile}.${mark}.test`, organization: `${mark} people` },
+          },
+          idempotencyKey: undefined,
+        }),
+      )
+    }
+  }
+  const to = { service: `${mark}-svc`, namespace: `${mark}-ns`, port: 80 }
+  const put = async (name: string, spec: Partial<HostSpec> = {}) => {
+    const all = { routes: [{ to }], clusters: ['east'], ...spec }
+    await putHost(ctx, admin, { tenant: mark, name, spec: all })
+    const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name } })
+    await certifyHost(ctx, id)
+    return id
+  }
+  const tls = { mode: 'MUTUAL', clientAuthority: 'root' } as const
+  const hosts = [await put(`www.${mark}.test`), await put(`mutual.${mark}.test`, { tls })]
+  await put(`${mark}.fair.test`)
+  const gone = { tenant: mark, id: certificates[0]?.id ?? '', reason: 'keyCompromise' } as const
+  await revokeCertificate(ctx, admin, gone)
+  const where = { tenant: mark, authority: 'root' }
+  const order = await orderReplacement(ctx, admin, { reason: `${mark} audit`, where })
+  return { ids: [...hosts, order.id], certificates }
+}
+
+await furnish('alpha')
+const { ids, certificates } = await furnish('zmark')
+await rotateAuthority(ctx, admin, { authority: 'root', asked: {} })
+await crossSign(ctx, admin, { authority: 'issuing', by: 'zmark-ca' })
+const { id: tenantId } = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'zmark' } })
+const stored = await ctx.db.read.certificate.findMany({ where: { tenantId } })
+marks.push(
+  ...['zmark', tenantId, ...ids],
+  ...stored.flatMap(({ id, serial, spkiSha256 }) => [id, serial, spkiSha256]),
+)
+
+/** The marks in an answer, besides those that were asked with. */
+function marksIn(answer: string, asked: string): readonly string[] {
+  const text = answer.toLowerCase()
+  return marks.filter((mark) => text.includes(mark) && !asked.includes(mark))
+}
+
+const document = JSON.parse(
+  await readFile(new URL('../../openapi/openapi.json', import.meta.url), 'utf8'),
+)
+const routes = Object.entries(document.paths as Record<string, object>)
+  .filter(([path, methods]) => path.startsWith('/v1/') && 'get' in methods)
+  .map(([path]) => path)
+
+const names: Readonly<Record<string, readonly string[]>> = {
+  tenant: ['alpha', 'zmark'],
+  authority: ['root', 'issuing', 'alpha-ca', 'zmark-ca'],
+  cluster: ['east'],
+  host: ['www.alpha.test', 'www.zmark.test', 'mutual.zmark.test'],
+  id: marks.filter((mark) => mark.includes('-')),
+}
+
+/** The route with every combination of names in its parameters. */
+function filled(path: string): readonly string[] {
+  const [, name] = /\{([a-z]+)\}/.exec(path) ?? []
+  if (name === undefined) return [path]
+  return (names[name] ?? []).flatMap((value) => filled(path.replace(`{${name}}`, value)))
+}
+
+const roles = ['admin', 'operator', 'viewer', 'auditor'] as const
+
+test('the marks are there to be seen by the platform', async () => {
+  const seen = await http.get('/v1/authorities/root/rotation')
+  assert.equal(seen.status, 200)
+  assert.ok(seen.text.includes('mutual.zmark.test'))
+  assert.ok(seen.body.outstanding.held.some(({ tenant }: { tenant: string }) => tenant === 'zmark'))
+  const issuers = await http.get('/v1/authorities/issuing/issuers')
+  assert.ok(issuers.text.includes('zmark-ca'))
+  assert.ok(certificates.length > 0 && routes.length > 15)
+})
+
+for (const role of roles) {
+  test(`no route tells a tenant's ${role} anything of another tenant`, async () => {
+    const hand = send(await tokenFor(ctx, 'alpha', role))
+    let answered = 0
+    for (const url of routes.flatMap(filled)) {
+      const { status, text } = await hand.get(url)
+      if (status === 200) answered++
+      assert.ok(status < 500, url)
+      assert.deepEqual(marksIn(text, url), [], `${url}: ${text}`)
+      const foreign = /zmark/.test(url) || marks.some((mark) => url.includes(mark))
+      assert.ok(!foreign || status === 404 || status === 403, `${url} answers ${status}`)
+    }
+    assert.ok(answered > 8, `${answered} answers`)
+  })
+}
+
+test('a rotation tells a tenant of its own hosts and certificates, and counts those', async () => {
+  const hand = send(await tokenFor(ctx, 'alpha', 'viewer'))
+  const { body } = await hand.get('/v1/authorities/root/rotation')
+  const all = (await http.get('/v1/authorities/root/rotation')).body
+  const { trust, held, hosts, authorities } = body.outstanding
+  assert.deepEqual(
+    trust.map(({ host }: { host: string }) => host),
+    ['mutual.alpha.test'],
+  )
+  assert.equal(hosts, 3)
+  assert.equal(all.outstanding.hosts, 6)
+  assert.deepEqual(authorities.toSorted(), ['alpha-ca', 'issuing'])
+  assert.equal(held.length, body.outstanding.certificates)
+  assert.ok(held.length > 0 && held.length < all.outstanding.held.length)
+})
+
+const schema = buildSchema(
+  await readFile(new URL('../../openapi/schema.graphql', import.meta.url), 'utf8'),
+)
+
+/** Every field of a type, so many relations deep. */
+function selection(type: GraphQLOutputType, depth: number): string {
+  const named = getNamedType(type)
+  if (!isObjectType(named)) return ''
+  const fields = Object.values(named.getFields()).flatMap((field) => {
+    const inner = getNamedType(field.type)
+    if (!isObjectType(inner)) return [field.name]
+    if (depth === 0) return []
+    const args = field.args.some(({ name }) => name === 'first') ? '(first: 3)' : ''
+    const chosen = selection(field.type, depth - (/Page$/.test(inner.name) ? 0 : 1))
+    return /^\{\s*\}$/.test(chosen) ? [] : [`${field.name}${args} ${chosen}`]
+  })
+  return `{ ${fields.join(' ')} }`
+}
+
+test('no field of GraphQL tells a tenant anything of another tenant', async () => {
+  const fields = Object.values(schema.getQueryType()?.getFields() ?? {})
+  assert.ok(fields.length > 8)
+  for (const role of roles) {
+    const hand = send(await tokenFor(ctx, 'alpha', role))
+    const told = new Set<string>()
+    for (const field of fields) {
+      const values = new Map<string, readonly string[]>([
+        ['tenant', ['alpha', 'zmark']],
+        ['name', ['root', 'zmark-ca', 'alpha', 'zmark', 'east', 'www.zmark.test']],
+        ['id', marks.filter((mark) => mark.includes('-')).slice(0, 6)],
+        ['within', ['P400D']],
+        ['first', ['3']],
+      ])
+      let calls: readonly string[] = ['']
+      for (const { name } of field.args) {
+        const given = values.get(name)
+        if (!given) continue
+        const written = given.map((value) =>
+          name === 'first' ? `first: ${value}` : `${name}: ${JSON.stringify(value)}`,
+        )
+        calls = calls.flatMap((call) => written.map((one) => `${call} ${one}`))
+      }
+      for (const call of calls) {
+        const args = call === '' ? '' : `(${call})`
+        const query = `{ ${field.name}${args} ${selection(field.type, 1)} }`
+        const answer = await hand.post('/graphql').send({ query })
+        assert.ok(answer.status < 500, query)
+        if (answer.body.data?.[field.name]) told.add(field.name)
+        assert.ok(!/must have a selection|Cannot query|Syntax/.test(answer.text), answer.text)
+        assert.deepEqual(marksIn(answer.text, call), [], `${query}: ${answer.text}`)
+      }
+    }
+    assert.ok(told.size > 7, [...told].join())
+  }
+})
+
+test('a host that another tenant’s stands in the way of is refused without that one’s name', async () => {
+  const hand = send(await tokenFor(ctx, 'alpha', 'operator'))
+  const to = { service: 'alpha-svc', namespace: 'alpha-ns', port: 80 }
+  const spec = { routes: [{ to }], clusters: ['east'] }
+  for (const url of [
+    '/v1/tenants/alpha/hosts/*.fair.test',
+    '/v1/tenants/alpha/hosts/zmark.fair.test',
+  ]) {
+    const answer = await hand.put(url).send(spec)
+    assert.equal(answer.status, 409, answer.text)
+    assert.deepEqual(marksIn(answer.text, url), [], answer.text)
+  }
+})
