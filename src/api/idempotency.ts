@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
+import Value from 'typebox/value'
 import type { Context } from '../ground/context.ts'
 import { bytes, sql } from '../ground/db.ts'
 import { Problem } from '../words/problem.ts'
@@ -85,13 +87,41 @@ async function end(
   const text = typeof payload === 'string' ? payload : ''
   if (status < 300) {
     const sealed = bytes(ctx.seal.seal(bindingOf(place), Buffer.from(text)))
-    const where = { scope_key: place }
-    await ctx.db.read.idempotencyKey.update({ where, data: { status, sealed } })
+    await keep(ctx, request, { place, data: { status, sealed, about: idIn(text) } })
   } else {
     await ctx.db.read.idempotencyKey.deleteMany({ where: { ...place, status: 0 } })
   }
   return payload
 }
+
+/** Keeps an answer for retries. What was asked for is done, so the answer is given even when it cannot be
+ *  kept: a retry then does it anew, and is refused where that cannot be. */
+async function keep(
+  ctx: Context,
+  request: FastifyRequest,
+  kept: {
+    readonly place: Place
+    readonly data: {
+      readonly status: number
+      readonly sealed: Uint8Array<ArrayBuffer>
+      readonly about: string | null
+    }
+  },
+): Promise<void> {
+  try {
+    await ctx.db.read.idempotencyKey.updateMany({ where: kept.place, data: kept.data })
+  } catch (error) {
+    request.log.warn({ err: error }, 'the answer to an Idempotency-Key could not be kept')
+  }
+}
+
+/** The id of what an answer is about, if it has one. */
+function idIn(text: string): string | null {
+  const answer: unknown = text === '' ? null : JSON.parse(text)
+  return Value.Check(Identified, answer) ? answer.id : null
+}
+
+const Identified = Type.Object({ id: Type.String({ format: 'uuid' }) })
 
 function bindingOf({ scope, key }: Place): string {
   return `idempotency_key/${scope}/${key}`

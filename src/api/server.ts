@@ -38,6 +38,9 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     frameworkErrors: answerError,
   }).withTypeProvider<TypeBoxTypeProvider>()
   api.setValidatorCompiler(compileValidator)
+  // An answer is written as it is. Its schema tells clients what to expect and refuses nothing: what
+  // does not fit it would be stored all the same, and could never be read again.
+  api.setSerializerCompiler(() => JSON.stringify)
   answersOddities(api.server)
   readsJson(api)
   api.setErrorHandler(answerError)

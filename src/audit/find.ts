@@ -1,10 +1,10 @@
-import Value from 'typebox/value'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { pageOf, readCursor, SequenceKey } from '../words/cursor.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page } from '../words/schema.ts'
+import { shown, shownJson, timestamp } from '../words/view.ts'
 import { AuditEvent, type AuditQuery } from './event.ts'
 
 /** What is read at once where everything is read. */
@@ -27,7 +27,7 @@ export async function findAuditEvents(
     take: limit + 1,
   })
   const page = pageOf(rows, limit, { key: ({ seq }) => [String(seq)], item: (row) => row })
-  return { ...page, items: await shown(ctx, page.items) }
+  return { ...page, items: await eventViews(ctx, page.items) }
 }
 
 /** All events that match and are there now, oldest first, portion by portion: how many there are does
@@ -55,7 +55,7 @@ async function* portions(ctx: Context, where: Where, last: bigint) {
       take: portion,
     })
     seen = rows.length < portion ? last : (rows.at(-1)?.seq ?? last)
-    yield await shown(ctx, rows)
+    yield await eventViews(ctx, rows)
   }
 }
 
@@ -95,18 +95,18 @@ function seqOf(cursor: string): bigint {
 }
 
 /** The rows as they are shown, with the tenants' names in as many statements for many as for one. */
-async function shown(ctx: Context, rows: readonly Row[]): Promise<AuditEvent[]> {
+async function eventViews(ctx: Context, rows: readonly Row[]): Promise<AuditEvent[]> {
   const names = await tenantNames(ctx, rows)
   return rows.map((row) =>
-    Value.Parse(AuditEvent, {
+    shown(AuditEvent, {
       seq: String(row.seq),
-      at: row.at.toISOString(),
+      at: timestamp(row.at),
       actor: { kind: row.actorKind, id: row.actorId, name: row.actorName },
       requestId: row.requestId,
       tenant: row.tenantId === null ? null : (names.get(row.tenantId) ?? null),
       action: row.action,
       subject: { kind: row.subjectKind, id: row.subjectId, name: row.subjectName },
-      changes: row.changes,
+      changes: shownJson(AuditEvent.properties.changes, row.changes),
     }),
   )
 }

@@ -10,6 +10,8 @@ export type AuditAction =
   | 'api-key.revoked'
   | 'authority.created'
   | 'authority.imported'
+  | 'authority.changed'
+  | 'authority.removed'
   | 'authority.delegated'
   | 'authority.rotating'
   | 'authority.rotated'

@@ -6,6 +6,7 @@ import {
   KeyAlgorithm,
   Name,
   Profile,
+  RequestedName,
   Timestamp,
 } from '../words/schema.ts'
 
@@ -41,8 +42,17 @@ export const NameConstraints = closed(
 )
 export type NameConstraints = Type.Static<typeof NameConstraints>
 
+const heldSpace = Type.Optional(Type.Array(Type.String()))
+
+/** Names as a certificate holds them: a CA elsewhere keeps to bounds of its own. */
 const heldSubtrees = Type.Optional(
-  closed({ ...subtrees, directoryNames: Type.Optional(Type.Array(Type.String())) }),
+  closed({
+    dnsNames: heldSpace,
+    ipRanges: heldSpace,
+    emailAddresses: heldSpace,
+    uriHosts: heldSpace,
+    directoryNames: heldSpace,
+  }),
 )
 
 const CrlShards = Type.Integer({
@@ -89,12 +99,19 @@ const limits = {
   ),
 }
 
+const DisplayName = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  description: 'What people call it (its name)',
+})
+
 export const NewAuthority = closed({
   name: Name,
+  displayName: Type.Optional(DisplayName),
   kind: Type.Enum(['root', 'intermediate']),
   parent: Type.Optional(Name),
   tenant: Type.Optional(OwnTenant),
-  subject: DistinguishedName,
+  subject: RequestedName,
   keyAlgorithm: Type.Optional(KeyAlgorithm),
   validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 9131 })),
   key: Type.Optional(TokenKey),
@@ -114,6 +131,7 @@ export type NewAuthority = Type.Static<typeof NewAuthority>
 
 export const ImportedAuthority = closed({
   name: Name,
+  displayName: Type.Optional(DisplayName),
   tenant: Type.Optional(OwnTenant),
   certificate: Type.String({
     maxLength: 65_536,
@@ -132,9 +150,28 @@ export const ImportedAuthority = closed({
 })
 export type ImportedAuthority = Type.Static<typeof ImportedAuthority>
 
+const nullable = <T extends Type.TSchema>(schema: T) =>
+  Type.Optional(Type.Union([schema, Type.Null()]))
+
+export const AuthorityPatch = closed({
+  displayName: nullable(DisplayName),
+  maxValidityDays: nullable(Type.Integer({ minimum: 1, maximum: 3650 })),
+  defaultValidityDays: nullable(Type.Integer({ minimum: 1, maximum: 3650 })),
+  profiles: limits.profiles,
+  outlive: Type.Optional(Outlive),
+  retired: Type.Optional(
+    Type.Boolean({
+      description:
+        'true: it signs nothing new and goes on signing revocation lists and OCSP answers; false: it signs again',
+    }),
+  ),
+})
+export type AuthorityPatch = Type.Static<typeof AuthorityPatch>
+
 export const Authority = closed(
   {
     name: Name,
+    displayName: Type.String(),
     kind: Type.Enum(['root', 'intermediate']),
     parent: Type.Union([Name, Type.Null()]),
     tenant: OwnTenant,
@@ -164,6 +201,9 @@ export const Authority = closed(
     fingerprintSha256: Type.String(),
     pem: Type.String(),
     chainPem: Type.String({ description: 'The certificates above it, root last' }),
+    retiredAt: Type.Union([Timestamp, Type.Null()], {
+      description: 'Since when it signs nothing new; null: it signs',
+    }),
     createdAt: Timestamp,
   },
   { title: 'Authority' },

@@ -24,19 +24,19 @@ export async function blockKey(
   const now = ctx.now()
   const row = { spkiSha256, reason: asked.reason, since: now, by: actor.name }
   try {
-    await ctx.db.transaction(async (tx) => {
+    return await ctx.db.transaction(async (tx) => {
       const own = await tx.authorityKey.findUnique({ where: { spkiSha256 }, select: { id: true } })
       if (own) {
         throw new Problem('key-refused', 'That is the key of an authority here: rotate it instead')
       }
       await tx.blockedKey.create({ data: row })
       await tell(tx, { actor, now }, row)
+      return blockedKeyView(row)
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
     throw new Problem('blocked-key-exists', `The key ${spkiSha256} is blocked already`)
   }
-  return blockedKeyView(row)
 }
 
 /** Blocks the key of a certificate that was revoked for keyCompromise, in that transaction. The caller

@@ -1,6 +1,6 @@
 import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../ground/actor.ts'
-import { type Context, newId } from '../ground/context.ts'
+import { type Context, inTransaction, newId } from '../ground/context.ts'
 import { isDuplicate } from '../ground/db.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse, type Violation } from '../words/problem.ts'
@@ -21,12 +21,12 @@ import { serialFrom } from '../x509/serial.ts'
 import { assemble, type Signer } from '../x509/sign.ts'
 import type { NameConstraints } from '../x509/subtrees.ts'
 import { type Template, toBeSigned, type Validity } from '../x509/template.ts'
-import type { Authority, NewAuthority } from './authority.ts'
+import { type Authority, authoritySubject, type NewAuthority } from './authority.ts'
 import { blockedFault } from './blockedkeys.ts'
 import { askedFaults, constraintsAlong, constraintsFor } from './constraints.ts'
 import { authorityShard, issuerUrl, ocspUrl, shardUrl } from './crl.ts'
 import { getAuthority } from './find.ts'
-import { currentIssuer, issuingAuthority, pathOf } from './issuer.ts'
+import { currentIssuer, issuingAuthority, pathOf, retired } from './issuer.ts'
 import { keyFor, openSigner } from './signer.ts'
 import {
   limitFaults,
@@ -77,13 +77,15 @@ export async function createAuthority(
   const der = parent ? await signedBy(ctx, parent, own) : anchor
   const authorityId = newId(now)
   try {
-    await ctx.db.transaction(async (tx) => {
+    return await ctx.db.transaction(async (tx) => {
+      const tenantId = await tenantIdOf(tx, asked.tenant ?? null)
       await storeAuthority(ctx, tx, {
         authority: {
           id: authorityId,
           name: asked.name,
+          displayName: asked.displayName ?? null,
           kind: asked.kind,
-          tenantId: await tenantIdOf(tx, asked.tenant ?? null),
+          tenantId,
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
           crlShards: asked.crlShards ?? 1,
@@ -98,7 +100,7 @@ export async function createAuthority(
         key: held,
       })
       await record(tx, { actor, now }, 'authority.created', {
-        subject: { kind: 'authority', id: authorityId, name: asked.name, tenantId: null },
+        subject: authoritySubject({ id: authorityId, name: asked.name, tenantId }),
         changes: {
           kind: asked.kind,
           parent: asked.parent ?? null,
@@ -110,6 +112,7 @@ export async function createAuthority(
           nameConstraints: asked.nameConstraints ? JSON.stringify(asked.nameConstraints) : null,
         },
       })
+      return getAuthority(inTransaction(ctx, tx), actor, asked.name)
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
@@ -118,7 +121,6 @@ export async function createAuthority(
       `There is an authority "${asked.name}", or one with this key in the token; choose another name or key`,
     )
   }
-  return getAuthority(ctx, actor, asked.name)
 }
 
 /** A key out of a token was not made here: it is judged like any that is sent. */
@@ -175,6 +177,7 @@ export type Parent = {
 /** The authority of this name as a parent. Throws authority-unknown, authority-keyless. */
 export async function openParent(ctx: Context, name: string): Promise<Parent> {
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  if (authority.retiredAt !== null) throw new Problem('authority-refused', retired(name))
   const issuer = currentIssuer(authority)
   const path = (await pathOf(ctx.db.read, issuer.id)).map(({ der }) => readCertificate(der))
   const signer = await openSigner(ctx, issuer.keyId)

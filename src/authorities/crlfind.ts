@@ -18,7 +18,7 @@ export type PublishedList = {
  *  Public. Throws authority-unknown, authority-keyless. */
 export async function getWholeList(ctx: Context, authority: string): Promise<PublishedList> {
   const issuer = await ctx.db.read.issuer.findFirst({
-    where: { authority: { name: authority }, issues: true },
+    where: { authority: { name: authority, removedAt: null }, issues: true },
     select: { keyId: true },
   })
   if (!issuer) throw new Problem('authority-unknown', `There is no authority "${authority}"`)

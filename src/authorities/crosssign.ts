@@ -42,8 +42,8 @@ export async function crossSign(
     nameConstraints: anchorConstraints(own, above),
   })
   const certificate = readCertificate(der)
-  const id = await ctx.db.transaction(async (tx) => {
-    const made = await storeIssuer(ctx, tx, {
+  return ctx.db.transaction(async (tx) => {
+    const id = await storeIssuer(ctx, tx, {
       authorityId: authority.id,
       keyId: issuer.keyId,
       parentId: parent.issuerId,
@@ -61,11 +61,9 @@ export async function crossSign(
         notAfter: certificate.validity.notAfter.toISOString(),
       },
     })
-    return made
+    const where = { id }
+    return issuerView(await tx.issuer.findUniqueOrThrow({ where, include: issuerShown }), actor)
   })
-  const where = { id }
-  const row = await ctx.db.read.issuer.findUniqueOrThrow({ where, include: issuerShown })
-  return issuerView(row, actor)
 }
 
 function faults(own: Certificate, { path, validity }: Parent): readonly Violation[] {
@@ -85,7 +83,7 @@ function faults(own: Certificate, { path, validity }: Parent): readonly Violatio
  *  authority-unknown. */
 export async function getChains(ctx: Context, name: string): Promise<string> {
   const rows = await ctx.db.read.issuer.findMany({
-    where: { authority: { name }, notAfter: { gte: ctx.now() } },
+    where: { authority: { name, removedAt: null }, notAfter: { gte: ctx.now() } },
     orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     select: { id: true },
   })

@@ -1,9 +1,9 @@
-import Value from 'typebox/value'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem } from '../words/problem.ts'
-import { DistinguishedName, type Page, type PageQuery } from '../words/schema.ts'
+import type { Page, PageQuery } from '../words/schema.ts'
+import { shown, shownJson, timestamp, timestampOrNull } from '../words/view.ts'
 import { readCertificate, signsLists } from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
 import { Authority } from './authority.ts'
@@ -55,6 +55,7 @@ export async function listAuthorities(
   const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
   const rows = await ctx.db.read.authority.findMany({
     where: {
+      removedAt: null,
       ...(actor.tenantId === null
         ? {}
         : { OR: [{ tenantId: null }, { tenantId: actor.tenantId }] }),
@@ -78,7 +79,7 @@ export async function getCaCertificate(
 ): Promise<Buffer> {
   const issuer = await ctx.db.read.issuer.findFirst({
     where: {
-      authority: { name },
+      authority: { name, removedAt: null },
       ...(key === undefined ? { issues: true } : { key: { spkiSha256: { startsWith: key } } }),
     },
     // Of a key with several, its own and not what others cross-signed.
@@ -98,12 +99,13 @@ function authorityView(
   const { parent } = authority
   const certificate = readCertificate(Buffer.from(issuer.der))
   const { pathLength = null, nameConstraints } = certificate
-  return Value.Parse(Authority, {
+  return shown(Authority, {
     name: authority.name,
+    displayName: authority.displayName ?? authority.name,
     kind: authority.kind,
     parent: parent && mayKnow(actor, parent) ? parent.name : null,
     tenant: authority.tenant?.name ?? null,
-    subject: Value.Clean(DistinguishedName, issuer.subject),
+    subject: shownJson(Authority.properties.subject, issuer.subject),
     keyAlgorithm: issuer.key.algorithm,
     keyHeld: issuer.key.store !== 'absent',
     keyStore: issuer.key.store,
@@ -116,11 +118,12 @@ function authorityView(
     defaultValidityDays: authority.defaultValidityDays,
     profiles: authority.profiles,
     serial: issuer.serial,
-    notBefore: issuer.notBefore.toISOString(),
-    notAfter: issuer.notAfter.toISOString(),
+    notBefore: timestamp(issuer.notBefore),
+    notAfter: timestamp(issuer.notAfter),
     fingerprintSha256: issuer.fingerprintSha256,
     pem: own ? toPem('CERTIFICATE', own.der) : '',
     chainPem: above.map(({ der }) => toPem('CERTIFICATE', der)).join(''),
-    createdAt: authority.createdAt.toISOString(),
+    retiredAt: timestampOrNull(authority.retiredAt),
+    createdAt: timestamp(authority.createdAt),
   })
 }

@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../ground/actor.ts'
-import { type Context, newId } from '../ground/context.ts'
+import { type Context, inTransaction, newId } from '../ground/context.ts'
 import { isDuplicate } from '../ground/db.ts'
 import { orRefuse } from '../ground/refusal.ts'
 import { Problem, refuse } from '../words/problem.ts'
@@ -12,7 +12,7 @@ import { readPem } from '../x509/pem.ts'
 import { profilesUnder } from '../x509/purposes.ts'
 import { keySigner, type Signer } from '../x509/sign.ts'
 import { certificateFaults, placeFaults } from './acceptable.ts'
-import type { Authority, ImportedAuthority } from './authority.ts'
+import { type Authority, authoritySubject, type ImportedAuthority } from './authority.ts'
 import { blockedFault } from './blockedkeys.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
 import { sameAs, selfSigned } from './create.ts'
@@ -68,13 +68,15 @@ export async function importAuthority(
     root || !key ? certificate.der : await twin(ctx, { certificate, signer: key.signer, path })
   const id = newId(now)
   try {
-    await ctx.db.transaction(async (tx) => {
+    return await ctx.db.transaction(async (tx) => {
+      const tenantId = await tenantIdOf(tx, asked.tenant ?? null)
       await storeAuthority(ctx, tx, {
         authority: {
           id,
           name: asked.name,
+          displayName: asked.displayName ?? null,
           kind: root ? 'root' : 'intermediate',
-          tenantId: await tenantIdOf(tx, asked.tenant ?? null),
+          tenantId,
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
           crlShards: asked.crlShards ?? 1,
@@ -84,7 +86,7 @@ export async function importAuthority(
         key: key?.held ?? { store: 'absent' },
       })
       await record(tx, { actor, now }, 'authority.imported', {
-        subject: { kind: 'authority', id, name: asked.name, tenantId: null },
+        subject: authoritySubject({ id, name: asked.name, tenantId }),
         changes: {
           serial: certificate.serial,
           keyStore: key?.held.store ?? 'absent',
@@ -92,6 +94,7 @@ export async function importAuthority(
           notAfter: certificate.validity.notAfter.toISOString(),
         },
       })
+      return getAuthority(inTransaction(ctx, tx), actor, asked.name)
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
@@ -100,7 +103,6 @@ export async function importAuthority(
       `There is an authority "${asked.name}", or one with this very key; it need not be imported twice`,
     )
   }
-  return getAuthority(ctx, actor, asked.name)
 }
 
 function readOne(pem: string): Certificate {
@@ -156,7 +158,10 @@ function readKey(pem: string): KeyObject {
 /** The issuer certificate here that signed it, of several one that fits in all else too. */
 async function findParent(ctx: Context, certificate: Certificate) {
   const issuers = await ctx.db.read.issuer.findMany({
-    where: { notAfter: { gte: certificate.validity.notBefore } },
+    where: {
+      notAfter: { gte: certificate.validity.notBefore },
+      authority: { removedAt: null },
+    },
     select: { id: true, authorityId: true, der: true },
   })
   const signers = issuers

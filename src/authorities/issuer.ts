@@ -39,7 +39,10 @@ export const findIssuing: (ctx: Context) => (name: string) => Promise<IssuingAut
 
 /** The authorities of these names, in no order, each with the issuer certificate that signs now. */
 export function issuingAuthorities(tx: Tx, names: readonly string[]) {
-  return tx.authority.findMany({ where: { name: { in: [...names] } }, include: issuing })
+  return tx.authority.findMany({
+    where: { name: { in: [...names] }, removedAt: null },
+    include: issuing,
+  })
 }
 
 /** What goes with an authority that is to sign. */
@@ -48,6 +51,11 @@ export const issuing = {
   tenant: { select: { name: true } },
   issuers: { where: { issues: true }, include: { key: true } },
 } as const
+
+/** Why an authority that was retired signs nothing. */
+export function retired(name: string): string {
+  return `"${name}" is retired and signs nothing new; name another authority`
+}
 
 /** The certificate that signs now; every authority has one. */
 export function currentIssuer<T>(authority: { name: string; issuers: readonly T[] }): T {
@@ -111,7 +119,7 @@ export async function pathsOf(
  *  authority-unknown. */
 export async function trustAnchorOf(tx: Tx, name: string): Promise<readonly Buffer[]> {
   const issuers = await tx.issuer.findMany({
-    where: { authority: { name }, trusted: true },
+    where: { authority: { name, removedAt: null }, trusted: true },
     orderBy: { createdAt: 'asc' },
     select: { anchor: true },
   })

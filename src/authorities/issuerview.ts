@@ -1,8 +1,8 @@
 import Type from 'typebox'
-import Value from 'typebox/value'
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { closed, Id, KeyAlgorithm, Name, Timestamp } from '../words/schema.ts'
+import { shown, timestamp, timestampOrNull } from '../words/view.ts'
 import { readCertificate, signsLists } from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
 import { issuingAuthority } from './issuer.ts'
@@ -76,16 +76,16 @@ export function issuerView(
     [row.served, 'serve'],
     [key.store !== 'absent' && signsLists(readCertificate(Buffer.from(row.der))), 'list'],
   ]
-  return Value.Parse(IssuerView, {
+  return shown(IssuerView, {
     id: row.id,
     serial: row.serial,
     keyAlgorithm: key.algorithm,
     spkiSha256: key.spkiSha256,
     signedBy: parent && mayKnow(actor, parent.authority) ? parent.authority.name : null,
-    notBefore: row.notBefore.toISOString(),
-    notAfter: row.notAfter.toISOString(),
+    notBefore: timestamp(row.notBefore),
+    notAfter: timestamp(row.notAfter),
     fingerprintSha256: row.fingerprintSha256,
-    revokedAt: row.revokedAt?.toISOString() ?? null,
+    revokedAt: timestampOrNull(row.revokedAt),
     revocationReason: row.revocationReason,
     usages: usages.flatMap(([used, usage]) => (used ? [usage] : [])),
     pem: toPem('CERTIFICATE', Buffer.from(row.der)),

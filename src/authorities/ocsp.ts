@@ -75,7 +75,7 @@ function issuersOf(ctx: Context, authority: string): Promise<readonly Issuer[]> 
 
 async function readIssuers(ctx: Context, authority: string): Promise<readonly Issuer[]> {
   const rows = await ctx.db.read.issuer.findMany({
-    where: { authority: { name: authority } },
+    where: { authority: { name: authority, removedAt: null } },
     orderBy: { createdAt: 'desc' },
     select: { keyId: true, der: true },
   })

@@ -27,9 +27,11 @@ export async function revokeIssuer(
   allowPlatform(actor, 'write-authorities')
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
   const by = { actor, now: ctx.now() }
-  await ctx.db.transaction((tx) => revoke(tx, by, { authority, id, reason }))
-  const include = issuerShown
-  return issuerView(await ctx.db.read.issuer.findUniqueOrThrow({ where: { id }, include }), actor)
+  return ctx.db.transaction(async (tx) => {
+    await revoke(tx, by, { authority, id, reason })
+    const include = issuerShown
+    return issuerView(await tx.issuer.findUniqueOrThrow({ where: { id }, include }), actor)
+  })
 }
 
 async function revoke(

@@ -1,6 +1,6 @@
 import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../ground/actor.ts'
-import { type Context, newId } from '../ground/context.ts'
+import { type Context, inTransaction, newId } from '../ground/context.ts'
 import { isDuplicate, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { Problem, refuse } from '../words/problem.ts'
@@ -20,7 +20,7 @@ import {
   validityOf,
 } from './create.ts'
 import { crossValidity } from './crossvalidity.ts'
-import { currentIssuer, type IssuingAuthority, issuingAuthority } from './issuer.ts'
+import { currentIssuer, type IssuingAuthority, issuingAuthority, retired } from './issuer.ts'
 import type { NewRotation, Rotation } from './rotation.ts'
 import { getRotation } from './rotationfind.ts'
 import { type HeldKey, keyFor } from './signer.ts'
@@ -40,6 +40,7 @@ export async function rotateAuthority(
 ): Promise<Rotation> {
   allowPlatform(actor, 'write-authorities')
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  if (authority.retiredAt !== null) throw new Problem('authority-refused', retired(name))
   const from = currentIssuer(authority)
   await refuseUnderway(ctx.db.read, authority)
   if (from.key.store === 'pkcs11' && !asked.key) {
@@ -51,7 +52,7 @@ export async function rotateAuthority(
   const now = ctx.now()
   const id = newId(now)
   try {
-    await ctx.db.transaction(async (tx) => {
+    return await ctx.db.transaction(async (tx) => {
       const toId = await storeSuccessor(ctx, tx, { authority, next })
       await tx.rotation.create({
         data: {
@@ -77,13 +78,13 @@ export async function rotateAuthority(
       })
       await dueAll(tx, await trustingPlacements(tx, name))
       await due(tx, 'authority.rotate', { authorityId: authority.id })
+      return getRotation(inTransaction(ctx, tx), actor, name)
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
     await refuseUnderway(ctx.db.read, authority)
-    refuse('authority-refused', [{ field: '/key', message: 'This key is an authority’s already' }])
+    throw new Problem('authority-refused', 'key: this key is an authority’s already')
   }
-  return getRotation(ctx, actor, name)
 }
 
 async function refuseUnderway(tx: Tx, { id, name }: IssuingAuthority): Promise<void> {

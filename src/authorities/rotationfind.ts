@@ -1,11 +1,11 @@
 import { type Actor, allow } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
-import { oneOf } from '../words/oneof.ts'
 import { Problem } from '../words/problem.ts'
+import { shown, timestamp } from '../words/view.ts'
 import { issuingAuthority } from './issuer.ts'
 import { issuerShown, issuerView, mayKnow } from './issuerview.ts'
-import { type Rotation, type RotationFacts, rotationSteps } from './rotation.ts'
+import { Rotation, type RotationFacts } from './rotation.ts'
 import { trustingPlacements, trustWanted } from './trusting.ts'
 
 const few = 100
@@ -26,12 +26,12 @@ export async function getRotation(ctx: Context, actor: Actor, name: string): Pro
   const own = (each: { readonly tenantId: string }) =>
     tenantId === null || each.tenantId === tenantId
   const unsettled = left.unsettled.filter(own)
-  return {
+  return shown(Rotation, {
     authority: name,
-    step: oneOf(rotationSteps, row.step),
-    since: row.since.toISOString(),
-    startedAt: row.startedAt.toISOString(),
-    deadline: row.deadline.toISOString(),
+    step: row.step,
+    since: timestamp(row.since),
+    startedAt: timestamp(row.startedAt),
+    deadline: timestamp(row.deadline),
     retiredBy: row.retiredBy,
     from: issuerView(row.from, actor),
     to: issuerView(row.to, actor),
@@ -47,10 +47,10 @@ export async function getRotation(ctx: Context, actor: Actor, name: string): Pro
         tenantId === null
           ? left.certificates
           : await countHeld(ctx.db.read, row, { now: ctx.now(), tenantId }),
-      held: held.map(({ notAfter, ...each }) => ({ ...each, notAfter: notAfter.toISOString() })),
+      held: held.map(({ notAfter, ...each }) => ({ ...each, notAfter: timestamp(notAfter) })),
       authorities: namesOf(left.authorities.filter((each) => mayKnow(actor, each))),
     },
-  }
+  })
 }
 
 /** A rotation with its authority and both issuers. */

@@ -1,6 +1,6 @@
 import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform, systemActor } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
+import { type Context, inTransaction } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { oneOf } from '../words/oneof.ts'
@@ -160,7 +160,7 @@ export async function retireRotated(ctx: Context, by: Actor, name: string): Prom
         `Certificates of the old key are left (GET …/rotation says which): it may be retired from ${row.deadline.toISOString()} on`,
       )
     }
-    await ctx.db.transaction(async (tx) => {
+    return ctx.db.transaction(async (tx) => {
       await tx.rotation.updateMany({
         where: { id: row.id, retiredBy: null },
         data: { retiredBy: by.name },
@@ -170,6 +170,7 @@ export async function retireRotated(ctx: Context, by: Actor, name: string): Prom
         changes: { from: row.from.serial },
       })
       await due(tx, 'authority.rotate', { authorityId })
+      return getRotation(inTransaction(ctx, tx), by, name)
     })
   }
   return getRotation(ctx, by, name)

@@ -13,6 +13,7 @@ export type StoredAuthority = {
   readonly authority: {
     readonly id: string
     readonly name: string
+    readonly displayName: string | null
     readonly kind: string
     readonly tenantId: string | null
     readonly parentId: string | null
@@ -32,8 +33,8 @@ export type StoredAuthority = {
 }
 
 type Limits = {
-  readonly maxValidityDays?: number
-  readonly defaultValidityDays?: number
+  readonly maxValidityDays?: number | null
+  readonly defaultValidityDays?: number | null
   readonly profiles?: readonly string[]
 }
 
@@ -81,7 +82,7 @@ export function limitFaults({
   maxValidityDays,
   defaultValidityDays,
 }: Limits): readonly Violation[] {
-  if (maxValidityDays === undefined || (defaultValidityDays ?? 0) <= maxValidityDays) return []
+  if (maxValidityDays == null || (defaultValidityDays ?? 0) <= maxValidityDays) return []
   return [
     {
       field: '/defaultValidityDays',

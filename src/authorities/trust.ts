@@ -62,7 +62,7 @@ export function storePasswordFaults(password: string): readonly Violation[] {
 
 async function rootsAbove(ctx: Context, name: string): Promise<readonly Buffer[]> {
   const issuers = await ctx.db.read.issuer.findMany({
-    where: { authority: { name }, trusted: true },
+    where: { authority: { name, removedAt: null }, trusted: true },
     orderBy: { createdAt: 'asc' },
     select: { id: true },
   })

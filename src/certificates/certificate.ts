@@ -7,6 +7,7 @@ import {
   KeyAlgorithm,
   Name,
   Profile,
+  RequestedName,
   Timestamp,
 } from '../words/schema.ts'
 
@@ -14,7 +15,7 @@ const names = (maxItems: number) => Type.Array(Type.String({ maxLength: 512 }), 
 
 export const NewCertificate = closed({
   profile: Profile,
-  subject: Type.Optional(DistinguishedName),
+  subject: Type.Optional(RequestedName),
   dnsNames: Type.Optional(names(100)),
   ipAddresses: Type.Optional(names(100)),
   emailAddresses: Type.Optional(names(100)),

@@ -4,13 +4,11 @@ import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { MomentIdKey, pageOf, readCursor } from '../words/cursor.ts'
-import { oneOf } from '../words/oneof.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
-import { keyAlgorithms } from '../x509/keys.ts'
+import { shown, shownJson, timestamp, timestampOrNull } from '../words/view.ts'
 import { toPem } from '../x509/pem.ts'
-import { settableReasons } from '../x509/reasons.ts'
-import type { Certificate } from './certificate.ts'
+import { Certificate } from './certificate.ts'
 
 const related = {
   tenant: { select: { name: true } },
@@ -180,23 +178,23 @@ type Hidden =
 /** The row as it is shown. */
 export async function certificateView(ctx: Context, row: Viewable): Promise<Certificate> {
   const ended = row.status === 'active' && row.notAfter < ctx.now()
-  return {
+  return shown(Certificate, {
     id: row.id,
     tenant: row.tenant.name,
     authority: row.authority.name,
     host: row.hostId === null ? null : (row.dnsNames[0] ?? null),
-    profile: oneOf(['server', 'client', 'peer'], row.profile),
-    status: ended ? 'expired' : oneOf(['signing', 'active', 'revoked'], row.status),
+    profile: row.profile,
+    status: ended ? 'expired' : row.status,
     serial: row.serial,
-    subject: subjectOf(row.subject),
+    subject: shownJson(Certificate.properties.subject, row.subject),
     dnsNames: [...row.dnsNames],
     ipAddresses: [...row.ipAddresses],
     emailAddresses: [...row.emailAddresses],
     uris: [...row.uris],
-    keyAlgorithm: oneOf(keyAlgorithms, row.keyAlgorithm),
-    keySource: oneOf(['server', 'caller'], row.keySource),
-    notBefore: row.notBefore.toISOString(),
-    notAfter: row.notAfter.toISOString(),
+    keyAlgorithm: row.keyAlgorithm,
+    keySource: row.keySource,
+    notBefore: timestamp(row.notBefore),
+    notAfter: timestamp(row.notAfter),
     fingerprintSha256: row.fingerprintSha256,
     pem: row.der === null ? null : toPem('CERTIFICATE', Buffer.from(row.der)),
     chainPem: await chainPem(ctx, row.issuerId),
@@ -206,18 +204,13 @@ export async function certificateView(ctx: Context, row: Viewable): Promise<Cert
     replacedBy: row.replacedBy[0]?.id ?? null,
     autoRenew: row.autoRenew,
     renewal: {
-      at: row.renewAt?.toISOString() ?? null,
+      at: timestampOrNull(row.renewAt),
       attempts: row.renewFailures,
       lastError: row.renewError,
-      nextAttempt: row.renewAfter?.toISOString() ?? null,
+      nextAttempt: timestampOrNull(row.renewAfter),
     },
-    revokedAt: row.revokedAt?.toISOString() ?? null,
-    revocationReason:
-      row.revocationReason === null ? null : oneOf(settableReasons, row.revocationReason),
-    createdAt: row.createdAt.toISOString(),
-  }
-}
-
-function subjectOf(subject: unknown): Certificate['subject'] {
-  return typeof subject === 'object' && subject !== null ? subject : {}
+    revokedAt: timestampOrNull(row.revokedAt),
+    revocationReason: row.revocationReason,
+    createdAt: timestamp(row.createdAt),
+  })
 }

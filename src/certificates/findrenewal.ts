@@ -3,6 +3,7 @@ import type { Context } from '../ground/context.ts'
 import { policyOf } from '../tenants/access.ts'
 import { Problem } from '../words/problem.ts'
 import { closed, Timestamp } from '../words/schema.ts'
+import { timestamp } from '../words/view.ts'
 import { readCertificate } from '../x509/certificate.ts'
 import { renewAt, spreadOf } from './renewal.ts'
 import { pastWindow, readRenewalId, renewalWindow } from './renewalinfo.ts'
@@ -56,7 +57,7 @@ export async function getRenewalInfo(ctx: Context, text: string): Promise<Renewa
     : renewalWindow(row, renewAt(row, spreadOf(row.serial), renewBefore))
   const explanationURL = row.replacement?.explanationUrl
   return {
-    suggestedWindow: { start: start.toISOString(), end: end.toISOString() },
+    suggestedWindow: { start: timestamp(start), end: timestamp(end) },
     ...(explanationURL ? { explanationURL } : {}),
   }
 }

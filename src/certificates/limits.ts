@@ -1,3 +1,4 @@
+import { retired } from '../authorities/issuer.ts'
 import type { Policy } from '../tenants/tenant.ts'
 import type { Violation } from '../words/problem.ts'
 import { constraintFaults } from '../x509/constraints.ts'
@@ -7,6 +8,7 @@ import type { Ask } from './ask.ts'
 /** What an authority lets its leaves be. */
 export type Limits = {
   readonly name: string
+  readonly retiredAt: Date | null
   readonly maxValidityDays: number | null
   readonly defaultValidityDays: number | null
   readonly profiles: readonly string[]
@@ -32,11 +34,12 @@ export function daysWithin(
  *  outside the constraints of its whole path (RFC 5280 6.1.4 (g)). */
 export function limitFaults(
   ask: Pick<Ask, 'profile' | 'names' | 'subject' | 'validityDays'>,
-  { name, profiles, maxValidityDays }: Limits,
+  { name, profiles, maxValidityDays, retiredAt }: Limits,
   constraints: readonly NameConstraints[],
 ): readonly Violation[] {
   const { profile, validityDays } = ask
   return [
+    ...(retiredAt === null ? [] : [{ field: '/authority', message: retired(name) }]),
     ...(profiles.includes(profile)
       ? []
       : [{ field: '/profile', message: `"${name}" signs ${profiles.join(', ')}, not ${profile}` }]),

@@ -2,12 +2,13 @@ import Value from 'typebox/value'
 import { record } from '../audit/record.ts'
 import { issuingAuthority } from '../authorities/issuer.ts'
 import { type Actor, allow, systemActor } from '../ground/actor.ts'
-import { type Context, newId } from '../ground/context.ts'
+import { type Context, inTransaction, newId } from '../ground/context.ts'
 import { json, sql, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { countOne } from '../tenants/usage.ts'
 import { Problem } from '../words/problem.ts'
+import { shown, shownJson, timestamp, timestampOrNull } from '../words/view.ts'
 import { endOf } from './find.ts'
 import { spreadOf } from './renewal.ts'
 import { type NewReplacement, Replacement, type Where } from './replacement.ts'
@@ -32,7 +33,7 @@ export async function orderReplacement(
   const now = ctx.now()
   const until = endOf(within, now)
   const id = newId(now)
-  await ctx.db.transaction(async (tx) => {
+  return ctx.db.transaction(async (tx) => {
     if (tenantId !== null) await countReplacement(tx, ctx, tenantId)
     await tx.replacement.create({
       data: {
@@ -47,8 +48,8 @@ export async function orderReplacement(
       changes: { ...where, reason, revoke, until: until.toISOString() },
     })
     await due(tx, 'replacement.advance', { replacementId: id })
+    return getReplacement(inTransaction(ctx, tx), actor, id)
   })
-  return getReplacement(ctx, actor, id)
 }
 
 async function countReplacement(tx: Tx, ctx: Context, id: string): Promise<void> {
@@ -67,16 +68,16 @@ export async function getReplacement(ctx: Context, actor: Actor, id: string): Pr
   })
   if (!row) throw new Problem('replacement-unknown', `There is no replacement ${id}`)
   const progress = await progressOf(ctx.db.read, row, ctx.now())
-  return Value.Parse(Replacement, {
+  return shown(Replacement, {
     id,
     reason: row.reason,
-    where: row.where,
+    where: shownJson(Replacement.properties.where, row.where),
     revoke: row.revoke,
     explanationUrl: row.explanationUrl,
     orderedBy: row.orderedBy,
-    createdAt: row.createdAt.toISOString(),
-    until: row.until.toISOString(),
-    doneAt: row.doneAt?.toISOString() ?? null,
+    createdAt: timestamp(row.createdAt),
+    until: timestamp(row.until),
+    doneAt: timestampOrNull(row.doneAt),
     choosing: row.chosenAt === null,
     ...progress,
   })

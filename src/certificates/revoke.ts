@@ -2,7 +2,7 @@ import { record } from '../audit/record.ts'
 import { fallBehind } from '../authorities/crlbehind.ts'
 import { revoking } from '../authorities/revocation.ts'
 import type { Actor } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
+import { type Context, inTransaction } from '../ground/context.ts'
 import { sql, type Tx } from '../ground/db.ts'
 import { due } from '../ground/due.ts'
 import { accessTenant } from '../tenants/access.ts'
@@ -40,14 +40,14 @@ export async function revokeCertificate(
   // It may be out there already: it is made whole, then revoked.
   if (found.status === 'signing') await finishCertificate(ctx, id)
   const told = { actor, now: ctx.now(), proven: proof !== undefined }
-  await ctx.db.transaction(async (tx) => {
+  return ctx.db.transaction(async (tx) => {
     // Lists grow by every revocation, for all who read them. Operators of the platform revoke all the same.
     if (actor.tenantId !== null && found.status !== 'revoked') {
       await countOne(tx, { ctx, tenant: owner }, 'revocationsPerDay')
     }
     await revokeOne(tx, told, { id, reason })
+    return getCertificate(inTransaction(ctx, tx), actor, { tenant, id })
   })
-  return getCertificate(ctx, actor, { tenant, id })
 }
 
 /** Which certificate to revoke, why, and a CSR that shows who has its key. */

@@ -5,6 +5,7 @@ import type { Tx } from '../ground/db.ts'
 import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
+import { shown, shownJson, timestamp, timestampOrNull } from '../words/view.ts'
 import { Cluster, Ingress } from './cluster.ts'
 
 export type ClusterRow = NonNullable<Awaited<ReturnType<Tx['cluster']['findUnique']>>>
@@ -61,15 +62,19 @@ export function ingressOf(row: ClusterRow): Ingress {
 
 /** The row as this actor is shown it. */
 export function clusterView(row: ClusterRow, actor: Actor): Cluster {
-  return Value.Parse(Cluster, {
+  return shown(Cluster, {
     name: row.name,
     server: actor.tenantId === null ? row.server : null,
-    ingress: ingressOf(row),
+    ingress: {
+      namespace: row.ingressNamespace,
+      selector: shownJson(Ingress.properties.selector, row.ingressSelector),
+      address: row.ingressAddress,
+    },
     status: row.status,
     message: row.message,
     kubernetesVersion: row.kubernetes,
-    checkedAt: row.checkedAt?.toISOString() ?? null,
-    createdAt: row.createdAt.toISOString(),
-    updatedAt: row.updatedAt.toISOString(),
+    checkedAt: timestampOrNull(row.checkedAt),
+    createdAt: timestamp(row.createdAt),
+    updatedAt: timestamp(row.updatedAt),
   })
 }

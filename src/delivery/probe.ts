@@ -8,6 +8,7 @@ import { hostRow, specOf } from '../hosts/find.ts'
 import { accessTenant, type TenantRow } from '../tenants/access.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import { closed, Name, Timestamp } from '../words/schema.ts'
+import { timestamp } from '../words/view.ts'
 import { fingerprintSha256 } from '../x509/certificate.ts'
 import { toPem } from '../x509/pem.ts'
 import { type PlacementRow, readPlacements } from './gather.ts'
@@ -108,7 +109,7 @@ function shown(
     served: {
       serial: leaf.serialNumber.toLowerCase(),
       fingerprintSha256: fingerprintSha256(leaf.raw),
-      notAfter: leaf.validToDate.toISOString(),
+      notAfter: timestamp(leaf.validToDate),
       chainLength,
     },
     issuedIsServed: issued ? leaf.raw.equals(issued) : false,

@@ -1,6 +1,6 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { Config } from './config.ts'
-import { type Database, openDatabase } from './db.ts'
+import { type Database, openDatabase, type Tx } from './db.ts'
 import { type Seal, sealWith } from './seal.ts'
 
 /** One line of the log: facts, then a sentence. Secrets never go here. */
@@ -36,6 +36,12 @@ export function openContext(
     random: (octets) => randomBytes(octets),
     ...overrides,
   }
+}
+
+/** The context inside a transaction: what is read is what the transaction sees, so that the answer of a
+ *  write is made before anything of it is stored for good. */
+export function inTransaction(ctx: Context, tx: Tx): Context {
+  return { ...ctx, db: { ...ctx.db, read: tx, transaction: (work) => work(tx) } }
 }
 
 /** An id for a new row: a UUID of version 7 (RFC 9562 5.7), so that rows made together lie together in

@@ -7,6 +7,7 @@ import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import { must } from '../words/must.ts'
 import { Problem } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
+import { shown, shownJson, timestamp, timestampOrNull } from '../words/view.ts'
 import { CompleteSpec, Host, PlacementView } from './host.ts'
 import { parseHostname } from './hostname.ts'
 import { type Surroundings, surroundingsOf } from './surroundings.ts'
@@ -141,22 +142,22 @@ export async function viewHost(tx: Tx, row: HostRow): Promise<Host> {
 
 function hostView(row: HostRow, around: ReadonlyMap<string, Surroundings>): Host {
   const { certificate } = row
-  const spec = specOf(row)
+  const spec = shownJson(CompleteSpec, row.spec)
   const surroundings = must(around.get(row.id), 'a host is shown without its surroundings')
-  return Value.Parse(Host, {
+  return shown(Host, {
     name: row.name,
     tenant: row.tenant.name,
     ...spec,
     generation: row.generation,
-    createdAt: row.createdAt.toISOString(),
-    updatedAt: row.updatedAt.toISOString(),
-    removedAt: row.removedAt?.toISOString() ?? null,
+    createdAt: timestamp(row.createdAt),
+    updatedAt: timestamp(row.updatedAt),
+    removedAt: timestampOrNull(row.removedAt),
     status: {
       certificate: certificate && {
         id: certificate.id,
         serial: certificate.serial,
-        notBefore: certificate.notBefore.toISOString(),
-        notAfter: certificate.notAfter.toISOString(),
+        notBefore: timestamp(certificate.notBefore),
+        notAfter: timestamp(certificate.notAfter),
         fingerprintSha256: certificate.fingerprintSha256,
       },
       clients: clientsView(row.tenant.name, surroundings),
@@ -181,13 +182,13 @@ function placementView(row: {
   provedAt: Date | null
   objects: unknown
 }): PlacementView {
-  return Value.Parse(PlacementView, {
+  return shown(PlacementView, {
     cluster: row.cluster.name,
     status: row.status,
-    since: row.since.toISOString(),
+    since: timestamp(row.since),
     message: row.message,
     warnings: row.warnings,
-    provedAt: row.provedAt?.toISOString() ?? null,
-    objects: row.objects,
+    provedAt: timestampOrNull(row.provedAt),
+    objects: shownJson(PlacementView.properties.objects, row.objects),
   })
 }

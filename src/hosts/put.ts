@@ -22,15 +22,15 @@ export async function putHost(
 ): Promise<{ readonly host: Host; readonly created: boolean }> {
   const wanted = await wantedHost(ctx, actor, { asked, permission: 'write-hosts' })
   const { tenant, name, clusters } = wanted
-  const created = await ctx.db.transaction(async (tx) => {
+  return ctx.db.transaction(async (tx) => {
     // Two who want one name on one cluster ask one after the other.
     const keys = clusters.map(({ id }) => clusterLock(id))
     await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
     await refuseConflicts(tx, actor, wanted)
-    return store(tx, { ctx, actor, wanted })
+    const created = await store(tx, { ctx, actor, wanted })
+    const row = await hostRow(tx, { tenantId: tenant.id, name })
+    return { host: await viewHost(tx, row), created }
   })
-  const row = await hostRow(ctx.db.read, { tenantId: tenant.id, name })
-  return { host: await viewHost(ctx.db.read, row), created }
 }
 
 async function refuseConflicts(tx: Tx, actor: Actor, wanted: WantedHost): Promise<void> {

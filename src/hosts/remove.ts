@@ -1,8 +1,9 @@
 import { record } from '../audit/record.ts'
 import type { Actor } from '../ground/actor.ts'
 import type { Context } from '../ground/context.ts'
+import type { Tx } from '../ground/db.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { findHost, hostRow, viewHost } from './find.ts'
+import { findHost, type HostRow, hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
 import { hostLock, lock } from './lock.ts'
 import { withdraw } from './put.ts'
@@ -20,13 +21,13 @@ export async function removeHost(
   })
   const host = await hostRow(ctx.db.read, { tenantId, name })
   const now = ctx.now()
-  await ctx.db.transaction(async (tx) => {
+  return ctx.db.transaction(async (tx) => {
     await lock(tx, [hostLock(host)])
     const { count } = await tx.host.updateMany({
       where: { id: host.id, removedAt: null },
       data: { removedAt: now, updatedAt: now },
     })
-    if (count === 0) return
+    if (count === 0) return going(tx, host)
     const placements = await tx.placement.findMany({
       where: { hostId: host.id },
       include: { cluster: { select: { name: true } } },
@@ -36,8 +37,11 @@ export async function removeHost(
       subject: { kind: 'host', id: host.id, name: host.name, tenantId },
       changes: { clusters: placements.map(({ cluster }) => cluster.name) },
     })
+    return going(tx, host)
   })
-  // A quick worker may have finished already.
-  const going = await findHost(ctx.db.read, tenantId, host.name)
-  return viewHost(ctx.db.read, going ?? { ...host, removedAt: now })
+}
+
+/** The host as it goes; a quick worker may have finished already. */
+async function going(tx: Tx, host: HostRow): Promise<Host> {
+  return viewHost(tx, (await findHost(tx, host.tenantId, host.name)) ?? host)
 }

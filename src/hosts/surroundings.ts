@@ -1,6 +1,6 @@
-import Value from 'typebox/value'
 import { issuingUnder } from '../authorities/clients.ts'
 import { sql, type Tx } from '../ground/db.ts'
+import { shownJson } from '../words/view.ts'
 import { type LetIn, letIn, type Served } from './clients.ts'
 import { CompleteSpec } from './host.ts'
 import { wildcardsOver } from './hostname.ts'
@@ -28,7 +28,7 @@ export async function surroundingsOf(
   tx: Tx,
   hosts: readonly Stored[],
 ): Promise<ReadonlyMap<string, Surroundings>> {
-  const secured = hosts.map((host) => ({ ...host, tls: Value.Parse(CompleteSpec, host.spec).tls }))
+  const secured = hosts.map((host) => ({ ...host, tls: shownJson(CompleteSpec, host.spec).tls }))
   const authorities = secured.flatMap(({ tls }) => tls.clientAuthority ?? [])
   const [issuing, neighbours] = await Promise.all([
     issuingUnder(tx, [...new Set(authorities)]),
@@ -72,7 +72,7 @@ async function neighboursOf(
     join host on host."id" = other."hostId"
     order by other."name"`)
   const found = rows.map(({ id, name, spec }) => {
-    const { tls, http } = Value.Parse(CompleteSpec, spec)
+    const { tls, http } = shownJson(CompleteSpec, spec)
     return { id, name, tls, http }
   })
   return Map.groupBy(found, ({ id }) => id)

@@ -16,6 +16,7 @@ import { isSlow } from '../clusters/silence.ts'
 import { lookAtPlacement, pushPlacement } from '../delivery/push.ts'
 import type { Context } from '../ground/context.ts'
 import { type Due, due } from '../ground/due.ts'
+import { forgetOldAnswers } from '../tenants/answers.ts'
 import { lookAgain, recheckClusters, resyncPlacements } from './resync.ts'
 import { sweepQueue } from './sweep.ts'
 
@@ -83,6 +84,7 @@ export const schedule = {
   'rotations.resume': '*/5 * * * *',
   'replacements.resume': '*/5 * * * *',
   'lists.refresh': '*/5 * * * *',
+  'answers.forget': '7 * * * *',
   'queue.sweep': '* * * * *',
 } as const
 
@@ -102,6 +104,7 @@ export function periodicWork(ctx: Context, keyed: Keyed): Periodic {
     'rotations.resume': () => resumeRotations(ctx),
     'replacements.resume': () => resumeReplacements(ctx),
     'lists.refresh': () => refreshLists(ctx),
+    'answers.forget': () => forgetOldAnswers(ctx),
     'queue.sweep': () =>
       sweepQueue(ctx, { keyed: Object.keys(keyed), periodic: Object.keys(schedule) }),
   }

@@ -1,17 +1,18 @@
 import { type Actor, systemActor } from '../ground/actor.ts'
 import type { Config } from '../ground/config.ts'
 import { type Context, openContext } from '../ground/context.ts'
-import { createApiKey, listApiKeys, revokeApiKey } from '../tenants/apikeys.ts'
+import { createApiKey, revokeApiKey } from '../tenants/apikeys.ts'
 import { openLogger } from './logger.ts'
 
 /** Makes a platform-wide admin's API key from the machine itself: the first key there is, or the way
  *  back in. A key of this name that is in force is revoked. Answers the token. */
 export async function makeAdminKey(ctx: Context, name: string): Promise<string> {
   const actor: Actor = systemActor('command line')
-  const { items } = await listApiKeys(ctx, actor, { tenant: null, limit: 500 })
-  for (const key of items.filter((each) => each.name === name)) {
-    await revokeApiKey(ctx, actor, { tenant: null, id: key.id })
-  }
+  const known = await ctx.db.read.apiKey.findMany({
+    where: { tenantId: null, name, revokedAt: null },
+    select: { id: true },
+  })
+  for (const { id } of known) await revokeApiKey(ctx, actor, { tenant: null, id })
   return (await createApiKey(ctx, actor, { tenant: null, asked: { name, role: 'admin' } })).token
 }
 

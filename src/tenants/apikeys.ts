@@ -2,13 +2,15 @@ import { record } from '../audit/record.ts'
 import { type Actor, allow, allowPlatform } from '../ground/actor.ts'
 import { batchedReads } from '../ground/batch.ts'
 import { type Context, newId } from '../ground/context.ts'
-import { bytes, isDuplicate, type Tx } from '../ground/db.ts'
+import { bytes, isDuplicate, sql, type Tx } from '../ground/db.ts'
 import { perContext } from '../ground/percontext.ts'
 import { IdKey, pageOf, readCursor } from '../words/cursor.ts'
 import { Problem, refuse } from '../words/problem.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
+import { shown, timestamp, timestampOrNull } from '../words/view.ts'
 import { accessTenant } from './access.ts'
-import { type ApiKey, type ApiKeyWithToken, type NewApiKey, newToken, tokenHash } from './apikey.ts'
+import { forgetAnswers } from './answers.ts'
+import { ApiKey, type ApiKeyWithToken, type NewApiKey, newToken, tokenHash } from './apikey.ts'
 import { dayOf, quotaExceeded, quotasOf } from './quota.ts'
 import { type Holder, holdRoom, inForce } from './usage.ts'
 
@@ -43,24 +45,20 @@ export async function createApiKey(
   const { name, role } = asked
   const row = { id: newId(now), tenantId, name, role, createdAt: now, expiresAt }
   try {
-    await ctx.db.transaction(async (tx) => {
+    return await ctx.db.transaction(async (tx) => {
       if (whose.id !== null) await holdKeyRoom(tx, { ctx, tenant: whose })
       await tx.apiKey.create({ data: { ...row, tokenHash: bytes(tokenHash(token)) } })
       await record(tx, { actor, now }, 'api-key.created', {
         subject: { kind: 'api-key', id: row.id, name, tenantId },
-        changes: { role, tenant, expiresAt: expiresAt?.toISOString() ?? null },
+        changes: { role, tenant, expiresAt: timestampOrNull(expiresAt) },
       })
+      return { ...apiKeyView({ ...row, tenant: { name: tenant } }), token }
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    refuse('request-invalid', [
-      {
-        field: '/name',
-        message: `An API key "${name}" is in force; revoke it or choose another name`,
-      },
-    ])
+    const message = `An API key "${name}" is in force; revoke it or choose another name`
+    throw new Problem('request-invalid', message, { violations: [{ field: '/name', message }] })
   }
-  return { ...apiKeyView({ ...row, tenant: { name: tenant } }), token }
 }
 
 /** How many keys a tenant may make in a day for each that it may have: those that were revoked stay on
@@ -96,7 +94,8 @@ export async function listApiKeys(
   return pageOf(rows, limit, { key: ({ id }) => [id], item: apiKeyView })
 }
 
-/** Revokes a key: the next request with it is refused. Throws api-key-unknown. */
+/** Revokes a key: the next request with it is refused. The last key of a platform admin is kept, so that
+ *  nobody locks everybody out. Throws api-key-unknown, api-key-needed. */
 export async function revokeApiKey(
   ctx: Context,
   actor: Actor,
@@ -105,15 +104,38 @@ export async function revokeApiKey(
   const { id: tenantId } = await owner(ctx, actor, tenant)
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
+    // Two admins who revoke each other's keys do so one after the other.
+    await tx.$executeRaw(sql`select pg_advisory_xact_lock(${revokingLock})`)
     const where = { id, tenantId, revokedAt: null }
-    const key = await tx.apiKey.findFirst({ where, select: { name: true } })
-    const { count } = await tx.apiKey.updateMany({ where, data: { revokedAt: now } })
-    if (!key || count === 0) throw new Problem('api-key-unknown', `There is no API key ${id}`)
+    const key = await tx.apiKey.findFirst({ where, select: { name: true, role: true } })
+    if (!key) throw new Problem('api-key-unknown', `There is no API key ${id}`)
+    if (key.role === 'admin' && tenantId === null && actor.kind === 'api-key') {
+      await refuseLastAdmin(tx, { id, now })
+    }
+    await tx.apiKey.updateMany({ where, data: { revokedAt: now } })
+    await forgetAnswers(tx, [id])
     await record(tx, { actor, now }, 'api-key.revoked', {
       subject: { kind: 'api-key', id, name: key.name, tenantId },
       changes: {},
     })
   })
+}
+
+const revokingLock = 0x6b6579
+
+async function refuseLastAdmin(tx: Tx, { id, now }: { id: string; now: Date }): Promise<void> {
+  const others = await tx.apiKey.count({
+    where: {
+      id: { not: id },
+      ...{ tenantId: null, role: 'admin', revokedAt: null },
+      OR: [{ expiresAt: null }, { expiresAt: { gt: now } }],
+    },
+  })
+  if (others > 0) return
+  throw new Problem(
+    'api-key-needed',
+    'It is the last key of a platform admin that is in force: make another one first',
+  )
 }
 
 /** Who the bearer of `token` is. Throws credentials-refused for a token that is unknown, revoked or
@@ -152,10 +174,11 @@ const findKey = perContext((ctx) =>
   ),
 )
 
+/** A role that this release does not know opens nothing. */
 function roleOf(role: string): Actor['role'] {
   if (role === 'admin' || role === 'operator' || role === 'viewer' || role === 'auditor')
     return role
-  throw new Error(`api_key.role is "${role}"`)
+  throw new Problem('credentials-refused', `The role "${role}" is not known here`)
 }
 
 function apiKeyView(row: {
@@ -166,12 +189,12 @@ function apiKeyView(row: {
   expiresAt: Date | null
   tenant: { name: string | null } | null
 }): ApiKey {
-  return {
+  return shown(ApiKey, {
     id: row.id,
     name: row.name,
-    role: roleOf(row.role),
+    role: row.role,
     tenant: row.tenant?.name ?? null,
-    createdAt: row.createdAt.toISOString(),
-    expiresAt: row.expiresAt?.toISOString() ?? null,
-  }
+    createdAt: timestamp(row.createdAt),
+    expiresAt: timestampOrNull(row.expiresAt),
+  })
 }

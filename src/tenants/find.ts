@@ -4,9 +4,10 @@ import type { Context } from '../ground/context.ts'
 import type { Tx } from '../ground/db.ts'
 import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
 import type { Page, PageQuery } from '../words/schema.ts'
-import { accessTenant, policyOf, type TenantRow } from './access.ts'
+import { shownJson, timestamp } from '../words/view.ts'
+import { accessTenant, type TenantRow } from './access.ts'
 import { quotasOf } from './quota.ts'
-import type { Tenant } from './tenant.ts'
+import { Policy, type Tenant } from './tenant.ts'
 import { usageOf } from './usage.ts'
 
 /** One tenant, with what it uses of its quotas. Throws tenant-unknown. */
@@ -65,9 +66,9 @@ function tenantView(ctx: Context, row: TenantRow): Tenant {
     domains: row.domains,
     namespaces: row.namespaces,
     defaultAuthority: row.defaultAuthority?.name ?? null,
-    policy: policyOf(row),
+    policy: shownJson(Policy, row.policy),
     quotas: quotasOf(row, ctx.config),
-    createdAt: row.createdAt.toISOString(),
-    updatedAt: row.updatedAt.toISOString(),
+    createdAt: timestamp(row.createdAt),
+    updatedAt: timestamp(row.updatedAt),
   }
 }

@@ -7,6 +7,7 @@ import { Problem, refuse, type Violation } from '../words/problem.ts'
 import { folded } from '../words/spelling.ts'
 import { rangeBytes } from '../x509/ip.ts'
 import { accessTenant, readTenant, type TenantRow } from './access.ts'
+import { forgetAnswers } from './answers.ts'
 import { settleDelegation, touchedBy } from './delegation.ts'
 import { domainFault } from './domains.ts'
 import { wholeTenant } from './find.ts'
@@ -114,6 +115,14 @@ export async function removeTenant(ctx: Context, actor: Actor, name: string): Pr
   const now = ctx.now()
   try {
     await ctx.db.transaction(async (tx) => {
+      const keys = await tx.apiKey.findMany({
+        where: { tenantId: tenant.id },
+        select: { id: true },
+      })
+      await forgetAnswers(
+        tx,
+        keys.map(({ id }) => id),
+      )
       await tx.tenant.delete({ where: { id: tenant.id } })
       await record(tx, { actor, now }, 'tenant.removed', {
         subject: subjectOf(tenant),

@@ -56,7 +56,8 @@ export const HostnameText = Type.String({
 export const Role = Type.Enum(['admin', 'operator', 'viewer', 'auditor'])
 export type Role = Type.Static<typeof Role>
 
-export const DistinguishedName = closed(
+/** A subject as it may be asked for (RFC 5280 A.1, upper bounds). */
+export const RequestedName = closed(
   {
     commonName: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
     organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
@@ -65,9 +66,26 @@ export const DistinguishedName = closed(
     locality: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
     state: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
   },
+  { title: 'RequestedName' },
+)
+export type DistinguishedName = Type.Static<typeof RequestedName>
+
+const shownText = Type.Optional(Type.String())
+
+/** A subject as it is: CAs elsewhere keep to bounds of their own. */
+export const DistinguishedName = closed(
+  {
+    commonName: shownText,
+    organization: shownText,
+    organizationalUnit: shownText,
+    country: shownText,
+    locality: shownText,
+    state: shownText,
+    serialNumber: shownText,
+    emailAddress: shownText,
+  },
   { title: 'DistinguishedName' },
 )
-export type DistinguishedName = Type.Static<typeof DistinguishedName>
 
 export const KeyAlgorithm = Type.Enum(
   ['ECDSA_P256', 'ECDSA_P384', 'RSA_2048', 'RSA_3072', 'RSA_4096', 'ED25519'],

@@ -91,6 +91,9 @@ export function nameOf(element: Element | undefined): Name {
       const dotted = oidOf(type, 'an attribute type')
       const field = attributes.find((row) => row[2] === dotted)?.[0]
       const text = textOf(value)
+      // It would read as another name where text ends at NUL, and cannot be stored.
+      if (text?.includes('\0') || text?.isWellFormed() === false)
+        throw malformed('a name with NUL or half a character in it')
       if (field === undefined || text === undefined || field in known)
         others.push({ oid: dotted, text: text ?? '', der: encodedOf(value) })
       else known[field] = text

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { Kind, parse } from 'graphql'
+import { GraphQLEnumType, Kind, parse } from 'graphql'
 import mercurius from 'mercurius'
 import Type from 'typebox'
 import type { Context } from '../../ground/context.ts'
@@ -71,6 +71,10 @@ export async function graphql(api: FastifyInstance, { ctx }: { ctx: Context }): 
       },
     }),
   })
+  // What is stored is shown, also a word that this release does not know.
+  for (const type of Object.values(api.graphql.schema.getTypeMap())) {
+    if (type instanceof GraphQLEnumType) type.serialize = String
+  }
   await api.register(async (scope: Api) => route(scope, ctx))
 }
 

@@ -66,8 +66,10 @@ const certificate: Shape = {
     tenant: relation<Certificate>('Tenant!', 'Whose it is', (own, { loads }) =>
       loads.tenant(own.tenant),
     ),
-    authority: relation<Certificate>('Authority!', 'Who signed it', (own, { loads }) =>
-      loads.authority(own.authority),
+    authority: relation<Certificate>(
+      'Authority',
+      'Who signed it; null: it was removed',
+      (own, { loads }) => loads.authority(own.authority),
     ),
     host: relation<Certificate>('Host', 'The host that it is made for', (own, { loads }) =>
       own.host === null ? null : loads.hostOfCertificate(own.id),

@@ -1,7 +1,15 @@
-import { Authority, ImportedAuthority, NewAuthority } from '../../authorities/authority.ts'
+import Type from 'typebox'
+import {
+  Authority,
+  AuthorityPatch,
+  ImportedAuthority,
+  NewAuthority,
+} from '../../authorities/authority.ts'
+import { changeAuthority } from '../../authorities/change.ts'
 import { createAuthority } from '../../authorities/create.ts'
 import { getAuthority, listAuthorities } from '../../authorities/find.ts'
 import { importAuthority } from '../../authorities/import.ts'
+import { removeAuthority } from '../../authorities/remove.ts'
 import { getTrustStore } from '../../authorities/trust.ts'
 import type { Context } from '../../ground/context.ts'
 import { BundlePassword, closed, Name, Octets, PageOf, PageQuery } from '../../words/schema.ts'
@@ -72,6 +80,42 @@ export function authorities(api: Api, ctx: Context): void {
       },
     },
     (request) => getAuthority(ctx, actorOf(request), request.params.authority),
+  )
+
+  api.patch(
+    '/authorities/:authority',
+    {
+      config: { needs: 'write-authorities', platform: true },
+      schema: {
+        tags,
+        summary: 'Change what an authority is called, its limits, or whether it is retired',
+        description: 'What is left out stays; null takes a limit or the display name away.',
+        params: closed({ authority: Name }),
+        body: AuthorityPatch,
+        response: { 200: Authority, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { authority: name } = request.params
+      return changeAuthority(ctx, actorOf(request), { name, patch: request.body })
+    },
+  )
+
+  api.delete(
+    '/authorities/:authority',
+    {
+      config: { needs: 'write-authorities', platform: true },
+      schema: {
+        tags,
+        summary: 'Remove an authority of which everything has ended, with its keys',
+        params: closed({ authority: Name }),
+        response: { 204: Type.Null(), ...problemResponse },
+      },
+    },
+    async (request, reply) => {
+      await removeAuthority(ctx, actorOf(request), request.params.authority)
+      return reply.code(204).send(null)
+    },
   )
 
   api.get(

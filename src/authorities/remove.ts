@@ -1,0 +1,107 @@
+import { record } from '../audit/record.ts'
+import { type Actor, allowPlatform } from '../ground/actor.ts'
+import type { Context } from '../ground/context.ts'
+import { sql, type Tx } from '../ground/db.ts'
+import { Problem } from '../words/problem.ts'
+import { authoritySubject } from './authority.ts'
+import { type IssuingAuthority, issuingAuthority } from './issuer.ts'
+
+/** Removes an authority that nothing needs any more: no tenant, host or authority names it, and
+ *  everything that it signed has ended, so that nobody asks for its revocation lists. Its keys go with
+ *  it. One that never signed is gone as if it had never been; of one that did, the name stays taken, since
+ *  certificates on record name it. Throws authority-unknown, authority-in-use. */
+export async function removeAuthority(ctx: Context, actor: Actor, name: string): Promise<void> {
+  allowPlatform(actor, 'write-authorities')
+  const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  const now = ctx.now()
+  await ctx.db.transaction(async (tx) => {
+    await lockAuthority(tx, authority.id)
+    const held = await holders(tx, authority, now)
+    if (held.length > 0) {
+      throw new Problem(
+        'authority-in-use',
+        `"${name}" is still needed by ${held.join(', ')}: end that first, or retire it (PATCH with "retired": true)`,
+      )
+    }
+    const { id } = authority
+    const onRecord = await isOnRecord(tx, id)
+    if (onRecord) await forget(tx, { id, now })
+    else await erase(tx, id)
+    await record(tx, { actor, now }, 'authority.removed', {
+      subject: authoritySubject(authority),
+      changes: { onRecord },
+    })
+  })
+}
+
+/** Whoever stores a row that refers to the authority waits, or is waited for. */
+async function lockAuthority(tx: Tx, id: string): Promise<void> {
+  await tx.$executeRaw(sql`select 1 from authority where "id" = ${id}::uuid for update`)
+}
+
+type Holder = { readonly what: string; readonly name: string; readonly more: number }
+
+/** What needs the authority, in words: the first of each kind, and how many more there are. */
+async function holders(
+  tx: Tx,
+  { id, name }: IssuingAuthority,
+  now: Date,
+): Promise<readonly string[]> {
+  const found = await tx.$queryRaw<readonly Holder[]>(sql`
+    with own as (select "id", "keyId" from issuer where "authorityId" = ${id}::uuid),
+    holder as (
+      select 'the tenant' as what, "name" from tenant where "defaultAuthorityId" = ${id}::uuid
+      union all
+      select 'the host', "name" from host
+      where "spec" #>> '{certificate,authority}' = ${name}
+        or "spec" #>> '{tls,clientAuthority}' = ${name}
+      union all
+      select 'the authority', "name" from authority
+      where "parentId" = ${id}::uuid and "removedAt" is null
+      union all
+      select 'the authority', authority."name" from issuer
+      join authority on authority."id" = issuer."authorityId"
+      where issuer."parentId" in (select "id" from own) and authority."id" <> ${id}::uuid
+        and issuer."notAfter" >= ${now} and authority."removedAt" is null
+      union all
+      select 'the certificate', coalesce("dnsNames"[1], "commonName", "serial") from certificate
+      where "authorityId" = ${id}::uuid and "notAfter" >= ${now}
+    )
+    select what, min("name") as name, count(distinct "name")::int - 1 as more from holder
+    group by what order by what`)
+  return found.map(
+    (each) => `${each.what} ${each.name}${each.more > 0 ? ` and ${each.more} more` : ''}`,
+  )
+}
+
+/** Whether certificates of leaves or of authorities name it as their issuer. */
+async function isOnRecord(tx: Tx, id: string): Promise<boolean> {
+  const [leaf, below, issued] = [
+    await tx.certificate.findFirst({ where: { authorityId: id }, select: { id: true } }),
+    await tx.authority.findFirst({ where: { parentId: id }, select: { id: true } }),
+    await tx.issuer.findFirst({
+      where: { parent: { authorityId: id }, authorityId: { not: id } },
+      select: { id: true },
+    }),
+  ]
+  return [leaf, below, issued].some((row) => row !== null)
+}
+
+async function erase(tx: Tx, id: string): Promise<void> {
+  await tx.rotation.deleteMany({ where: { authorityId: id } })
+  const keys = await tx.issuer.findMany({ where: { authorityId: id }, select: { keyId: true } })
+  await tx.issuer.updateMany({ where: { authorityId: id }, data: { parentId: null } })
+  await tx.issuer.deleteMany({ where: { authorityId: id } })
+  const keyIds = keys.map(({ keyId }) => keyId)
+  await tx.authorityKey.deleteMany({ where: { id: { in: keyIds } } })
+  await tx.authority.delete({ where: { id } })
+}
+
+/** Its certificates are kept; what could sign is not. */
+async function forget(tx: Tx, { id, now }: { id: string; now: Date }): Promise<void> {
+  const of = { issuers: { some: { authorityId: id } } }
+  await tx.authoritySecret.deleteMany({ where: { key: of } })
+  await tx.responder.deleteMany({ where: { key: of } })
+  await tx.authorityKey.updateMany({ where: of, data: { store: 'absent', uri: null } })
+  await tx.authority.update({ where: { id }, data: { removedAt: now, retiredAt: now } })
+}
