@@ -134,6 +134,7 @@ async function send(
   { method, path }: Omit<Route, 'schema'>,
   token: string | undefined,
   body: string,
+  longest = 200_000,
 ) {
   const response = await fetch(`${url}${path}`, {
     method,
@@ -145,7 +146,7 @@ async function send(
   })
   const text = await response.text()
   assert.ok(response.status < 500, `${method} ${path} → ${response.status} ${text.slice(0, 300)}`)
-  assert.ok(text.length < 200_000, `${method} ${path} → an answer of ${text.length}`)
+  assert.ok(text.length < longest, `${method} ${path} → an answer of ${text.length}`)
   return response.status
 }
 
@@ -199,6 +200,22 @@ test('no query stops GraphQL', async () => {
     for (const token of Object.values(tokens)) {
       await isLight(what, () => send(graphql, token, JSON.stringify({ query })))
     }
+  }
+})
+
+test('a batch of which every item is refused stops nobody', async () => {
+  const batch = { method: 'POST', path: '/v1/tenants/a/certificates:batch' }
+  const names = (name: (n: number) => string) => Array.from({ length: 25 }, (_, n) => name(n))
+  for (const [what, item] of [
+    ['names that are none', { profile: 'server', dnsNames: names((n) => `*.x_${n}..bad`) }],
+    ['names of others', { profile: 'server', dnsNames: names((n) => `h${n}.b.test`) }],
+    [
+      'much PEM',
+      { profile: 'server', csr: '-----BEGIN X-----\nAAAA\n-----END X-----\n'.repeat(90) },
+    ],
+  ] as const) {
+    const body = JSON.stringify({ items: Array.from({ length: 1000 }, () => item) })
+    await isLight(what, () => send(batch, tokens.admin, body, 1_000_000))
   }
 })
 

@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { Certificate, NewCertificate } from '../../certificates/certificate.ts'
 import { issueCertificates } from '../../certificates/issuemany.ts'
 import type { Context } from '../../ground/context.ts'
+import { mostViolations, Problem } from '../../words/problem.ts'
 import { closed, Name, ProblemDocument } from '../../words/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf } from '../auth.ts'
@@ -44,13 +45,28 @@ export function batch(api: Api, ctx: Context): void {
       const { items } = request.body
       const input = { tenant, items, idempotencyKey: idempotencyKey(request) }
       const outcomes = await issueCertificates(ctx, actorOf(request), input)
+      const shown = documents(request.id)
       return {
         items: outcomes.map((outcome) =>
-          'problem' in outcome
-            ? { problem: problemDocument(outcome.problem, request.id) }
-            : outcome,
+          'problem' in outcome ? { problem: shown(outcome.problem) } : outcome,
         ),
       }
     },
   )
+}
+
+/** Problems as they are answered; of all violations of a batch the first hundred are told. */
+function documents(requestId: string) {
+  let left = mostViolations
+  return (problem: Problem) => {
+    const { violations, ...extra } = problem.extra
+    if (!Array.isArray(violations)) return problemDocument(problem, requestId)
+    const told: unknown[] = violations.slice(0, left)
+    left -= told.length
+    const more = told.length > 0 ? { violations: told } : {}
+    return problemDocument(
+      new Problem(problem.type, problem.message, { ...extra, ...more }),
+      requestId,
+    )
+  }
 }
