@@ -19,7 +19,7 @@ async function timeColumns(): Promise<readonly Column[]> {
   const found = await ask(`
     select table_name || ' ' || column_name || ' ' || datetime_precision
     from information_schema.columns where table_schema = 'public'
-    and table_name <> '_prisma_migrations' and data_type ~ '^(timestamp|date|time)' order by 1`)
+    and table_name <> '_prisma_migrations' and data_type ~ '^time' order by 1`)
   return found.map((text) => {
     const [table = '', column = '', digits = ''] = text.split(' ')
     return { table, column, digits: Number(digits) }
@@ -29,7 +29,7 @@ async function timeColumns(): Promise<readonly Column[]> {
 /** The table without anything that keeps a row of one column out, until the transaction ends. */
 async function bare(table: string): Promise<void> {
   const statements = await ask(`
-    select format('alter table %I drop constraint %I cascade', '${table}', conname)
+    select format('alter table %I drop constraint if exists %I cascade', '${table}', conname)
     from pg_constraint where conrelid = '${table}'::regclass and contype <> 'n'
     union all
     select format('alter table %I alter column %I drop not null', '${table}', column_name)
