@@ -49,6 +49,8 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
       throw new Problem('request-malformed', 'Send Host (RFC 9110 7.2)')
     }
   })
+  // Before anything is looked for: what is not served counts too.
+  limitAddresses(api, ctx)
   refusesUnserved(api)
   // After those who may not have been refused, before a body is read.
   api.addHook('preParsing', refuseUnread)
@@ -57,7 +59,6 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     reply.header('x-content-type-options', 'nosniff')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
-  limitAddresses(api, ctx)
   await docs(api)
   await api.register(operations, { ctx })
   await api.register(pki, { ctx })
