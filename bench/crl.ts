@@ -1,9 +1,9 @@
 import { generateKeyPairSync, sign } from 'node:crypto'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as delay } from 'node:timers/promises'
-import { wholeList } from '../src/authorities/crl.ts'
-import { getWholeList } from '../src/authorities/crlfind.ts'
-import { publishList } from '../src/authorities/crlpublish.ts'
+import { getWholeList } from '../src/authorities/crl/find.ts'
+import { publishList } from '../src/authorities/crl/publish.ts'
+import { wholeList } from '../src/authorities/crl/urls.ts'
 import { recordRevoked } from './revoked.ts'
 import { setStage } from './stage.ts'
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { revokeCertificate } from '../src/certificates/revoke.ts'
+import { revokeCertificate } from '../src/certificates/revocation/revoke.ts'
 import { actor, issueOne, recordRevoked } from './revoked.ts'
 import { setStage, singleInserts } from './stage.ts'
 

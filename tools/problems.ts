@@ -1,4 +1,4 @@
-import { problemBase, problems } from '../src/words/problem.ts'
+import { problemBase, problems } from '../src/shared/problem.ts'
 
 /** docs/problems.md, out of the closed table. */
 export function problemsPage(): string {

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import type { Context } from '../ground/context.ts'
-import { bytes, sql } from '../ground/db.ts'
-import { Problem } from '../words/problem.ts'
-import { actorOf } from './auth.ts'
+import type { Context } from '../core/context.ts'
+import { bytes, sql } from '../core/database/db.ts'
+import { Problem } from '../shared/problem.ts'
+import { actorOf } from './edge/admission.ts'
 
 /** How long a first request may take before a retry takes its place. */
 const patience = 60_000

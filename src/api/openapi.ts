@@ -1,5 +1,5 @@
 import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
-import { ProblemDocument } from '../words/schema.ts'
+import { ProblemDocument } from '../shared/schema.ts'
 
 const description = `From a host name to working, renewed, revocable, audited TLS on every Istio
 cluster that should serve it. Errors are problem documents (RFC 9457) with all violations at once;

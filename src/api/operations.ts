@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
-import type { Context } from '../ground/context.ts'
-import { sql } from '../ground/db.ts'
-import { Problem } from '../words/problem.ts'
+import type { Context } from '../core/context.ts'
+import { sql } from '../core/database/db.ts'
+import { Problem } from '../shared/problem.ts'
 
 /** For those who run it: is the process alive, can it serve, and what does it serve. */
 export async function operations(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {

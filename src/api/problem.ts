@@ -1,7 +1,7 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { Problem, type ProblemType, problemBase, problems } from '../words/problem.ts'
+import { Problem, type ProblemType, problemBase, problems } from '../shared/problem.ts'
 
 /** Answers any error as a problem document (RFC 9457). What is not a Problem is logged with its cause,
  *  once, and answered without detail. */

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { closed, moment, Name, PageQuery, Timestamp } from '../words/schema.ts'
+import { closed, moment, Name, PageQuery, Timestamp } from '../shared/schema.ts'
 
 const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 

@@ -1,10 +1,10 @@
-import { type Actor, allow } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import type { Tx } from '../ground/db.ts'
-import { pageOf, readCursor, SequenceKey } from '../words/cursor.ts'
-import { Problem } from '../words/problem.ts'
-import type { Page } from '../words/schema.ts'
-import { shown, shownJson, timestamp } from '../words/view.ts'
+import { type Actor, allow } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import type { Tx } from '../core/database/db.ts'
+import { pageOf, readCursor, SequenceKey } from '../shared/cursor.ts'
+import { Problem } from '../shared/problem.ts'
+import type { Page } from '../shared/schema.ts'
+import { shown, shownJson, timestamp } from '../shared/view.ts'
 import { AuditEvent, type AuditQuery } from './event.ts'
 
 /** What is read at once where everything is read. */

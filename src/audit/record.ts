@@ -1,5 +1,5 @@
-import type { Actor } from '../ground/actor.ts'
-import { json, type Tx } from '../ground/db.ts'
+import type { Actor } from '../core/actor.ts'
+import { json, type Tx } from '../core/database/db.ts'
 
 /** Everything that can happen, in the words of the audit trail. */
 export type AuditAction =

@@ -8,7 +8,7 @@ import {
   Profile,
   RequestedName,
   Timestamp,
-} from '../words/schema.ts'
+} from '../shared/schema.ts'
 
 const Outlive = Type.Enum(['truncate', 'refuse'], {
   description:

@@ -1,11 +1,11 @@
 import { record } from '../audit/record.ts'
-import { type Actor, allowPlatform } from '../ground/actor.ts'
-import { type Context, inTransaction } from '../ground/context.ts'
-import { refuse } from '../words/problem.ts'
+import { type Actor, allowPlatform } from '../core/actor.ts'
+import { type Context, inTransaction } from '../core/context.ts'
+import { refuse } from '../shared/problem.ts'
 import { type Authority, type AuthorityPatch, authoritySubject } from './authority.ts'
 import { getAuthority } from './find.ts'
-import { issuingAuthority } from './issuer.ts'
-import { limitFaults } from './store.ts'
+import { issuingAuthority } from './issuers/current.ts'
+import { limitFaults } from './issuers/store.ts'
 
 /** Changes what is named in `patch` and leaves the rest: what people call it, its limits on leaves that
  *  are yet to come, and whether it is retired. Throws authority-unknown, authority-refused. */

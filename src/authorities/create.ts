@@ -1,33 +1,31 @@
 import { record } from '../audit/record.ts'
-import { type Actor, allowPlatform } from '../ground/actor.ts'
-import { type Context, inTransaction, newId } from '../ground/context.ts'
-import { isDuplicate } from '../ground/db.ts'
-import { orRefuse } from '../ground/refusal.ts'
-import { Problem, refuse, type Violation } from '../words/problem.ts'
-import { noAltNames } from '../x509/altnames.ts'
+import { type Actor, allowPlatform } from '../core/actor.ts'
+import { type Context, inTransaction, newId } from '../core/context.ts'
+import { isDuplicate } from '../core/database/db.ts'
+import { orRefuse } from '../core/refusal.ts'
+import { Problem, refuse, type Violation } from '../shared/problem.ts'
+import { roomBelow } from '../x509/certificates/chain.ts'
+import { limitingPurposes, profilesUnder } from '../x509/certificates/purposes.ts'
 import {
   type Certificate,
   fingerprintSha256,
   issuerKeyIdentifier,
   readCertificate,
   signsLists,
-} from '../x509/certificate.ts'
-import { roomBelow } from '../x509/chain.ts'
-import { keyIdentifier, weakKeyFault } from '../x509/keys.ts'
-import { lint } from '../x509/lints.ts'
-import { type DistinguishedName, encodeName } from '../x509/names.ts'
-import { limitingPurposes, profilesUnder } from '../x509/purposes.ts'
-import { serialFrom } from '../x509/serial.ts'
-import { assemble, type Signer } from '../x509/sign.ts'
-import type { NameConstraints } from '../x509/subtrees.ts'
-import { type Template, toBeSigned, type Validity } from '../x509/template.ts'
+} from '../x509/certificates/read.ts'
+import { serialFrom } from '../x509/certificates/serial.ts'
+import { type Template, toBeSigned, type Validity } from '../x509/certificates/template.ts'
+import type { NameConstraints } from '../x509/constraints/subtrees.ts'
+import { keyIdentifier, weakKeyFault } from '../x509/keys/public.ts'
+import { assemble, type Signer } from '../x509/keys/sign.ts'
+import { lint } from '../x509/lints/run.ts'
+import { noAltNames } from '../x509/names/altnames.ts'
+import { type DistinguishedName, encodeName } from '../x509/names/distinguished.ts'
 import { type Authority, authoritySubject, type NewAuthority } from './authority.ts'
-import { blockedFault } from './blockedkeys.ts'
-import { askedFaults, constraintsAlong, constraintsFor } from './constraints.ts'
-import { authorityShard, issuerUrl, ocspUrl, shardUrl } from './crl.ts'
+import { authorityShard, issuerUrl, ocspUrl, shardUrl } from './crl/urls.ts'
 import { getAuthority } from './find.ts'
-import { currentIssuer, issuingAuthority, pathOf, retired } from './issuer.ts'
-import { keyFor, openSigner } from './signer.ts'
+import { askedFaults, constraintsAlong, constraintsFor } from './issuers/constraints.ts'
+import { currentIssuer, issuingAuthority, pathOf, retired } from './issuers/current.ts'
 import {
   limitFaults,
   limitsOf,
@@ -35,7 +33,9 @@ import {
   profileFaults,
   storeAuthority,
   tenantIdOf,
-} from './store.ts'
+} from './issuers/store.ts'
+import { blockedFault } from './keys/blocked.ts'
+import { keyFor, openSigner } from './keys/signer.ts'
 
 const day = 86_400_000
 

@@ -1,13 +1,13 @@
-import { type Actor, allow } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
-import { Problem } from '../words/problem.ts'
-import type { Page, PageQuery } from '../words/schema.ts'
-import { shown, shownJson, timestamp, timestampOrNull } from '../words/view.ts'
-import { readCertificate, signsLists } from '../x509/certificate.ts'
-import { toPem } from '../x509/pem.ts'
+import { type Actor, allow } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { Problem } from '../shared/problem.ts'
+import type { Page, PageQuery } from '../shared/schema.ts'
+import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
+import { readCertificate, signsLists } from '../x509/certificates/read.ts'
+import { toPem } from '../x509/der/pem.ts'
 import { Authority } from './authority.ts'
-import { constraintsView } from './constraints.ts'
+import { constraintsView } from './issuers/constraints.ts'
 import {
   currentIssuer,
   type IssuingAuthority,
@@ -16,8 +16,8 @@ import {
   type PathCertificate,
   pathOf,
   pathsOf,
-} from './issuer.ts'
-import { mayKnow } from './issuerview.ts'
+} from './issuers/current.ts'
+import { mayKnow } from './issuers/view.ts'
 
 /** One authority. Throws authority-unknown, also for another tenant's. */
 export async function getAuthority(ctx: Context, actor: Actor, name: string): Promise<Authority> {

@@ -1,24 +1,22 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { record } from '../audit/record.ts'
-import { type Actor, allowPlatform } from '../ground/actor.ts'
-import { type Context, inTransaction, newId } from '../ground/context.ts'
-import { isDuplicate } from '../ground/db.ts'
-import { orRefuse } from '../ground/refusal.ts'
-import { Problem, refuse } from '../words/problem.ts'
-import { type Certificate, readCertificate, signedBy } from '../x509/certificate.ts'
-import { roomUnder, verifyIssued } from '../x509/chain.ts'
-import { spkiOf } from '../x509/keys.ts'
-import { readPem } from '../x509/pem.ts'
-import { profilesUnder } from '../x509/purposes.ts'
-import { keySigner, type Signer } from '../x509/sign.ts'
-import { certificateFaults, placeFaults } from './acceptable.ts'
+import { type Actor, allowPlatform } from '../core/actor.ts'
+import { type Context, inTransaction, newId } from '../core/context.ts'
+import { isDuplicate } from '../core/database/db.ts'
+import { orRefuse } from '../core/refusal.ts'
+import { Problem, refuse } from '../shared/problem.ts'
+import { roomUnder, verifyIssued } from '../x509/certificates/chain.ts'
+import { profilesUnder } from '../x509/certificates/purposes.ts'
+import { type Certificate, readCertificate, signedBy } from '../x509/certificates/read.ts'
+import { readPem } from '../x509/der/pem.ts'
+import { spkiOf } from '../x509/keys/public.ts'
+import { keySigner, type Signer } from '../x509/keys/sign.ts'
 import { type Authority, authoritySubject, type ImportedAuthority } from './authority.ts'
-import { blockedFault } from './blockedkeys.ts'
-import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
 import { sameAs, selfSigned } from './create.ts'
 import { getAuthority } from './find.ts'
-import { pathOf } from './issuer.ts'
-import { type HeldKey, keyFor } from './signer.ts'
+import { certificateFaults, placeFaults } from './issuers/acceptable.ts'
+import { anchorConstraints, constraintsAlong, importedFaults } from './issuers/constraints.ts'
+import { pathOf } from './issuers/current.ts'
 import {
   limitFaults,
   limitsOf,
@@ -26,7 +24,9 @@ import {
   profileFaults,
   storeAuthority,
   tenantIdOf,
-} from './store.ts'
+} from './issuers/store.ts'
+import { blockedFault } from './keys/blocked.ts'
+import { type HeldKey, keyFor } from './keys/signer.ts'
 
 /** Takes over a CA made elsewhere, such as the runbook's openssl root: its certificate and, if it is
  *  to sign here, its private key. An intermediate needs its issuer to be known first. Throws

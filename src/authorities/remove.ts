@@ -1,10 +1,10 @@
 import { record } from '../audit/record.ts'
-import { type Actor, allowPlatform } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import { sql, type Tx } from '../ground/db.ts'
-import { Problem } from '../words/problem.ts'
+import { type Actor, allowPlatform } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import { sql, type Tx } from '../core/database/db.ts'
+import { Problem } from '../shared/problem.ts'
 import { authoritySubject } from './authority.ts'
-import { type IssuingAuthority, issuingAuthority } from './issuer.ts'
+import { type IssuingAuthority, issuingAuthority } from './issuers/current.ts'
 
 /** Removes an authority that nothing needs any more: no tenant, host or authority names it, and
  *  everything that it signed has ended, so that nobody asks for its revocation lists. Its keys go with

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Reason, Revocation } from '../authorities/revocation.ts'
+import { Reason, Revocation } from '../authorities/crl/revocation.ts'
 import {
   closed,
   DistinguishedName,
@@ -9,7 +9,7 @@ import {
   Profile,
   RequestedName,
   Timestamp,
-} from '../words/schema.ts'
+} from '../shared/schema.ts'
 
 const names = (maxItems: number) => Type.Array(Type.String({ maxLength: 512 }), { maxItems })
 

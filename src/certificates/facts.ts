@@ -1,4 +1,4 @@
-import type { Reservation } from './store.ts'
+import type { Reservation } from './issuance/store.ts'
 
 /** What people know a certificate by. */
 export function nameOf(row: {

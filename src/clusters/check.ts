@@ -1,10 +1,10 @@
-import { type Actor, allowPlatform } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import { sql, type Tx } from '../ground/db.ts'
+import { type Actor, allowPlatform } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import { sql, type Tx } from '../core/database/db.ts'
 import type { Cluster, Ingress } from './cluster.ts'
 import { clusterRow, clusterView, ingressOf } from './find.ts'
-import { type Access, type Kube, KubeError } from './kube.ts'
-import { openCluster } from './open.ts'
+import { type Access, type Kube, KubeError } from './kubernetes/kube.ts'
+import { openCluster } from './kubernetes/open.ts'
 import { dueOnCluster } from './sync.ts'
 
 type Finding = {

@@ -1,6 +1,6 @@
 import Type from 'typebox'
-import { closed, Name, Namespace, Timestamp } from '../words/schema.ts'
-import { kubeconfigLimit } from './kubeconfig.ts'
+import { closed, Name, Namespace, Timestamp } from '../shared/schema.ts'
+import { kubeconfigLimit } from './credentials/kubeconfig.ts'
 
 const Kubeconfig = Type.String({
   minLength: 1,

@@ -1,11 +1,11 @@
 import Value from 'typebox/value'
-import { type Actor, allow } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import type { Tx } from '../ground/db.ts'
-import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
-import { Problem } from '../words/problem.ts'
-import type { Page, PageQuery } from '../words/schema.ts'
-import { shown, shownJson, timestamp, timestampOrNull } from '../words/view.ts'
+import { type Actor, allow } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import type { Tx } from '../core/database/db.ts'
+import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { Problem } from '../shared/problem.ts'
+import type { Page, PageQuery } from '../shared/schema.ts'
+import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { Cluster, Ingress } from './cluster.ts'
 
 export type ClusterRow = NonNullable<Awaited<ReturnType<Tx['cluster']['findUnique']>>>

@@ -1,9 +1,9 @@
 import { record } from '../audit/record.ts'
-import { type Actor, allowPlatform } from '../ground/actor.ts'
-import { type Context, newId } from '../ground/context.ts'
-import { bytes, isDuplicate, isReferenced, json } from '../ground/db.ts'
-import { due } from '../ground/due.ts'
-import { Problem, refuse } from '../words/problem.ts'
+import { type Actor, allowPlatform } from '../core/actor.ts'
+import { type Context, newId } from '../core/context.ts'
+import { bytes, isDuplicate, isReferenced, json } from '../core/database/db.ts'
+import { due } from '../core/database/due.ts'
+import { Problem, refuse } from '../shared/problem.ts'
 import {
   type Cluster,
   type ClusterPatch,
@@ -11,9 +11,9 @@ import {
   ingressDefaults,
   type NewCluster,
 } from './cluster.ts'
+import { type Kubeconfig, parseKubeconfig } from './credentials/kubeconfig.ts'
 import { clusterRow, clusterView, ingressOf } from './find.ts'
-import { type Kubeconfig, parseKubeconfig } from './kubeconfig.ts'
-import { credentialBinding } from './open.ts'
+import { credentialBinding } from './kubernetes/open.ts'
 import { dueOnCluster } from './sync.ts'
 
 /** Registers a cluster; whether it answers is looked at right after. Throws cluster-exists,

@@ -1,6 +1,6 @@
-import type { Context } from '../ground/context.ts'
-import { sql, type Tx } from '../ground/db.ts'
-import { due } from '../ground/due.ts'
+import type { Context } from '../core/context.ts'
+import { sql, type Tx } from '../core/database/db.ts'
+import { due } from '../core/database/due.ts'
 
 /** What is known of whether a cluster answers. `silentSince` is the breaker: cluster.check alone opens
  *  and closes it, and nothing is sent to the cluster while it is open. `unansweredAt` is what a push saw:

@@ -1,9 +1,9 @@
 import Type from 'typebox'
-import { type Actor, allowPlatform } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import type { Tx } from '../ground/db.ts'
-import { due } from '../ground/due.ts'
-import { closed } from '../words/schema.ts'
+import { type Actor, allowPlatform } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import type { Tx } from '../core/database/db.ts'
+import { due } from '../core/database/due.ts'
+import { closed } from '../shared/schema.ts'
 import { clusterRow } from './find.ts'
 
 /** How many placements are looked at again. */

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { Kube, KubeObject } from '../clusters/kube.ts'
+import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
 import type { ObjectRef } from '../hosts/host.ts'
-import { collisions, precedes } from './collisions.ts'
-import { type Delivery, manifests, objectName } from './manifests.ts'
+import { collisions, precedes } from './istio/collisions.ts'
+import { type Delivery, manifests, objectName } from './istio/manifests.ts'
 import { neighboursOf, observe, recentNeighbours } from './observe.ts'
 import { isOurs, nameOf, plan, refOf, type Step, strangers } from './plan.ts'
 

@@ -3,10 +3,10 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { selectorText } from '../clusters/check.ts'
 import type { Ingress } from '../clusters/cluster.ts'
-import { type Kube, KubeError, type KubeObject, type KubeRef } from '../clusters/kube.ts'
+import { type Kube, KubeError, type KubeObject, type KubeRef } from '../clusters/kubernetes/kube.ts'
 import type { Route } from '../hosts/host.ts'
-import type { Neighbours } from './collisions.ts'
-import { labels, manager } from './manifests.ts'
+import type { Neighbours } from './istio/collisions.ts'
+import { labels, manager } from './istio/manifests.ts'
 
 /** Those of these objects that are there; each is asked for once. */
 export async function observe(

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
-import type { KubeObject } from '../clusters/kube.ts'
+import type { KubeObject } from '../clusters/kubernetes/kube.ts'
 import type { ObjectRef } from '../hosts/host.ts'
-import { labels, manager } from './manifests.ts'
+import { labels, manager } from './istio/manifests.ts'
 
 /** What is to be done about one object. */
 export type Step = {

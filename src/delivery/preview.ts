@@ -1,16 +1,16 @@
 import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
 import { ingressOf } from '../clusters/find.ts'
-import { KubeError } from '../clusters/kube.ts'
-import { openCluster } from '../clusters/open.ts'
-import type { Actor } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import { conflictsOn } from '../hosts/conflictson.ts'
+import { KubeError } from '../clusters/kubernetes/kube.ts'
+import { openCluster } from '../clusters/kubernetes/open.ts'
+import type { Actor } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
 import { hostRow, specOf } from '../hosts/find.ts'
 import { type CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
-import { wantedHost } from '../hosts/wanted.ts'
+import { conflictsOn } from '../hosts/neighbours/conflictson.ts'
+import { wantedHost } from '../hosts/request/wanted.ts'
+import { closed, Name } from '../shared/schema.ts'
 import { accessTenant, type TenantRow } from '../tenants/access.ts'
-import { closed, Name } from '../words/schema.ts'
 import { compare } from './compare.ts'
 import {
   type CertificateRow,
@@ -20,7 +20,7 @@ import {
   readPlacements,
   recordedObjects,
 } from './gather.ts'
-import type { Delivery } from './manifests.ts'
+import type { Delivery } from './istio/manifests.ts'
 
 /** Leave `spec` out to see what is still to be done for the host as it stands. */
 export const PlanRequest = closed({ spec: Type.Optional(HostSpec) })

@@ -1,16 +1,16 @@
 import { record } from '../audit/record.ts'
 import { ingressOf } from '../clusters/find.ts'
-import { type Kube, KubeError, type KubeRef } from '../clusters/kube.ts'
-import { openCluster } from '../clusters/open.ts'
+import { type Kube, KubeError, type KubeRef } from '../clusters/kubernetes/kube.ts'
+import { openCluster } from '../clusters/kubernetes/open.ts'
 import { holdSilent, noteUnanswered, silenceOf } from '../clusters/silence.ts'
-import { systemActor } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import type { Tx } from '../ground/db.ts'
+import { systemActor } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import type { Tx } from '../core/database/db.ts'
 import { type PlacementRow, recordedObjects } from './gather.ts'
 import { observe } from './observe.ts'
 import { plan } from './plan.ts'
+import { stopped } from './proof/verify.ts'
 import { dueAgain, holdHost } from './settle.ts'
-import { stopped } from './verify.ts'
 
 const patienceMilliseconds = 15_000
 

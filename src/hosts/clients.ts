@@ -1,7 +1,7 @@
-import type { Issuing } from '../authorities/clients.ts'
+import type { Issuing } from '../authorities/trust/clients.ts'
 import { tenantUri } from '../tenants/uri.ts'
 import type { CompleteSpec } from './host.ts'
-import { routes } from './hostname.ts'
+import { routes } from './request/hostname.ts'
 
 /** How a host's connections are secured. */
 export type Tls = CompleteSpec['tls']

@@ -7,7 +7,7 @@ import {
   Name,
   Namespace,
   Timestamp,
-} from '../words/schema.ts'
+} from '../shared/schema.ts'
 
 export const TlsMode = Type.Enum(['SIMPLE', 'MUTUAL', 'PASSTHROUGH'])
 export type TlsMode = Type.Static<typeof TlsMode>
@@ -46,7 +46,7 @@ const certificate = {
   validityDays: Type.Integer({ minimum: 1, maximum: 825 }),
 }
 
-/** What is asked for. What is left out is filled in by src/hosts/spec.ts; no `default` stands here,
+/** What is asked for. What is left out is filled in by src/hosts/request/complete.ts; no `default` stands here,
  *  since filling in at the edge would hide what was said from what was not. */
 export const HostSpec = closed(
   {

@@ -1,4 +1,4 @@
-import { sql, type Tx } from '../ground/db.ts'
+import { sql, type Tx } from '../core/database/db.ts'
 
 /** Holds these until the transaction ends. Everyone takes them in the same order, so nobody waits in a
  *  circle. `cluster/<id>`: who may answer for which name there. `host/<tenantId>/<name>`: what is wanted

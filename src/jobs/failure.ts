@@ -1,4 +1,4 @@
-import type { Context } from '../ground/context.ts'
+import type { Context } from '../core/context.ts'
 
 /** Why a job failed, in a word that the queue may keep: the error itself, whose message may quote what
  *  was being stored, goes to the log alone. */

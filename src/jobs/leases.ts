@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import type { Context } from '../ground/context.ts'
-import { openSession, type Session } from '../ground/postgres.ts'
+import type { Context } from '../core/context.ts'
+import { openSession, type Session } from '../core/database/postgres.ts'
 
 /** Worker pools of this process as the database knows them to live: each holds an advisory lock of its
  *  name on a session of ours, and the queue writes that same name beside every job that it takes. When

@@ -1,7 +1,7 @@
 import { unsettled } from '../clusters/sync.ts'
-import type { Context } from '../ground/context.ts'
-import { sql } from '../ground/db.ts'
-import { due } from '../ground/due.ts'
+import type { Context } from '../core/context.ts'
+import { sql } from '../core/database/db.ts'
+import { due } from '../core/database/due.ts'
 
 /** Makes every placement due that is not as it should be, the oldest first, so that one whose job ran
  *  out of attempts, or whose cluster came back, is looked at again. Answers how many. */

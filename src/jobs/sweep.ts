@@ -1,6 +1,6 @@
-import type { Context } from '../ground/context.ts'
-import { sql, type Tx } from '../ground/db.ts'
-import { dueAnew, jobKey } from '../ground/due.ts'
+import type { Context } from '../core/context.ts'
+import { sql, type Tx } from '../core/database/db.ts'
+import { dueAnew, jobKey } from '../core/database/due.ts'
 
 /** The kinds of job that this release knows. */
 export type Kinds = { readonly keyed: readonly string[]; readonly periodic: readonly string[] }

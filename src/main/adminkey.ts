@@ -1,7 +1,7 @@
-import { type Actor, systemActor } from '../ground/actor.ts'
-import type { Config } from '../ground/config.ts'
-import { type Context, openContext } from '../ground/context.ts'
-import { createApiKey, revokeApiKey } from '../tenants/apikeys.ts'
+import { type Actor, systemActor } from '../core/actor.ts'
+import type { Config } from '../core/config.ts'
+import { type Context, openContext } from '../core/context.ts'
+import { createApiKey, revokeApiKey } from '../tenants/apikeys/lifecycle.ts'
 import { openLogger } from './logger.ts'
 
 /** Makes a platform-wide admin's API key from the machine itself: the first key there is, or the way

@@ -1,6 +1,6 @@
-import type { Config } from '../ground/config.ts'
-import { type Context, openContext } from '../ground/context.ts'
-import { rewrap, sealedTables } from '../ground/rewrap.ts'
+import type { Config } from '../core/config.ts'
+import { type Context, openContext } from '../core/context.ts'
+import { rewrap, sealedTables } from '../core/sealing/rewrap.ts'
 import { openLogger } from './logger.ts'
 
 /** Wraps the data key of every sealed row by the current key, tells of the progress

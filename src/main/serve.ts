@@ -1,7 +1,7 @@
 import { buildServer } from '../api/server.ts'
-import { readConfig } from '../ground/config.ts'
-import { openContext } from '../ground/context.ts'
-import { migrate } from '../ground/migrate.ts'
+import { readConfig } from '../core/config.ts'
+import { openContext } from '../core/context.ts'
+import { migrate } from '../core/database/migrate.ts'
 import { openLogger } from './logger.ts'
 import { runUntilSignal } from './stopping.ts'
 

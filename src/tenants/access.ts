@@ -1,10 +1,10 @@
 import { Compile } from 'typebox/compile'
-import { type Actor, allow, type Permission } from '../ground/actor.ts'
-import { batchedReads } from '../ground/batch.ts'
-import type { Context } from '../ground/context.ts'
-import type { Tx } from '../ground/db.ts'
-import { perContext } from '../ground/percontext.ts'
-import { Problem } from '../words/problem.ts'
+import { type Actor, allow, type Permission } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import { batchedReads } from '../core/database/batch.ts'
+import type { Tx } from '../core/database/db.ts'
+import { perContext } from '../core/percontext.ts'
+import { Problem } from '../shared/problem.ts'
 import { Policy } from './tenant.ts'
 
 /** A tenant as the rooms to the right need it. */

@@ -1,14 +1,14 @@
-import type { Actor } from '../ground/actor.ts'
-import { allow } from '../ground/actor.ts'
-import type { Context } from '../ground/context.ts'
-import type { Tx } from '../ground/db.ts'
-import { NameKey, pageOf, readCursor } from '../words/cursor.ts'
-import type { Page, PageQuery } from '../words/schema.ts'
-import { shownJson, timestamp } from '../words/view.ts'
+import type { Actor } from '../core/actor.ts'
+import { allow } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
+import type { Tx } from '../core/database/db.ts'
+import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import type { Page, PageQuery } from '../shared/schema.ts'
+import { shownJson, timestamp } from '../shared/view.ts'
 import { accessTenant, type TenantRow } from './access.ts'
-import { quotasOf } from './quota.ts'
+import { quotasOf } from './quotas/limits.ts'
+import { usageOf } from './quotas/usage.ts'
 import { Policy, type Tenant } from './tenant.ts'
-import { usageOf } from './usage.ts'
 
 /** One tenant, with what it uses of its quotas. Throws tenant-unknown. */
 export async function getTenant(ctx: Context, actor: Actor, name: string): Promise<Tenant> {

@@ -1,8 +1,8 @@
-import type { Violation } from '../words/problem.ts'
-import { folded, hidesCharacters, hostSpelling } from '../words/spelling.ts'
-import { ipBytes } from '../x509/ip.ts'
-import type { DistinguishedName } from '../x509/names.ts'
-import { type Claim, claimFault } from './domains.ts'
+import type { Violation } from '../shared/problem.ts'
+import { folded, hidesCharacters, hostSpelling } from '../shared/spelling.ts'
+import type { DistinguishedName } from '../x509/names/distinguished.ts'
+import { ipBytes } from '../x509/names/ip.ts'
+import { type Claim, claimFault } from './domains/ownership.ts'
 import type { Policy } from './tenant.ts'
 
 /** A tenant under one of its names, folded. */

@@ -1,7 +1,7 @@
 import Type from 'typebox'
-import { closed, KeyAlgorithm, Name, Namespace, Profile, Timestamp } from '../words/schema.ts'
-import { Affected } from './affected.ts'
-import { AskedQuotas, Quotas, Usage } from './quota.ts'
+import { closed, KeyAlgorithm, Name, Namespace, Profile, Timestamp } from '../shared/schema.ts'
+import { Affected } from './domains/affected.ts'
+import { AskedQuotas, Quotas, Usage } from './quotas/limits.ts'
 
 /** How long before its end a certificate is renewed. */
 export const RenewBefore = closed(

@@ -1,4 +1,7 @@
 import { hash } from 'node:crypto'
+import { extension } from './certificates/extensions.ts'
+import { type Extension, extensionsOf } from './certificates/facts.ts'
+import { type RevocationReason, reasonNumbers } from './crl/reasons.ts'
 import {
   bitString,
   context,
@@ -10,15 +13,12 @@ import {
   sequence,
   tags,
   tlv,
-} from './der.ts'
-import { extension } from './extensions.ts'
-import { type Extension, extensionsOf } from './facts.ts'
-import { contentsOf, encodedOf, expectTag, numberOf, sequenceOf, unsignedOf } from './fields.ts'
-import { keyBits } from './keys.ts'
-import { oid, oidOf, oids } from './oids.ts'
-import { type RevocationReason, reasonNumbers } from './reasons.ts'
-import { type Signer, signatureAlgorithmOf } from './sign.ts'
-import { encodeGeneralizedTime } from './time.ts'
+} from './der/encoding.ts'
+import { contentsOf, encodedOf, expectTag, numberOf, sequenceOf, unsignedOf } from './der/fields.ts'
+import { oid, oidOf, oids } from './der/oids.ts'
+import { encodeGeneralizedTime } from './der/time.ts'
+import { keyBits } from './keys/public.ts'
+import { type Signer, signatureAlgorithmOf } from './keys/sign.ts'
 
 /** Which certificate is asked about (RFC 6960 4.1.1); `der` is echoed in the answer. */
 export type CertId = {

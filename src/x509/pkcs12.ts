@@ -10,9 +10,9 @@ import {
   setOf,
   tags,
   tlv,
-} from './der.ts'
-import { X509Error } from './errors.ts'
-import { oid, oids } from './oids.ts'
+} from './der/encoding.ts'
+import { X509Error } from './der/errors.ts'
+import { oid, oids } from './der/oids.ts'
 
 /** A key with its certificate and chain, for one password. */
 export type KeyStoreInput = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { sql } from '../../src/ground/db.ts'
+import { sql } from '../../src/core/database/db.ts'
 import { openTestApi } from '../support/api.ts'
 
 const { ctx, http } = await openTestApi()

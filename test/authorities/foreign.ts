@@ -1,18 +1,18 @@
 import { hash, randomBytes } from 'node:crypto'
-import { context, integer, octetString, sequence } from '../../src/x509/der.ts'
 import {
   authorityKeyExtension,
   basicConstraintsExtension,
   extension,
   keyUsageExtension,
-} from '../../src/x509/extensions.ts'
-import { generateKey } from '../../src/x509/keygen.ts'
-import { keyBits, spkiOf } from '../../src/x509/keys.ts'
-import { encodeName } from '../../src/x509/names.ts'
-import { oids } from '../../src/x509/oids.ts'
-import { toPem } from '../../src/x509/pem.ts'
-import { assemble, keySigner, type Signer, signatureAlgorithmOf } from '../../src/x509/sign.ts'
-import { encodeTime } from '../../src/x509/time.ts'
+} from '../../src/x509/certificates/extensions.ts'
+import { context, integer, octetString, sequence } from '../../src/x509/der/encoding.ts'
+import { oids } from '../../src/x509/der/oids.ts'
+import { toPem } from '../../src/x509/der/pem.ts'
+import { encodeTime } from '../../src/x509/der/time.ts'
+import { generateKey } from '../../src/x509/keys/generate.ts'
+import { keyBits, spkiOf } from '../../src/x509/keys/public.ts'
+import { assemble, keySigner, type Signer, signatureAlgorithmOf } from '../../src/x509/keys/sign.ts'
+import { encodeName } from '../../src/x509/names/distinguished.ts'
 
 /** A CA, or a leaf, that was made elsewhere and not as we would. */
 export type Foreign = {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { sql } from '../../src/ground/db.ts'
+import { sql } from '../../src/core/database/db.ts'
 import { openTestApi } from '../support/api.ts'
 
 const { ctx, http } = await openTestApi()

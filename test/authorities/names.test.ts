@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { nameFaults } from '../../src/authorities/store.ts'
+import { nameFaults } from '../../src/authorities/issuers/store.ts'
 
 const Contract = Type.Object({ paths: Type.Record(Type.String(), Type.Unknown()) })
 

@@ -1,11 +1,11 @@
 import { createAuthority } from '../../src/authorities/create.ts'
 import type { Certificate, NewCertificate } from '../../src/certificates/certificate.ts'
-import { issueCertificate } from '../../src/certificates/issue.ts'
-import { revokeCertificate } from '../../src/certificates/revoke.ts'
-import type { Context } from '../../src/ground/context.ts'
-import { sql } from '../../src/ground/db.ts'
+import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
+import { revokeCertificate } from '../../src/certificates/revocation/revoke.ts'
+import type { Context } from '../../src/core/context.ts'
+import { sql } from '../../src/core/database/db.ts'
 import { createTenant } from '../../src/tenants/write.ts'
-import type { RevocationReason } from '../../src/x509/reasons.ts'
+import type { RevocationReason } from '../../src/x509/crl/reasons.ts'
 import { admin } from '../support/context.ts'
 
 /** A root, an issuing authority below it (`crlShards` lists) and a tenant that uses it. */

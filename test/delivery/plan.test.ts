@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { KubeObject } from '../../src/clusters/kube.ts'
+import type { KubeObject } from '../../src/clusters/kubernetes/kube.ts'
 import { plan, strangers } from '../../src/delivery/plan.ts'
 
 const hostId = 'h'

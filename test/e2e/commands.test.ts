@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { startProcess } from '../support/process.ts'
+import { developmentEntry, startProcess } from '../support/process.ts'
 
 // What the command line says before anything runs.
 
@@ -18,14 +18,15 @@ const GATESMITH_SEALING_KEY = Buffer.alloc(32, 1).toString('base64')
 test('--help tells every command, and each command its options and settings', async () => {
   const help = await said(['--help'])
   assert.equal(help.code, 0)
-  for (const command of ['dev', ...commands]) assert.match(help.out, new RegExp(`  ${command}\\b`))
+  for (const command of commands) assert.match(help.out, new RegExp(`  ${command}\\b`))
   const each = await Promise.all(commands.map((command) => said([command, '--help'])))
   for (const { code, out } of each) {
     assert.equal(code, 0)
     assert.match(out, /DATABASE_URL[\s\S]+GATESMITH_SEALING_KEY/)
   }
-  const dev = await said(['dev', '--help'])
-  assert.match(dev.out, /--state[\s\S]+--port[\s\S]+--tls-port[\s\S]+--plain-port/)
+  const dev = startProcess(['--help'], {}, developmentEntry)
+  assert.equal(await dev.ended, 0)
+  assert.match(dev.said.out, /--state[\s\S]+--port[\s\S]+--tls-port[\s\S]+--plain-port/)
 })
 
 test('without its settings a command says in one sentence which one is missing', async () => {
@@ -59,9 +60,17 @@ test('a database that does not answer is one sentence', async () => {
 })
 
 test('an unknown command, option or port is refused with the help', async () => {
-  for (const args of [['fly'], ['dev', '--prot', '1'], ['dev', '--port', '70000']]) {
+  for (const args of [['fly'], ['worker', '--concurency', '1'], ['worker', '--concurrency', '0']]) {
     const { code, err } = await said(args)
     assert.equal(code, 1)
     assert.match(err, /^error: /)
+  }
+  for (const args of [
+    ['--prot', '1'],
+    ['--port', '70000'],
+  ]) {
+    const { ended, said: told } = startProcess(args, {}, developmentEntry)
+    assert.equal(await ended, 1)
+    assert.match(told.err, /^error: /)
   }
 })

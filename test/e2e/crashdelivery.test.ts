@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { startCluster } from '../../src/sandbox/cluster.ts'
+import { startCluster } from '../../sandbox/cluster.ts'
 import { openTestDatabase } from '../support/context.ts'
 import {
   kill,

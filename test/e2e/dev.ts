@@ -1,6 +1,12 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { freePorts, type Running, startProcess, untilSaid } from '../support/process.ts'
+import {
+  developmentEntry,
+  freePorts,
+  type Running,
+  startProcess,
+  untilSaid,
+} from '../support/process.ts'
 import { type Http, httpOf } from './runbook.ts'
 
 /** The ports of `gatesmith dev`, in the order of its options. */
@@ -12,13 +18,14 @@ export async function devPorts(): Promise<DevPorts> {
   return { api, cluster, tls, plain }
 }
 
-/** Starts `gatesmith dev` with its state in `state`. */
+/** Starts development mode with its state in `state`. */
 export function startDev(state: string, ports: DevPorts, more: readonly string[] = []): Running {
-  return startProcess([
-    ...['dev', '--state', state, '--port', String(ports.api)],
+  const args = [
+    ...['--state', state, '--port', String(ports.api)],
     ...['--cluster-port', String(ports.cluster), '--tls-port', String(ports.tls)],
     ...['--plain-port', String(ports.plain), ...more],
-  ])
+  ]
+  return startProcess(args, {}, developmentEntry)
 }
 
 /** Waits until it has said that it is ready; answers a hand on its API. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
-import { connect } from '../../src/clusters/connect.ts'
+import { connect } from '../../src/clusters/kubernetes/connect.ts'
 import { type Http, type Stage, serve, specs } from './runbook.ts'
 
 const clusters = ['sandbox']

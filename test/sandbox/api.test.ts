@@ -6,8 +6,8 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
-import { startCluster } from '../../src/sandbox/cluster.ts'
-import { at, type Fields, fields, type Json, list, text } from '../../src/sandbox/json.ts'
+import { startCluster } from '../../sandbox/cluster.ts'
+import { at, type Fields, fields, type Json, list, text } from '../../sandbox/json.ts'
 import {
   caller,
   gateway,
@@ -497,7 +497,7 @@ describe('the sandbox API server', () => {
 
 /** A sandbox in a process of its own. */
 async function holder(directory: string): Promise<{ child: ChildProcess; kubeconfig: string }> {
-  const module = new URL('../../src/sandbox/cluster.ts', import.meta.url).href
+  const module = new URL('../../sandbox/cluster.ts', import.meta.url).href
   const code = `import { startCluster } from ${JSON.stringify(module)}
     const ports = { apiPort: 0, tlsPort: 0, plainPort: 0 }
     const { kubeconfig } = await startCluster({ directory: process.argv[1], host: '127.0.0.1', ...ports })

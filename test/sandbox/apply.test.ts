@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { after, before, describe, test } from 'node:test'
-import { at, type Fields, fields, type Json, list, text } from '../../src/sandbox/json.ts'
+import { at, type Fields, fields, type Json, list, text } from '../../sandbox/json.ts'
 import { gateway, pathOf, startTestCluster, type TestCluster } from './support.ts'
 
 const applying = { 'content-type': 'application/apply-patch+yaml' }

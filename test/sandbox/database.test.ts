@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { Client } from 'pg'
-import { startDatabase } from '../../src/sandbox/database.ts'
+import { startDatabase } from '../../sandbox/postgres/database.ts'
 
 async function ask(url: string, sql: string): Promise<unknown> {
   const client = new Client({ connectionString: url })
@@ -20,7 +20,7 @@ async function ask(url: string, sql: string): Promise<unknown> {
 
 /** A child that starts the database in `directory` and stays; resolves with its URL. */
 function holder(directory: string): Promise<{ child: ChildProcess; url: string }> {
-  const module = new URL('../../src/sandbox/database.ts', import.meta.url).href
+  const module = new URL('../../sandbox/postgres/database.ts', import.meta.url).href
   const code = `import { startDatabase } from ${JSON.stringify(module)}
     const { url } = await startDatabase({ directory: process.argv[1], port: 0 })
     console.log(url)`

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:net'
 import { describe, test } from 'node:test'
 import { connect, type SecureVersion } from 'node:tls'
-import { readHello } from '../../src/sandbox/hello.ts'
+import { readHello } from '../../sandbox/ingress/hello.ts'
 
 /** The ClientHello that node's own TLS sends. */
 async function helloOf(servername: string, maxVersion: SecureVersion): Promise<Buffer> {

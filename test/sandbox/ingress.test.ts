@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { after, before, describe, test } from 'node:test'
 import type { ConnectionOptions } from 'node:tls'
-import type { Fields, Json } from '../../src/sandbox/json.ts'
+import type { Fields, Json } from '../../sandbox/json.ts'
 import { issue, type Pair, revoke } from './pki.ts'
 import {
   gateway,

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { covers } from '../../src/sandbox/hostname.ts'
-import { amend, type Fields, fields, type Json } from '../../src/sandbox/json.ts'
-import { chainFor, listenersOf } from '../../src/sandbox/listeners.ts'
-import { takes } from '../../src/sandbox/routes.ts'
+import { covers } from '../../sandbox/hostname.ts'
+import { chainFor, listenersOf } from '../../sandbox/ingress/listeners.ts'
+import { takes } from '../../sandbox/ingress/routes.ts'
+import { amend, type Fields, fields, type Json } from '../../sandbox/json.ts'
 import { gateway, to, virtualService } from './support.ts'
 
 const pod = { namespace: 'istio-system', labels: { istio: 'ingressgateway' } }

@@ -5,8 +5,8 @@ import { request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls'
-import { type Sandbox, startCluster } from '../../src/sandbox/cluster.ts'
-import { type Fields, fields, type Json, parseJson, text } from '../../src/sandbox/json.ts'
+import { type Sandbox, startCluster } from '../../sandbox/cluster.ts'
+import { type Fields, fields, type Json, parseJson, text } from '../../sandbox/json.ts'
 
 /** What the API server answered. */
 export type Reply = {

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { judgeGateway } from '../../src/sandbox/gatewayrules.ts'
-import type { Fields, Json } from '../../src/sandbox/json.ts'
-import { judgeVirtualService } from '../../src/sandbox/virtualservicerules.ts'
+import { judgeGateway } from '../../sandbox/admission/gateway.ts'
+import { judgeVirtualService } from '../../sandbox/admission/virtualservice.ts'
+import type { Fields, Json } from '../../sandbox/json.ts'
 import { gateway, to, virtualService } from './support.ts'
 
 type Row = readonly [title: string, object: Fields, verdict: 'accepted' | RegExp, warning?: RegExp]

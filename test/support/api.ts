@@ -1,8 +1,8 @@
 import { after } from 'node:test'
 import supertest from 'supertest'
 import { buildServer } from '../../src/api/server.ts'
-import type { Context } from '../../src/ground/context.ts'
-import { createApiKey } from '../../src/tenants/apikeys.ts'
+import type { Context } from '../../src/core/context.ts'
+import { createApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import { admin, openTestContext } from './context.ts'
 
 /** The HTTP surface over a fresh database, and a hand on it that sends a platform admin's token. */

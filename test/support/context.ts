@@ -1,9 +1,9 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { after } from 'node:test'
 import pg from 'pg'
-import { type Actor, systemActor } from '../../src/ground/actor.ts'
-import { type Config, defaultQuotas, defaultRates } from '../../src/ground/config.ts'
-import { type Context, openContext } from '../../src/ground/context.ts'
+import { type Actor, systemActor } from '../../src/core/actor.ts'
+import { type Config, defaultQuotas, defaultRates } from '../../src/core/config.ts'
+import { type Context, openContext } from '../../src/core/context.ts'
 
 /** A migrated database of its own for this test file, dropped afterwards. Answers its URL. An empty one
  *  comes from `template0`. */

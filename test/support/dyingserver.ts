@@ -1,7 +1,7 @@
 import { buildServer } from '../../src/api/server.ts'
-import { issueStore } from '../../src/certificates/store.ts'
-import { readConfig } from '../../src/ground/config.ts'
-import { openContext } from '../../src/ground/context.ts'
+import { issueStore } from '../../src/certificates/issuance/store.ts'
+import { readConfig } from '../../src/core/config.ts'
+import { openContext } from '../../src/core/context.ts'
 
 // A server that kills itself at one step of issuing, named by GATESMITH_TEST_DIE: the process that a
 // power cut leaves behind, at the moment that matters. It is `gatesmith serve` but for the wrapped store.

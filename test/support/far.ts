@@ -1,5 +1,5 @@
 import { createCluster } from '../../src/clusters/register.ts'
-import type { Context } from '../../src/ground/context.ts'
+import type { Context } from '../../src/core/context.ts'
 import { admin } from './context.ts'
 
 /** A cluster `far` that never answers: nothing listens there. */

@@ -1,8 +1,8 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { migrate } from '../../src/ground/migrate.ts'
-import { type Database, startDatabase } from '../../src/sandbox/database.ts'
+import { type Database, startDatabase } from '../../sandbox/postgres/database.ts'
+import { migrate } from '../../src/core/database/migrate.ts'
 
 let running: { readonly database: Database; readonly directory: string } | undefined
 

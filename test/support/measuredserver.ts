@@ -1,8 +1,8 @@
 import { createServer } from 'node:http'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { buildServer } from '../../src/api/server.ts'
-import { readConfig } from '../../src/ground/config.ts'
-import { openContext } from '../../src/ground/context.ts'
+import { readConfig } from '../../src/core/config.ts'
+import { openContext } from '../../src/core/context.ts'
 
 // `gatesmith serve` that tells how long its event loop stood still and how far it grew since it was
 // asked last: GET on the port after its own.

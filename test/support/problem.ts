@@ -1,4 +1,4 @@
-import { Problem, type ProblemType } from '../../src/words/problem.ts'
+import { Problem, type ProblemType } from '../../src/shared/problem.ts'
 
 /** For assert.rejects: the error is a problem of this type. */
 export function isProblem(type: ProblemType): (error: unknown) => boolean {

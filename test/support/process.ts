@@ -18,6 +18,10 @@ export type Running = {
 }
 
 const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+/** What `npm start` runs. */
+export const developmentEntry = fileURLToPath(
+  new URL('../../sandbox/dev/start.ts', import.meta.url),
+)
 
 /** Starts `gatesmith <args>` as a process of its own, with these settings and no others of ours. It is
  *  killed when the tests of the file are over. */

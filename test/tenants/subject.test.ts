@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { hostsInText, namesIn, subjectFaults } from '../../src/tenants/subject.ts'
 import type { Policy } from '../../src/tenants/tenant.ts'
-import type { DistinguishedName } from '../../src/x509/names.ts'
+import type { DistinguishedName } from '../../src/x509/names/distinguished.ts'
 
 const claims = [
   { tenantId: 'own', domain: 'shop.test' },

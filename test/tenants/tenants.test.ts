@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Actor } from '../../src/ground/actor.ts'
-import { authenticate, createApiKey, listApiKeys, revokeApiKey } from '../../src/tenants/apikeys.ts'
+import type { Actor } from '../../src/core/actor.ts'
+import { Problem } from '../../src/shared/problem.ts'
+import {
+  authenticate,
+  createApiKey,
+  listApiKeys,
+  revokeApiKey,
+} from '../../src/tenants/apikeys/lifecycle.ts'
 import { getTenant, listTenants } from '../../src/tenants/find.ts'
 import { changeTenant, createTenant, removeTenant } from '../../src/tenants/write.ts'
-import { Problem } from '../../src/words/problem.ts'
 import { admin, openTestContext } from '../support/context.ts'
 import { isProblem } from '../support/problem.ts'
 

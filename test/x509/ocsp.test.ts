@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import fc from 'fast-check'
-import { noAltNames } from '../../src/x509/altnames.ts'
-import type { Certificate } from '../../src/x509/certificate.ts'
-import { context, derNull, integer, octetString, sequence } from '../../src/x509/der.ts'
-import { X509Error } from '../../src/x509/errors.ts'
-import { extension } from '../../src/x509/extensions.ts'
-import { generateKey } from '../../src/x509/keygen.ts'
+import { extension } from '../../src/x509/certificates/extensions.ts'
+import type { Certificate } from '../../src/x509/certificates/read.ts'
+import { context, derNull, integer, octetString, sequence } from '../../src/x509/der/encoding.ts'
+import { X509Error } from '../../src/x509/der/errors.ts'
+import { oid, oids } from '../../src/x509/der/oids.ts'
+import { generateKey } from '../../src/x509/keys/generate.ts'
+import { keySigner, type Signer } from '../../src/x509/keys/sign.ts'
+import { noAltNames } from '../../src/x509/names/altnames.ts'
 import {
   asksAbout,
   buildOcspResponse,
@@ -16,8 +18,6 @@ import {
   ocspErrors,
   readOcspRequest,
 } from '../../src/x509/ocsp.ts'
-import { oid, oids } from '../../src/x509/oids.ts'
-import { keySigner, type Signer } from '../../src/x509/sign.ts'
 import {
   type Authority,
   authority,

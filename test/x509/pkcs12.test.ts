@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, randomBytes } from 'node:crypto'
 import { before, test } from 'node:test'
-import { noAltNames } from '../../src/x509/altnames.ts'
-import { generateKey } from '../../src/x509/keygen.ts'
-import { type KeyAlgorithm, spkiOf } from '../../src/x509/keys.ts'
-import { readPem } from '../../src/x509/pem.ts'
+import { readPem } from '../../src/x509/der/pem.ts'
+import { generateKey } from '../../src/x509/keys/generate.ts'
+import { type KeyAlgorithm, spkiOf } from '../../src/x509/keys/public.ts'
+import { noAltNames } from '../../src/x509/names/altnames.ts'
 import { toPkcs12, toTrustStore } from '../../src/x509/pkcs12.ts'
 import {
   type Authority,

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { GraphQLError } from 'graphql'
-import { Problem } from '../../words/problem.ts'
+import { Problem } from '../../shared/problem.ts'
 import { asProblem, problemDocument } from '../problem.ts'
 
 /** An error as it is answered: a problem's members, without those that GraphQL has a place for. */

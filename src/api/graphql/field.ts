@@ -1,10 +1,10 @@
 import type Type from 'typebox'
 import Value from 'typebox/value'
-import type { Actor } from '../../ground/actor.ts'
-import type { Context } from '../../ground/context.ts'
-import { refuse } from '../../words/problem.ts'
-import { closed, PageQuery } from '../../words/schema.ts'
-import { violationsOf } from '../violations.ts'
+import type { Actor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { refuse } from '../../shared/problem.ts'
+import { closed, PageQuery } from '../../shared/schema.ts'
+import { violationsOf } from '../edge/violations.ts'
 import type { Loads } from './loads.ts'
 
 /** What every field is resolved with. */

@@ -1,11 +1,11 @@
 import { certificatesByIds } from '../../certificates/find.ts'
 import { clustersByIds } from '../../clusters/find.ts'
-import type { Actor } from '../../ground/actor.ts'
-import type { Context } from '../../ground/context.ts'
-import { emptySql, type Sql, sql } from '../../ground/db.ts'
+import type { Actor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { emptySql, type Sql, sql } from '../../core/database/db.ts'
 import { hostsByIds } from '../../hosts/find.ts'
-import { MomentIdKey, NameKey, pageOf, readCursor } from '../../words/cursor.ts'
-import type { Page, PageQuery } from '../../words/schema.ts'
+import { MomentIdKey, NameKey, pageOf, readCursor } from '../../shared/cursor.ts'
+import type { Page, PageQuery } from '../../shared/schema.ts'
 
 /** The same page of each of many parents, who are known by name. */
 export type Pages<T> = (

@@ -10,9 +10,9 @@ import {
 } from '../../certificates/find.ts'
 import { getCluster, listClusters } from '../../clusters/find.ts'
 import { getHost, listHosts } from '../../hosts/find.ts'
+import { Problem } from '../../shared/problem.ts'
+import { closed, HostnameText, Id, Name } from '../../shared/schema.ts'
 import { getTenant, listTenants } from '../../tenants/find.ts'
-import { Problem } from '../../words/problem.ts'
-import { closed, HostnameText, Id, Name } from '../../words/schema.ts'
 import { type Asking, field, pageArgs, pageQuery } from './field.ts'
 import type { Shape } from './sdl.ts'
 

@@ -7,10 +7,10 @@ import {
   Renewal,
 } from '../../certificates/certificate.ts'
 import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
-import { issueCertificate } from '../../certificates/issue.ts'
-import { renewCertificate } from '../../certificates/renew.ts'
-import { revokeCertificate } from '../../certificates/revoke.ts'
-import type { Context } from '../../ground/context.ts'
+import { issueCertificate } from '../../certificates/issuance/issue.ts'
+import { renewCertificate } from '../../certificates/renewal/renew.ts'
+import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
+import type { Context } from '../../core/context.ts'
 import {
   BundlePassword,
   closed,
@@ -20,9 +20,9 @@ import {
   Octets,
   PageOf,
   PageQuery,
-} from '../../words/schema.ts'
+} from '../../shared/schema.ts'
 import type { Api } from '../api.ts'
-import { actorOf } from '../auth.ts'
+import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
 

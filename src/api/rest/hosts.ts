@@ -1,14 +1,14 @@
 import Type from 'typebox'
+import type { Context } from '../../core/context.ts'
 import { HostPlan, PlanRequest, planHost } from '../../delivery/preview.ts'
-import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/probe.ts'
-import type { Context } from '../../ground/context.ts'
+import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/proof/probe.ts'
 import { getHost, listHosts } from '../../hosts/find.ts'
 import { Host, HostSpec } from '../../hosts/host.ts'
 import { putHost } from '../../hosts/put.ts'
 import { removeHost } from '../../hosts/remove.ts'
-import { closed, HostnameText, Name, PageOf, PageQuery } from '../../words/schema.ts'
+import { closed, HostnameText, Name, PageOf, PageQuery } from '../../shared/schema.ts'
 import type { Api } from '../api.ts'
-import { actorOf } from '../auth.ts'
+import { actorOf } from '../edge/admission.ts'
 import { problemResponse } from '../openapi.ts'
 
 const tags = ['hosts']

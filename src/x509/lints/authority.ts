@@ -1,7 +1,7 @@
-import { signsLists } from '../certificate.ts'
-import { constraintsExtension } from '../extensions.ts'
-import { oids } from '../oids.ts'
-import { limitingPurposes } from '../purposes.ts'
+import { constraintsExtension } from '../certificates/extensions.ts'
+import { limitingPurposes } from '../certificates/purposes.ts'
+import { signsLists } from '../certificates/read.ts'
+import { oids } from '../der/oids.ts'
 import { authority, every, type Rule, unless } from './rule.ts'
 
 /** Rules about the extensions of authorities, and about the URLs every certificate names. */

@@ -1,10 +1,10 @@
-import { altNameFaults, countAltNames } from '../altnames.ts'
-import { constraintFaults } from '../constraints.ts'
-import { basicConstraintsExtension, type KeyUsage } from '../extensions.ts'
-import { emptyName } from '../names.ts'
-import { oids } from '../oids.ts'
-import { profilePurposes, servesPurpose } from '../purposes.ts'
-import type { Profile } from '../template.ts'
+import { basicConstraintsExtension, type KeyUsage } from '../certificates/extensions.ts'
+import { profilePurposes, servesPurpose } from '../certificates/purposes.ts'
+import type { Profile } from '../certificates/template.ts'
+import { constraintFaults } from '../constraints/faults.ts'
+import { oids } from '../der/oids.ts'
+import { altNameFaults, countAltNames } from '../names/altnames.ts'
+import { emptyName } from '../names/distinguished.ts'
 import { every, leaf, type Rule, server, unless } from './rule.ts'
 
 const purposes: Readonly<Partial<Record<Profile, readonly string[]>>> = {

@@ -1,7 +1,7 @@
-import type { Certificate, Tbs } from '../certificate.ts'
-import type { KeyAlgorithm } from '../keys.ts'
-import type { NameConstraints } from '../subtrees.ts'
-import type { Profile } from '../template.ts'
+import type { Certificate, Tbs } from '../certificates/read.ts'
+import type { Profile } from '../certificates/template.ts'
+import type { NameConstraints } from '../constraints/subtrees.ts'
+import type { KeyAlgorithm } from '../keys/public.ts'
 
 /** What the caller's policy allows; what is left out takes the room's own bounds. */
 export type Allowed = {

@@ -1,9 +1,13 @@
-import { issuerKeyIdentifier } from '../certificate.ts'
-import { authorityKeyExtension, extension, subjectKeyExtension } from '../extensions.ts'
-import { keyIdentifier } from '../keys.ts'
-import { emptyName, encodeName, nameFaults } from '../names.ts'
-import { oids } from '../oids.ts'
-import { signatureAlgorithmOf } from '../sign.ts'
+import {
+  authorityKeyExtension,
+  extension,
+  subjectKeyExtension,
+} from '../certificates/extensions.ts'
+import { issuerKeyIdentifier } from '../certificates/read.ts'
+import { oids } from '../der/oids.ts'
+import { keyIdentifier } from '../keys/public.ts'
+import { signatureAlgorithmOf } from '../keys/sign.ts'
+import { emptyName, encodeName, nameFaults } from '../names/distinguished.ts'
 import { authority, every, issued, leaf, type Rule, unless } from './rule.ts'
 
 const written: ReadonlySet<string> = new Set([

@@ -1,6 +1,6 @@
-import { sequence } from '../der.ts'
-import type { Profile } from '../template.ts'
-import { encodeTime } from '../time.ts'
+import type { Profile } from '../certificates/template.ts'
+import { sequence } from '../der/encoding.ts'
+import { encodeTime } from '../der/time.ts'
 import { every, issued, type Rule, unless } from './rule.ts'
 
 const day = 86_400

@@ -1,0 +1,95 @@
+import { type Fields, fields, text } from '../json.ts'
+import { configMaps, type Kind, namespaces, pods, services } from '../kinds.ts'
+import type { Store } from '../store.ts'
+import { createObject } from './objects.ts'
+
+/** What the sandbox cluster holds when it is new: the namespaces, the ingress gateway's pod, Service and
+ *  mesh configuration as an Istio installation leaves them, and the Services of the sample workloads. */
+export async function seed(store: Store): Promise<void> {
+  for (const [kind, object] of seeds) {
+    const namespace = text(object, 'metadata', 'namespace')
+    const name = text(fields(object, 'metadata'), 'name')
+    if (store.get(kind, namespace, name)) continue
+    const how = {
+      manager: 'gatesmith-sandbox',
+      dryRun: false,
+      force: false,
+      fieldValidation: 'Strict',
+    }
+    await createObject(store, { kind, version: 'v1', namespace, name, ...how }, object)
+  }
+}
+
+/** The namespace and labels of the one ingress gateway pod. */
+export const ingressPod = {
+  namespace: 'istio-system',
+  labels: { app: 'istio-ingressgateway', istio: 'ingressgateway' },
+} as const
+
+function namespace(name: string): readonly [Kind, Fields] {
+  return [namespaces, { metadata: { name } }]
+}
+
+function service(
+  name: string,
+  of: string,
+  selector: Fields,
+  ports: readonly (readonly [name: string, port: number, target: number])[],
+): readonly [Kind, Fields] {
+  const each = ports.map(([name, port, targetPort]) => ({ name, port, targetPort }))
+  return [
+    services,
+    { metadata: { name, namespace: of, labels: selector }, spec: { selector, ports: each } },
+  ]
+}
+
+const mesh = `accessLogFile: /dev/stdout
+defaultConfig:
+  discoveryAddress: istiod.istio-system.svc:15012
+meshMTLS:
+  minProtocolVersion: TLSV1_2
+rootNamespace: istio-system
+trustDomain: cluster.local
+`
+
+const pod: Fields = {
+  metadata: {
+    name: 'istio-ingressgateway-sandbox',
+    namespace: ingressPod.namespace,
+    labels: ingressPod.labels,
+    annotations: { 'gatesmith.dev/sandbox': 'stands in for an Istio ingress gateway' },
+  },
+  spec: {
+    serviceAccountName: 'istio-ingressgateway-service-account',
+    containers: [
+      {
+        name: 'istio-proxy',
+        image: 'gatesmith-sandbox',
+        ports: [{ containerPort: 8080 }, { containerPort: 8443 }],
+      },
+    ],
+  },
+  status: { phase: 'Running', podIP: '127.0.0.1', conditions: [{ type: 'Ready', status: 'True' }] },
+}
+
+const seeds: readonly (readonly [Kind, Fields])[] = [
+  ...['default', 'kube-system', 'istio-system', 'test'].map(namespace),
+  [
+    configMaps,
+    {
+      metadata: { name: 'istio', namespace: 'istio-system', labels: { 'istio.io/rev': 'default' } },
+      data: { mesh, meshNetworks: 'networks: {}' },
+    },
+  ],
+  [pods, pod],
+  service('istio-ingressgateway', ingressPod.namespace, ingressPod.labels, [
+    ['http2', 80, 8080],
+    ['https', 443, 8443],
+  ]),
+  service('httpbin', 'test', { app: 'httpbin' }, [['http', 80, 8080]]),
+  service('helloworld', 'test', { app: 'helloworld' }, [['http', 5000, 5000]]),
+  service('nginx-service', 'test', { app: 'nginx' }, [
+    ['http', 80, 80],
+    ['https', 443, 443],
+  ]),
+]

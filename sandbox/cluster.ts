@@ -1,0 +1,120 @@
+import type { Server } from 'node:net'
+import { createApi } from './apiserver/api.ts'
+import { certify, findIdentity, kubeconfigOf } from './apiserver/identity.ts'
+import { ingressPod, seed } from './apiserver/seeds.ts'
+import { createIngress } from './ingress/connections.ts'
+import { createUpstreams } from './ingress/upstreams.ts'
+import { gateways, secrets, services, virtualServices } from './kinds.ts'
+import { listen, unlisten } from './listening.ts'
+import { openStore } from './store.ts'
+import { createWorkloads, sampleNamespace } from './workloads.ts'
+
+/* The Gatesmith sandbox: one process that stands in for a Kubernetes cluster with an Istio ingress gateway,
+ * for trying and for tests. It is a sandbox and says so wherever it can. It knowingly differs from the real
+ * thing in this:
+ *
+ * API server: whoever has the token may do everything (no RBAC, access reviews always allow). Seven kinds,
+ * no subresources, no CRDs, no controllers: a Service has no endpoints, a Pod is a record, a deleted namespace
+ * is empty at once. Lists are not consistent snapshots (`continue` counts objects). Changes are kept for watches
+ * until a restart or some thousands later; then a watch gets 410. A PUT cannot set managedFields. Strategic
+ * merge knows the lists of Services only. Validation of names, Secrets, ConfigMaps and Services is the part
+ * that matters here; schemas of Istio's kinds leave rarely used depths open.
+ *
+ * istiod: changes act at once, not debounced; istioctl and xDS are not there; a regular expression is
+ * JavaScript's, not RE2.
+ *
+ * Ingress: HTTP/1.1 only; of route matches uri, method, port and gateways (a route with any other match is
+ * never taken), no rewrites, redirects, retries or header rules, weights pick the heaviest; a TCP server
+ * takes its port and leads nowhere; no AUTO_PASSTHROUGH and ISTIO_MUTUAL, one of several credentialNames, no
+ * pins, cipherSuites or configmap credentials. A client certificate of a wrong or revoked kind ends the
+ * connection without a TLS alert, right after the handshake and before a byte of HTTP. What Envoy keeps
+ * serving after a Secret is deleted or spoilt
+ * is kept until a restart, as there. */
+
+/** A running sandbox: the text of a kubeconfig for it, and where it listens. `stop` may be called twice. */
+export type Sandbox = {
+  readonly kubeconfig: string
+  readonly apiUrl: string
+  readonly tlsPort: number
+  readonly plainPort: number
+  stop(): Promise<void>
+}
+
+/** `directory` is the sandbox's own; `log` gets one line at a time. */
+export type SandboxOptions = {
+  readonly directory: string
+  readonly host: string
+  readonly apiPort: number
+  readonly tlsPort: number
+  readonly plainPort: number
+  readonly log?: (line: string) => void
+}
+
+/** Starts the sandbox in `directory`, where its objects live and survive a kill; port 0 is any free
+ *  one. Throws one sentence when a port is taken; then nothing is left running. */
+export async function startCluster(options: SandboxOptions): Promise<Sandbox> {
+  const { directory, host, log = () => {} } = options
+  const store = await openStore(directory)
+  const stops: (() => Promise<void>)[] = [store.close]
+  const stop = async (): Promise<void> => {
+    for (let next = stops.pop(); next; next = stops.pop()) await next()
+  }
+  try {
+    const identity = await findIdentity(directory)
+    await seed(store)
+    const nginx = await certify(
+      { commonName: 'nginx of the Gatesmith sandbox' },
+      ['nginx.test'],
+      undefined,
+    )
+    const workloads = createWorkloads(() => store.list(secrets, sampleNamespace), nginx)
+    for (const server of workloads.flatMap(({ ports }) => [...ports.values()])) {
+      if (typeof server === 'function') continue
+      await listen(server, 0, '127.0.0.1', 'a sample workload')
+      stops.push(() => ended(server, () => server.closeAllConnections()))
+    }
+    const ingress = createIngress({
+      log,
+      upstreams: createUpstreams(store, workloads),
+      secret: (name) => store.get(secrets, ingressPod.namespace, name),
+      world: () => ({
+        gateways: store.list(gateways),
+        virtualServices: store.list(virtualServices),
+        services: store.list(services),
+        pod: ingressPod,
+      }),
+    })
+    store.watch((change) => {
+      if (['gateways', 'virtualservices', 'services'].includes(change.plural)) ingress.refresh()
+    })
+    const tlsPort = await listen(ingress.tls, options.tlsPort, host, "the sandbox's TLS ingress")
+    stops.push(() => ended(ingress.tls, ingress.destroy))
+    const plainPort = await listen(
+      ingress.plain,
+      options.plainPort,
+      host,
+      "the sandbox's plain ingress",
+    )
+    stops.push(() => ended(ingress.plain, ingress.destroy))
+    const names = [...new Set(['localhost', 'kubernetes.default.svc', '127.0.0.1', host])]
+    const credential = await certify(
+      { commonName: 'Gatesmith sandbox API server' },
+      names,
+      identity.ca,
+    )
+    const api = createApi({ store, identity, credential, log })
+    const apiPort = await listen(api, options.apiPort, host, "the sandbox's Kubernetes API")
+    stops.push(() => ended(api, () => api.closeAllConnections()))
+    const apiUrl = `https://${host}:${apiPort}`
+    return { kubeconfig: kubeconfigOf(identity, apiUrl), apiUrl, tlsPort, plainPort, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+async function ended(server: Server, destroy: () => void): Promise<void> {
+  const closed = unlisten(server)
+  destroy()
+  await closed
+}

@@ -1,0 +1,147 @@
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
+import { createServer, type Server } from 'node:https'
+import { createSecureContext, type SecureContext } from 'node:tls'
+import type { Credential } from './apiserver/identity.ts'
+import { servingPair } from './ingress/credentials.ts'
+import { type Fields, text } from './json.ts'
+
+/** A sample workload: which pods it would be, by the label `app` in namespace `test`, and what answers on
+ *  which container port: a request of HTTP, or a whole connection of TLS. */
+export type Workload = {
+  readonly app: string
+  readonly ports: ReadonlyMap<number, RequestListener | Server>
+}
+
+/** The namespace the samples run in. */
+export const sampleNamespace = 'test'
+
+/** The sample workloads of the runbook: httpbin, helloworld and nginx. Their bodies say that this is a
+ *  sandbox. nginx serves TLS, by SNI, with the newest kubernetes.io/tls Secret of its namespace that
+ *  certifies the name, and with `fallback` when there is none. */
+export function createWorkloads(
+  secrets: () => readonly Fields[],
+  fallback: Credential,
+): readonly Workload[] {
+  const otherwise = createSecureContext(fallback)
+  const nginx = createServer(
+    {
+      ...fallback,
+      SNICallback: (name, done) => done(null, servingContext(secrets(), name) ?? otherwise),
+    },
+    answerNginx,
+  )
+  return [
+    { app: 'httpbin', ports: new Map([[8080, answerHttpbin]]) },
+    { app: 'helloworld', ports: new Map([[5000, answerHelloworld]]) },
+    {
+      app: 'nginx',
+      ports: new Map<number, RequestListener | Server>([
+        [80, answerNginx],
+        [443, nginx],
+      ]),
+    },
+  ]
+}
+
+function servingContext(secrets: readonly Fields[], name: string): SecureContext | undefined {
+  const revision = (secret: Fields) => Number(text(secret, 'metadata', 'resourceVersion'))
+  const newest = secrets
+    .filter((secret) => text(secret, 'type') === 'kubernetes.io/tls')
+    .toSorted((a, b) => revision(b) - revision(a))
+  for (const secret of newest) {
+    const pair = servingPair(secret, name)
+    try {
+      if (pair) return createSecureContext(pair)
+    } catch {
+      // A pair that does not fit together is passed over, as nginx would keep what it had.
+    }
+  }
+  return undefined
+}
+
+const teapot = `
+    -=[ teapot ]=-
+
+       _...._
+     .'  _ _ \`.
+    | ."\` ^ \`". _,
+    \\_;\`"---"\`|//
+      |       ;/
+      \\_     _/
+        \`"""\`
+`
+
+const answerHttpbin: RequestListener = (request, response) => {
+  const { pathname, search, searchParams } = new URL(request.url ?? '/', 'http://sandbox')
+  const status = /^\/status\/([1-5]\d\d)$/.exec(pathname)?.[1]
+  if (status) {
+    response.writeHead(Number(status), { 'content-type': 'text/plain' })
+    response.end(status === '418' ? teapot : '')
+    return
+  }
+  const proto = request.headers['x-forwarded-proto'] ?? 'http'
+  const url = `${proto}://${request.headers.host}${pathname}${search}`
+  const origin = request.socket.remoteAddress ?? ''
+  const facts = { args: Object.fromEntries(searchParams), headers: titled(request), origin, url }
+  if (pathname === '/headers') return json(response, 200, { headers: titled(request) })
+  if (pathname === '/get' && request.method === 'GET') return json(response, 200, facts)
+  if (pathname.startsWith('/anything')) return echo(request, response, facts)
+  if (pathname === '/') return page(response, 200, 'httpbin', 'httpbin of the Gatesmith sandbox')
+  page(
+    response,
+    404,
+    '404 Not Found',
+    'The sandbox has /status/{code}, /get, /headers and /anything.',
+  )
+}
+
+function echo(
+  request: IncomingMessage,
+  response: ServerResponse,
+  facts: Record<string, unknown>,
+): void {
+  const chunks: Buffer[] = []
+  let length = 0
+  request.on('data', (chunk: Buffer) => {
+    length += chunk.length
+    if (length <= 1024 * 1024) chunks.push(chunk)
+  })
+  request.once('end', () => {
+    json(response, 200, {
+      ...facts,
+      method: request.method,
+      data: Buffer.concat(chunks).toString('utf8'),
+    })
+  })
+}
+
+function titled(request: IncomingMessage): Record<string, string> {
+  const title = (name: string) => name.replace(/(^|-)[a-z]/g, (letter) => letter.toUpperCase())
+  return Object.fromEntries(
+    Object.entries(request.headers).map(([name, value]) => [title(name), String(value)]),
+  )
+}
+
+const answerHelloworld: RequestListener = (request, response) => {
+  if (new URL(request.url ?? '/', 'http://sandbox').pathname !== '/hello') {
+    page(response, 404, '404 Not Found', 'helloworld of the Gatesmith sandbox has only /hello.')
+    return
+  }
+  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8' })
+  response.end('Hello version: v1, instance: helloworld-v1-gatesmith-sandbox\n')
+}
+
+const answerNginx: RequestListener = (_request, response) => {
+  if (!response.hasHeader('server')) response.setHeader('server', 'nginx')
+  page(response, 200, 'Welcome to nginx!', 'nginx of the Gatesmith sandbox.')
+}
+
+function json(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' })
+  response.end(`${JSON.stringify(body, null, 2)}\n`)
+}
+
+function page(response: ServerResponse, status: number, title: string, words: string): void {
+  response.writeHead(status, { 'content-type': 'text/html; charset=utf-8' })
+  response.end(`<!DOCTYPE html>\n<title>${title}</title>\n<h1>${title}</h1>\n<p>${words}</p>\n`)
+}

@@ -1,0 +1,53 @@
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import { type Actor, allow, allowPlatform, type Permission } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { Problem } from '../../shared/problem.ts'
+import { authenticate } from '../../tenants/apikeys/lifecycle.ts'
+import { limitActor, limitFailures } from './ratelimit.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What the role of the API key must allow. */
+    readonly needs?: Permission
+    /** The key must be platform-wide too. */
+    readonly platform?: boolean
+  }
+}
+
+const actors = new WeakMap<FastifyRequest, Actor>()
+
+/** Has every route that is registered here afterwards admit whom it `needs`, before anything of the
+ *  body is read. Actions ask again, with the tenant in hand; what no role could do ends here. A route
+ *  that does not say what it needs is not served: that throws when it is registered. */
+export function admission(api: FastifyInstance, ctx: Context): void {
+  api.addHook('onRoute', ({ method, url, config }: RouteOptions) => {
+    if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`)
+  })
+  api.addHook('onRequest', async (request, reply) => {
+    const actor = await identify(ctx, request)
+    limitActor(ctx, actor, reply)
+    const { needs = 'read', platform = false } = request.routeOptions.config
+    if (platform) allowPlatform(actor, needs)
+    else allow(actor, needs)
+    actors.set(request, actor)
+  })
+}
+
+/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1). Throws credentials-missing,
+ *  credentials-refused, rate-limited. */
+function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
+  const { authorization } = request.headers
+  const [, token] = /^Bearer ([A-Za-z0-9._~+/-]{1,4096}=*)$/i.exec(authorization ?? '') ?? []
+  if (token === undefined) {
+    throw new Problem('credentials-missing', 'Send Authorization: Bearer <API key>')
+  }
+  const asked = { token, requestId: request.id }
+  return limitFailures(ctx, { request, token }, () => authenticate(ctx, asked))
+}
+
+/** The actor of a request that has been admitted. */
+export function actorOf(request: FastifyRequest): Actor {
+  const actor = actors.get(request)
+  if (!actor) throw new Error(`${request.url} is served without asking who asks`)
+  return actor
+}

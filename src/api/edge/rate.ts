@@ -1,0 +1,73 @@
+import { ipBytes } from '../../x509/names/ip.ts'
+
+/** Whether one more request may be made, and how many more. */
+export type Verdict = {
+  readonly allowed: boolean
+  /** Requests a minute. */
+  readonly limit: number
+  readonly remaining: number
+  /** Until all of the limit is there again; until the next request is, when this one is refused. */
+  readonly resetSeconds: number
+}
+
+/** Counts requests of many at so many a minute each: `take` counts one, `look` only tells. */
+export type Meter = {
+  readonly take: (who: string, now: number) => Verdict
+  readonly look: (who: string, now: number) => Verdict
+}
+
+const minute = 60_000
+/** How many are remembered. */
+const most = 50_000
+
+/** A meter in memory, by the generic cell rate algorithm (ITU-T I.371, a leaky bucket): the whole
+ *  limit may be used at once, and comes back evenly within a minute. */
+export function meterOf(limit: number): Meter {
+  const cost = minute / limit
+  // When the bucket of each is full again, in milliseconds.
+  const fullAt = new Map<string, number>()
+
+  function verdict(until: number, now: number): Verdict {
+    const missing = until - now
+    const allowed = missing <= minute
+    return {
+      allowed,
+      limit,
+      remaining: allowed ? Math.floor((minute - missing) / cost + 1e-6) : 0,
+      resetSeconds: Math.ceil((allowed ? missing : missing - minute) / 1000),
+    }
+  }
+
+  /** A clock that was set back locks nobody out. */
+  function held(who: string, now: number): number {
+    return Math.min(Math.max(fullAt.get(who) ?? now, now), now + minute)
+  }
+
+  /** Whoever has not asked for longest is forgotten first. */
+  function keep(who: string, until: number): void {
+    fullAt.delete(who)
+    fullAt.set(who, until)
+    if (fullAt.size <= most) return
+    const [oldest] = fullAt.keys()
+    if (oldest !== undefined) fullAt.delete(oldest)
+  }
+
+  return {
+    look: (who, now) => verdict(held(who, now) + cost, now),
+    take: (who, now) => {
+      const until = held(who, now)
+      const answer = verdict(until + cost, now)
+      keep(who, answer.allowed ? until + cost : until)
+      return answer
+    },
+  }
+}
+
+/** Whom an address stands for: itself, or its /64 in IPv6, which is one subscriber's (RFC 6177 2);
+ *  an IPv4 address that came mapped into IPv6 (RFC 4291 2.5.5.2) is that address. */
+export function subscriberOf(address: string): string {
+  const octets = ipBytes(address.replace(/%.*$/, ''))
+  if (octets?.length !== 16) return address
+  const mapped = octets.subarray(0, 12).toString('hex') === '00000000000000000000ffff'
+  return mapped ? octets.subarray(12).join('.') : octets.subarray(0, 8).toString('hex')
+}

@@ -1,0 +1,36 @@
+import type { FastifyInstance } from 'fastify'
+import type { Context } from '../../core/context.ts'
+import type { Api } from '../api.ts'
+import { admission } from '../edge/admission.ts'
+import { apiKeys } from './apikeys.ts'
+import { audit } from './audit.ts'
+import { authorities } from './authorities.ts'
+import { batch } from './batch.ts'
+import { blockedKeys } from './blockedkeys.ts'
+import { certificates } from './certificates.ts'
+import { clusters } from './clusters.ts'
+import { hosts } from './hosts.ts'
+import { replacements } from './replacements.ts'
+import { rotations } from './rotations.ts'
+import { tenants } from './tenants.ts'
+
+/** Every noun under /v1; each request tells who asks, and whether that one may, before
+ *  anything else is looked at. */
+export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
+  admission(api, ctx)
+  for (const noun of [
+    tenants,
+    apiKeys,
+    authorities,
+    rotations,
+    blockedKeys,
+    certificates,
+    batch,
+    replacements,
+    clusters,
+    hosts,
+    audit,
+  ]) {
+    await api.register(async (scope: Api) => noun(scope, ctx))
+  }
+}

@@ -1,0 +1,174 @@
+import type { Context } from '../../core/context.ts'
+import { bytes, sql, type Tx } from '../../core/database/db.ts'
+import { Problem } from '../../shared/problem.ts'
+import {
+  type Certificate,
+  issuerKeyIdentifier,
+  readCertificate,
+  signsLists,
+} from '../../x509/certificates/read.ts'
+import { longCrlFaults } from '../../x509/crl/faults.ts'
+import { buildCrl, type CrlHeader, crlSignedBy, readLongCrl } from '../../x509/crl/list.ts'
+import { assemble } from '../../x509/keys/sign.ts'
+import { openSigner } from '../keys/signer.ts'
+import { dueWhereTrusted } from '../trust/lists.ts'
+import { listEntries } from './entries.ts'
+import { listedSince, listLifetime, refreshAfter, shardUrl, wholeList } from './urls.ts'
+
+/** One list of a key. */
+export type ListKey = { readonly keyId: string; readonly shard: number }
+
+/** Publishes every list of the key that is behind its revocations or a day old; none of a key that may
+ *  not sign lists. Throws authority-keyless. */
+export async function publishLists(ctx: Context, keyId: string): Promise<void> {
+  if (!signsLists((await issuerOf(ctx, keyId)).certificate)) {
+    return ctx.db.transaction(async (tx) => {
+      await tx.revocationList.deleteMany({ where: { keyId } })
+      // Their status is to say that they cannot be told.
+      await dueWhereTrusted(tx, keyId, ctx.now())
+    })
+  }
+  const stale = new Date(ctx.now().getTime() - refreshAfter)
+  const lists = await ctx.db.read.$queryRaw<readonly { shard: number }[]>(sql`
+    select "shard" from revocation_list where "keyId" = ${keyId}::uuid
+      and ("shown" is null or "shown" < "revision" or "thisUpdate" <= ${stale}::timestamptz)
+    order by "shard"`)
+  for (const { shard } of lists) await publishList(ctx, { keyId, shard })
+}
+
+/** Builds, signs, checks and publishes a list. Of several who do so at once, the one with the highest
+ *  number stands; whoever loses has shown nothing that is not on it. Throws authority-keyless, and
+ *  list-unknown for an authority that may not sign lists: nobody would take them. */
+export async function publishList(ctx: Context, list: ListKey): Promise<void> {
+  const issuer = await issuerOf(ctx, list.keyId)
+  if (!signsLists(issuer.certificate)) throw noList(issuer.authority)
+  // 1. A number, and how far the revocations go that any read from here on will see.
+  const turn = await takeTurn(ctx, list)
+  // 2. The list.
+  const header = headerOf(ctx, { list, issuer, turn })
+  const since = listedSince(turn.thisUpdate ?? undefined)
+  const tbs = await buildCrl(header, listEntries(ctx, { ...list, since, at: header.thisUpdate }))
+  const signer = await openSigner(ctx, list.keyId)
+  const der = assemble(tbs, signer.algorithm, await signer.sign(tbs))
+  // 3. What is published has been read as a relying party would.
+  await check(der, { header, issuer, published: turn.number })
+  await keep(ctx, { ...list, number: turn.reserved, der })
+  // 4. Published, unless a later one is there.
+  await ctx.db.transaction(async (tx) => {
+    if (!(await replace(tx, { list, header, turn }))) return
+    if (list.shard === wholeList) await dueWhereTrusted(tx, list.keyId, ctx.now())
+  })
+}
+
+type Issuer = {
+  readonly authority: string
+  readonly spkiSha256: string
+  readonly certificate: Certificate
+}
+
+/** Any certificate of the key: they all bear the same subject, since a list is of one name and key. */
+async function issuerOf(ctx: Context, keyId: string): Promise<Issuer> {
+  const row = await ctx.db.read.issuer.findFirstOrThrow({
+    where: { keyId },
+    orderBy: { notAfter: 'desc' },
+    select: {
+      der: true,
+      authority: { select: { name: true } },
+      key: { select: { spkiSha256: true } },
+    },
+  })
+  return {
+    authority: row.authority.name,
+    spkiSha256: row.key.spkiSha256,
+    certificate: readCertificate(Buffer.from(row.der)),
+  }
+}
+
+function noList(authority: string): Problem {
+  return new Problem(
+    'list-unknown',
+    `The certificate of "${authority}" does not allow it to sign revocation lists (keyUsage without cRLSign), so there are none; OCSP tells who is revoked`,
+  )
+}
+
+type Turn = {
+  readonly reserved: bigint
+  readonly revision: bigint
+  readonly number: bigint | null
+  readonly thisUpdate: Date | null
+}
+
+/** RFC 5280 5.2.3: strictly upwards, under the row's lock, so across replicas; above the last one even
+ *  when the clock has gone back. The lock also waits for revocations that are being committed. */
+async function takeTurn(ctx: Context, { keyId, shard }: ListKey): Promise<Turn> {
+  const [turn] = await ctx.db.read.$queryRaw<readonly Turn[]>(sql`
+    insert into revocation_list ("keyId", "shard", "reserved")
+    values (${keyId}::uuid, ${shard}::int, ${ctx.now().getTime()}::bigint)
+    on conflict ("keyId", "shard") do update
+      set "reserved" = greatest(revocation_list."reserved" + 1, excluded."reserved")
+    returning "reserved", "revision", "number", "thisUpdate"`)
+  if (!turn) throw new Error(`the list ${keyId}/${shard} gives no number`)
+  return turn
+}
+
+function headerOf(
+  ctx: Context,
+  { list, issuer, turn }: { list: ListKey; issuer: Issuer; turn: Turn },
+): CrlHeader {
+  const { authority, spkiSha256, certificate } = issuer
+  const now = Math.max(ctx.now().getTime(), turn.thisUpdate?.getTime() ?? 0)
+  const thisUpdate = new Date(Math.floor(now / 1000) * 1000)
+  if (certificate.keyAlgorithm === undefined) throw new Error('the key is none that signs')
+  return {
+    issuer: certificate.subjectDer,
+    authorityKeyIdentifier: issuerKeyIdentifier(certificate),
+    signerAlgorithm: certificate.keyAlgorithm,
+    number: turn.reserved,
+    thisUpdate,
+    nextUpdate: new Date(thisUpdate.getTime() + listLifetime),
+    ...(list.shard === wholeList
+      ? {}
+      : { url: shardUrl(ctx.config.publicUrl, { authority, spkiSha256, shard: list.shard }) }),
+  }
+}
+
+/** A list that is wrong stays here: the one before it still holds. */
+async function check(
+  der: Buffer,
+  { header, issuer, published }: { header: CrlHeader; issuer: Issuer; published: bigint | null },
+): Promise<void> {
+  const crl = await readLongCrl(der)
+  const faults = await longCrlFaults(crl, {
+    issuerDer: issuer.certificate.subjectDer,
+    urls: header.url === undefined ? [] : [header.url],
+    ...(published === null ? {} : { number: published }),
+  })
+  if (!crlSignedBy(crl, issuer.certificate.spki)) faults.push('The signature is not by this key')
+  if (faults.length > 0) throw new Error(`a revocation list is wrong: ${faults.join('. ')}`)
+}
+
+/** Raw, since a model's create would encode megabytes on the event loop. */
+async function keep(
+  ctx: Context,
+  { keyId, shard, number, der }: ListKey & { number: bigint; der: Buffer },
+): Promise<void> {
+  await ctx.db.read.$executeRaw(sql`
+    insert into signed_list ("keyId", "shard", "number", "der")
+    values (${keyId}::uuid, ${shard}::int, ${number}::bigint, ${bytes(der)})`)
+}
+
+async function replace(
+  tx: Tx,
+  { list, header, turn }: { list: ListKey; header: CrlHeader; turn: Turn },
+): Promise<boolean> {
+  const { thisUpdate, nextUpdate } = header
+  const { reserved: number, revision: shown } = turn
+  const { count } = await tx.revocationList.updateMany({
+    where: { ...list, OR: [{ number: null }, { number: { lt: number } }] },
+    data: { number, shown, thisUpdate, nextUpdate },
+  })
+  // Those before, and what builders left that came to no end. Its own, when a later one is there.
+  const useless = count > 0 ? { lt: number } : number
+  await tx.signedList.deleteMany({ where: { ...list, number: useless } })
+  return count > 0
+}

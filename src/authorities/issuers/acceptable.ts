@@ -1,0 +1,81 @@
+import type { Violation } from '../../shared/problem.ts'
+import { roomUnder, verifyIssued } from '../../x509/certificates/chain.ts'
+import type { Certificate } from '../../x509/certificates/read.ts'
+import { told } from '../../x509/der/faults.ts'
+import { oids } from '../../x509/der/oids.ts'
+import { weakKeyFault } from '../../x509/keys/public.ts'
+import { emptyName } from '../../x509/names/distinguished.ts'
+
+/** Why a CA certificate made elsewhere could not be used, as far as it alone goes, all together: above
+ *  all what verifiers would refuse, in it or in everything that it certifies. */
+export function certificateFaults(certificate: Certificate, now: Date): readonly Violation[] {
+  const { ca, validity, subjectDer, issuerDer, keyAlgorithm, spki } = certificate
+  const weak = weakKeyFault(spki)
+  const self = issuerDer.equals(subjectDer) ? verifyIssued(certificate, certificate) : []
+  const faults = told([
+    [!ca, 'It is not a CA certificate: basicConstraints CA:TRUE is missing'],
+    [subjectDer.equals(emptyName), 'Its subject is empty: nothing could name it as its issuer'],
+    [!mayCertify(certificate), 'Its keyUsage does not allow keyCertSign'],
+    [validity.notAfter <= now, `It expired at ${validity.notAfter.toISOString()}`],
+    [validity.notBefore > now, `It is not valid before ${validity.notBefore.toISOString()}`],
+    [keyAlgorithm === undefined, 'Its key is of a kind that is not used here'],
+  ])
+  return [...faults, ...extensionFaults(certificate), ...(weak ? [weak] : []), ...self].map(
+    (message) => ({ field: '/certificate', message }),
+  )
+}
+
+/** A keyUsage that is there and says nothing allows nothing (RFC 5280 4.2.1.3). */
+function mayCertify({ extensions, keyUsage }: Certificate): boolean {
+  return keyUsage.includes('keyCertSign') || !extensions.some(({ oid }) => oid === oids.keyUsage)
+}
+
+/** Critical extensions that every verifier knows; none of the others may be critical (RFC 5280 4.2),
+ *  key identifiers and authorityInfoAccess included. */
+const critical: ReadonlySet<string> = new Set([
+  oids.basicConstraints,
+  oids.keyUsage,
+  oids.extendedKeyUsage,
+  oids.nameConstraints,
+  oids.subjectAltName,
+  oids.certificatePolicies,
+  oids.crlDistributionPoints,
+])
+
+/** Certificates issued here have no policies, so an authority that is bound to some certifies nothing. */
+const policies: Readonly<Record<string, string>> = {
+  [oids.policyConstraints]: 'policyConstraints',
+  [oids.inhibitAnyPolicy]: 'inhibitAnyPolicy',
+}
+
+function extensionFaults({ extensions, nameConstraints }: Certificate): readonly string[] {
+  const bound = extensions.flatMap(({ oid }) => policies[oid] ?? [])
+  const strange = extensions.flatMap((one) =>
+    one.critical && !critical.has(one.oid) && !(one.oid in policies) ? [one.oid] : [],
+  )
+  const kinds = nameConstraints?.otherKinds ?? []
+  return told([
+    [
+      bound.length > 0,
+      `It has ${bound.join(' and ')}: verifiers would want policies, which certificates issued here do not have`,
+    ],
+    [
+      strange.length > 0,
+      `It has critical extensions that verifiers do not take: ${strange.join(', ')}`,
+    ],
+    [
+      kinds.length > 0,
+      `Its nameConstraints are about kinds of names that are not judged here: ${kinds.join(', ')}`,
+    ],
+  ])
+}
+
+/** Why an authority cannot stand below `path`, nor anything below it. */
+export function placeFaults(
+  certificate: Certificate,
+  path: readonly Certificate[],
+): readonly Violation[] {
+  if ((roomUnder(certificate, path) ?? 0) >= 0) return []
+  const message = 'The authorities above it allow none at its place (pathLength)'
+  return [{ field: '/certificate', message }]
+}

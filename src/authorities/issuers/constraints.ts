@@ -1,0 +1,104 @@
+import type { Violation } from '../../shared/problem.ts'
+import type { Certificate } from '../../x509/certificates/read.ts'
+import { authorityFaults, type NameFault } from '../../x509/constraints/faults.ts'
+import {
+  emptied,
+  narrowed,
+  spaceFaults,
+  spaceKinds,
+  wideningFaults,
+} from '../../x509/constraints/narrowed.ts'
+import { type NameConstraints, noSubtrees, type Subtrees } from '../../x509/constraints/subtrees.ts'
+import { noAltNames } from '../../x509/names/altnames.ts'
+import { formatName, readName } from '../../x509/names/distinguished.ts'
+import type { NameConstraints as Asked, Authority } from '../authority.ts'
+
+const none: NameConstraints = { permitted: noSubtrees, excluded: noSubtrees }
+
+/** What all certificates of a path hold together; `none` of them may say anything. */
+export function constraintsAlong(path: readonly Certificate[]): NameConstraints {
+  return path.reduce((all, { nameConstraints }) => narrowed(all, nameConstraints ?? none), none)
+}
+
+/** The constraints of a new authority below one that is held to `above`: those asked for, and all that
+ *  it inherits. Undefined when there are none. */
+export function constraintsFor(
+  asked: Asked | undefined,
+  above: NameConstraints,
+): NameConstraints | undefined {
+  return orNone(narrowed(above, readAsked(asked)))
+}
+
+/** The constraints of the self-signed form of an imported authority, see Issuer.anchor. */
+export function anchorConstraints(
+  certificate: Certificate,
+  above: NameConstraints,
+): NameConstraints | undefined {
+  return orNone(narrowed(above, certificate.nameConstraints ?? none))
+}
+
+/** Why a new authority may not have these constraints under those `above`. */
+export function askedFaults(
+  asked: Asked | undefined,
+  { subject, above }: { subject: Buffer; above: NameConstraints },
+): readonly Violation[] {
+  const own = readAsked(asked)
+  const under = (prefix: string, faults: readonly NameFault[]) =>
+    faults.map(({ field, message }) => ({ field: `${prefix}${field}`, message }))
+  const malformed = spaceFaults(own)
+  const empty = asked !== undefined && !orNone(own)
+  return [
+    ...under('/nameConstraints', malformed.length > 0 ? malformed : wideningFaults(above, own)),
+    ...(empty
+      ? [{ field: '/nameConstraints', message: 'Permit or exclude something, or leave it out' }]
+      : []),
+    ...authorityFaults(subject, noAltNames, above),
+  ]
+}
+
+/** Why an imported authority cannot stand under those `above` it. */
+export function importedFaults(
+  certificate: Certificate,
+  above: NameConstraints,
+): readonly Violation[] {
+  const nothing = emptied(above, certificate.nameConstraints ?? none)
+  return [
+    ...nothing.map((kind) => `Its permitted ${kind} have nothing in common with those above it`),
+    ...authorityFaults(certificate.subjectDer, certificate.altNames, above).map(
+      ({ message }) => message,
+    ),
+  ].map((message) => ({ field: '/certificate', message }))
+}
+
+/** Constraints as they are shown; null: there are none. */
+export function constraintsView(
+  constraints: NameConstraints | undefined,
+): Authority['nameConstraints'] {
+  if (!constraints) return null
+  const { permitted, excluded } = constraints
+  return {
+    ...(isEmpty(permitted) ? {} : { permitted: sideView(permitted) }),
+    ...(isEmpty(excluded) ? {} : { excluded: sideView(excluded) }),
+  }
+}
+
+function sideView(side: Subtrees) {
+  const texts = spaceKinds.flatMap((kind) => (side[kind].length > 0 ? [[kind, side[kind]]] : []))
+  const names = side.directoryNames.map((der) => formatName(readName(der)))
+  return Object.fromEntries(names.length > 0 ? [...texts, ['directoryNames', names]] : texts)
+}
+
+function readAsked(asked: Asked | undefined): NameConstraints {
+  return {
+    permitted: { ...noSubtrees, ...asked?.permitted },
+    excluded: { ...noSubtrees, ...asked?.excluded },
+  }
+}
+
+function orNone(constraints: NameConstraints): NameConstraints | undefined {
+  return isEmpty(constraints.permitted) && isEmpty(constraints.excluded) ? undefined : constraints
+}
+
+function isEmpty(side: Subtrees): boolean {
+  return side.directoryNames.length === 0 && spaceKinds.every((kind) => side[kind].length === 0)
+}

@@ -1,0 +1,112 @@
+import type { Context } from '../../core/context.ts'
+import { perContext } from '../../core/percontext.ts'
+import {
+  type Certificate,
+  fingerprintSha256,
+  issuerKeyIdentifier,
+  readCertificate,
+  signsLists,
+} from '../../x509/certificates/read.ts'
+import { type PreparedIssuer, prepareIssuer } from '../../x509/certificates/template.ts'
+import type { NameConstraints } from '../../x509/constraints/subtrees.ts'
+import { toPem } from '../../x509/der/pem.ts'
+import type { Signer } from '../../x509/keys/sign.ts'
+import { issuerUrl, ocspUrl, shardUrl } from '../crl/urls.ts'
+import { openSigner } from '../keys/signer.ts'
+import { permitsTenantUris } from '../trust/tenantnames.ts'
+import { chainOf, pathOf } from './current.ts'
+
+/** An issuer certificate made ready: read, its shared pieces encoded, its chain in PEM. */
+export type ReadyIssuer = {
+  readonly certificate: Certificate
+  /** For certificates that would be on this shard of its revocation lists. */
+  readonly onShard: (shard: number) => ReadyShard
+  readonly signer: Signer
+  /** Those of the issuer and of every authority above it. */
+  readonly constraints: readonly NameConstraints[]
+  /** Whether those let its certificates name the tenant (src/tenants/uri.ts). */
+  readonly namesTenants: boolean
+}
+
+/** What certificates of an issuer on one shard share, and the URL of its list, if it may sign any. */
+export type ReadyShard = { readonly prepared: PreparedIssuer; readonly crlUrl: string | undefined }
+
+type Stored = {
+  readonly id: string
+  readonly keyId: string
+  readonly der: Uint8Array
+}
+
+/** What is known of issuers of each context, by id: an issuer certificate never changes. */
+const ready = perContext(() => new Map<string, ReadyIssuer>())
+const chains = perContext(() => new Map<string, Chain>())
+
+/** What stands above an issuer may change: its root may be cross-signed. */
+type Chain = { readonly pem: Promise<string>; readonly until: number }
+const memoryMilliseconds = 5_000
+
+/** The issuer ready to sign. `authority` is the name under which its revocation data is published.
+ *  Throws authority-keyless. */
+export async function readyIssuer(
+  ctx: Context,
+  { issuer, authority }: { issuer: Stored; authority: string },
+): Promise<ReadyIssuer> {
+  const known = ready(ctx).get(issuer.id)
+  if (known) return known
+  const certificate = readCertificate(Buffer.from(issuer.der))
+  const signer = await openSigner(ctx, issuer.keyId)
+  const onShard = shardsOf(ctx.config.publicUrl, { certificate, authority, signer })
+  const path = await pathOf(ctx.db.read, issuer.id)
+  const constraints = path.flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
+  const namesTenants = permitsTenantUris(constraints)
+  const made = { certificate, onShard, signer, constraints, namesTenants }
+  ready(ctx).set(issuer.id, made)
+  return made
+}
+
+function shardsOf(
+  publicUrl: string,
+  {
+    certificate,
+    authority,
+    signer,
+  }: { certificate: Certificate; authority: string; signer: Signer },
+): (shard: number) => ReadyShard {
+  const spkiSha256 = fingerprintSha256(certificate.spki)
+  const shards = new Map<number, ReadyShard>()
+  return (shard) => {
+    const known = shards.get(shard)
+    if (known) return known
+    const crlUrl = signsLists(certificate)
+      ? shardUrl(publicUrl, { authority, spkiSha256, shard })
+      : undefined
+    const prepared = prepareIssuer({
+      issuer: certificate.subjectDer,
+      authorityKeyIdentifier: issuerKeyIdentifier(certificate),
+      ...(crlUrl === undefined ? {} : { crlUrl }),
+      ocspUrl: ocspUrl(publicUrl, authority),
+      issuerUrl: issuerUrl(publicUrl, { authority, spkiSha256 }),
+      signerAlgorithm: signer.algorithm,
+    })
+    const made = { prepared, crlUrl }
+    shards.set(shard, made)
+    return made
+  }
+}
+
+/** What a server sends after its leaf, in PEM: the intermediates up to the root, without it. */
+export function chainPem(ctx: Context, issuerId: string): Promise<string> {
+  const known = chains(ctx).get(issuerId)
+  if (known !== undefined && known.until > performance.now()) return known.pem
+  // Remembered while it is still being read: a page of certificates asks for it all at once.
+  const pem = readChain(ctx, issuerId)
+  const until = performance.now() + memoryMilliseconds
+  chains(ctx).set(issuerId, { pem, until })
+  pem.catch(() => chains(ctx).delete(issuerId))
+  return pem
+}
+
+async function readChain(ctx: Context, issuerId: string): Promise<string> {
+  const chain = await chainOf(ctx.db.read, issuerId)
+  return chain.map((der) => toPem('CERTIFICATE', der)).join('')
+}

@@ -1,0 +1,178 @@
+import { type Context, newId } from '../../core/context.ts'
+import { bytes, json, type Tx } from '../../core/database/db.ts'
+import { Problem, type Violation } from '../../shared/problem.ts'
+import type { LeafProfile } from '../../x509/certificates/purposes.ts'
+import { type Certificate, fingerprintSha256 } from '../../x509/certificates/read.ts'
+import { takeKey } from '../keys/holders.ts'
+import { type HeldKey, storeKey } from '../keys/signer.ts'
+import { namesAbove } from '../trust/clients.ts'
+import { dueAll, trustingPlacements } from '../trust/placements.ts'
+
+/** What makes an authority: its row, its issuer certificate, and its key if that is held here. */
+export type StoredAuthority = {
+  readonly authority: {
+    readonly id: string
+    readonly name: string
+    readonly displayName: string | null
+    readonly kind: string
+    readonly tenantId: string | null
+    readonly parentId: string | null
+    readonly outlive: string
+    readonly crlShards: number
+    readonly maxValidityDays: number | null
+    readonly defaultValidityDays: number | null
+    readonly profiles: string[]
+  }
+  readonly issuer: {
+    readonly der: Buffer
+    readonly anchor: Buffer
+    readonly parentId: string | null
+    readonly certificate: Certificate
+  }
+  readonly key: HeldKey
+}
+
+type Limits = {
+  readonly maxValidityDays?: number | null
+  readonly defaultValidityDays?: number | null
+  readonly profiles?: readonly string[]
+}
+
+/** An authority's limits on its leaves as they are stored; `possible` are the profiles that its
+ *  certificate and those above it allow. */
+export function limitsOf(
+  { maxValidityDays, defaultValidityDays, profiles }: Limits,
+  possible: readonly LeafProfile[],
+) {
+  return {
+    maxValidityDays: maxValidityDays ?? null,
+    defaultValidityDays: defaultValidityDays ?? null,
+    profiles: [...(profiles ?? possible)],
+  }
+}
+
+/** Why no leaf of some profile would be taken for what it is for. */
+export function profileFaults(
+  { profiles }: Limits,
+  possible: readonly LeafProfile[],
+): readonly Violation[] {
+  if (possible.length === 0) {
+    const message =
+      'Its extendedKeyUsage, or that of one above it, allows neither serverAuth nor clientAuth'
+    return [{ field: '', message }]
+  }
+  const allowed: readonly string[] = possible
+  const wrong = (profiles ?? []).filter((profile) => !allowed.includes(profile))
+  if (wrong.length === 0) return []
+  const message = `The extendedKeyUsage of its certificate, or of one above it, allows ${possible.join(', ')}, not ${wrong.join(', ')}`
+  return [{ field: '/profiles', message }]
+}
+
+/** Names that stand where an authority's would: /pki/renewal-info/… and POST /v1/authorities/import. */
+const reserved: ReadonlySet<string> = new Set(['renewal-info', 'import'])
+
+/** Why an authority may not have this name. */
+export function nameFaults(name: string): readonly Violation[] {
+  const message = `"${name}" has a meaning of its own in URLs: choose another name`
+  return reserved.has(name) ? [{ field: '/name', message }] : []
+}
+
+/** Why limits contradict each other. */
+export function limitFaults({
+  maxValidityDays,
+  defaultValidityDays,
+}: Limits): readonly Violation[] {
+  if (maxValidityDays == null || (defaultValidityDays ?? 0) <= maxValidityDays) return []
+  return [
+    {
+      field: '/defaultValidityDays',
+      message: `defaultValidityDays ${defaultValidityDays} is more than maxValidityDays ${maxValidityDays}`,
+    },
+  ]
+}
+
+/** Stores an authority with key and issuer certificate, the key sealed. Hosts that let in clients of one
+ *  above it are looked at again: now others may be issued what leads there. */
+export async function storeAuthority(
+  ctx: Context,
+  tx: Tx,
+  { authority, issuer, key }: StoredAuthority,
+): Promise<void> {
+  await tx.authority.create({ data: { ...authority, createdAt: ctx.now() } })
+  const keyId = await storeKeyOf(ctx, tx, { certificate: issuer.certificate, key })
+  await storeIssuer(ctx, tx, { ...issuer, authorityId: authority.id, keyId, issues: true })
+  for (const name of await namesAbove(tx, authority.id)) {
+    await dueAll(tx, await trustingPlacements(tx, name))
+  }
+}
+
+/** Stores the key that a CA certificate is about; answers its id. Throws authority-refused when a leaf
+ *  has that key. */
+export async function storeKeyOf(
+  ctx: Context,
+  tx: Tx,
+  { certificate, key }: { certificate: Certificate; key: HeldKey },
+): Promise<string> {
+  const now = ctx.now()
+  const { keyAlgorithm, spki } = certificate
+  if (keyAlgorithm === undefined) throw new Error('the CA key is of a kind we do not certify')
+  const keyId = newId(now)
+  const spkiSha256 = fingerprintSha256(spki)
+  await tx.authorityKey.create({
+    data: {
+      id: keyId,
+      algorithm: keyAlgorithm,
+      spki: bytes(spki),
+      spkiSha256,
+      store: key.store,
+      uri: key.store === 'pkcs11' ? key.uri : null,
+      createdAt: now,
+    },
+  })
+  await takeKey(tx, spkiSha256)
+  if (key.store === 'sealed') await storeKey(ctx, tx, { keyId, privateKey: key.privateKey })
+  return keyId
+}
+
+/** A CA certificate of a key that is stored, and what it is used for. */
+export type StoredIssuer = StoredAuthority['issuer'] & {
+  readonly authorityId: string
+  readonly keyId: string
+  readonly issues: boolean
+  readonly trusted?: boolean
+  readonly served?: boolean
+}
+
+/** Stores a CA certificate; answers its id. */
+export async function storeIssuer(
+  ctx: Context,
+  tx: Tx,
+  { certificate, der, anchor, ...row }: StoredIssuer,
+): Promise<string> {
+  const now = ctx.now()
+  const { others, ...subject } = certificate.subject
+  const id = newId(now)
+  await tx.issuer.create({
+    data: {
+      ...row,
+      id,
+      serial: certificate.serial,
+      subject: json(subject),
+      der: bytes(der),
+      anchor: bytes(anchor),
+      fingerprintSha256: fingerprintSha256(der),
+      notBefore: certificate.validity.notBefore,
+      notAfter: certificate.validity.notAfter,
+      createdAt: now,
+    },
+  })
+  return id
+}
+
+/** The id of the tenant that an authority is for. Throws tenant-unknown. */
+export async function tenantIdOf(tx: Tx, name: string | null): Promise<string | null> {
+  if (name === null) return null
+  const tenant = await tx.tenant.findUnique({ where: { name }, select: { id: true } })
+  if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${name}"`)
+  return tenant.id
+}

@@ -1,0 +1,144 @@
+import { record, type Subject } from '../../audit/record.ts'
+import { type Actor, allowPlatform } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { isDuplicate, type Tx } from '../../core/database/db.ts'
+import { due } from '../../core/database/due.ts'
+import { orRefuse } from '../../core/refusal.ts'
+import { MomentHashKey, pageOf, readCursor } from '../../shared/cursor.ts'
+import { Problem } from '../../shared/problem.ts'
+import type { Page, PageQuery } from '../../shared/schema.ts'
+import { fingerprintSha256, readCertificate } from '../../x509/certificates/read.ts'
+import { readPem } from '../../x509/der/pem.ts'
+import { keyBits } from '../../x509/keys/public.ts'
+import type { BlockedKey, NewBlockedKey } from './blockedkey.ts'
+
+/** Blocks a public key: no certificate is made for it any more, by nobody, and every certificate that
+ *  has it is revoked for keyCompromise (due at once). Throws blocked-key-exists, key-refused. */
+export async function blockKey(
+  ctx: Context,
+  actor: Actor,
+  asked: NewBlockedKey,
+): Promise<BlockedKey> {
+  allowPlatform(actor, 'block-keys')
+  const spkiSha256 = spkiSha256Of(asked)
+  const now = ctx.now()
+  const row = { spkiSha256, reason: asked.reason, since: now, by: actor.name }
+  try {
+    return await ctx.db.transaction(async (tx) => {
+      const own = await tx.authorityKey.findUnique({ where: { spkiSha256 }, select: { id: true } })
+      if (own) {
+        throw new Problem('key-refused', 'That is the key of an authority here: rotate it instead')
+      }
+      await tx.blockedKey.create({ data: row })
+      await tell(tx, { actor, now }, row)
+      return blockedKeyView(row)
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    throw new Problem('blocked-key-exists', `The key ${spkiSha256} is blocked already`)
+  }
+}
+
+/** Blocks the key of a certificate that was revoked for keyCompromise, in that transaction. The caller
+ *  has seen that nobody else holds it, or that whoever says so has it (src/certificates/revocation/compromise.ts).
+ *  Does nothing when it is blocked. */
+export async function blockCompromised(
+  tx: Tx,
+  { actor, now }: { actor: Actor; now: Date },
+  { spkiSha256, serial }: { spkiSha256: string; serial: string },
+): Promise<void> {
+  const reason = `certificate ${serial} was revoked for keyCompromise`
+  const row = { spkiSha256, reason, since: now, by: actor.name }
+  const { count } = await tx.blockedKey.createMany({ data: [row], skipDuplicates: true })
+  if (count > 0) await tell(tx, { actor, now }, row)
+}
+
+async function tell(
+  tx: Tx,
+  { actor, now }: { actor: Actor; now: Date },
+  { spkiSha256, reason }: { spkiSha256: string; reason: string },
+): Promise<void> {
+  await record(tx, { actor, now }, 'key.blocked', {
+    subject: subjectOf(spkiSha256),
+    changes: { reason },
+  })
+  await due(tx, 'blocked-key.revoke', { spkiSha256 })
+}
+
+/** Lifts a block. What was revoked stays revoked. Throws blocked-key-unknown. */
+export async function unblockKey(ctx: Context, actor: Actor, spkiSha256: string): Promise<void> {
+  allowPlatform(actor, 'block-keys')
+  const now = ctx.now()
+  await ctx.db.transaction(async (tx) => {
+    const { count } = await tx.blockedKey.deleteMany({ where: { spkiSha256 } })
+    if (count === 0) throw new Problem('blocked-key-unknown', `${spkiSha256} is not blocked`)
+    await record(tx, { actor, now }, 'key.unblocked', {
+      subject: subjectOf(spkiSha256),
+      changes: {},
+    })
+  })
+}
+
+/** The blocked keys, oldest first. */
+export async function listBlockedKeys(
+  ctx: Context,
+  actor: Actor,
+  { limit = 50, cursor }: PageQuery,
+): Promise<Page<BlockedKey>> {
+  allowPlatform(actor, 'read')
+  const rows = await ctx.db.read.blockedKey.findMany({
+    where: after(cursor),
+    orderBy: [{ since: 'asc' }, { spkiSha256: 'asc' }],
+    take: limit + 1,
+  })
+  return pageOf(rows, limit, {
+    key: ({ since, spkiSha256 }) => [since.toISOString(), spkiSha256],
+    item: blockedKeyView,
+  })
+}
+
+function after(cursor: string | undefined) {
+  if (cursor === undefined) return {}
+  const [since, spkiSha256] = readCursor(cursor, MomentHashKey)
+  const at = new Date(since)
+  return { OR: [{ since: { gt: at } }, { since: at, spkiSha256: { gt: spkiSha256 } }] }
+}
+
+/** Why a key may not be used at all: it is blocked. Who blocked it and why is for the platform. */
+export async function blockedFault(tx: Tx, spki: Buffer): Promise<string | undefined> {
+  const where = { spkiSha256: fingerprintSha256(spki) }
+  const blocked = await tx.blockedKey.findUnique({ where })
+  return blocked
+    ? `The key is blocked since ${blocked.since.toISOString()}; make a new one`
+    : undefined
+}
+
+function spkiSha256Of({ spkiSha256, pem }: NewBlockedKey): string {
+  if ((spkiSha256 === undefined) === (pem === undefined)) {
+    throw new Problem('key-refused', 'Send either spkiSha256 or pem')
+  }
+  return spkiSha256 ?? fingerprintSha256(orRefuse('key-refused', '/pem', () => spkiIn(pem ?? '')))
+}
+
+function spkiIn(pem: string): Buffer {
+  const label = pem.includes('-----BEGIN CERTIFICATE-----') ? 'CERTIFICATE' : 'PUBLIC KEY'
+  const [der = Buffer.alloc(0)] = readPem(pem, label, { bytes: 1 << 16, blocks: 1 })
+  if (label === 'CERTIFICATE') return readCertificate(der).spki
+  // Read, so that something else is not blocked in its stead.
+  keyBits(der)
+  return der
+}
+
+function subjectOf(spkiSha256: string): Subject {
+  return { kind: 'key', id: spkiSha256, name: spkiSha256.slice(0, 16), tenantId: null }
+}
+
+function blockedKeyView(row: {
+  readonly spkiSha256: string
+  readonly reason: string
+  readonly since: Date
+  readonly by: string
+}): BlockedKey {
+  const { spkiSha256, reason, since, by } = row
+  return { spkiSha256, reason, since: since.toISOString(), by }
+}

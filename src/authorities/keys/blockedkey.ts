@@ -1,0 +1,37 @@
+import Type from 'typebox'
+import { closed, Timestamp } from '../../shared/schema.ts'
+
+export const SpkiSha256 = Type.String({
+  pattern: '^[0-9a-f]{64}$',
+  description: 'SHA-256 of the SubjectPublicKeyInfo, lower-case hexadecimal',
+})
+
+const Reason = Type.String({
+  minLength: 1,
+  maxLength: 200,
+  pattern: '^[^\\u0000-\\u001f\\u007f]+$',
+  description: 'Why, in a few words: found in a public repository',
+})
+
+export const NewBlockedKey = closed({
+  spkiSha256: Type.Optional(SpkiSha256),
+  pem: Type.Optional(
+    Type.String({
+      maxLength: 65_536,
+      description: 'The public key, or a certificate that has it, instead of spkiSha256',
+    }),
+  ),
+  reason: Reason,
+})
+export type NewBlockedKey = Type.Static<typeof NewBlockedKey>
+
+export const BlockedKey = closed(
+  {
+    spkiSha256: SpkiSha256,
+    reason: Type.String(),
+    since: Timestamp,
+    by: Type.String({ description: 'Who blocked it' }),
+  },
+  { title: 'BlockedKey' },
+)
+export type BlockedKey = Type.Static<typeof BlockedKey>

@@ -1,0 +1,171 @@
+import { record } from '../../audit/record.ts'
+import { type Actor, allowPlatform, systemActor } from '../../core/actor.ts'
+import { type Context, inTransaction } from '../../core/context.ts'
+import { sql, type Tx } from '../../core/database/db.ts'
+import { due } from '../../core/database/due.ts'
+import { oneOf } from '../../shared/oneof.ts'
+import { Problem } from '../../shared/problem.ts'
+import { authoritySubject } from '../authority.ts'
+import { issuingAuthority } from '../issuers/current.ts'
+import { dueAll, trustingPlacements } from '../trust/placements.ts'
+import { factsOf, getRotation, outstanding, type RotationRow, readRotation } from './find.ts'
+import { nextStep, type Rotation, type RotationStep, rotationSteps } from './steps.ts'
+
+const second = 1000
+
+/** How soon to look again, step by step. */
+const patience: Readonly<Record<RotationStep, number>> = {
+  trust: 10 * second,
+  leaves: 5 * second,
+  clients: 3600 * second,
+  distrust: 10 * second,
+  done: 0,
+}
+
+/** How many certificates one look sets in motion: gateways are not all given new ones at once. */
+const portion = 200
+
+const actor = systemActor('authority.rotate')
+
+/** Takes the change of an authority's key as far as it can go now, and looks again later. Driven by
+ *  what is stored alone: run twice, late, or after a crash, it comes to the same end. */
+export async function advanceRotation(ctx: Context, authorityId: string): Promise<void> {
+  for (;;) {
+    const row = await readRotation(ctx.db.read, authorityId)
+    if (!row || row.step === 'done') return
+    const now = ctx.now()
+    const step = oneOf(rotationSteps, row.step)
+    const left = await outstanding(ctx.db.read, row, now)
+    const next = nextStep(step, factsOf(row, left), now)
+    if (next === step) {
+      return ctx.db.transaction(async (tx) => {
+        await settle(tx, row, { unsettled: left.unsettled.length, now })
+        await help(tx, row, { ...left, step, now })
+        await due(tx, 'authority.rotate', { authorityId }, new Date(now.getTime() + patience[step]))
+      })
+    }
+    await ctx.db.transaction((tx) => enter(tx, row, { next, now }))
+  }
+}
+
+/** Looks at every rotation that is under way: the net below the jobs. Answers how many. */
+export async function resumeRotations(ctx: Context): Promise<number> {
+  const rows = await ctx.db.read.rotation.findMany({
+    where: { step: { not: 'done' } },
+    select: { authorityId: true },
+  })
+  for (const { authorityId } of rows) {
+    await ctx.db.transaction((tx) => due(tx, 'authority.rotate', { authorityId }))
+  }
+  return rows.length
+}
+
+/** Keeps since when every gateway has what it is to trust. */
+async function settle(
+  tx: Tx,
+  { id, step, settledAt }: RotationRow,
+  { unsettled, now }: { unsettled: number; now: Date },
+): Promise<void> {
+  const at = unsettled === 0 ? (settledAt ?? now) : null
+  if (at === settledAt) return
+  await tx.rotation.updateMany({ where: { id, step }, data: { settledAt: at } })
+}
+
+type Left = Awaited<ReturnType<typeof outstanding>> & {
+  readonly step: RotationStep
+  readonly now: Date
+}
+
+/** Sets in motion what the step waits for. */
+async function help(
+  tx: Tx,
+  row: RotationRow,
+  { step, now, unsettled, hosts }: Left,
+): Promise<void> {
+  if (step === 'trust' || step === 'distrust') {
+    // The others have a push under way, or its next attempt waiting.
+    return dueAll(
+      tx,
+      unsettled.filter(({ status }) => status === 'Synced'),
+    )
+  }
+  const own = hosts.filter(({ waits }) => !waits).slice(0, portion)
+  const ready = await tx.host.findMany({
+    where: {
+      id: { in: own.map(({ id }) => id) },
+      certificate: { OR: [{ renewAfter: null }, { renewAfter: { lte: now } }] },
+    },
+    select: { id: true },
+  })
+  for (const { id } of ready) await due(tx, 'host.certify', { hostId: id })
+  await tx.$executeRaw(sql`
+    update certificate set "renewAt" = ${now}::timestamptz where "id" in (
+      select certificate."id" from certificate join issuer on issuer."id" = certificate."issuerId"
+      where "autoRenew" and "hostId" is null and "renewAt" > ${now}::timestamptz
+        and issuer."keyId" = ${row.from.keyId}::uuid
+      order by "renewAt" limit ${portion}::int)`)
+}
+
+async function enter(
+  tx: Tx,
+  row: RotationRow,
+  { next, now }: { next: RotationStep; now: Date },
+): Promise<void> {
+  const { authority } = row
+  const { count } = await tx.rotation.updateMany({
+    where: { id: row.id, step: row.step },
+    data: { step: next, since: now, settledAt: null },
+  })
+  // Somebody else was first.
+  if (count === 0) return
+  if (next === 'leaves') {
+    await tx.issuer.update({ where: { id: row.fromId }, data: { issues: false } })
+    await tx.issuer.update({ where: { id: row.toId }, data: { issues: true } })
+  }
+  if (next === 'distrust') {
+    await tx.issuer.updateMany({ where: { keyId: row.from.keyId }, data: { trusted: false } })
+    await dueAll(tx, await trustingPlacements(tx, authority.name))
+  }
+  const action = next === 'done' ? 'authority.rotated' : 'authority.rotating'
+  await record(tx, { actor, now }, action, {
+    subject: authoritySubject(authority),
+    changes: { step: next, from: row.from.serial, to: row.to.serial },
+  })
+}
+
+/** Has the old key retired although certificates of it are left, whose holders will be turned away:
+ *  from the deadline on. Throws authority-unknown, rotation-unknown, rotation-unfinished. */
+export async function retireRotated(ctx: Context, by: Actor, name: string): Promise<Rotation> {
+  allowPlatform(by, 'write-authorities')
+  const { id: authorityId } = await issuingAuthority(ctx, { name, tenantId: null })
+  const row = await readRotation(ctx.db.read, authorityId)
+  if (!row) throw new Problem('rotation-unknown', `The key of "${name}" was never changed`)
+  const now = ctx.now()
+  if (row.step === 'trust' || row.step === 'leaves') {
+    throw new Problem(
+      'rotation-unfinished',
+      `It is at the step "${row.step}": hosts still need the old key`,
+    )
+  }
+  if (row.step === 'clients' && row.retiredBy === null) {
+    if (now < row.deadline) {
+      throw new Problem(
+        'rotation-unfinished',
+        `Certificates of the old key are left (GET …/rotation says which): it may be retired from ${row.deadline.toISOString()} on`,
+      )
+    }
+    return ctx.db.transaction(async (tx) => {
+      await tx.rotation.updateMany({
+        where: { id: row.id, retiredBy: null },
+        data: { retiredBy: by.name },
+      })
+      await record(tx, { actor: by, now }, 'authority.retirement-confirmed', {
+        subject: authoritySubject(row.authority),
+        changes: { from: row.from.serial },
+      })
+      await due(tx, 'authority.rotate', { authorityId })
+      return getRotation(inTransaction(ctx, tx), by, name)
+    })
+  }
+  return getRotation(ctx, by, name)
+}

@@ -1,0 +1,207 @@
+import { record } from '../../audit/record.ts'
+import { type Actor, allowPlatform } from '../../core/actor.ts'
+import { type Context, inTransaction, newId } from '../../core/context.ts'
+import { isDuplicate, type Tx } from '../../core/database/db.ts'
+import { due } from '../../core/database/due.ts'
+import { Problem, refuse } from '../../shared/problem.ts'
+import { roomUnder } from '../../x509/certificates/chain.ts'
+import { readCertificate } from '../../x509/certificates/read.ts'
+import { authoritySubject } from '../authority.ts'
+import {
+  keyFaults,
+  type Own,
+  openParent,
+  type Parent,
+  parentOf,
+  sameAs,
+  selfSigned,
+  signedBy,
+  validityOf,
+} from '../create.ts'
+import { anchorConstraints, constraintsAlong } from '../issuers/constraints.ts'
+import { crossValidity } from '../issuers/crossvalidity.ts'
+import {
+  currentIssuer,
+  type IssuingAuthority,
+  issuingAuthority,
+  retired,
+} from '../issuers/current.ts'
+import { storeIssuer, storeKeyOf } from '../issuers/store.ts'
+import { type HeldKey, keyFor } from '../keys/signer.ts'
+import { dueAll, trustingPlacements } from '../trust/placements.ts'
+import { getRotation } from './find.ts'
+import type { NewRotation, Rotation } from './steps.ts'
+
+const day = 86_400_000
+
+/** Begins to change the key of an authority: makes the next key and its certificate, of the same name
+ *  and limits, by the parent as it signs now; a root's signs itself, and the two keys sign one another
+ *  (RFC 4210 4.4). It does not sign leaves yet: the rest is done step by step, see rotation.ts. Throws
+ *  authority-unknown, authority-refused, authority-keyless, rotation-underway. */
+export async function rotateAuthority(
+  ctx: Context,
+  actor: Actor,
+  { authority: name, asked }: { authority: string; asked: NewRotation },
+): Promise<Rotation> {
+  allowPlatform(actor, 'write-authorities')
+  const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  if (authority.retiredAt !== null) throw new Problem('authority-refused', retired(name))
+  const from = currentIssuer(authority)
+  await refuseUnderway(ctx.db.read, authority)
+  if (from.key.store === 'pkcs11' && !asked.key) {
+    refuse('authority-refused', [
+      { field: '/key', message: 'Its key is in a token: say which key of the token is the next' },
+    ])
+  }
+  const next = await successorOf(ctx, authority, asked)
+  const now = ctx.now()
+  const id = newId(now)
+  try {
+    return await ctx.db.transaction(async (tx) => {
+      const toId = await storeSuccessor(ctx, tx, { authority, next })
+      await tx.rotation.create({
+        data: {
+          id,
+          authorityId: authority.id,
+          fromId: from.id,
+          toId,
+          step: 'trust',
+          since: now,
+          startedAt: now,
+          deadline: new Date(now.getTime() + (asked.deadlineDays ?? 30) * day),
+        },
+      })
+      await record(tx, { actor, now }, 'authority.rotating', {
+        subject: authoritySubject(authority),
+        changes: {
+          step: 'trust',
+          from: from.serial,
+          to: readCertificate(next.der).serial,
+          keyAlgorithm: next.own.signer.algorithm,
+          notAfter: next.own.validity.notAfter.toISOString(),
+        },
+      })
+      await dueAll(tx, await trustingPlacements(tx, name))
+      await due(tx, 'authority.rotate', { authorityId: authority.id })
+      return getRotation(inTransaction(ctx, tx), actor, name)
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    await refuseUnderway(ctx.db.read, authority)
+    throw new Problem('authority-refused', 'key: this key is an authority’s already')
+  }
+}
+
+async function refuseUnderway(tx: Tx, { id, name }: IssuingAuthority): Promise<void> {
+  const other = await tx.rotation.findFirst({
+    where: { authorityId: id, step: { not: 'done' } },
+    select: { step: true },
+  })
+  if (!other) return
+  throw new Problem(
+    'rotation-underway',
+    `"${name}" is at the step "${other.step}"; wait for its end`,
+  )
+}
+
+/** The next certificate of an authority, and for a root the cross-certificates in both directions. */
+type Successor = {
+  readonly own: Own
+  readonly held: HeldKey
+  readonly der: Buffer
+  readonly anchor: Buffer
+  readonly parentId: string | null
+  readonly crossed?: { readonly newByOld: Buffer; readonly oldByNew: Buffer }
+}
+
+async function successorOf(
+  ctx: Context,
+  authority: IssuingAuthority,
+  asked: NewRotation,
+): Promise<Successor> {
+  const from = currentIssuer(authority)
+  const old = readCertificate(Buffer.from(from.der))
+  const root = authority.kind === 'root'
+  if (!root && !authority.parent) {
+    throw new Problem('authority-refused', 'It was signed elsewhere: import its next certificate')
+  }
+  // Opened before a key is made: who cannot sign the next one is refused first.
+  const parent = authority.parent ? await openParent(ctx, authority.parent.name) : null
+  const before = root ? await openParent(ctx, authority.name) : null
+  const { validityDays, key } = asked
+  const validity = validityOf(
+    {
+      kind: root ? 'root' : 'intermediate',
+      outlive: 'truncate',
+      ...(authority.parent ? { parent: authority.parent.name } : {}),
+      ...(validityDays === undefined ? {} : { validityDays }),
+    },
+    ctx.now(),
+    parent?.validity,
+  )
+  const keyAlgorithm = asked.keyAlgorithm ?? (key ? undefined : old.keyAlgorithm)
+  const { spki, signer, held } = await keyFor(ctx, {
+    ...(key ? { key } : {}),
+    ...(keyAlgorithm === undefined ? {} : { keyAlgorithm }),
+  })
+  refuse('authority-refused', await keyFaults(ctx, spki))
+  const own = {
+    signer,
+    spki,
+    subject: old.subjectDer,
+    validity,
+    pathLength: parent ? roomUnder(old, parent.path) : old.pathLength,
+    nameConstraints: anchorConstraints(old, constraintsAlong(parent?.path ?? [])),
+    succeeds: old,
+  }
+  const anchor = await selfSigned(ctx, own)
+  const der = parent ? await signedBy(ctx, parent, own) : anchor
+  const made = { own, held, der, anchor, parentId: parent?.issuerId ?? null }
+  return before ? { ...made, crossed: await cross(ctx, authority, { before, own, der }) } : made
+}
+
+/** NewWithOld and OldWithNew (RFC 4210 4.4), while both keys hold. */
+async function cross(
+  ctx: Context,
+  { name }: IssuingAuthority,
+  { before, own, der }: { before: Parent; own: Own; der: Buffer },
+) {
+  const [old] = before.path
+  if (!old) throw new Error(`authority ${name} has no certificate`)
+  const validity = crossValidity(own.validity, old.validity, own.validity.notBefore)
+  const after = parentOf(ctx, { name, certificate: readCertificate(der), signer: own.signer })
+  return {
+    newByOld: await signedBy(ctx, before, { ...own, validity }),
+    oldByNew: await signedBy(ctx, after, { ...own, ...sameAs(old), validity }),
+  }
+}
+
+/** Stores what was made, none of it signing leaves yet; answers the id of the next issuer. */
+async function storeSuccessor(
+  ctx: Context,
+  tx: Tx,
+  { authority, next }: { authority: IssuingAuthority; next: Successor },
+): Promise<string> {
+  const { der, anchor, parentId, held, crossed } = next
+  const from = currentIssuer(authority)
+  const certificate = readCertificate(der)
+  const keyId = await storeKeyOf(ctx, tx, { certificate, key: held })
+  const shared = { authorityId: authority.id, issues: false }
+  const toId = await storeIssuer(ctx, tx, { ...shared, keyId, der, anchor, parentId, certificate })
+  if (!crossed) return toId
+  const { newByOld, oldByNew } = crossed
+  await storeIssuer(ctx, tx, {
+    ...shared,
+    ...{ keyId, parentId: from.id, der: newByOld, anchor },
+    certificate: readCertificate(newByOld),
+    trusted: false,
+    served: true,
+  })
+  await storeIssuer(ctx, tx, {
+    ...shared,
+    ...{ keyId: from.keyId, parentId: toId, der: oldByNew, anchor: Buffer.from(from.anchor) },
+    certificate: readCertificate(oldByNew),
+    trusted: false,
+  })
+  return toId
+}

@@ -1,0 +1,67 @@
+import type { CompleteSpec } from '../../hosts/host.ts'
+import { type Renewable, type RenewalReason, whyRenew } from '../renewal/rules.ts'
+
+const day = 86_400_000
+
+/** What of a certificate matters to the host that it is for. */
+export type Held = Renewable & {
+  readonly authority: string
+  readonly keyAlgorithm: string
+  readonly dnsNames: readonly string[]
+  readonly organization: string | undefined
+  readonly notBefore: Date
+  readonly issuerNotAfter: Date
+}
+
+/** Why a host needs another certificate. While it is `urgent`, what it has is of no use. */
+export type Need = {
+  readonly reason: RenewalReason | 'misfit'
+  readonly message: string
+  readonly urgent: boolean
+}
+
+/** Why a host needs another certificate than the one it has, or undefined when that one fits and is
+ *  not due for renewal. The first reason counts, in this order: missing, revoked, ended, issued by
+ *  another authority, of other names, of another key, of another organization, of another length than
+ *  `days`, and then the rest of whyRenew. */
+export function need(
+  held: Held | undefined,
+  wanted: { name: string; spec: CompleteSpec; days: number; now: Date },
+): Need | undefined {
+  if (!held) return { reason: 'misfit', message: 'it has none', urgent: true }
+  const reason = whyRenew(held, wanted.now)
+  const message = reason === 'revoked' || reason === 'ended' ? undefined : misfit(held, wanted)
+  if (message !== undefined) return { reason: 'misfit', message, urgent: true }
+  return reason && { reason, message: sentences[reason], urgent: isUrgent(reason) }
+}
+
+function isUrgent(reason: RenewalReason): boolean {
+  return reason === 'revoked' || reason === 'ended'
+}
+
+const sentences: Readonly<Record<RenewalReason, string>> = {
+  revoked: 'it was revoked',
+  ended: 'it ended',
+  ordered: 'its replacement was ordered',
+  'issuer-retired': 'its authority signs with another key now',
+  policy: 'it is not allowed as it is any more',
+  due: 'it is due for renewal',
+  asked: 'a new one was asked for',
+}
+
+function misfit(
+  held: Held,
+  { name, spec, days }: { name: string; spec: CompleteSpec; days: number },
+): string | undefined {
+  const { authority, keyAlgorithm, organization } = spec.certificate
+  const asked = held.notBefore.getTime() + days * day - 1000
+  const end = Math.min(asked, held.issuerNotAfter.getTime())
+  const reasons: readonly (readonly [boolean, string])[] = [
+    [held.authority !== authority, 'another authority is asked for'],
+    [held.dnsNames.length !== 1 || held.dnsNames[0] !== name, 'it is for another name'],
+    [held.keyAlgorithm !== keyAlgorithm, 'another key algorithm is asked for'],
+    [held.organization !== organization, 'another organization is asked for'],
+    [held.notAfter.getTime() !== end, 'another validity is asked for'],
+  ]
+  return reasons.find(([broken]) => broken)?.[1]
+}

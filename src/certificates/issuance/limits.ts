@@ -1,0 +1,61 @@
+import { retired } from '../../authorities/issuers/current.ts'
+import type { Violation } from '../../shared/problem.ts'
+import type { Policy } from '../../tenants/tenant.ts'
+import { constraintFaults } from '../../x509/constraints/faults.ts'
+import type { NameConstraints } from '../../x509/constraints/subtrees.ts'
+import type { Ask } from './request.ts'
+
+/** What an authority lets its leaves be. */
+export type Limits = {
+  readonly name: string
+  readonly retiredAt: Date | null
+  readonly maxValidityDays: number | null
+  readonly defaultValidityDays: number | null
+  readonly profiles: readonly string[]
+}
+
+/** The days of a leaf that asks for none: the authority's default, or 90, within every limit. */
+export function defaultDays(authority: Limits, { maxValidityDays }: Policy): number {
+  const { defaultValidityDays, maxValidityDays: limit } = authority
+  return Math.min(defaultValidityDays ?? 90, limit ?? 3650, maxValidityDays ?? 3650)
+}
+
+/** The days that `asked` come to within every limit: what was asked for once is not refused because a
+ *  limit has become lower since. */
+export function daysWithin(
+  asked: number,
+  { maxValidityDays: limit }: Pick<Limits, 'maxValidityDays'>,
+  { maxValidityDays }: Policy,
+): number {
+  return Math.min(asked, limit ?? asked, maxValidityDays ?? asked)
+}
+
+/** Everything about `ask` that the authority does not sign, all at once: purposes, days, and names
+ *  outside the constraints of its whole path (RFC 5280 6.1.4 (g)). */
+export function limitFaults(
+  ask: Pick<Ask, 'profile' | 'names' | 'subject' | 'validityDays'>,
+  { name, profiles, maxValidityDays, retiredAt }: Limits,
+  constraints: readonly NameConstraints[],
+): readonly Violation[] {
+  const { profile, validityDays } = ask
+  return [
+    ...(retiredAt === null ? [] : [{ field: '/authority', message: retired(name) }]),
+    ...(profiles.includes(profile)
+      ? []
+      : [{ field: '/profile', message: `"${name}" signs ${profiles.join(', ')}, not ${profile}` }]),
+    ...(maxValidityDays !== null && validityDays > maxValidityDays
+      ? [
+          {
+            field: '/validityDays',
+            message: `"${name}" signs for ${maxValidityDays} days at most, not ${validityDays}`,
+          },
+        ]
+      : []),
+    ...onePerField(constraintFaults(ask.names, ask.subject, ...constraints)),
+  ]
+}
+
+/** What two authorities of a path refuse is said once. */
+function onePerField(faults: readonly Violation[]): readonly Violation[] {
+  return [...new Map(faults.map((fault) => [fault.field, fault])).values()]
+}

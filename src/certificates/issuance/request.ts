@@ -1,0 +1,169 @@
+import { backdate } from '../../authorities/create.ts'
+import type { IssuingAuthority } from '../../authorities/issuers/current.ts'
+import { currentIssuer } from '../../authorities/issuers/current.ts'
+import { orRefuse } from '../../core/refusal.ts'
+import { Problem, refuse, type Violation } from '../../shared/problem.ts'
+import { hostSpelling } from '../../shared/spelling.ts'
+import { type CertificateRequest, readRequest } from '../../x509/certificates/request.ts'
+import type { Validity } from '../../x509/certificates/template.ts'
+import { told } from '../../x509/der/faults.ts'
+import { weakKeyFault } from '../../x509/keys/public.ts'
+import { type AltNames, noAltNames } from '../../x509/names/altnames.ts'
+import { type DistinguishedName, nameFaults } from '../../x509/names/distinguished.ts'
+import { ipBytes } from '../../x509/names/ip.ts'
+import type { NewCertificate } from '../certificate.ts'
+import { mailParts, uriHost, type Wanted } from './policy.ts'
+
+const day = 86_400_000
+
+/** A request for a certificate after its CSR has been read and merged into it. */
+export type Ask = Wanted & {
+  readonly subject: DistinguishedName
+  /** The caller's public key; undefined: one is made here. */
+  readonly spki: Buffer | undefined
+}
+
+/** Reads what was asked for. Names of the request and of the CSR become one list *before* any rule is
+ *  asked, so that nothing can come in through either door unjudged. `days` is for who asks for none.
+ *  Throws certificate-refused for a CSR that is not acceptable in itself. */
+export function readAsk(asked: NewCertificate, days: number): Ask {
+  const { csr } = asked
+  const request =
+    csr === undefined ? undefined : orRefuse('certificate-refused', '/csr', () => readRequest(csr))
+  if (request) refuse('certificate-refused', requestFaults(request, asked))
+  const subject = { ...(request ? subjectOf(request) : {}), ...asked.subject }
+  const names = merged(asked, request ? namesOf(request) : noAltNames)
+  refuse('certificate-refused', [
+    ...nameFaults(subject).map((message) => ({ field: '/subject', message })),
+    ...countFaults(names),
+    ...(request && asked.autoRenew === true
+      ? [
+          {
+            field: '/autoRenew',
+            message: 'Only who has the key can renew it: send a new CSR to …/renew when it is due',
+          },
+        ]
+      : []),
+  ])
+  return {
+    profile: asked.profile,
+    subject,
+    commonName: subject.commonName,
+    names,
+    keyAlgorithm: request?.keyAlgorithm ?? asked.keyAlgorithm ?? 'ECDSA_P256',
+    validityDays: asked.validityDays ?? days,
+    spki: request?.spki,
+  }
+}
+
+/** As many of a kind as the request itself may have (src/certificates/certificate.ts). */
+const mostNames = 100
+
+function countFaults(names: AltNames): readonly Violation[] {
+  return Object.entries(names).flatMap(([kind, values]) =>
+    values.length > mostNames
+      ? [{ field: `/${kind}`, message: `${values.length} ${kind}; ask for at most ${mostNames}` }]
+      : [],
+  )
+}
+
+function subjectOf({ subject: { others, ...named } }: CertificateRequest): DistinguishedName {
+  const { serialNumber, emailAddress, ...subject } = named
+  return subject
+}
+
+/** A mail address in the subject is a name like any other, and goes where new certificates have it
+ *  (RFC 5280 4.1.2.6). */
+function namesOf({ subject: { emailAddress }, altNames }: CertificateRequest): AltNames {
+  if (emailAddress === undefined) return altNames
+  return { ...altNames, emailAddresses: [...altNames.emailAddresses, emailAddress] }
+}
+
+/** A CSR asks; policy answers. What is never granted is refused instead of being left out silently. */
+function requestFaults(request: CertificateRequest, asked: NewCertificate): readonly Violation[] {
+  const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = request
+  const weak = weakKeyFault(spki)
+  const faults = told([
+    [asks.ca, 'The CSR asks for CA:TRUE; leaves are never authorities'],
+    [
+      asks.keyUsage.includes('keyCertSign') || asks.keyUsage.includes('cRLSign'),
+      'The CSR asks for keyCertSign or cRLSign; leaves never sign certificates or lists',
+    ],
+    [
+      otherAltNameKinds.length > 0,
+      `The CSR has names of kinds that are not issued here: ${otherAltNameKinds.join(', ')}`,
+    ],
+    [
+      subject.serialNumber !== undefined,
+      "The CSR's subject has a serialNumber, which is not issued here: leave it out",
+    ],
+    [
+      subject.others.length > 0,
+      `The CSR's subject has attributes that are not issued here: ${subject.others.map(({ oid }) => oid).join(', ')}`,
+    ],
+    [
+      asked.keyAlgorithm !== undefined && asked.keyAlgorithm !== keyAlgorithm,
+      `keyAlgorithm ${asked.keyAlgorithm} is not that of the CSR, ${keyAlgorithm}; leave it out`,
+    ],
+  ])
+  return [...faults, ...(weak === undefined ? [] : [weak])].map((message) => ({
+    field: '/csr',
+    message,
+  }))
+}
+
+function merged(asked: NewCertificate, csr: AltNames): AltNames {
+  return spelled({
+    dnsNames: [...(asked.dnsNames ?? []), ...csr.dnsNames],
+    ipAddresses: [...(asked.ipAddresses ?? []), ...csr.ipAddresses],
+    emailAddresses: [...(asked.emailAddresses ?? []), ...csr.emailAddresses],
+    uris: [...(asked.uris ?? []), ...csr.uris],
+  })
+}
+
+/** Every name once, in whatever spellings it came: DNS names in their one spelling, of the others the
+ *  spelling that came first. */
+export function spelled(names: AltNames): AltNames {
+  return {
+    dnsNames: [...new Set(names.dnsNames.map(hostSpelling))],
+    ipAddresses: once(names.ipAddresses, (text) => ipBytes(text)?.toString('hex') ?? text),
+    emailAddresses: once(names.emailAddresses, (mail) => {
+      const { local, host } = mailParts(mail)
+      return `${local}@${host}`
+    }),
+    uris: once(names.uris, (uri) => {
+      const { protocol = '', pathname = uri, search = '', hash = '' } = URL.parse(uri) ?? {}
+      return JSON.stringify([protocol, uriHost(uri), URL.parse(uri)?.port, pathname, search, hash])
+    }),
+  }
+}
+
+function once(names: readonly string[], keyOf: (name: string) => string): readonly string[] {
+  return names.length < 2
+    ? names
+    : [...new Map(names.toReversed().map((name) => [keyOf(name), name])).values()].toReversed()
+}
+
+/** From a minute ago, whole days, both ends included (RFC 5280 4.1.2.5), inside the issuer's own
+ *  period: what reaches beyond is shortened or refused, as the authority says. Throws
+ *  certificate-refused. */
+export function leafValidity(days: number, now: Date, authority: IssuingAuthority): Validity {
+  const issuer = currentIssuer(authority)
+  const begin = Math.floor((now.getTime() - backdate) / 1000) * 1000
+  const notBefore = Math.max(begin, issuer.notBefore.getTime())
+  const notAfter = notBefore + days * day - 1000
+  const latest = issuer.notAfter.getTime()
+  if (latest <= now.getTime()) {
+    throw new Problem(
+      'certificate-refused',
+      `The authority "${authority.name}" expired at ${issuer.notAfter.toISOString()}`,
+    )
+  }
+  if (notAfter > latest && authority.outlive === 'refuse') {
+    throw new Problem(
+      'certificate-refused',
+      `validityDays ${days} reaches beyond the authority's own end, ${issuer.notAfter.toISOString()}`,
+    )
+  }
+  return { notBefore: new Date(notBefore), notAfter: new Date(Math.min(notAfter, latest)) }
+}

@@ -1,0 +1,58 @@
+import {
+  findIssuing,
+  type IssuingAuthority,
+  issuing,
+  usable,
+} from '../../authorities/issuers/current.ts'
+import type { Actor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { batchedReads } from '../../core/database/batch.ts'
+import { perContext } from '../../core/percontext.ts'
+import { Problem } from '../../shared/problem.ts'
+import { accessible, type TenantRow } from '../../tenants/access.ts'
+import { claimsTogether } from '../../tenants/domains/claims.ts'
+import type { Claim } from '../../tenants/domains/ownership.ts'
+
+/** By what a certificate is judged: the tenant, who signs for it, and who has which of the domains. */
+export type Standing = {
+  readonly tenant: TenantRow
+  readonly authority: IssuingAuthority
+  readonly claims: readonly Claim[]
+}
+
+/** Where a tenant stands that wants a certificate of an authority, or else of its default one, for
+ *  these host names. All of it is read at once, with that of other requests of the same moment. Throws
+ *  tenant-unknown, forbidden, authority-unknown. */
+export async function standing(
+  ctx: Context,
+  actor: Actor,
+  asked: { tenant: string; authority: string | undefined; hosts: readonly string[] },
+): Promise<Standing> {
+  const [row, named, claims] = await Promise.all([
+    findTenant(ctx)(asked.tenant),
+    asked.authority === undefined ? null : findIssuing(ctx)(asked.authority),
+    claimsTogether(ctx, asked.hosts),
+  ])
+  const access = { name: asked.tenant, permission: 'write-certificates' } as const
+  const tenant = accessible(row, actor, access)
+  const name = asked.authority ?? tenant.defaultAuthority?.name
+  if (name === undefined) {
+    throw new Problem(
+      'authority-unknown',
+      `Name an authority: tenant "${tenant.name}" has no defaultAuthority`,
+    )
+  }
+  const authority = asked.authority === undefined ? tenant.defaultAuthority : named
+  return { tenant, authority: usable(authority, { name, tenantId: tenant.id }), claims }
+}
+
+const findTenant = perContext((ctx) =>
+  batchedReads(
+    (names) =>
+      ctx.db.read.tenant.findMany({
+        where: { name: { in: names } },
+        include: { defaultAuthority: { include: issuing } },
+      }),
+    ({ name }) => name,
+  ),
+)

@@ -1,0 +1,181 @@
+import Type from 'typebox'
+import Value from 'typebox/value'
+import type { Actor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { batched } from '../../core/database/batch.ts'
+import { perContext } from '../../core/percontext.ts'
+
+/** A certificate about to be signed, as stored before the CA key is used. Octets in base64. */
+export type Reservation = {
+  readonly id: string
+  readonly tenantId: string
+  readonly authorityId: string
+  readonly issuerId: string
+  readonly hostId: string | null
+  readonly profile: string
+  readonly serial: string
+  readonly subject: object
+  readonly commonName: string | null
+  readonly dnsNames: readonly string[]
+  readonly ipAddresses: readonly string[]
+  readonly emailAddresses: readonly string[]
+  readonly uris: readonly string[]
+  readonly keyAlgorithm: string
+  readonly spkiSha256: string
+  readonly keySource: string
+  readonly notBefore: Date
+  readonly notAfter: Date
+  readonly tbs: string
+  readonly replacesId: string | null
+  readonly cause: string
+  readonly reason: string | null
+  readonly renewAt: Date
+  readonly autoRenew: boolean
+  readonly requestKey: string | null
+  readonly requestHash: string | null
+  readonly createdAt: Date
+  readonly crlShard: number
+  readonly sealed: string | null
+}
+
+/** A signed certificate, with the audit event that tells of it. */
+export type Completion = {
+  readonly id: string
+  readonly der: string
+  readonly fingerprintSha256: string
+  readonly at: Date
+  readonly actor: Actor
+  readonly tenantId: string
+  readonly name: string
+  readonly changes: object
+}
+
+/** What became of a reservation: `known` when this request's Idempotency-Key has its certificate already,
+ *  `taken` when the public key is not this tenant's to have certified. */
+export type Reserved = 'stored' | 'known' | 'taken'
+
+/** Both steps of issuing as group commits: `reserve` answers what became of the row, `complete` whether
+ *  it was this signature that was stored (false: another one was first). */
+export type IssueStore = {
+  readonly reserve: (row: Reservation) => Promise<Reserved>
+  readonly complete: (row: Completion) => Promise<boolean>
+}
+
+/** The store of a context, one for all its requests, so that they share commits. */
+export const issueStore: (ctx: Context) => IssueStore = perContext((ctx) => ({
+  reserve: batched((rows: readonly Reservation[]) => reserve(ctx, rows), { size: 200, lanes: 2 }),
+  complete: batched((rows: readonly Completion[]) => complete(ctx, rows), { size: 200, lanes: 2 }),
+}))
+
+async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<readonly Reserved[]> {
+  const left = await unstored(ctx, rows, reserving)
+  return rows.map(({ id }) => {
+    const own = left.get(id)
+    if (own === undefined) return 'stored'
+    return own ? 'known' : 'taken'
+  })
+}
+
+/** A key that came in a request becomes the tenant's in the very statement that stores its first
+ *  certificate, so that of two tenants at once only one gets it (src/authorities/keys/holders.ts). In the
+ *  order of keys, or two groups with the same keys would wait for one another. A key that was made here
+ *  is nobody else's: it costs nothing. */
+const reserving = `
+    with item as (
+      select * from jsonb_to_recordset($1::jsonb) as item (
+        "id" uuid, "tenantId" uuid, "authorityId" uuid, "issuerId" uuid, "hostId" uuid,
+        "profile" text, "serial" text, "subject" jsonb, "commonName" text, "dnsNames" text[],
+        "ipAddresses" text[], "emailAddresses" text[], "uris" text[], "keyAlgorithm" text,
+        "spkiSha256" text, "keySource" text, "notBefore" timestamptz, "notAfter" timestamptz,
+        "tbs" text, "replacesId" uuid, "cause" text, "requestKey" text, "requestHash" text,
+        "createdAt" timestamptz, "crlShard" int, "reason" text, "renewAt" timestamptz,
+        "autoRenew" boolean, "sealed" text)
+    ), claimed as (
+      insert into certified_key ("spkiSha256", "tenantId")
+      select distinct on ("spkiSha256") "spkiSha256", "tenantId" from item
+      where "keySource" = 'caller'
+        and not exists (select from certified_key held
+          where held."spkiSha256" = item."spkiSha256")
+        and not exists (select from certificate other
+          where other."spkiSha256" = item."spkiSha256" and other."tenantId" <> item."tenantId")
+      order by "spkiSha256", "id"
+      on conflict ("spkiSha256") do update set "spkiSha256" = excluded."spkiSha256"
+      returning "spkiSha256", "tenantId"
+    ), held as (
+      select "spkiSha256", "tenantId" from claimed
+      union all
+      select "spkiSha256", "tenantId" from certified_key
+      where "spkiSha256" in (select "spkiSha256" from item where "keySource" = 'caller')
+    ), own as (
+      select "id" from item where "keySource" = 'server'
+      union all
+      select "id" from item join held using ("spkiSha256", "tenantId")
+      where "keySource" = 'caller'
+    ), stored as (
+      insert into certificate (
+        "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", "status", "serial",
+        "subject", "commonName", "dnsNames", "ipAddresses", "emailAddresses", "uris",
+        "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter", "tbs", "replacesId",
+        "cause", "requestKey", "requestHash", "createdAt", "crlShard", "reason", "renewAt",
+        "autoRenew")
+      select
+        "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", 'signing', "serial",
+        "subject", "commonName", "dnsNames", "ipAddresses", "emailAddresses", "uris",
+        "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter",
+        decode("tbs", 'base64'), "replacesId", "cause", decode("requestKey", 'hex'),
+        decode("requestHash", 'hex'), "createdAt", "crlShard", "reason", "renewAt", "autoRenew"
+      from item join own using ("id")
+      on conflict ("requestKey") do nothing
+      returning "id"
+    ), kept as (
+      insert into certificate_secret ("certificateId", "sealed")
+      select "id", decode("sealed", 'base64') from item join stored using ("id")
+      where "sealed" is not null
+    )
+    select "id", own."id" is not null as "own"
+    from item left join own using ("id")
+    where "id" not in (select "id" from stored)`
+
+async function complete(ctx: Context, rows: readonly Completion[]): Promise<readonly boolean[]> {
+  const items = rows.map(({ actor, ...row }) => ({
+    ...row,
+    actorKind: actor.kind,
+    actorId: actor.id,
+    actorName: actor.name,
+    requestId: actor.requestId,
+  }))
+  const left = await unstored(ctx, items, completing)
+  return rows.map(({ id }) => !left.has(id))
+}
+
+const completing = `
+    with item as (
+      select * from jsonb_to_recordset($1::jsonb) as item (
+        "id" uuid, "der" text, "fingerprintSha256" text, "at" timestamptz, "actorKind" text,
+        "actorId" text, "actorName" text, "requestId" text, "tenantId" uuid, "name" text,
+        "changes" jsonb)
+    ), stored as (
+      update certificate set "status" = 'active', "der" = decode(item."der", 'base64'),
+        "fingerprintSha256" = item."fingerprintSha256", "tbs" = null
+      from item where certificate."id" = item."id" and "status" = 'signing'
+      returning certificate."id"
+    ), told as (
+      insert into audit_event ("at", "actorKind", "actorId", "actorName", "requestId", "tenantId",
+        "action", "subjectKind", "subjectId", "subjectName", "changes")
+      select "at", "actorKind", "actorId", "actorName", "requestId", "tenantId",
+        'certificate.issued', 'certificate', "id"::text, "name", "changes"
+      from item join stored using ("id")
+    )
+    select "id", true as "own" from item where "id" not in (select "id" from stored)`
+
+/** Those that were not stored, and whether their key is the tenant's own. */
+async function unstored(
+  ctx: Context,
+  rows: readonly { readonly id: string }[],
+  statement: string,
+): Promise<ReadonlyMap<string, boolean>> {
+  const left = await ctx.db.statement(statement, [JSON.stringify(rows)])
+  return new Map(left.map((row) => Value.Parse(Left, row)).map(({ id, own }) => [id, own]))
+}
+
+const Left = Type.Object({ id: Type.String(), own: Type.Boolean() })

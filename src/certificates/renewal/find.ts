@@ -1,0 +1,63 @@
+import Type from 'typebox'
+import type { Context } from '../../core/context.ts'
+import { Problem } from '../../shared/problem.ts'
+import { closed, Timestamp } from '../../shared/schema.ts'
+import { timestamp } from '../../shared/view.ts'
+import { policyOf } from '../../tenants/access.ts'
+import { readCertificate } from '../../x509/certificates/read.ts'
+import { pastWindow, readRenewalId, renewalWindow } from './info.ts'
+import { renewAt, spreadOf } from './rules.ts'
+
+export const RenewalInfo = closed(
+  {
+    suggestedWindow: closed({ start: Timestamp, end: Timestamp }),
+    explanationURL: Type.Optional(Type.String()),
+  },
+  { title: 'RenewalInfo' },
+)
+export type RenewalInfo = Type.Static<typeof RenewalInfo>
+
+/** When the holder of a certificate is best to renew it (RFC 9773 4.2): a window in the past when it was
+ *  revoked, when its replacement was ordered, and when the key of its issuer was changed. Public.
+ *  Throws request-malformed, certificate-unknown. */
+export async function getRenewalInfo(ctx: Context, text: string): Promise<RenewalInfo> {
+  const id = readRenewalId(text)
+  if (!id) {
+    throw new Problem(
+      'request-malformed',
+      'Ask by base64url(keyIdentifier).base64url(serial), without padding (RFC 9773 4.1)',
+    )
+  }
+  const row = await ctx.db.read.certificate.findUnique({
+    where: { serial: id.serial },
+    select: {
+      status: true,
+      serial: true,
+      notBefore: true,
+      notAfter: true,
+      tenant: { select: { policy: true } },
+      replacement: { select: { explanationUrl: true } },
+      issuer: {
+        select: {
+          der: true,
+          key: { select: { issuers: { where: { issues: true }, select: { id: true } } } },
+        },
+      },
+    },
+  })
+  const unknown = new Problem('certificate-unknown', 'This key issued no such certificate')
+  if (!row || row.status === 'signing') throw unknown
+  const { subjectKeyIdentifier } = readCertificate(Buffer.from(row.issuer.der))
+  if (subjectKeyIdentifier?.toString('hex') !== id.keyIdentifier) throw unknown
+  const { renewBefore } = policyOf(row.tenant)
+  const atOnce =
+    row.status === 'revoked' || row.replacement !== null || row.issuer.key.issuers.length === 0
+  const { start, end } = atOnce
+    ? pastWindow(row)
+    : renewalWindow(row, renewAt(row, spreadOf(row.serial), renewBefore))
+  const explanationURL = row.replacement?.explanationUrl
+  return {
+    suggestedWindow: { start: timestamp(start), end: timestamp(end) },
+    ...(explanationURL ? { explanationURL } : {}),
+  }
+}

@@ -1,0 +1,51 @@
+import { systemActor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { sql } from '../../core/database/db.ts'
+import { due } from '../../core/database/due.ts'
+import { finishCertificate } from '../issuance/finish.ts'
+import { revokeOne } from './revoke.ts'
+
+/** How many certificates one run revokes before it makes way for other work. */
+const portion = 500
+
+/** Revokes every certificate in force that has a blocked key, for keyCompromise, also those revoked
+ *  for a lesser reason; the rest is due again after a portion. Does nothing once the block is lifted. */
+export async function revokeBlocked(ctx: Context, spkiSha256: string): Promise<void> {
+  const blocked = await ctx.db.read.blockedKey.findUnique({ where: { spkiSha256 } })
+  if (!blocked) return
+  const rows = await ctx.db.read.certificate.findMany({
+    where: {
+      spkiSha256,
+      notAfter: { gte: ctx.now() },
+      OR: [
+        { status: { not: 'revoked' } },
+        { revocationReason: { notIn: ['keyCompromise', 'cACompromise'] } },
+      ],
+    },
+    select: { id: true, status: true },
+    orderBy: { id: 'asc' },
+    take: portion,
+  })
+  const actor = systemActor('blocked-key.revoke')
+  for (const { id, status } of rows) {
+    // It may be out there already: it is made whole, then revoked.
+    if (status === 'signing') await finishCertificate(ctx, id)
+    const told = { actor, now: ctx.now() }
+    await ctx.db.transaction((tx) => revokeOne(tx, told, { id, reason: 'keyCompromise' }))
+  }
+  if (rows.length < portion) return
+  await ctx.db.transaction((tx) => due(tx, 'blocked-key.revoke', { spkiSha256 }))
+}
+
+/** The net below: a certificate may have been on its way when its key was blocked. Answers how many
+ *  keys still have certificates in force. */
+export async function sweepBlocked(ctx: Context): Promise<number> {
+  const rows = await ctx.db.read.$queryRaw<readonly { spkiSha256: string }[]>(sql`
+    select "spkiSha256" from blocked_key where exists (
+      select from certificate where certificate."spkiSha256" = blocked_key."spkiSha256"
+        and "notAfter" >= ${ctx.now()} and "status" <> 'revoked')`)
+  await ctx.db.transaction(async (tx) => {
+    for (const { spkiSha256 } of rows) await due(tx, 'blocked-key.revoke', { spkiSha256 })
+  })
+  return rows.length
+}

@@ -1,0 +1,146 @@
+import { record } from '../../audit/record.ts'
+import { fallBehind } from '../../authorities/crl/behind.ts'
+import { revoking } from '../../authorities/crl/revocation.ts'
+import type { Actor } from '../../core/actor.ts'
+import { type Context, inTransaction } from '../../core/context.ts'
+import { sql, type Tx } from '../../core/database/db.ts'
+import { due } from '../../core/database/due.ts'
+import { Problem, refuse } from '../../shared/problem.ts'
+import { accessTenant } from '../../tenants/access.ts'
+import { countOne } from '../../tenants/quotas/usage.ts'
+import type { RevocationReason } from '../../x509/crl/reasons.ts'
+import type { Certificate } from '../certificate.ts'
+import { nameOf } from '../facts.ts'
+import { getCertificate } from '../find.ts'
+import { finishCertificate } from '../issuance/finish.ts'
+import { onCompromise, readProof } from './compromise.ts'
+
+/** Revokes a certificate and answers it. What follows is due in the same transaction: the revocation
+ *  lists, the gateways that hold them, and a new certificate for the host that it served; for
+ *  keyCompromise its key is blocked, and whatever else has that key revoked, where the tenant alone holds
+ *  it or `proof` shows that the caller does. Revoking twice changes nothing. Throws tenant-unknown,
+ *  certificate-unknown, certificate-expired, request-invalid for a proof that is none. */
+export async function revokeCertificate(
+  ctx: Context,
+  actor: Actor,
+  { tenant, id, reason, proof }: RevocationAsk,
+): Promise<Certificate> {
+  const owner = await accessTenant(ctx, actor, { name: tenant, permission: 'write-certificates' })
+  const tenantId = owner.id
+  const found = await ctx.db.read.certificate.findFirst({
+    where: { id, tenantId },
+    select: { status: true, serial: true, spkiSha256: true },
+  })
+  if (!found) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
+  if (proof !== undefined) {
+    const message = 'Only a revocation for keyCompromise takes a proof'
+    refuse('request-invalid', reason === 'keyCompromise' ? [] : [{ field: '/proof', message }])
+    readProof(proof, found)
+  }
+  // It may be out there already: it is made whole, then revoked.
+  if (found.status === 'signing') await finishCertificate(ctx, id)
+  const told = { actor, now: ctx.now(), proven: proof !== undefined }
+  return ctx.db.transaction(async (tx) => {
+    // Lists grow by every revocation, for all who read them. Operators of the platform revoke all the same.
+    if (actor.tenantId !== null && found.status !== 'revoked') {
+      await countOne(tx, { ctx, tenant: owner }, 'revocationsPerDay')
+    }
+    await revokeOne(tx, told, { id, reason })
+    return getCertificate(inTransaction(ctx, tx), actor, { tenant, id })
+  })
+}
+
+/** Which certificate to revoke, why, and a CSR that shows who has its key. */
+export type RevocationAsk = {
+  readonly tenant: string
+  readonly id: string
+  readonly reason: RevocationReason
+  readonly proof?: string | undefined
+}
+
+/** Who revokes and when; whether they showed that they have the key, and whether what follows for the
+ *  key has been seen to. */
+type Told = {
+  readonly actor: Actor
+  readonly now: Date
+  readonly proven?: boolean
+  readonly keySettled?: boolean
+}
+
+/** Revokes one certificate in the transaction of its caller, who has seen to the right. Throws
+ *  certificate-unknown, certificate-expired. */
+export async function revokeOne(
+  tx: Tx,
+  { actor, now, proven = false, keySettled = false }: Told,
+  { id, reason }: { id: string; reason: RevocationReason },
+): Promise<void> {
+  await tx.$executeRaw(sql`select 1 from certificate where "id" = ${id}::uuid for update`)
+  const row = await findForRevocation(tx, id)
+  if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
+  const result = revoking(row, { reason, now })
+  if (result.outcome === 'expired') {
+    throw new Problem(
+      'certificate-expired',
+      `It ended at ${row.notAfter.toISOString()}; nobody accepts it any more, so there is nothing to revoke`,
+    )
+  }
+  // Said once more with a proof, what was only the tenant's own matter becomes everybody's.
+  const again = result.outcome === 'unchanged' && proven && row.revocationReason === reason
+  if (again) await onCompromise(tx, { actor, now, proven }, row)
+  if (result.outcome === 'unchanged') return
+  const { revokedAt } = result
+  await tx.certificate.update({
+    where: { id },
+    data: { status: 'revoked', revokedAt, revocationReason: result.reason },
+    select: { id: true },
+  })
+  await record(tx, { actor, now }, 'certificate.revoked', {
+    subject: { kind: 'certificate', id, name: nameOf(row), tenantId: row.tenantId },
+    changes: {
+      serial: row.serial,
+      reason: result.reason,
+      reasonBefore: row.revocationReason ?? undefined,
+      revokedAt: revokedAt.toISOString(),
+    },
+  })
+  if (result.reason === 'keyCompromise' && !keySettled) {
+    const told = { actor, now, proven }
+    if ((await onCompromise(tx, told, row)) === 'own') await revokeOwn(tx, told, row)
+  }
+  for (const host of row.servedBy) await due(tx, 'host.certify', { hostId: host.id })
+  // Last, since all revocations of a list wait here for one another.
+  await fallBehind(tx, { keyId: row.issuer.keyId, shard: row.crlShard })
+}
+
+/** All that the tenant itself still has of a key that it says is known. */
+async function revokeOwn(
+  tx: Tx,
+  { actor, now }: { actor: Actor; now: Date },
+  { tenantId, spkiSha256 }: { readonly tenantId: string; readonly spkiSha256: string },
+): Promise<void> {
+  const rows = await tx.certificate.findMany({
+    where: { tenantId, spkiSha256, notAfter: { gte: now }, status: 'active' },
+    select: { id: true },
+  })
+  const told = { actor, now, keySettled: true }
+  for (const { id } of rows) await revokeOne(tx, told, { id, reason: 'keyCompromise' })
+}
+
+function findForRevocation(tx: Tx, id: string) {
+  return tx.certificate.findUnique({
+    where: { id },
+    select: {
+      tenantId: true,
+      serial: true,
+      spkiSha256: true,
+      commonName: true,
+      dnsNames: true,
+      notAfter: true,
+      revokedAt: true,
+      revocationReason: true,
+      crlShard: true,
+      issuer: { select: { keyId: true } },
+      servedBy: { select: { id: true } },
+    },
+  })
+}

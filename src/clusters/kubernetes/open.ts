@@ -1,0 +1,36 @@
+import type { Context } from '../../core/context.ts'
+import { perContext } from '../../core/percontext.ts'
+import { Problem } from '../../shared/problem.ts'
+import type { Kube } from './kube.ts'
+
+/** What a sealed kubeconfig is bound to. */
+export function credentialBinding(clusterId: string): string {
+  return `cluster_credential/${clusterId}`
+}
+
+type Opened = { readonly sealed: Buffer; readonly kube: Kube }
+
+/** The open connections of each context: they live as long as it does. */
+const opened = perContext(() => new Map<string, Opened>())
+
+/** A connection to the cluster, kept open until its credentials change. Throws cluster-unknown. */
+export async function openCluster(ctx: Context, clusterId: string): Promise<Kube> {
+  const connections = opened(ctx)
+  const row = await ctx.db.read.clusterCredential.findUnique({ where: { clusterId } })
+  // The client library takes 100 MB: a process pays for it only when it talks to a cluster. Nothing is
+  // waited for after this, or two who ask at once would open two connections.
+  const { connect } = await import('./connect.ts')
+  const before = connections.get(clusterId)
+  if (!row) {
+    before?.kube.close()
+    connections.delete(clusterId)
+    throw new Problem('cluster-unknown', `There is no cluster ${clusterId}`)
+  }
+  const sealed = Buffer.from(row.sealed)
+  if (before?.sealed.equals(sealed)) return before.kube
+  before?.kube.close()
+  const text = ctx.seal.open(credentialBinding(clusterId), sealed).toString()
+  const kube = connect(text)
+  connections.set(clusterId, { sealed, kube })
+  return kube
+}

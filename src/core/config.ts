@@ -1,0 +1,270 @@
+import { readFileSync } from 'node:fs'
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { ipBytes, rangeBytes } from '../x509/names/ip.ts'
+
+const Count = Type.String({ pattern: '^(0|[1-9][0-9]{0,7})$' })
+
+const Environment = Type.Object({
+  DATABASE_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
+  GATESMITH_SEALING_KEY: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9+/]{43}=$' })),
+  GATESMITH_SEALING_KEY_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_SEALING_KEYS_FORMER: Type.Optional(
+    Type.String({ pattern: '^[A-Za-z0-9+/]{43}=(\\s*,\\s*[A-Za-z0-9+/]{43}=)*$' }),
+  ),
+  GATESMITH_SEALING_KEYS_FORMER_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_PKCS11_MODULE: Type.Optional(Type.String({ pattern: '^/' })),
+  GATESMITH_PKCS11_TOKEN: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
+  GATESMITH_PKCS11_PIN: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_PKCS11_PIN_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_HOST: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_PORT: Type.Optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
+  GATESMITH_PUBLIC_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
+  GATESMITH_TRUSTED_PROXIES: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_RATE_KEY: Type.Optional(Count),
+  GATESMITH_RATE_TENANT: Type.Optional(Count),
+  GATESMITH_RATE_ADDRESS: Type.Optional(Count),
+  GATESMITH_RATE_FAILURES: Type.Optional(Count),
+  GATESMITH_QUOTA_HOSTS: Type.Optional(Count),
+  GATESMITH_QUOTA_CERTIFICATES_PER_DAY: Type.Optional(Count),
+  GATESMITH_QUOTA_API_KEYS: Type.Optional(Count),
+  GATESMITH_QUOTA_REVOCATIONS_PER_DAY: Type.Optional(Count),
+  GATESMITH_QUOTA_REPLACEMENTS_PER_DAY: Type.Optional(Count),
+  GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
+  GATESMITH_LOG_LEVEL: Type.Optional(
+    Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+  ),
+})
+
+/** How a token is reached (PKCS#11). The PIN is never printed. */
+export type Pkcs11 = {
+  readonly module: string
+  readonly token?: string | undefined
+  readonly pin: string
+}
+
+/** Requests a minute that a process answers; 0: as many as come. */
+export type Rates = {
+  /** Of one API key. */
+  readonly key: number
+  /** Of all API keys of one tenant. */
+  readonly tenant: number
+  /** Of one address, whoever it is. */
+  readonly address: number
+  /** Tokens from one address that are refused. */
+  readonly failures: number
+}
+
+/** How much of each a tenant may have. */
+export type QuotaDefaults = {
+  readonly hosts: number
+  readonly certificatesPerDay: number
+  readonly apiKeys: number
+  readonly revocationsPerDay: number
+  readonly replacementsPerDay: number
+}
+
+/** What holds where nothing is set. */
+export const defaultQuotas: QuotaDefaults = {
+  hosts: 10_000,
+  certificatesPerDay: 1_000_000,
+  apiKeys: 1_000,
+  revocationsPerDay: 5_000,
+  replacementsPerDay: 100,
+}
+
+/** What holds where nothing is set. */
+export const defaultRates: Rates = {
+  key: 60_000,
+  tenant: 120_000,
+  address: 600_000,
+  failures: 6_000,
+}
+
+/** The settings of one process. */
+export type Config = {
+  readonly databaseUrl: string
+  readonly databasePool: number
+  /** 32 octets; never printed. */
+  readonly sealingKey: Buffer
+  /** Keys that secrets may still be sealed under, see `gatesmith rewrap`. */
+  readonly formerSealingKeys?: readonly Buffer[]
+  /** The token in which CA keys may live; without it, they are sealed in the database. */
+  readonly pkcs11?: Pkcs11 | undefined
+  readonly host: string
+  readonly port: number
+  /** Where clients and relying parties reach this service; goes into issued certificates (CRL, OCSP). */
+  readonly publicUrl: string
+  readonly rates: Rates
+  /** What a tenant may have that has no quotas of its own (src/tenants/quotas/limits.ts). */
+  readonly quotas: QuotaDefaults
+  /** Addresses and ranges whose word on whom they ask for (X-Forwarded-For) is taken. */
+  readonly trustedProxies: readonly string[]
+  readonly logLevel: string
+  readonly development: boolean
+}
+
+/** What each setting is for; `gatesmith serve --help` prints it. */
+export const settings = [
+  ['DATABASE_URL', 'PostgreSQL 15 or later, postgres://user:password@host:port/database'],
+  [
+    'GATESMITH_SEALING_KEY',
+    '32 random octets in base64 (openssl rand -base64 32); seals secrets at rest',
+  ],
+  ['GATESMITH_SEALING_KEY_FILE', 'a file that holds that key, instead of the variable'],
+  [
+    'GATESMITH_SEALING_KEYS_FORMER',
+    'further keys that open what they sealed, by comma: for a change of key (gatesmith rewrap --help)',
+  ],
+  ['GATESMITH_SEALING_KEYS_FORMER_FILE', 'a file that holds those keys, one to a line'],
+  ['GATESMITH_PKCS11_MODULE', 'library of a token for CA keys (an absolute path), if there is one'],
+  ['GATESMITH_PKCS11_TOKEN', 'label of the token (the only one there is)'],
+  ['GATESMITH_PKCS11_PIN', 'PIN of the token’s user'],
+  ['GATESMITH_PKCS11_PIN_FILE', 'a file that holds that PIN, instead of the variable'],
+  ['GATESMITH_HOST', 'address to listen on (0.0.0.0)'],
+  ['GATESMITH_PORT', 'port to listen on (4000)'],
+  ['GATESMITH_PUBLIC_URL', 'URL under which relying parties reach /pki (http://localhost:<port>)'],
+  [
+    'GATESMITH_TRUSTED_PROXIES',
+    'addresses or ranges of proxies whose X-Forwarded-For is believed, by comma (none)',
+  ],
+  ['GATESMITH_RATE_KEY', 'requests a minute of one API key, in each process; 0: no limit (60000)'],
+  ['GATESMITH_RATE_TENANT', 'requests a minute of all API keys of a tenant; 0: no limit (120000)'],
+  [
+    'GATESMITH_RATE_ADDRESS',
+    'requests a minute of one address, /pki included; 0: no limit (600000)',
+  ],
+  ['GATESMITH_RATE_FAILURES', 'refused API keys a minute of one address; 0: no limit (6000)'],
+  ['GATESMITH_QUOTA_HOSTS', 'hosts of a tenant that has no quota of its own (10000)'],
+  [
+    'GATESMITH_QUOTA_CERTIFICATES_PER_DAY',
+    'certificates that such a tenant may order in a day (1000000)',
+  ],
+  ['GATESMITH_QUOTA_API_KEYS', 'API keys of such a tenant (1000)'],
+  ['GATESMITH_QUOTA_REVOCATIONS_PER_DAY', 'revocations of such a tenant in a day (5000)'],
+  ['GATESMITH_QUOTA_REPLACEMENTS_PER_DAY', 'replacements that such a tenant orders in a day (100)'],
+  ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
+  ['GATESMITH_LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent (info)'],
+] as const
+
+/** A setting is missing or wrong; the message names it and says what to set. */
+export class SettingError extends Error {}
+
+/** The settings out of the environment, complete or refused with a SettingError. */
+export function readConfig(environment: NodeJS.ProcessEnv): Config {
+  const wrong = [...Value.Errors(Environment, environment)][0]
+  if (wrong) {
+    const name = wrong.instancePath.slice(1)
+    throw new SettingError(`${name} is not valid: it must be ${meaning(name)}`)
+  }
+  const env = Value.Parse(Environment, Value.Clean(Environment, { ...environment }))
+  if (!env.DATABASE_URL) {
+    throw new SettingError(`DATABASE_URL is not set: set it to ${meaning('DATABASE_URL')}`)
+  }
+  const port = Number(env.GATESMITH_PORT ?? 4000)
+  return {
+    databaseUrl: env.DATABASE_URL,
+    databasePool: Number(env.GATESMITH_DATABASE_POOL ?? 10),
+    sealingKey: sealingKey(env.GATESMITH_SEALING_KEY, env.GATESMITH_SEALING_KEY_FILE),
+    formerSealingKeys: formerKeys(
+      env.GATESMITH_SEALING_KEYS_FORMER,
+      env.GATESMITH_SEALING_KEYS_FORMER_FILE,
+    ),
+    pkcs11: pkcs11Of(env),
+    host: env.GATESMITH_HOST ?? '0.0.0.0',
+    port,
+    publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
+    rates: ratesOf(env),
+    quotas: quotasIn(env),
+    trustedProxies: proxiesOf(env.GATESMITH_TRUSTED_PROXIES ?? ''),
+    logLevel: env.GATESMITH_LOG_LEVEL ?? 'info',
+    development: false,
+  }
+}
+
+function ratesOf(env: Type.Static<typeof Environment>): Rates {
+  return {
+    key: Number(env.GATESMITH_RATE_KEY ?? defaultRates.key),
+    tenant: Number(env.GATESMITH_RATE_TENANT ?? defaultRates.tenant),
+    address: Number(env.GATESMITH_RATE_ADDRESS ?? defaultRates.address),
+    failures: Number(env.GATESMITH_RATE_FAILURES ?? defaultRates.failures),
+  }
+}
+
+function quotasIn(env: Type.Static<typeof Environment>): QuotaDefaults {
+  const {
+    hosts,
+    certificatesPerDay: certificates,
+    apiKeys: keys,
+    revocationsPerDay: revocations,
+    replacementsPerDay: replacements,
+  } = defaultQuotas
+  return {
+    hosts: Number(env.GATESMITH_QUOTA_HOSTS ?? hosts),
+    certificatesPerDay: Number(env.GATESMITH_QUOTA_CERTIFICATES_PER_DAY ?? certificates),
+    apiKeys: Number(env.GATESMITH_QUOTA_API_KEYS ?? keys),
+    revocationsPerDay: Number(env.GATESMITH_QUOTA_REVOCATIONS_PER_DAY ?? revocations),
+    replacementsPerDay: Number(env.GATESMITH_QUOTA_REPLACEMENTS_PER_DAY ?? replacements),
+  }
+}
+
+function proxiesOf(text: string): readonly string[] {
+  const proxies = text.split(',').flatMap((each) => each.trim() || [])
+  const wrong = proxies.find((each) => !ipBytes(each) && !(/\/\d+$/.test(each) && rangeBytes(each)))
+  if (wrong === undefined) return proxies
+  throw new SettingError(
+    `GATESMITH_TRUSTED_PROXIES: ${wrong} is neither an address nor a range such as 10.0.0.0/8`,
+  )
+}
+
+function meaning(name: string): string {
+  return settings.find(([setting]) => setting === name)?.[1] ?? 'left out'
+}
+
+function sealingKey(text: string | undefined, file: string | undefined): Buffer {
+  if (text && file) {
+    throw new SettingError('Set GATESMITH_SEALING_KEY or GATESMITH_SEALING_KEY_FILE, not both')
+  }
+  if (!text && !file) {
+    throw new SettingError(
+      'GATESMITH_SEALING_KEY is not set: make one with `openssl rand -base64 32` and keep it safe',
+    )
+  }
+  return keyOf(text ?? readSecretFile('GATESMITH_SEALING_KEY_FILE', file ?? ''))
+}
+
+function formerKeys(text: string | undefined, file: string | undefined): readonly Buffer[] {
+  if (text && file) {
+    throw new SettingError(
+      'Set GATESMITH_SEALING_KEYS_FORMER or GATESMITH_SEALING_KEYS_FORMER_FILE, not both',
+    )
+  }
+  const from = file ? readSecretFile('GATESMITH_SEALING_KEYS_FORMER_FILE', file) : (text ?? '')
+  return from.split(/[\s,]+/).flatMap((each) => (each === '' ? [] : [keyOf(each)]))
+}
+
+function pkcs11Of(env: Type.Static<typeof Environment>): Pkcs11 | undefined {
+  const { GATESMITH_PKCS11_MODULE: module, GATESMITH_PKCS11_PIN_FILE: file } = env
+  if (module === undefined) return undefined
+  if ((env.GATESMITH_PKCS11_PIN === undefined) === (file === undefined)) {
+    throw new SettingError('Set either GATESMITH_PKCS11_PIN or GATESMITH_PKCS11_PIN_FILE')
+  }
+  const pin = env.GATESMITH_PKCS11_PIN ?? readSecretFile('GATESMITH_PKCS11_PIN_FILE', file ?? '')
+  return { module, token: env.GATESMITH_PKCS11_TOKEN, pin }
+}
+
+function keyOf(text: string): Buffer {
+  const key = Buffer.from(text, 'base64')
+  if (key.length !== 32) {
+    throw new SettingError('A sealing key must be 32 octets in base64 (openssl rand -base64 32)')
+  }
+  return key
+}
+
+function readSecretFile(setting: string, path: string): string {
+  try {
+    return readFileSync(path, 'utf8').trim()
+  } catch (cause) {
+    throw new SettingError(`${setting}: cannot read ${path}`, { cause })
+  }
+}

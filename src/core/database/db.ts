@@ -1,0 +1,61 @@
+import { PrismaPg } from '@prisma/adapter-pg'
+import { Prisma, PrismaClient } from '../../generated/prisma/client.ts'
+import { openPool } from './postgres.ts'
+
+/** Reads, or one transaction's reads and writes. */
+export type Tx = Omit<Prisma.TransactionClient, '$transaction'>
+
+/** The database. Writes go through `transaction`, so that a change, its audit event and the jobs that
+ *  it makes due are stored together or not at all. */
+export type Database = {
+  readonly read: Tx
+  readonly transaction: <T>(work: (tx: Tx) => Promise<T>) => Promise<T>
+  /** One statement, stored or not as a whole, past Prisma: that would write its parameters as JSON and
+   *  read them again, which costs more than the statement where hundreds of rows go through one. */
+  readonly statement: (text: string, values: readonly unknown[]) => Promise<readonly unknown[]>
+  readonly close: () => Promise<void>
+}
+
+/** Opens a pool of `connections` to PostgreSQL. */
+export function openDatabase(url: string, connections: number): Database {
+  const pool = openPool(url, connections)
+  const adapter = new PrismaPg(pool, { disposeExternalPool: true })
+  const client = new PrismaClient({ adapter })
+  return {
+    read: client,
+    statement: async (text, values) => (await pool.query(text, [...values])).rows,
+    transaction: (work) => client.$transaction(work, { maxWait: 10_000, timeout: 20_000 }),
+    close: () => client.$disconnect(),
+  }
+}
+
+/** Raw SQL with bound parameters. */
+export const sql = Prisma.sql
+export const joinSql = Prisma.join
+export const emptySql = Prisma.empty
+/** SQL as it stands: for names out of our own lists, never for anything that came from outside. */
+export const rawSql = Prisma.raw
+export type Sql = Prisma.Sql
+
+/** JSON as Prisma takes it: a plain value, copied, so that only JSON is stored. */
+export function json(value: unknown): Prisma.InputJsonValue {
+  return JSON.parse(JSON.stringify(value))
+}
+
+/** Octets as Prisma takes them. */
+export function bytes(octets: Uint8Array): Uint8Array<ArrayBuffer> {
+  return new Uint8Array(octets)
+}
+
+/** Whether `error` says that a row with these unique values exists (Prisma P2002). */
+export function isDuplicate(error: unknown): boolean {
+  return error instanceof Prisma.PrismaClientKnownRequestError && error.code === 'P2002'
+}
+
+/** Whether `error` says that other rows still refer to this one (Prisma P2003, P2014). */
+export function isReferenced(error: unknown): boolean {
+  return (
+    error instanceof Prisma.PrismaClientKnownRequestError &&
+    (error.code === 'P2003' || error.code === 'P2014')
+  )
+}

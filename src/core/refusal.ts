@@ -1,0 +1,14 @@
+import { Problem, type ProblemType, refuse } from '../shared/problem.ts'
+import { X509Error } from '../x509/der/errors.ts'
+
+/** Runs `work` on what a caller sent in `field` (a JSON Pointer): what x509 cannot accept becomes a
+ *  problem of this type. Any other error goes on as it is. */
+export function orRefuse<T>(type: ProblemType, field: string, work: () => T): T {
+  try {
+    return work()
+  } catch (error) {
+    if (!(error instanceof X509Error)) throw error
+    refuse(type, [{ field, message: error.message }])
+    throw new Problem(type, error.message)
+  }
+}

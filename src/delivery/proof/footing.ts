@@ -1,0 +1,103 @@
+import { type Above, clientTrustOf, issuersAbove } from '../../authorities/trust/footing.ts'
+import type { Context } from '../../core/context.ts'
+import type { CertificateRow } from '../gather.ts'
+
+/** What a host rests on: why nobody can be served or let in, what will soon be so, and when. */
+export type Footing = {
+  readonly faults: readonly string[]
+  readonly warnings: readonly string[]
+  readonly until: Date
+}
+
+/** What decides it, as recorded. */
+export type Recorded = {
+  readonly certificate: { readonly status: string; readonly notAfter: Date }
+  /** The issuer of the certificate and all above it. */
+  readonly above: readonly Above[]
+  /** MUTUAL: whose clients are let in. */
+  readonly clients?: {
+    readonly authority: string
+    /** The CA certificates that are trusted for it. */
+    readonly trusted: readonly Above[]
+    /** The ends of the lists that the gateway holds. */
+    readonly listsEnd: readonly Date[]
+  }
+}
+
+/** The footing of a host with this certificate that lets in clients of `authority`. */
+export async function footingOf(
+  ctx: Context,
+  asked: { readonly certificate: CertificateRow; readonly authority: string | undefined },
+): Promise<Footing> {
+  const { certificate, authority } = asked
+  const now = ctx.now()
+  const above = await issuersAbove(ctx.db.read, certificate.issuerId)
+  const trust = authority === undefined ? undefined : await clientTrustOf(ctx, authority)
+  const clients = authority === undefined || !trust ? {} : { clients: { authority, ...trust } }
+  return footing({ certificate, above, ...clients }, now)
+}
+
+const day = 86_400_000
+
+/** The rule: ended, not yet begun or revoked is whatever one of its parts is. */
+export function footing({ certificate, above, clients }: Recorded, now: Date): Footing {
+  const ends = [
+    certificate.notAfter,
+    ...above.map(({ notAfter }) => notAfter),
+    ...(clients?.listsEnd ?? []),
+    ...lastOf(clients?.trusted ?? []),
+  ]
+  const until = new Date(Math.min(...ends.map((end) => end.getTime())))
+  const faults = [
+    ...(certificate.status === 'revoked' ? ['Its certificate was revoked'] : []),
+    ...(certificate.notAfter <= now
+      ? [`Its certificate ended at ${certificate.notAfter.toISOString()}`]
+      : []),
+    ...above.flatMap((each) => {
+      const why = faultOf(each, now)
+      return why === undefined
+        ? []
+        : [`Clients refuse its certificate: that of the authority "${each.authority}" ${why}`]
+    }),
+    ...(clients ? clientFaults(clients, now) : []),
+  ]
+  const stale = (clients?.listsEnd ?? []).filter((end) => end.getTime() - now.getTime() < day)
+  const warnings = stale.map(
+    (end) =>
+      `A revocation list of "${clients?.authority}" ends at ${end.toISOString()} and was not made anew: from then on every client is refused`,
+  )
+  return { faults, warnings: faults.length > 0 ? [] : warnings, until }
+}
+
+/** As long as one of them holds, somebody is let in. */
+function lastOf(trusted: readonly Above[]): readonly Date[] {
+  const [last] = trusted
+    .map(({ notAfter }) => notAfter)
+    .toSorted((a, b) => b.getTime() - a.getTime())
+  return last ? [last] : []
+}
+
+function clientFaults(
+  { authority, trusted, listsEnd }: NonNullable<Recorded['clients']>,
+  now: Date,
+): readonly string[] {
+  const refused = 'every client is refused'
+  const whys = trusted.map((each) => faultOf(each, now))
+  const [why] = whys
+  const ended = listsEnd.find((end) => end <= now)
+  return [
+    ...(trusted.length === 0 ? [`No key of "${authority}" is trusted any more: ${refused}`] : []),
+    ...(why !== undefined && whys.every((each) => each !== undefined)
+      ? [`The client authority "${authority}" ${why}: ${refused}`]
+      : []),
+    ...(ended
+      ? [`A revocation list of "${authority}" ended at ${ended.toISOString()}: ${refused}`]
+      : []),
+  ]
+}
+
+function faultOf({ notBefore, notAfter, revokedAt }: Above, now: Date): string | undefined {
+  if (revokedAt !== null) return `was revoked at ${revokedAt.toISOString()}`
+  if (notAfter <= now) return `ended at ${notAfter.toISOString()}`
+  return notBefore > now ? `is not valid before ${notBefore.toISOString()}` : undefined
+}

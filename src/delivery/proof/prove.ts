@@ -1,0 +1,68 @@
+import { rootOf } from '../../authorities/trust/footing.ts'
+import { probeCredential } from '../../certificates/hosts/probing.ts'
+import { ingressOf } from '../../clusters/find.ts'
+import type { Context } from '../../core/context.ts'
+import { specOf } from '../../hosts/find.ts'
+import { Problem } from '../../shared/problem.ts'
+import { toPem } from '../../x509/der/pem.ts'
+import type { CertificateRow, PlacementRow } from '../gather.ts'
+import { footingOf } from './footing.ts'
+import { servedOr } from './verify.ts'
+
+/** What is known of a host on a cluster: what is wrong, if anything, what could not be proved, and
+ *  until when it can hold. */
+export type Proof = {
+  readonly fault: string | null
+  /** The ingress said nothing. */
+  readonly unanswered: boolean
+  readonly warnings: readonly string[]
+  readonly until: Date
+}
+
+type Proved = {
+  readonly placement: PlacementRow
+  readonly certificate: CertificateRow
+  /** How long the ingress may take, in milliseconds. */
+  readonly patience: number
+}
+
+/** Proves a host: what it rests on has not ended, the ingress serves the issued certificate and a path
+ *  that its clients trust, and for MUTUAL refuses who shows no certificate and lets in a client of the
+ *  authority. The client is one made for this (src/certificates/hosts/probing.ts). Where none can be made, its
+ *  being let in is not proved, and a warning says so. */
+export async function prove(
+  ctx: Context,
+  { placement, certificate, patience }: Proved,
+): Promise<Proof> {
+  const { host, cluster } = placement
+  const { tls } = specOf(host)
+  const authority = tls.mode === 'MUTUAL' ? tls.clientAuthority : undefined
+  const { faults, warnings, until } = await footingOf(ctx, { certificate, authority })
+  if (faults.length > 0) return { fault: faults.join('. '), unanswered: false, warnings, until }
+  const shown = authority === undefined ? undefined : await clientOf(ctx, host, authority)
+  const { fault, unanswered } = await servedOr(
+    {
+      address: ingressOf(cluster).address,
+      hostname: host.name,
+      der: Buffer.from(certificate.der ?? []),
+      trust: [toPem('CERTIFICATE', await rootOf(ctx.db.read, certificate.issuerId))],
+      ...(authority === undefined
+        ? {}
+        : { clients: { authority, ...(shown && 'client' in shown ? shown : {}) } }),
+    },
+    patience,
+  )
+  const unproved = shown && 'unproved' in shown ? [shown.unproved] : []
+  return { fault, unanswered, warnings: [...warnings, ...unproved], until }
+}
+
+async function clientOf(ctx: Context, { tenant }: PlacementRow['host'], authority: string) {
+  try {
+    return { client: await probeCredential(ctx, { tenant: tenant.name, authority }) }
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    return {
+      unproved: `That clients of "${authority}" are let in could not be proved, only that others are not: ${error.message}`,
+    }
+  }
+}

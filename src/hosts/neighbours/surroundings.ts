@@ -1,0 +1,79 @@
+import { issuingUnder } from '../../authorities/trust/clients.ts'
+import { sql, type Tx } from '../../core/database/db.ts'
+import { shownJson } from '../../shared/view.ts'
+import { type LetIn, letIn, type Served } from '../clients.ts'
+import { CompleteSpec } from '../host.ts'
+import { wildcardsOver } from '../request/hostname.ts'
+
+/** What around a host decides how it is served. */
+export type Surroundings = {
+  readonly letIn: LetIn | undefined
+  /** Hosts of the same tenant on an ingress that serves this one, where one of the two is a wildcard
+   *  over the other; of those under a wildcard only the first by name. */
+  readonly neighbours: readonly Served[]
+}
+
+type Stored = {
+  readonly id: string
+  readonly tenantId: string
+  readonly name: string
+  readonly spec: unknown
+}
+
+/** How many hosts under a wildcard are looked at. */
+const most = 20
+
+/** The surroundings of these hosts, by id. */
+export async function surroundingsOf(
+  tx: Tx,
+  hosts: readonly Stored[],
+): Promise<ReadonlyMap<string, Surroundings>> {
+  const secured = hosts.map((host) => ({ ...host, tls: shownJson(CompleteSpec, host.spec).tls }))
+  const authorities = secured.flatMap(({ tls }) => tls.clientAuthority ?? [])
+  const [issuing, neighbours] = await Promise.all([
+    issuingUnder(tx, [...new Set(authorities)]),
+    neighboursOf(tx, hosts),
+  ])
+  return new Map(
+    secured.map(({ id, tenantId, tls }) => [
+      id,
+      {
+        letIn: letIn(tls, tenantId, issuing.get(tls.clientAuthority ?? '') ?? []),
+        neighbours: neighbours.get(id) ?? [],
+      },
+    ]),
+  )
+}
+
+async function neighboursOf(
+  tx: Tx,
+  hosts: readonly Stored[],
+): Promise<ReadonlyMap<string, readonly Served[]>> {
+  const asked = hosts.map(({ id, name }) => ({
+    id,
+    over: wildcardsOver(name).filter((each) => each !== name),
+    below: name.startsWith('*.') ? name.slice(1) : null,
+  }))
+  const rows = await tx.$queryRaw<readonly { id: string; name: string; spec: unknown }[]>(sql`
+    select distinct asked."id"::text, other."name", host."spec"
+    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb)
+      as asked ("id" uuid, "over" text[], "below" text)
+    join placement own on own."hostId" = asked."id" and own."wanted"
+    cross join lateral (
+      (select "name", "hostId" from placement
+        where "clusterId" = own."clusterId" and "name" = any(asked."over")
+          and "tenantId" = own."tenantId" and "wanted")
+      union
+      (select "name", "hostId" from placement
+        where "clusterId" = own."clusterId" and right("name", length(asked."below")) = asked."below"
+          and "tenantId" = own."tenantId" and "wanted" and "name" <> own."name"
+        order by "name" limit ${most})
+    ) other
+    join host on host."id" = other."hostId"
+    order by other."name"`)
+  const found = rows.map(({ id, name, spec }) => {
+    const { tls, http } = shownJson(CompleteSpec, spec)
+    return { id, name, tls, http }
+  })
+  return Map.groupBy(found, ({ id }) => id)
+}

@@ -1,0 +1,223 @@
+import { createHash } from 'node:crypto'
+import type { Violation } from '../../shared/problem.ts'
+import type { Policy } from '../../tenants/tenant.ts'
+import type { CompleteSpec, HostSpec, Route } from '../host.ts'
+
+/** What of the tenant decides about a host's defaults and limits. */
+export type Rules = {
+  readonly namespaces: readonly string[]
+  readonly defaultAuthority: string | null
+  readonly policy: Policy
+}
+
+/** The spec complete with defaults, or every rule it breaks, at once. Whether names (clusters,
+ *  authorities, the host's own) exist is asked elsewhere: src/hosts/put.ts. */
+export function completeSpec(
+  name: string,
+  asked: HostSpec,
+  rules: Rules,
+): { readonly spec: CompleteSpec } | { readonly violations: readonly Violation[] } {
+  const violations = [
+    ...tlsFaults(asked, rules),
+    ...certificateFaults(asked, rules),
+    ...routeFaults(asked, rules),
+  ]
+  const authority = asked.certificate?.authority ?? rules.defaultAuthority
+  if (authority === null) {
+    const message = 'The tenant has no default authority: name one in certificate.authority'
+    return { violations: [...violations, { field: '/certificate/authority', message }] }
+  }
+  if (violations.length > 0) return { violations }
+  const { policy } = rules
+  const { keyAlgorithm, validityDays, organization } = asked.certificate ?? {}
+  return {
+    spec: {
+      tls: completeTls(asked, rules.defaultAuthority ?? authority),
+      http: asked.http ?? 'redirect',
+      certificate: {
+        authority,
+        keyAlgorithm: keyAlgorithm ?? defaultAlgorithm(policy),
+        validityDays: validityDays ?? Math.min(90, policy.maxValidityDays ?? 90),
+        ...(organization === undefined ? {} : { organization }),
+        ...(modeOf(asked) === 'PASSTHROUGH'
+          ? { secretName: asked.certificate?.secretName ?? secretNameFor(name) }
+          : {}),
+      },
+      routes: asked.routes.map((route) => completeRoute(modeOf(asked), route)),
+      clusters: asked.clusters,
+    },
+  }
+}
+
+/** The route of a PASSTHROUGH host that gets the TLS connection itself; undefined in other modes. */
+export function tlsRoute({ tls, routes }: CompleteSpec): Route | undefined {
+  return tls.mode === 'PASSTHROUGH' ? routes.find(({ match }) => match.port === 443) : undefined
+}
+
+function modeOf({ tls }: HostSpec) {
+  return tls?.mode ?? 'SIMPLE'
+}
+
+function completeTls({ tls }: HostSpec, authority: string): CompleteSpec['tls'] {
+  const mode = tls?.mode ?? 'SIMPLE'
+  // The backend ends the connection and decides the versions.
+  if (mode === 'PASSTHROUGH') return { mode }
+  return {
+    mode,
+    minVersion: tls?.minVersion ?? 'TLSV1_2',
+    maxVersion: tls?.maxVersion ?? 'TLSV1_3',
+    ...(mode === 'MUTUAL'
+      ? { clientAuthority: tls?.clientAuthority ?? authority, clients: tls?.clients ?? 'tenant' }
+      : {}),
+    ...(tls?.plainHttpWithoutClientCertificate === true
+      ? { plainHttpWithoutClientCertificate: true }
+      : {}),
+  }
+}
+
+function completeRoute(
+  mode: CompleteSpec['tls']['mode'],
+  { match, to }: HostSpec['routes'][number],
+) {
+  if (mode === 'PASSTHROUGH' && match?.port !== 80) return { match: { port: 443 as const }, to }
+  if (match?.exact !== undefined) return { match, to }
+  return { match: { ...match, prefix: match?.prefix ?? '/' }, to }
+}
+
+/** ED25519 is left out: Envoy serves RSA and ECDSA only. */
+function defaultAlgorithm({ keyAlgorithms }: Policy) {
+  const allowed = (keyAlgorithms ?? []).filter((algorithm) => algorithm !== 'ED25519')
+  return allowed.includes('ECDSA_P256') ? 'ECDSA_P256' : (allowed[0] ?? 'ECDSA_P256')
+}
+
+/** `www.example.com` → `www-example-com-tls`; shortened by a hash to 63 characters. */
+function secretNameFor(name: string): string {
+  const whole = `${name.replace('*', 'wildcard').replaceAll('.', '-')}-tls`
+  if (whole.length <= 63) return whole
+  const hash = createHash('sha256').update(name).digest('hex').slice(0, 8)
+  return `${whole.slice(0, 50).replace(/-+$/, '')}-${hash}-tls`
+}
+
+function tlsFaults(asked: HostSpec, { defaultAuthority }: Rules): readonly Violation[] {
+  const { minVersion, maxVersion, clientAuthority } = asked.tls ?? {}
+  const mode = modeOf(asked)
+  const faults: Violation[] = []
+  if (minVersion === 'TLSV1_3' && maxVersion === 'TLSV1_2') {
+    faults.push({ field: '/tls/minVersion', message: 'minVersion is above maxVersion' })
+  }
+  if (mode === 'PASSTHROUGH' && (minVersion !== undefined || maxVersion !== undefined)) {
+    const message = 'With PASSTHROUGH the backend decides the TLS versions: leave these out'
+    faults.push({
+      field: minVersion === undefined ? '/tls/maxVersion' : '/tls/minVersion',
+      message,
+    })
+  }
+  if (mode !== 'MUTUAL' && clientAuthority !== undefined) {
+    const message = 'Client certificates are asked for with mode MUTUAL only: leave this out'
+    faults.push({ field: '/tls/clientAuthority', message })
+  }
+  if (mode !== 'MUTUAL' && asked.tls?.clients !== undefined) {
+    const message = 'Clients are told apart with mode MUTUAL only: leave this out'
+    faults.push({ field: '/tls/clients', message })
+  }
+  const plain = asked.tls?.plainHttpWithoutClientCertificate === true
+  const serves = mode === 'MUTUAL' && asked.http === 'serve'
+  if (serves && !plain) {
+    const message =
+      'Port 80 asks nobody for a certificate: leave this out, or say tls.plainHttpWithoutClientCertificate true'
+    faults.push({ field: '/http', message })
+  }
+  if (plain && !serves) {
+    const message = 'This is for mode MUTUAL with http "serve" only: leave it out'
+    faults.push({ field: '/tls/plainHttpWithoutClientCertificate', message })
+  }
+  if (mode === 'MUTUAL' && clientAuthority === undefined && defaultAuthority === null) {
+    const message = 'The tenant has no default authority: name one in tls.clientAuthority'
+    faults.push({ field: '/tls/clientAuthority', message })
+  }
+  return faults
+}
+
+function certificateFaults(asked: HostSpec, { policy }: Rules): readonly Violation[] {
+  const { keyAlgorithm, validityDays, secretName } = asked.certificate ?? {}
+  const { keyAlgorithms, maxValidityDays } = policy
+  const faults: Violation[] = []
+  if (keyAlgorithm === 'ED25519' && modeOf(asked) !== 'PASSTHROUGH') {
+    const message = 'Envoy serves RSA and ECDSA keys only: choose another keyAlgorithm'
+    faults.push({ field: '/certificate/keyAlgorithm', message })
+  }
+  if (keyAlgorithm !== undefined && keyAlgorithms && !keyAlgorithms.includes(keyAlgorithm)) {
+    const message = `The tenant's policy allows ${keyAlgorithms.join(', ')}, not ${keyAlgorithm}`
+    faults.push({ field: '/certificate/keyAlgorithm', message })
+  }
+  if (validityDays !== undefined && maxValidityDays && validityDays > maxValidityDays) {
+    const message = `The tenant's policy allows at most ${maxValidityDays} days`
+    faults.push({ field: '/certificate/validityDays', message })
+  }
+  if (secretName !== undefined && modeOf(asked) !== 'PASSTHROUGH') {
+    const message = 'Gatesmith names the Secret unless mode is PASSTHROUGH: leave this out'
+    faults.push({ field: '/certificate/secretName', message })
+  }
+  // Istio reads a Secret of such a name as client CA only (istio.md 1.5).
+  if (secretName?.endsWith('-cacert')) {
+    faults.push({ field: '/certificate/secretName', message: 'secretName must not end in -cacert' })
+  }
+  return faults
+}
+
+function routeFaults(asked: HostSpec, { namespaces }: Rules): readonly Violation[] {
+  const each = asked.routes.flatMap(({ match, to }, index) => {
+    const field = `/routes/${index}`
+    const faults: Violation[] = []
+    if (match?.prefix !== undefined && match.exact !== undefined) {
+      faults.push({ field: `${field}/match`, message: 'Match by prefix or by exact, not by both' })
+    }
+    if (!namespaces.includes(to.namespace)) {
+      const message = `Namespace "${to.namespace}" is not one of the tenant's: ${namespaces.join(', ') || 'it has none'}`
+      faults.push({ field: `${field}/to/namespace`, message })
+    }
+    if (match?.port === 80 && (asked.http ?? 'redirect') !== 'serve') {
+      const message = 'Nothing is served on port 80: ask for http "serve", or leave the route out'
+      faults.push({ field: `${field}/match/port`, message })
+    }
+    return faults
+  })
+  return [...each, ...repeated(asked), ...passthroughFaults(asked)]
+}
+
+function repeated(asked: HostSpec): readonly Violation[] {
+  const keys = asked.routes.map((route) =>
+    JSON.stringify(matchKey(completeRoute(modeOf(asked), route))),
+  )
+  return keys.flatMap((key, index) => {
+    const first = keys.indexOf(key)
+    if (first === index) return []
+    const message = `Route ${first} already matches exactly this: nothing would get here`
+    return [{ field: `/routes/${index}/match`, message }]
+  })
+}
+
+function matchKey({ match }: Route) {
+  return [match.exact, match.prefix, match.port]
+}
+
+function passthroughFaults(asked: HostSpec): readonly Violation[] {
+  if (modeOf(asked) !== 'PASSTHROUGH') return []
+  const tls = asked.routes.flatMap(({ match }, index) => (match?.port === 80 ? [] : [index]))
+  const faults: Violation[] = []
+  if (tls.length === 0) {
+    const message = 'PASSTHROUGH needs one route for port 443, which takes the TLS connection'
+    faults.push({ field: '/routes', message })
+  }
+  for (const index of tls) {
+    const { prefix, exact } = asked.routes[index]?.match ?? {}
+    if (prefix === undefined && exact === undefined) continue
+    const message = 'With PASSTHROUGH no path is seen on port 443: leave prefix and exact out'
+    faults.push({ field: `/routes/${index}/match`, message })
+  }
+  if (asked.http === 'serve' && tls.length === asked.routes.length) {
+    const message = 'http "serve" with PASSTHROUGH needs a route with match.port 80'
+    faults.push({ field: '/routes', message })
+  }
+  return faults
+}

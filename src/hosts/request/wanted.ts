@@ -1,0 +1,145 @@
+import { issuingUnder, namesTenants, unlistedReason } from '../../authorities/trust/clients.ts'
+import type { Actor, Permission } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import type { Tx } from '../../core/database/db.ts'
+import { Problem, refuse, type Violation } from '../../shared/problem.ts'
+import { accessTenant, policyOf, type TenantRow } from '../../tenants/access.ts'
+import { claimsOn, holdersTogether } from '../../tenants/domains/claims.ts'
+import { claimFault } from '../../tenants/domains/ownership.ts'
+import { namesIn, subjectFaults } from '../../tenants/subject.ts'
+import { letIn } from '../clients.ts'
+import type { CompleteSpec, HostSpec } from '../host.ts'
+import { completeSpec } from './complete.ts'
+import { parseHostname } from './hostname.ts'
+
+/** What a caller says of a host. */
+export type AskedHost = {
+  readonly tenant: string
+  readonly name: string
+  readonly spec: HostSpec
+}
+
+/** A host that may be served, as far as it alone goes; whom it collides with is asked apart. */
+export type WantedHost = {
+  readonly tenant: TenantRow
+  readonly name: string
+  readonly spec: CompleteSpec
+  readonly clusters: readonly { readonly id: string; readonly name: string }[]
+}
+
+/** What is asked for, complete with defaults. Throws tenant-unknown, forbidden, and host-refused with
+ *  every rule that it breaks. */
+export async function wantedHost(
+  ctx: Context,
+  actor: Actor,
+  { asked, permission }: { asked: AskedHost; permission: Permission },
+): Promise<WantedHost> {
+  const tenant = await accessTenant(ctx, actor, { name: asked.tenant, permission })
+  const tx = ctx.db.read
+  const parsed = parseHostname(asked.name)
+  const name = 'name' in parsed ? parsed.name : asked.name
+  const clusters = await tx.cluster.findMany({
+    where: { name: { in: asked.spec.clusters } },
+    select: { id: true, name: true },
+  })
+  const completed = completeSpec(name, asked.spec, {
+    namespaces: tenant.namespaces,
+    defaultAuthority: tenant.defaultAuthority?.name ?? null,
+    policy: policyOf(tenant),
+  })
+  const violations = [
+    ...('fault' in parsed
+      ? [{ field: '/name', message: parsed.fault }]
+      : await nameFaults(tx, tenant, name)),
+    ...('violations' in completed ? completed.violations : []),
+    ...clusterFaults(asked.spec, clusters),
+    ...(await authorityFaults(tx, tenant, asked.spec)),
+    ...('spec' in completed ? await clientFaults(tx, tenant.id, completed.spec) : []),
+    ...(await organizationFaults(ctx, tenant, asked.spec)),
+  ]
+  refuse('host-refused', violations)
+  if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')
+  return { tenant, name, spec: completed.spec, clusters }
+}
+
+async function nameFaults(tx: Tx, tenant: TenantRow, name: string): Promise<readonly Violation[]> {
+  const fault = (message: string) => ({ field: '/name', message })
+  if (name.startsWith('*.') && policyOf(tenant).wildcards === false) {
+    return [fault(`The tenant's policy allows no wildcards: name the hosts one by one`)]
+  }
+  const message = claimFault(tenant.id, name, await claimsOn(tx, [name]))
+  return message === undefined ? [] : [fault(message)]
+}
+
+/** The same as when its certificate is issued, so that nobody waits for one that never comes. */
+async function organizationFaults(
+  ctx: Context,
+  tenant: TenantRow,
+  { certificate: { organization } = {} }: HostSpec,
+): Promise<readonly Violation[]> {
+  if (organization === undefined) return []
+  const subject = { organization }
+  const holders = await holdersTogether(ctx, namesIn(subject))
+  const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims: [], holders }
+  return subjectFaults(subject, rules).map(({ message }) => ({
+    field: '/certificate/organization',
+    message,
+  }))
+}
+
+function clusterFaults(
+  spec: HostSpec,
+  known: readonly { readonly name: string }[],
+): readonly Violation[] {
+  return spec.clusters.flatMap((name, index) =>
+    known.some((cluster) => cluster.name === name)
+      ? []
+      : [{ field: `/clusters/${index}`, message: `There is no cluster "${name}"` }],
+  )
+}
+
+async function authorityFaults(
+  tx: Tx,
+  tenant: TenantRow,
+  { certificate, tls }: HostSpec,
+): Promise<readonly Violation[]> {
+  const named = [
+    { field: '/certificate/authority', name: certificate?.authority },
+    { field: '/tls/clientAuthority', name: tls?.clientAuthority },
+  ]
+  const rows = await tx.authority.findMany({
+    where: {
+      name: { in: named.flatMap(({ name }) => (name === undefined ? [] : [name])) },
+      OR: [{ tenantId: null }, { tenantId: tenant.id }],
+    },
+    select: { name: true },
+  })
+  return named.flatMap(({ field, name }) =>
+    name === undefined || rows.some((row) => row.name === name)
+      ? []
+      : [{ field, message: `There is no authority "${name}"` }],
+  )
+}
+
+/** Where an authority is not the tenant's alone, its certificates have to say whose client it is. */
+async function clientFaults(
+  tx: Tx,
+  tenantId: string,
+  { tls }: CompleteSpec,
+): Promise<readonly Violation[]> {
+  const { clientAuthority: name } = tls
+  if (name === undefined) return []
+  const unlisted = await unlistedReason(tx, name)
+  if (unlisted !== undefined) {
+    const message = `Gateways could not be told which clients of "${name}" are revoked, since ${unlisted}: choose another clientAuthority`
+    return [{ field: '/tls/clientAuthority', message }]
+  }
+  const issuing = (await issuingUnder(tx, [name])).get(name)
+  const who = issuing && letIn(tls, tenantId, issuing)
+  if (!who?.subjectAltName || (who.onlyOwn && (await namesTenants(tx, name)))) return []
+  const reason = who.onlyOwn
+    ? 'its name constraints allow no URI of a tenant'
+    : 'its certificates, or those of an authority below it, are not issued here'
+  const message = `Clients of "${name}" cannot be told apart by tenant, since ${reason}: choose another clientAuthority, or say "authority" to let in everybody who has a certificate of it`
+  return [{ field: '/tls/clients', message }]
+}

@@ -1,0 +1,126 @@
+import Type from 'typebox'
+
+/** A closed object: a misspelt field is refused instead of vanishing. */
+export function closed<P extends Type.TProperties>(
+  properties: P,
+  options: Type.TObjectOptions = {},
+) {
+  return Type.Object(properties, { additionalProperties: false, ...options })
+}
+
+export const Id = Type.String({ format: 'uuid', description: 'UUID' })
+
+/** A moment as it is answered. */
+export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC' })
+
+/** A moment as it is asked for; what of RFC 3339 cannot be kept is refused (src/shared/moment.ts). */
+export function moment(description: string) {
+  return Type.String({
+    format: 'date-time',
+    maxLength: 40,
+    description: `${description}; RFC 3339, in UTC within the years 1 to 9999, no leap second`,
+  })
+}
+
+/** A body of octets that is no JSON. */
+export const Octets = Type.Unsafe<Buffer>({ type: 'string', format: 'binary' })
+
+/** The header in which the password of a store comes: URLs are logged on the way. */
+export const BundlePassword = Type.Object({
+  'x-bundle-password': Type.Optional(Type.String({ maxLength: 1024 })),
+})
+
+/** The name of a tenant, an authority, a cluster or an API key: an RFC 1123 label, since most end up
+ *  as a part of a Kubernetes name or a URL. */
+export const Name = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+  maxLength: 63,
+  description: 'RFC 1123 label: lower-case letters, digits and hyphens',
+})
+
+/** A Kubernetes namespace (RFC 1123 label). */
+export const Namespace = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+  maxLength: 63,
+  description: 'A Kubernetes namespace',
+})
+
+/** A host name as sent: at most 255 characters of text; what is a name is decided by
+ *  src/hosts/request/hostname.ts and src/x509/names/altnames.ts, which say what is wrong with it. */
+export const HostnameText = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  description: 'A DNS name, also with *. in front',
+})
+
+export const Role = Type.Enum(['admin', 'operator', 'viewer', 'auditor'])
+export type Role = Type.Static<typeof Role>
+
+/** A subject as it may be asked for (RFC 5280 A.1, upper bounds). */
+export const RequestedName = closed(
+  {
+    commonName: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    organizationalUnit: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+    country: Type.Optional(Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1' })),
+    locality: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    state: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+  },
+  { title: 'RequestedName' },
+)
+export type DistinguishedName = Type.Static<typeof RequestedName>
+
+const shownText = Type.Optional(Type.String())
+
+/** A subject as it is: CAs elsewhere keep to bounds of their own. */
+export const DistinguishedName = closed(
+  {
+    commonName: shownText,
+    organization: shownText,
+    organizationalUnit: shownText,
+    country: shownText,
+    locality: shownText,
+    state: shownText,
+    serialNumber: shownText,
+    emailAddress: shownText,
+  },
+  { title: 'DistinguishedName' },
+)
+
+export const KeyAlgorithm = Type.Enum(
+  ['ECDSA_P256', 'ECDSA_P384', 'RSA_2048', 'RSA_3072', 'RSA_4096', 'ED25519'],
+  { title: 'KeyAlgorithm' },
+)
+
+/** What a leaf is for. */
+export const Profile = Type.Enum(['server', 'client', 'peer'], {
+  description: 'What it is for (extended key usage); peer is server and client',
+})
+export type Profile = Type.Static<typeof Profile>
+
+/** `limit` and `cursor` of every list (the cursor is opaque). */
+export const PageQuery = closed({
+  limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
+  cursor: Type.Optional(Type.String({ maxLength: 512 })),
+})
+export type PageQuery = { readonly limit?: number; readonly cursor?: string }
+
+export type Page<T> = { readonly items: T[]; readonly nextCursor: string | null }
+
+/** A page of `item`: `nextCursor` is null on the last one. */
+export function PageOf<T extends Type.TSchema>(item: T) {
+  return closed({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) })
+}
+
+/** A problem document (RFC 9457) as answered. */
+export const ProblemDocument = Type.Object(
+  {
+    type: Type.String({ format: 'uri' }),
+    title: Type.String(),
+    status: Type.Integer(),
+    detail: Type.String(),
+    instance: Type.Optional(Type.String({ description: 'The id of the request' })),
+    violations: Type.Optional(Type.Array(closed({ field: Type.String(), message: Type.String() }))),
+  },
+  { additionalProperties: true, title: 'Problem' },
+)

@@ -1,0 +1,200 @@
+import { record } from '../../audit/record.ts'
+import { type Actor, allow, allowPlatform } from '../../core/actor.ts'
+import { type Context, newId } from '../../core/context.ts'
+import { batchedReads } from '../../core/database/batch.ts'
+import { bytes, isDuplicate, sql, type Tx } from '../../core/database/db.ts'
+import { perContext } from '../../core/percontext.ts'
+import { IdKey, pageOf, readCursor } from '../../shared/cursor.ts'
+import { Problem, refuse } from '../../shared/problem.ts'
+import type { Page, PageQuery } from '../../shared/schema.ts'
+import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
+import { accessTenant } from '../access.ts'
+import { dayOf, quotaExceeded, quotasOf } from '../quotas/limits.ts'
+import { type Holder, holdRoom, inForce } from '../quotas/usage.ts'
+import { forgetAnswers } from './answers.ts'
+import { ApiKey, type ApiKeyWithToken, type NewApiKey, newToken, tokenHash } from './schema.ts'
+
+/** Whose keys: a tenant's by name, or the platform's own (null). */
+type Owner =
+  | { readonly id: null; readonly name: null }
+  | { readonly id: string; readonly name: string; readonly quotas: unknown }
+
+async function owner(ctx: Context, actor: Actor, tenant: string | null): Promise<Owner> {
+  if (tenant === null) {
+    allowPlatform(actor, 'write-api-keys')
+    return { id: null, name: null }
+  }
+  return accessTenant(ctx, actor, { name: tenant, permission: 'write-api-keys' })
+}
+
+/** Makes an API key; its token is in this answer and nowhere else. Throws tenant-unknown,
+ *  request-invalid. */
+export async function createApiKey(
+  ctx: Context,
+  actor: Actor,
+  { tenant, asked }: { tenant: string | null; asked: NewApiKey },
+): Promise<ApiKeyWithToken> {
+  const whose = await owner(ctx, actor, tenant)
+  const tenantId = whose.id
+  const now = ctx.now()
+  const expiresAt = asked.expiresAt === undefined ? null : new Date(asked.expiresAt)
+  if (expiresAt && expiresAt <= now) {
+    refuse('request-invalid', [{ field: '/expiresAt', message: 'expiresAt lies in the past' }])
+  }
+  const token = newToken()
+  const { name, role } = asked
+  const row = { id: newId(now), tenantId, name, role, createdAt: now, expiresAt }
+  try {
+    return await ctx.db.transaction(async (tx) => {
+      if (whose.id !== null) await holdKeyRoom(tx, { ctx, tenant: whose })
+      await tx.apiKey.create({ data: { ...row, tokenHash: bytes(tokenHash(token)) } })
+      await record(tx, { actor, now }, 'api-key.created', {
+        subject: { kind: 'api-key', id: row.id, name, tenantId },
+        changes: { role, tenant, expiresAt: timestampOrNull(expiresAt) },
+      })
+      return { ...apiKeyView({ ...row, tenant: { name: tenant } }), token }
+    })
+  } catch (error) {
+    if (!isDuplicate(error)) throw error
+    const message = `An API key "${name}" is in force; revoke it or choose another name`
+    throw new Problem('request-invalid', message, { violations: [{ field: '/name', message }] })
+  }
+}
+
+/** How many keys a tenant may make in a day for each that it may have: those that were revoked stay on
+ *  record. */
+const churn = 10
+
+async function holdKeyRoom(tx: Tx, holder: Holder): Promise<void> {
+  const { ctx, tenant } = holder
+  const now = ctx.now()
+  const tenantId = tenant.id
+  const count = () => tx.apiKey.count({ where: { tenantId, ...inForce(now) } })
+  await holdRoom(tx, holder, { quota: 'apiKeys', count })
+  const today = new Date(dayOf(now).day)
+  const made = await tx.apiKey.count({ where: { tenantId, createdAt: { gte: today } } })
+  const limit = churn * quotasOf(tenant, ctx.config).apiKeys
+  if (made >= limit) throw quotaExceeded('apiKeys', { limit, used: made, now })
+}
+
+/** The keys in force, oldest first. */
+export async function listApiKeys(
+  ctx: Context,
+  actor: Actor,
+  { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string | null },
+): Promise<Page<ApiKey>> {
+  const { id: tenantId } = await owner(ctx, actor, tenant)
+  const [after] = cursor === undefined ? [] : readCursor(cursor, IdKey)
+  const rows = await ctx.db.read.apiKey.findMany({
+    where: { tenantId, revokedAt: null, ...(after === undefined ? {} : { id: { gt: after } }) },
+    orderBy: { id: 'asc' },
+    take: limit + 1,
+    include: { tenant: { select: { name: true } } },
+  })
+  return pageOf(rows, limit, { key: ({ id }) => [id], item: apiKeyView })
+}
+
+/** Revokes a key: the next request with it is refused. The last key of a platform admin is kept, so that
+ *  nobody locks everybody out. Throws api-key-unknown, api-key-needed. */
+export async function revokeApiKey(
+  ctx: Context,
+  actor: Actor,
+  { tenant, id }: { tenant: string | null; id: string },
+): Promise<void> {
+  const { id: tenantId } = await owner(ctx, actor, tenant)
+  const now = ctx.now()
+  await ctx.db.transaction(async (tx) => {
+    // Two admins who revoke each other's keys do so one after the other.
+    await tx.$executeRaw(sql`select pg_advisory_xact_lock(${revokingLock})`)
+    const where = { id, tenantId, revokedAt: null }
+    const key = await tx.apiKey.findFirst({ where, select: { name: true, role: true } })
+    if (!key) throw new Problem('api-key-unknown', `There is no API key ${id}`)
+    if (key.role === 'admin' && tenantId === null && actor.kind === 'api-key') {
+      await refuseLastAdmin(tx, { id, now })
+    }
+    await tx.apiKey.updateMany({ where, data: { revokedAt: now } })
+    await forgetAnswers(tx, [id])
+    await record(tx, { actor, now }, 'api-key.revoked', {
+      subject: { kind: 'api-key', id, name: key.name, tenantId },
+      changes: {},
+    })
+  })
+}
+
+const revokingLock = 0x6b6579
+
+async function refuseLastAdmin(tx: Tx, { id, now }: { id: string; now: Date }): Promise<void> {
+  const others = await tx.apiKey.count({
+    where: {
+      id: { not: id },
+      ...{ tenantId: null, role: 'admin', revokedAt: null },
+      OR: [{ expiresAt: null }, { expiresAt: { gt: now } }],
+    },
+  })
+  if (others > 0) return
+  throw new Problem(
+    'api-key-needed',
+    'It is the last key of a platform admin that is in force: make another one first',
+  )
+}
+
+/** Who the bearer of `token` is. Throws credentials-refused for a token that is unknown, revoked or
+ *  expired, without saying which. */
+export async function authenticate(
+  ctx: Context,
+  { token, requestId }: { token: string; requestId: string },
+): Promise<Actor> {
+  const key = await findKey(ctx)(tokenHash(token).toString('hex'))
+  const expired = key?.expiresAt != null && key.expiresAt <= ctx.now()
+  if (!key || key.revokedAt !== null || expired) {
+    throw new Problem(
+      'credentials-refused',
+      'Send a token that is in force, or have a new one made',
+    )
+  }
+  const actor: Actor = {
+    kind: 'api-key',
+    id: key.id,
+    name: key.name,
+    role: roleOf(key.role),
+    tenantId: key.tenantId,
+    requestId,
+  }
+  allow(actor, 'read')
+  return actor
+}
+
+const findKey = perContext((ctx) =>
+  batchedReads(
+    (hashes) =>
+      ctx.db.read.apiKey.findMany({
+        where: { tokenHash: { in: hashes.map((hash) => bytes(Buffer.from(hash, 'hex'))) } },
+      }),
+    (key) => Buffer.from(key.tokenHash).toString('hex'),
+  ),
+)
+
+/** A role that this release does not know opens nothing. */
+function roleOf(role: string): Actor['role'] {
+  if (role === 'admin' || role === 'operator' || role === 'viewer' || role === 'auditor')
+    return role
+  throw new Problem('credentials-refused', `The role "${role}" is not known here`)
+}
+
+function apiKeyView(row: {
+  id: string
+  name: string
+  role: string
+  createdAt: Date
+  expiresAt: Date | null
+  tenant: { name: string | null } | null
+}): ApiKey {
+  return shown(ApiKey, {
+    id: row.id,
+    name: row.name,
+    role: row.role,
+    tenant: row.tenant?.name ?? null,
+    createdAt: timestamp(row.createdAt),
+    expiresAt: timestampOrNull(row.expiresAt),
+  })
+}

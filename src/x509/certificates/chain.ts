@@ -1,0 +1,118 @@
+import { told } from '../der/faults.ts'
+import { type Certificate, signedBy } from './read.ts'
+
+/** Why `issuer` did not issue `certificate`, all reasons together; empty when it did. Signature, name
+ *  bytes, key identifiers, authority bits, path length (RFC 5280 6.1.3, 6.1.4), and, beyond the RFC,
+ *  a period within the issuer's. */
+export function verifyIssued(certificate: Certificate, issuer: Certificate): readonly string[] {
+  const { notBefore, notAfter } = certificate.validity
+  return [
+    ...linkFaults(certificate, issuer),
+    ...(notBefore < issuer.validity.notBefore ? ['It begins before its issuer'] : []),
+    ...(notAfter > issuer.validity.notAfter ? ['It ends after its issuer'] : []),
+  ]
+}
+
+/** The same without the period: a cross-signature may well end before what it helps to verify. */
+function linkFaults(certificate: Certificate, issuer: Certificate): readonly string[] {
+  const { authorityKeyIdentifier, ca, der } = certificate
+  return told([
+    [!signedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
+    [
+      !certificate.issuerDer.equals(issuer.subjectDer),
+      'The issuer name is not the issuer’s subject',
+    ],
+    [
+      !sameKey(authorityKeyIdentifier, issuer.subjectKeyIdentifier),
+      'authorityKeyIdentifier is not the issuer’s subjectKeyIdentifier',
+    ],
+    [!issuer.ca, 'The issuer is not an authority (basicConstraints)'],
+    [
+      issuer.keyUsage.length > 0 && !issuer.keyUsage.includes('keyCertSign'),
+      'The issuer’s key may not sign certificates (keyUsage)',
+    ],
+    [
+      ca && issuer.pathLength === 0 && !der.equals(issuer.der),
+      'The issuer’s path length allows no further authority',
+    ],
+  ])
+}
+
+/** How many authorities may follow below the first of `path`, which goes up from there: no more than any
+ *  of the path allows, each of which counts those between that are not self-issued (RFC 5280 6.1.4 (l),
+ *  (m)). Undefined: any number. */
+export function roomBelow(path: readonly Certificate[]): number | undefined {
+  const left = path.flatMap(({ pathLength }, i) =>
+    pathLength === undefined ? [] : [pathLength - countedIn(path.slice(0, i))],
+  )
+  return left.length === 0 ? undefined : Math.min(...left)
+}
+
+/** How many may follow below an authority that stands under `path`, if its own certificate says
+ *  `pathLength`; below 0 it may not stand there at all. Undefined: any number. */
+export function roomUnder(
+  { subjectDer, pathLength }: Pick<Certificate, 'subjectDer' | 'pathLength'>,
+  path: readonly Certificate[],
+): number | undefined {
+  const room = roomBelow(path)
+  if (room === undefined) return pathLength
+  const left = path[0]?.subjectDer.equals(subjectDer) ? room : room - 1
+  return Math.min(pathLength ?? left, left)
+}
+
+function countedIn(path: readonly Certificate[]): number {
+  return path.filter(({ ca, issuerDer, subjectDer }) => ca && !issuerDer.equals(subjectDer)).length
+}
+
+function sameKey(authority: Buffer | undefined, subject: Buffer | undefined): boolean {
+  return authority === undefined || subject === undefined || authority.equals(subject)
+}
+
+/** How long a path may be built: deeper hierarchies do not occur, loops do. */
+const longest = 8
+
+/** The shortest path from `leaf` to one of `roots`, leaf first and root last, through `candidates` in
+ *  any order; undefined when there is none. Every link is verified (RFC 5280 6.1), so of reissued
+ *  and cross-signed twins the one that fits is taken. Times are not judged against a clock. */
+export function buildChain(
+  leaf: Certificate,
+  candidates: readonly Certificate[],
+  roots: readonly Certificate[],
+): readonly Certificate[] | undefined {
+  let paths: readonly (readonly Certificate[])[] = [[leaf]]
+  for (let length = 1; length <= longest && paths.length > 0; length++) {
+    for (const path of paths) {
+      const root = issuersOf(path, roots)[0]
+      if (isOneOf(path.at(-1), roots)) return path
+      if (root) return [...path, root]
+    }
+    paths = paths.flatMap((path) => issuersOf(path, candidates).map((next) => [...path, next]))
+    // Cross-signed meshes multiply paths; no honest bundle needs more than these.
+    paths = paths.slice(0, 64)
+  }
+  return undefined
+}
+
+function issuersOf(
+  path: readonly Certificate[],
+  among: readonly Certificate[],
+): readonly Certificate[] {
+  const last = path.at(-1)
+  if (last === undefined) return []
+  return among.filter(
+    (issuer) =>
+      last.issuerDer.equals(issuer.subjectDer) &&
+      !isOneOf(issuer, path) &&
+      authoritiesFit(path, issuer) &&
+      linkFaults(last, issuer).length === 0,
+  )
+}
+
+/** Path length counts the authorities below that are not self-issued (RFC 5280 6.1.4 (l), (m)). */
+function authoritiesFit(path: readonly Certificate[], issuer: Certificate): boolean {
+  return issuer.pathLength === undefined || countedIn(path) <= issuer.pathLength
+}
+
+function isOneOf(certificate: Certificate | undefined, list: readonly Certificate[]): boolean {
+  return certificate !== undefined && list.some((one) => one.der.equals(certificate.der))
+}

@@ -1,0 +1,195 @@
+import {
+  context,
+  type DerLimits,
+  type Element,
+  integer,
+  malformed,
+  readDer,
+  sequence,
+  setOf,
+  tags,
+} from '../der/encoding.ts'
+import { X509Error } from '../der/errors.ts'
+import { contentsOf, encodedOf, expectTag, numberOf, octetsOf, sequenceOf } from '../der/fields.ts'
+import { oid, oidOf, oids } from '../der/oids.ts'
+import { readPem } from '../der/pem.ts'
+import { algorithmOfElement, type KeyAlgorithm, keyAlgorithms } from '../keys/public.ts'
+import { assemble, type Signer, verifies } from '../keys/sign.ts'
+import { type AltNames, countAltNames } from '../names/altnames.ts'
+import {
+  type DistinguishedName,
+  emptyName,
+  encodeName,
+  type Name,
+  nameOf,
+} from '../names/distinguished.ts'
+import {
+  altNamesExtension,
+  basicConstraintsExtension,
+  extendedKeyUsageExtension,
+  type KeyUsage,
+  keyUsageExtension,
+} from './extensions.ts'
+import { type Extension, extensionsOf, factsOf } from './facts.ts'
+
+/** A certificate request whose signature has been verified. What it `asks` is for policy to refuse:
+ *  nothing of it reaches a certificate by itself. */
+export type CertificateRequest = {
+  readonly subject: Name
+  readonly altNames: AltNames
+  readonly otherAltNameKinds: readonly string[]
+  readonly spki: Buffer
+  readonly keyAlgorithm: KeyAlgorithm
+  /** Object identifiers of the extensions requested. */
+  readonly requestedExtensions: readonly string[]
+  readonly asks: {
+    readonly ca: boolean
+    readonly keyUsage: readonly KeyUsage[]
+    readonly extendedKeyUsage: readonly string[]
+  }
+}
+
+const requestLimits: DerLimits = { bytes: 1 << 16, depth: 16, elements: 4000 }
+const pemLimits = { bytes: 1 << 17, blocks: 1 }
+
+/** The extensions a request may carry; RFC 2986 lets it ask for anything, we do not. */
+const allowed: ReadonlySet<string> = new Set([
+  oids.subjectAltName,
+  oids.keyUsage,
+  oids.extendedKeyUsage,
+  oids.basicConstraints,
+  oids.subjectKeyIdentifier,
+])
+
+/** Reads a PKCS#10 request (RFC 2986 4) as PEM or DER and verifies its own signature, by SHA-2 or
+ *  Ed25519 only. Throws `pem-malformed`, `der-malformed`, `key-unsupported`, or `request-refused` when the signature is
+ *  not good or an extension is not on our list. */
+export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
+  const [info, algorithm, bits, ...more] = sequenceOf(
+    readDer(requestDer(pemOrDer), requestLimits),
+    'a certificate request',
+  )
+  if (info === undefined || algorithm === undefined || more.length > 0)
+    throw malformed('a certificate request has three parts')
+  const [version, subject, spki, attributes, ...rest] = sequenceOf(info, 'certificationRequestInfo')
+  const stated = numberOf(contentsOf(expectTag(version, tags.integer, 'version')), 'version')
+  if (
+    stated !== 0 ||
+    spki === undefined ||
+    (attributes && attributes.tag !== 0xa0) ||
+    rest.length > 0
+  )
+    throw malformed('certificationRequestInfo')
+  const keyAlgorithm = algorithmOfElement(spki)
+  // First of all: verifying by a key of any size or kind may take any time.
+  if (keyAlgorithm === undefined)
+    throw new X509Error(
+      'key-unsupported',
+      `The key of the request is none of ${keyAlgorithms.join(', ')}; make one of these`,
+    )
+  const signed = { bytes: encodedOf(info), algorithm, signature: octetsOf(bits, 'signature') }
+  if (!verifies(signed, encodedOf(spki)))
+    throw new X509Error(
+      'request-refused',
+      'The request is not signed by its own key with SHA-256, SHA-384, SHA-512 or Ed25519; sign it anew',
+    )
+  const requested = attributes ? requestedIn(attributes) : []
+  const { altNames, otherAltNameKinds, ca, keyUsage, extendedKeyUsage } = factsOf(requested)
+  return {
+    subject: nameOf(subject),
+    altNames,
+    otherAltNameKinds,
+    spki: encodedOf(spki),
+    keyAlgorithm,
+    requestedExtensions: requested.map((one) => one.oid),
+    asks: { ca, keyUsage, extendedKeyUsage },
+  }
+}
+
+function requestDer(pemOrDer: string | Buffer): Buffer {
+  if (Buffer.isBuffer(pemOrDer) && pemOrDer[0] === tags.sequence) return pemOrDer
+  const text = Buffer.isBuffer(pemOrDer) ? pemOrDer.toString('latin1') : pemOrDer
+  const label = text.includes('BEGIN NEW CERT') ? 'NEW CERTIFICATE REQUEST' : 'CERTIFICATE REQUEST'
+  const [der] = readPem(text, label, pemLimits)
+  if (der === undefined) throw new X509Error('pem-malformed', 'There is no request in the text')
+  return der
+}
+
+/** Under which attributes extensions are asked for: RFC 2985 5.4.2, and what Microsoft's tools wrote. */
+const extensionAttributes: ReadonlySet<string> = new Set([
+  oids.extensionRequest,
+  oids.microsoftExtensions,
+])
+
+/** Attributes that name nobody: a password for another protocol, and the machine that made the request. */
+const idle: ReadonlySet<string> = new Set([
+  oids.challengePassword,
+  oids.microsoftCspProvider,
+  oids.microsoftOsVersion,
+  oids.microsoftClientInfo,
+])
+
+/** The extensions asked for, in one attribute at most. Other attributes may name somebody, so they are
+ *  refused rather than passed over, unless they are known to say nothing about the certificate. */
+function requestedIn(attributes: Element): readonly Extension[] {
+  const read = attributes.children.map((attribute) => {
+    const [type, values, ...more] = sequenceOf(attribute, 'an attribute')
+    const set = expectTag(values, tags.set, 'the values of an attribute')
+    if (more.length > 0 || set.children.length === 0) throw malformed('an attribute')
+    return { type: oidOf(type, 'an attribute type'), values: set.children }
+  })
+  if (new Set(read.map(({ type }) => type)).size < read.length)
+    throw malformed('an attribute that appears twice')
+  const foreign = read.filter(({ type }) => !extensionAttributes.has(type) && !idle.has(type))
+  if (foreign.length > 0)
+    throw new X509Error(
+      'request-refused',
+      `The request has attributes that are not read (${foreign.map(({ type }) => type).join(', ')}); leave them out, and put names into subjectAltName`,
+    )
+  const [only, second] = read.filter(({ type }) => extensionAttributes.has(type))
+  if (only === undefined) return []
+  if (second !== undefined || only.values.length !== 1)
+    throw malformed('more than one extensionRequest')
+  const extensions = extensionsOf(only.values[0])
+  const strange = extensions.map((one) => one.oid).filter((type) => !allowed.has(type))
+  if (strange.length > 0)
+    throw new X509Error(
+      'request-refused',
+      `The request asks for extensions that are not granted (${strange.join(', ')}); leave them out`,
+    )
+  return extensions
+}
+
+/** What to put into a request; `asks` is there for tests and for foreign authorities. */
+export type RequestInput = {
+  readonly subject: DistinguishedName | Buffer
+  readonly altNames: AltNames
+  readonly spki: Buffer
+  readonly signer: Signer
+  readonly asks?: {
+    readonly ca?: boolean
+    readonly keyUsage?: readonly KeyUsage[]
+    readonly extendedKeyUsage?: readonly string[]
+  }
+  /** Further extensions, and further attributes, encoded. */
+  readonly extensions?: readonly Buffer[]
+  readonly attributes?: readonly Buffer[]
+}
+
+/** A PKCS#10 request in DER, signed by `signer`, whose public half is `spki` (RFC 2986 4). */
+export async function createRequest(input: RequestInput): Promise<Buffer> {
+  const { subject, altNames, spki, signer, asks = {}, extensions = [] } = input
+  const { attributes: further = [] } = input
+  const name = Buffer.isBuffer(subject) ? subject : encodeName(subject)
+  const requested = [
+    ...(countAltNames(altNames) > 0 ? [altNamesExtension(altNames, name.equals(emptyName))] : []),
+    ...(asks.ca === undefined ? [] : [basicConstraintsExtension(asks.ca)]),
+    ...(asks.keyUsage ? [keyUsageExtension(asks.keyUsage)] : []),
+    ...(asks.extendedKeyUsage ? [extendedKeyUsageExtension(asks.extendedKeyUsage)] : []),
+    ...extensions,
+  ]
+  const attribute = sequence(oid(oids.extensionRequest), setOf(sequence(...requested)))
+  const attributes = context(0, ...(requested.length > 0 ? [attribute] : []), ...further)
+  const info = sequence(integer(0), name, spki, attributes)
+  return assemble(info, signer.algorithm, await signer.sign(info))
+}

@@ -1,0 +1,66 @@
+import { setImmediate } from 'node:timers/promises'
+import { told } from '../der/faults.ts'
+import { breath, type Crl } from './list.ts'
+
+/** What of a list the one that follows it is held against. */
+export type Predecessor = Pick<Crl, 'issuerDer' | 'urls'> & {
+  readonly number?: bigint
+  readonly only?: 'leaves' | 'authorities'
+}
+
+/** Why a list may not follow `previous` at its place, or be published at all, all together: times,
+ *  number, scope, dates (RFC 5280 5.1.2, 5.2.3). */
+export function crlFaults(crl: Crl, previous?: Predecessor): string[] {
+  const scan = scanEntries(crl)
+  let step = scan.next()
+  while (!step.done) step = scan.next()
+  return [...headFaults(crl, previous), ...step.value]
+}
+
+/** The same, with a breath of the event loop now and then. */
+export async function longCrlFaults(crl: Crl, previous?: Predecessor): Promise<string[]> {
+  const scan = scanEntries(crl)
+  let step = scan.next()
+  for (; !step.done; step = scan.next()) await setImmediate()
+  return [...headFaults(crl, previous), ...step.value]
+}
+
+function headFaults(crl: Crl, previous: Predecessor | undefined): readonly string[] {
+  const { thisUpdate, nextUpdate, number } = crl
+  return told([
+    [crl.version !== 2, 'The list is not of version 2'],
+    [number === undefined, 'The list has no number'],
+    [!nextUpdate || nextUpdate <= thisUpdate, 'nextUpdate is missing or not after thisUpdate'],
+    [
+      previous?.number !== undefined && number !== undefined && number <= previous.number,
+      'The number is not greater than the last one',
+    ],
+    [
+      previous !== undefined && !sameScope(crl, previous),
+      'The list is of another issuer or shard than the last one',
+    ],
+  ])
+}
+
+/** Pauses where a long list may take a breath. */
+function* scanEntries({ entries, thisUpdate }: Crl): Generator<void, readonly string[]> {
+  const serials = new Set<string>()
+  let late = false
+  for (const [index, { serial, revokedAt }] of entries.entries()) {
+    serials.add(serial)
+    late ||= revokedAt > thisUpdate
+    if (index % breath === breath - 1) yield
+  }
+  return told([
+    [late, 'An entry was revoked after thisUpdate'],
+    [serials.size < entries.length, 'A serial appears twice'],
+  ])
+}
+
+function sameScope(one: Crl, other: Predecessor): boolean {
+  return (
+    one.issuerDer.equals(other.issuerDer) &&
+    one.urls.join(' ') === other.urls.join(' ') &&
+    one.only === other.only
+  )
+}

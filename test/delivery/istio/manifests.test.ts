@@ -1,0 +1,210 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { Gateway } from '@kubernetes-models/istio/networking.istio.io/v1/Gateway'
+import { VirtualService } from '@kubernetes-models/istio/networking.istio.io/v1/VirtualService'
+import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
+import { type Delivery, manifests, objectName } from '../../../src/delivery/istio/manifests.ts'
+import type { CompleteSpec, HostSpec } from '../../../src/hosts/host.ts'
+import { completeSpec } from '../../../src/hosts/request/complete.ts'
+
+const web = { service: 'web', namespace: 'test', port: 8000 }
+
+function spec(asked: Partial<HostSpec>): CompleteSpec {
+  const rules = { namespaces: ['test'], defaultAuthority: 'house', policy: {} }
+  const all = { routes: [{ to: web }], clusters: ['one'], ...asked }
+  const completed = completeSpec('www.shop.test', all, rules)
+  assert.ok('spec' in completed, JSON.stringify(completed))
+  return completed.spec
+}
+
+function delivery(asked: Partial<HostSpec> = {}, name = 'www.shop.test'): Delivery {
+  return {
+    host: { id: '0198', name, tenant: 'shop', generation: 3, spec: spec(asked) },
+    ingress: {
+      namespace: 'istio-system',
+      selector: { istio: 'ingressgateway' },
+      address: '127.0.0.1:8443',
+    },
+    certificate: { serial: '0a', chain: 'CHAIN', key: 'KEY' },
+  }
+}
+
+/** Fields of a spec, as JSON has them. */
+function made(objects: readonly KubeObject[]) {
+  const [secret, gateway, service] = objects
+  assert.ok(secret && gateway && service)
+  assert.deepEqual(
+    objects.map(({ kind }) => kind),
+    ['Secret', 'Gateway', 'VirtualService'],
+  )
+  new Gateway(gateway).validate()
+  new VirtualService(service).validate()
+  return { secret, gateway, service }
+}
+
+const text = (value: string | undefined) => Buffer.from(value ?? '', 'base64').toString()
+
+test('a SIMPLE host is a Secret, a Gateway and a VirtualService in the ingress namespace', () => {
+  const { secret, gateway, service } = made(manifests(delivery()))
+  const name = objectName('www.shop.test')
+  for (const { metadata } of [secret, gateway, service]) {
+    assert.equal(metadata.namespace, 'istio-system')
+    assert.equal(metadata.name, name)
+    assert.deepEqual(metadata.labels, {
+      'app.kubernetes.io/managed-by': 'gatesmith',
+      'gatesmith.dev/tenant': 'shop',
+      'gatesmith.dev/host-id': '0198',
+    })
+    assert.equal(metadata.annotations?.['gatesmith.dev/generation'], '3')
+  }
+  assert.equal(secret.type, 'kubernetes.io/tls')
+  assert.deepEqual(Object.keys(secret.data ?? {}), ['tls.crt', 'tls.key'])
+  assert.equal(text(secret.data?.['tls.crt']), 'CHAIN')
+  const hosts = ['istio-system/www.shop.test']
+  const hash = name.slice(-8)
+  assert.deepEqual(gateway.spec, {
+    selector: { istio: 'ingressgateway' },
+    servers: [
+      {
+        port: { number: 443, name: `https-${hash}`, protocol: 'HTTPS' },
+        hosts,
+        tls: {
+          mode: 'SIMPLE',
+          credentialName: name,
+          minProtocolVersion: 'TLSV1_2',
+          maxProtocolVersion: 'TLSV1_3',
+        },
+      },
+      {
+        port: { number: 80, name: `http-${hash}`, protocol: 'HTTP' },
+        hosts,
+        tls: { httpsRedirect: true },
+      },
+    ],
+  })
+  const destination = { host: 'web.test.svc.cluster.local', port: { number: 8000 } }
+  assert.deepEqual(service.spec, {
+    hosts: ['www.shop.test'],
+    gateways: [`istio-system/${name}`],
+    http: [{ match: [{ uri: { prefix: '/' } }], route: [{ destination }] }],
+  })
+})
+
+test('port 80 serves, redirects or is not there', () => {
+  const rows = [
+    ['serve', [undefined]],
+    ['redirect', [{ httpsRedirect: true }]],
+    ['off', []],
+  ] as const
+  for (const [http, expected] of rows) {
+    const { gateway } = made(manifests(delivery({ http })))
+    const { servers } = new Gateway(gateway).spec ?? {}
+    const plain = (servers ?? []).filter(({ port }) => port.number === 80)
+    assert.deepEqual(
+      plain.map(({ tls }) => tls),
+      expected,
+    )
+  }
+})
+
+test('a MUTUAL host carries whom it trusts, and what they revoked', () => {
+  const asked = { tls: { mode: 'MUTUAL', minVersion: 'TLSV1_3' } } as const
+  const clients = { trust: 'TRUST', crl: 'CRL' }
+  const { secret, gateway } = made(manifests({ ...delivery(asked), clients }))
+  assert.equal(text(secret.data?.['ca.crt']), 'TRUST')
+  assert.equal(text(secret.data?.['ca.crl']), 'CRL')
+  const tls = new Gateway(gateway).spec?.servers?.[0]?.tls
+  assert.equal(tls?.mode, 'MUTUAL')
+  assert.equal(tls?.minProtocolVersion, 'TLSV1_3')
+  assert.equal(tls?.caCertificates, undefined)
+  assert.equal(tls?.subjectAltNames, undefined)
+})
+
+test('a MUTUAL host names what certificates of clients must bear', () => {
+  const clients = { trust: 'TRUST', subjectAltName: 'urn:uuid:0198' }
+  const { gateway } = made(manifests({ ...delivery({ tls: { mode: 'MUTUAL' } }), clients }))
+  const tls = new Gateway(gateway).spec?.servers?.[0]?.tls
+  assert.deepEqual(tls?.subjectAltNames, ['urn:uuid:0198'])
+})
+
+test('a PASSTHROUGH host routes by SNI, and its Secret lies with the workload', () => {
+  const asked: Partial<HostSpec> = {
+    tls: { mode: 'PASSTHROUGH' },
+    http: 'serve',
+    routes: [
+      { match: { port: 80 }, to: { ...web, namespace: 'test', port: 80 } },
+      { to: { ...web, port: 443 } },
+    ],
+  }
+  const { secret, gateway, service } = made(manifests(delivery(asked)))
+  assert.equal(secret.metadata.namespace, 'test')
+  assert.equal(secret.metadata.name, 'www-shop-test-tls')
+  const [server, plain] = new Gateway(gateway).spec?.servers ?? []
+  assert.equal(server?.port.protocol, 'TLS')
+  assert.deepEqual(server?.tls, { mode: 'PASSTHROUGH' })
+  assert.equal(plain?.tls, undefined)
+  const to = (port: number) => ({
+    destination: { host: 'web.test.svc.cluster.local', port: { number: port } },
+  })
+  assert.deepEqual(service.spec?.tls, [
+    { match: [{ port: 443, sniHosts: ['www.shop.test'] }], route: [to(443)] },
+  ])
+  assert.deepEqual(service.spec?.http, [
+    { match: [{ uri: { prefix: '/' }, port: 80 }], route: [to(80)] },
+  ])
+})
+
+test('a pass-through host without plain routes has no http block', () => {
+  const { service } = made(manifests(delivery({ tls: { mode: 'PASSTHROUGH' } })))
+  assert.ok(!('http' in (service.spec ?? {})))
+})
+
+test('routes stand in the order in which Envoy must try them, whatever was asked', () => {
+  const matches = [
+    { prefix: '/' },
+    { prefix: '/a' },
+    { exact: '/a' },
+    { prefix: '/a/b' },
+    { prefix: '/a', port: 80 as const },
+    { exact: '/a/b' },
+  ]
+  const expected = [
+    { uri: { exact: '/a/b' } },
+    { uri: { exact: '/a' } },
+    { uri: { prefix: '/a/b' } },
+    { uri: { prefix: '/a' }, port: 80 },
+    { uri: { prefix: '/a' } },
+    { uri: { prefix: '/' } },
+  ]
+  for (const order of [matches, matches.toReversed()]) {
+    const routes = order.map((match) => ({ match, to: web }))
+    const { service } = made(manifests(delivery({ http: 'serve', routes })))
+    const http = new VirtualService(service).spec?.http ?? []
+    assert.deepEqual(
+      http.map(({ match }) => match?.[0]),
+      expected,
+    )
+  }
+})
+
+test('names are DNS labels, differ by host, and are never taken for a client CA', () => {
+  const names = [
+    'www.shop.test',
+    '*.shop.test',
+    'wildcard.shop.test',
+    'www-shop.test',
+    'shop-cacert.test',
+    'a-cacert',
+    `${'a'.repeat(63)}.${'b'.repeat(63)}.test`,
+    `${'a'.repeat(63)}.${'c'.repeat(63)}.test`,
+  ].map(objectName)
+  for (const name of names) assert.match(name, /^[a-z0-9]([a-z0-9-]{0,61}[0-9a-f])$/)
+  assert.equal(new Set(names).size, names.length)
+  assert.ok(names.every((name) => !name.endsWith('-cacert')))
+})
+
+test('a wildcard host is served as such', () => {
+  const { gateway, service } = made(manifests(delivery({}, '*.shop.test')))
+  assert.deepEqual(new Gateway(gateway).spec?.servers?.[0]?.hosts, ['istio-system/*.shop.test'])
+  assert.deepEqual(service.spec?.hosts, ['*.shop.test'])
+})
