@@ -2,6 +2,7 @@ import type { Context } from '../../core/context.ts'
 import { batched } from '../../core/database/batch.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { perContext } from '../../core/percontext.ts'
+import { unstorable } from '../../shared/unstorable.ts'
 import type { NameHolder } from '../subject.ts'
 import { type Claim, suffixes } from './ownership.ts'
 
@@ -26,8 +27,10 @@ const gathered = perContext((ctx) =>
 
 async function readClaims(
   tx: Tx,
-  asked: readonly (readonly string[])[],
+  named: readonly (readonly string[])[],
 ): Promise<readonly (readonly Claim[])[]> {
+  // A name of a CSR may be text that PostgreSQL cannot hold, and so nobody's domain either.
+  const asked = named.map((hosts) => hosts.filter(isStorable))
   const possible = asked.map((hosts) => new Set(hosts.flatMap(suffixes)))
   const domains = [...new Set(possible.flatMap((each) => [...each]))]
   const bases = asked.map((hosts) => hosts.filter(isWildcard).map((host) => host.slice(1)))
@@ -44,6 +47,10 @@ async function readClaims(
     ),
     ...below.filter(({ domain }) => bases[index]?.some((base) => domain.endsWith(base))),
   ])
+}
+
+function isStorable(host: string): boolean {
+  return unstorable(host, '') === undefined
 }
 
 function isWildcard(host: string): boolean {

@@ -224,7 +224,7 @@ test('keys that were certified before keys had holders are the first tenant’s'
   await shared(keys)
   const before = await ctx.db.read.certifiedKey.findMany({ orderBy: { spkiSha256: 'asc' } })
   const own = before.filter(({ spkiSha256 }) => spkiSha256 === spkiSha256Of(keys))
-  const path = '../../prisma/migrations/20261126011501_certified_keys/migration.sql'
+  const path = '../../../prisma/migrations/20261126011501_certified_keys/migration.sql'
   const migration = await readFile(new URL(path, import.meta.url), 'utf8')
   const [, ...filling] = migration.split(/^(?=INSERT INTO)/m)
   assert.equal(filling.length, 2)
