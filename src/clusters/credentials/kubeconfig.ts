@@ -1,4 +1,4 @@
-import { parseDocument, stringify } from 'yaml'
+import { type Document, isScalar, Lexer, parseDocument, stringify, visit } from 'yaml'
 import type { Violation } from '../../shared/problem.ts'
 import { anchorFaults, clientFaults, type Fields, isStated, tokenFault } from './material.ts'
 
@@ -75,17 +75,50 @@ function refusal(messages: readonly string[]) {
 /** The mapping, or why it is none. */
 function readYaml(text: string): Fields | string {
   const none = 'This is not a YAML mapping without aliases, as a kubeconfig is'
-  if (text.length > kubeconfigLimit) return none
+  if (text.length > kubeconfigLimit || isExcessive(text)) return none
   try {
-    const document = parseDocument(text, { logLevel: 'error' })
+    const document = parseDocument(text, { logLevel: 'error', uniqueKeys: false })
     if (document.errors.some(({ code }) => code === 'MULTIPLE_DOCS')) {
       return 'There is more than one YAML document: send one kubeconfig'
+    }
+    if (repeatsKey(document)) {
+      return 'A key stands twice in one YAML mapping: readers differ in which of them they take'
     }
     const value: unknown = document.errors.length > 0 ? undefined : document.toJS(noAliases)
     return isFields(value) ? value : none
   } catch {
     return none
   }
+}
+
+/** More than a hundred clusters take. */
+const mostTokens = 40_000
+
+/** Whether a text has anchors, aliases or more parts than a kubeconfig does: seen before anything is built
+ *  of it, as that takes time which grows with the square of their number. */
+function isExcessive(text: string): boolean {
+  let left = mostTokens
+  let before = ''
+  for (const token of new Lexer().lex(text)) {
+    const named = before !== scalarFollows && /^[&*]/.test(token)
+    if (named || left-- === 0) return true
+    before = token
+  }
+  return false
+}
+
+const scalarFollows = '\x1f'
+
+/** The parser's own question is asked of each key about each other. */
+function repeatsKey(document: Document): boolean {
+  let repeats = false
+  visit(document, {
+    Map: (_, { items }) => {
+      const keys = items.map(({ key }) => (isScalar(key) ? String(key.value) : key))
+      repeats ||= new Set(keys).size < keys.length
+    },
+  })
+  return repeats
 }
 
 function kindFaults({ apiVersion, kind }: Fields): readonly string[] {
@@ -127,7 +160,7 @@ function clusterFaults(cluster: Fields, now: Date): readonly string[] {
 }
 
 function userFaults(user: Fields, now: Date): readonly string[] {
-  const token = isStated(user.token) ? tokenFault(user.token) : undefined
+  const token = isStated(user.token) ? tokenFault(user.token, now) : undefined
   const faults = [
     ...fieldFaults(user, 'user'),
     ...clientFaults(user, now),
@@ -144,7 +177,8 @@ function fieldFaults(fields: Fields, part: 'cluster' | 'user'): readonly string[
   const fine: readonly string[] = [...known[part].kept, ...known[part].idle]
   return Object.entries(fields).flatMap(([field, value]) => {
     if (fine.includes(field) || value === null || value === false || value === '') return []
-    return [`${part}: ${field} ${reasons[field] ?? 'is not supported: leave it out'}`]
+    const reason = Object.hasOwn(reasons, field) ? reasons[field] : 'is not supported: leave it out'
+    return [`${part}: ${field} ${reason}`]
   })
 }
 
@@ -153,8 +187,9 @@ function serverFault(server: unknown): readonly string[] {
   const plain = typeof server === 'string' && /^https:\/\/[\x21-\x7e]+$/.test(server)
   const url = plain ? URL.parse(server) : null
   if (!url) return ['cluster: server must be an https URL, in lower case and without blanks']
-  if (url.username || url.password || url.search || url.hash || url.port === '0') {
-    return ['cluster: server must be a plain URL, without user, query or fragment']
+  // An empty query takes in every path that is put behind it.
+  if (/[?#@\\]/.test(String(server)) || url.port === '0') {
+    return ['cluster: server must be a plain URL, without user, query, fragment or backslash']
   }
   return []
 }

@@ -44,13 +44,27 @@ export function clientFaults(fields: Fields, now: Date): readonly string[] {
   ]
 }
 
-/** Why a text is no bearer token that fits into a header, if it is none. More than RFC 6750 2.1 names is
- *  taken: Rancher's have a colon. */
-export function tokenFault(token: unknown): string | undefined {
+/** Why a text is no bearer token that fits into a header, or is one that has ended. More than RFC 6750 2.1
+ *  names is taken: Rancher's have a colon. */
+export function tokenFault(token: unknown, now: Date): string | undefined {
   if (typeof token !== 'string') return 'user: token is not text'
-  return /^[\x21-\x7e]+$/.test(token)
+  if (!/^[\x21-\x7e]+$/.test(token)) {
+    return 'user: token is not a bearer token: it has blanks, line breaks or characters beyond ASCII'
+  }
+  const expiry = expiryOf(token)
+  return expiry === undefined || expiry > now.getTime() / 1000
     ? undefined
-    : 'user: token is not a bearer token: it has blanks, line breaks or characters beyond ASCII'
+    : 'user: token has expired (exp): use one that stays, such as that of a service-account-token Secret'
+}
+
+/** When a token of a service account ends (RFC 7519 4.1.4), in seconds; undefined for what says nothing
+ *  of it. */
+function expiryOf(token: string): number | undefined {
+  const [, payload, signature, ...more] = token.split('.')
+  if (payload === undefined || signature === undefined || more.length > 0) return undefined
+  const claims = readOr((): unknown => JSON.parse(Buffer.from(payload, 'base64url').toString()))
+  const expiry = typeof claims === 'object' && claims && 'exp' in claims ? claims.exp : undefined
+  return typeof expiry === 'number' ? expiry : undefined
 }
 
 function hasEnded({ validToDate }: X509Certificate, now: Date): boolean {

@@ -47,6 +47,12 @@ function kubeconfig({ cluster = {}, user = {}, top = {} } = {}): string {
   })
 }
 
+/** A token of a service account, as far as it is read. */
+function jwt(claims: object): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return `${part({ alg: 'RS256' })}.${part(claims)}.c2ln`
+}
+
 function faults(text: string, at = now): string {
   const parsed = parseKubeconfig(text, at)
   return 'violations' in parsed ? parsed.violations.map(({ message }) => message).join('\n') : ''
@@ -106,6 +112,9 @@ test('what clusters of all kinds give out is taken', () => {
   const rows = [
     { user: { token: 'kubeconfig-user-x7k2p:9zq8w7x6' } },
     { user: { token: 'eyJhbGciOiJSUzI1NiJ9.e30.c2ln_-' } },
+    { user: { token: jwt({ exp: now.getTime() / 1000 + 60 }) } },
+    { user: { token: jwt({ sub: 'no end' }) } },
+    { user: { token: 'a.b.c' } },
     { user: client },
     { user: { ...client, token: 'both' } },
     { user: { ...client, 'client-certificate-data': base64(certificate + other.certificate) } },
@@ -153,6 +162,12 @@ test('what could never work is refused with its reason', () => {
     [{ cluster: { server: 'https://k8s.test:99999' } }, /https URL/],
     [{ cluster: { server: 'https://' } }, /https URL/],
     [{ cluster: { server: 'k8s.test:6443' } }, /https URL/],
+    [{ cluster: { server: 'https://k8s.test?' } }, /plain URL/],
+    [{ cluster: { server: 'https://k8s.test#' } }, /plain URL/],
+    [{ cluster: { server: 'https://@k8s.test' } }, /plain URL/],
+    [{ cluster: { server: 'https://k8s.test\\x' } }, /plain URL/],
+    [{ user: { token: jwt({ exp: now.getTime() / 1000 - 1 }) } }, /token has expired/],
+    [{ user: { constructor: 'x' } }, /user: constructor is not supported/],
     [{ cluster: { 'tls-server-name': 'a b' } }, /tls-server-name/],
     [{ top: { kind: 'Secret' } }, /kind is not Config/],
     [{ top: { apiVersion: 'v2' } }, /apiVersion is not v1/],
@@ -174,6 +189,41 @@ test('what has ended is refused, and what has not is taken', () => {
   assert.equal(faults(user), '')
   assert.match(faults(user, far), /client-certificate-data expired at/)
   assert.match(faults(kubeconfig(), far), /every certificate in it has expired/)
+})
+
+test('a key twice in one mapping is refused, at whatever depth', () => {
+  for (const text of [
+    'a: 1\na: 2',
+    kubeconfig().replace('token: abc', 'token: abc\n      token: d'),
+  ])
+    assert.match(faults(text), /A key stands twice/)
+})
+
+test('what is written after a mark of byte order, or with CRLF, is read', () => {
+  for (const text of [`\ufeff${kubeconfig()}`, kubeconfig().replaceAll('\n', '\r\n')])
+    assert.equal(faults(text), '')
+})
+
+test('anchors, and more parts than any kubeconfig has, are refused before anything is built', () => {
+  const many = (line: (i: number) => string) =>
+    Array.from({ length: 30_000 }, (_, i) => line(i))
+      .join('\n')
+      .slice(0, 256 * 1024)
+  const texts = [
+    kubeconfig().replace('name: c\n', 'name: &c c\n'),
+    many((i) => `k${i}: &a${i} 1`),
+    many((i) => `${i}:`),
+    '{a: '.repeat(60_000),
+    '- '.repeat(100_000),
+    '#\n'.repeat(120_000),
+  ]
+  for (const text of texts) {
+    const before = process.cpuUsage()
+    assert.match(faults(text), /not a YAML mapping/, text.slice(0, 20))
+    const { user } = process.cpuUsage(before)
+    assert.ok(user < 400_000, `${text.slice(0, 20)}: ${user} us`)
+  }
+  assert.equal(faults(`${kubeconfig()}note: |\n${'  *no alias\n  &no anchor\n'.repeat(99)}`), '')
 })
 
 test('no reason quotes a credential', () => {
@@ -198,7 +248,7 @@ test('what is no kubeconfig at all is refused in one sentence', () => {
   const bomb = ['a: &a [x,x,x,x,x,x,x,x,x]', 'b: &b [*a,*a,*a,*a,*a,*a]', 'c: [*b,*b,*b]'].join(
     '\n',
   )
-  for (const text of ['', '7', '[]', 'a: [', '\0', 'a: 1\na: 2', bomb, 'x'.repeat(300_000)]) {
+  for (const text of ['', '7', '[]', 'a: [', '\0', bomb, 'x'.repeat(300_000)]) {
     assert.match(faults(text), /not a YAML mapping/, text.slice(0, 20))
   }
 })
