@@ -20,10 +20,13 @@ import { encodeGeneralizedTime } from './der/time.ts'
 import { keyBits } from './keys/public.ts'
 import { type Signer, signatureAlgorithmOf } from './keys/sign.ts'
 
+const digests = ['sha1', 'sha256', 'sha384', 'sha512'] as const
+type Digest = (typeof digests)[number]
+
 /** Which certificate is asked about (RFC 6960 4.1.1); `der` is echoed in the answer. */
 export type CertId = {
   /** Undefined for a digest we do not compare by. */
-  readonly digest: 'sha1' | 'sha256' | undefined
+  readonly digest: Digest | undefined
   readonly issuerNameHash: Buffer
   readonly issuerKeyHash: Buffer
   readonly serial: string
@@ -41,7 +44,9 @@ const mostAsked = 32
  *  (RFC 9654 2.1), or a critical extension that is not understood (RFC 6960 4.4): answer
  *  `ocspError('malformedRequest')`. */
 export function readOcspRequest(der: Buffer): OcspRequest {
-  const [tbs] = sequenceOf(readDer(der, requestLimits), 'an OCSP request')
+  const [tbs, signature, ...further] = sequenceOf(readDer(der, requestLimits), 'an OCSP request')
+  if (further.length > 0 || (signature && signature.tag !== 0xa0))
+    throw malformed('an OCSP request')
   const parts = [...sequenceOf(tbs, 'a tbsRequest')]
   if (parts[0]?.tag === 0xa0) version1(parts.shift())
   if (parts[0]?.tag === 0xa1) parts.shift()
@@ -78,9 +83,9 @@ function understood(wrapper: Element): readonly Extension[] {
 function certIdOf(element: Element | undefined): CertId {
   const [algorithm, name, key, serial, ...more] = sequenceOf(element, 'a certID')
   if (element === undefined || more.length > 0) throw malformed('a certID')
-  const digest = oidOf(sequenceOf(algorithm, 'hashAlgorithm')[0], 'hashAlgorithm')
+  const stated = oidOf(sequenceOf(algorithm, 'hashAlgorithm')[0], 'hashAlgorithm')
   return {
-    digest: digest === oids.sha1 ? 'sha1' : digest === oids.sha256 ? 'sha256' : undefined,
+    digest: digests.find((digest) => oids[digest] === stated),
     issuerNameHash: contentsOf(expectTag(name, tags.octetString, 'issuerNameHash')),
     issuerKeyHash: contentsOf(expectTag(key, tags.octetString, 'issuerKeyHash')),
     serial: unsignedOf(serial, 'serialNumber').toString('hex'),
@@ -97,18 +102,16 @@ function nonceOf(extensions: readonly Extension[]): Buffer | undefined {
 }
 
 /** How requests name an issuer, computed once. */
-export type IssuerHashes = Readonly<
-  Record<'sha1' | 'sha256', { readonly name: Buffer; readonly key: Buffer }>
->
+export type IssuerHashes = Readonly<Record<Digest, { readonly name: Buffer; readonly key: Buffer }>>
 
 /** The hashes by which requests name the issuer with this subject and key (RFC 6960 4.1.1). */
 export function issuerHashes(subjectDer: Buffer, spki: Buffer): IssuerHashes {
   const bits = keyBits(spki)
-  const by = (digest: 'sha1' | 'sha256') => ({
+  const by = (digest: Digest) => ({
     name: hash(digest, subjectDer, 'buffer'),
     key: hash(digest, bits, 'buffer'),
   })
-  return { sha1: by('sha1'), sha256: by('sha256') }
+  return { sha1: by('sha1'), sha256: by('sha256'), sha384: by('sha384'), sha512: by('sha512') }
 }
 
 /** Whether the question is about a certificate of this issuer. */

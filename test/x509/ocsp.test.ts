@@ -3,8 +3,16 @@ import { before, test } from 'node:test'
 import fc from 'fast-check'
 import { extension } from '../../src/x509/certificates/extensions.ts'
 import type { Certificate } from '../../src/x509/certificates/read.ts'
-import { context, derNull, integer, octetString, sequence } from '../../src/x509/der/encoding.ts'
+import {
+  context,
+  derNull,
+  integer,
+  octetString,
+  readDer,
+  sequence,
+} from '../../src/x509/der/encoding.ts'
 import { X509Error } from '../../src/x509/der/errors.ts'
+import { encodedOf } from '../../src/x509/der/fields.ts'
 import { oid, oids } from '../../src/x509/der/oids.ts'
 import { generateKey } from '../../src/x509/keys/generate.ts'
 import { keySigner, type Signer } from '../../src/x509/keys/sign.ts'
@@ -127,9 +135,16 @@ for (const digest of ['-sha1', '-sha256'] as const)
   })
 
 test('a question by a digest we do not compare by is about nobody', () => {
-  const [asked] = readOcspRequest(requestBy('-sha512')).asked
+  const [asked] = readOcspRequest(requestBy('-sha224')).asked
   const { subjectDer, spki } = root.certificate
   assert.equal(asked && asksAbout(asked, issuerHashes(subjectDer, spki)), false)
+})
+
+test('what follows a request is its signature, or the request is malformed', () => {
+  const [tbs = Buffer.alloc(0)] = readDer(request(1)).children.map(encodedOf)
+  assert.equal(readOcspRequest(sequence(tbs, context(0, sequence()))).asked.length, 1)
+  for (const more of [[derNull], [context(0, sequence()), derNull]])
+    assert.throws(() => readOcspRequest(sequence(tbs, ...more)), malformed)
 })
 
 function request(count: number, nonce?: Buffer): Buffer {

@@ -11,11 +11,15 @@ import {
 } from '../../x509/certificates/read.ts'
 import { serialFrom } from '../../x509/certificates/serial.ts'
 import { toBeSigned, type Validity } from '../../x509/certificates/template.ts'
+import { authorityFaults } from '../../x509/constraints/faults.ts'
 import { generateKey } from '../../x509/keys/generate.ts'
 import { keyIdentifier, spkiOf } from '../../x509/keys/public.ts'
 import { assemble, keySigner, type Signer } from '../../x509/keys/sign.ts'
 import { lint } from '../../x509/lints/run.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
+import { encodeName, joined, nameFaults } from '../../x509/names/distinguished.ts'
+import { constraintsAlong } from '../issuers/constraints.ts'
+import { pathOf } from '../issuers/current.ts'
 import { openSigner } from '../keys/signer.ts'
 
 /** Who signs OCSP answers in the name of an authority's key: the CA key itself signs only this. */
@@ -83,7 +87,7 @@ function usable(tx: Tx, keyId: string, wanted: Date) {
 async function reserve(
   ctx: Context,
   keyId: string,
-  { authority, issuer, wanted }: Awaited<ReturnType<typeof issuerOf>> & { wanted: Date },
+  { authority, issuer, subject, wanted }: Awaited<ReturnType<typeof issuerOf>> & { wanted: Date },
 ): Promise<string> {
   // Refused before anything is on record.
   await openSigner(ctx, keyId)
@@ -91,7 +95,7 @@ async function reserve(
   const { privateKey, publicKey } = await generateKey('ECDSA_P256')
   const serial = serialFrom(ctx.random(16))
   const validity = validityOf(now, issuer.validity)
-  const tbs = prepare(issuer, { serial, validity, publicKey, now })
+  const tbs = prepare(issuer, { serial, validity, subject, publicKey, now })
   return ctx.db.transaction(async (tx) => {
     await tx.$executeRaw(
       sql`select pg_advisory_xact_lock(hashtextextended(${`responder/${keyId}`}, 0))`,
@@ -114,9 +118,26 @@ async function issuerOf(ctx: Context, keyId: string) {
   const row = await ctx.db.read.issuer.findFirstOrThrow({
     where: { keyId },
     orderBy: { notAfter: 'desc' },
-    select: { der: true, authority: { select: { id: true, name: true, tenantId: true } } },
+    select: { id: true, authority: { select: { id: true, name: true, tenantId: true } } },
   })
-  return { authority: row.authority, issuer: readCertificate(Buffer.from(row.der)) }
+  const path = (await pathOf(ctx.db.read, row.id)).map(({ der }) => readCertificate(der))
+  const [issuer] = path
+  if (issuer === undefined) throw new Error(`issuer ${row.id} is on no path`)
+  return { authority: row.authority, issuer, subject: subjectOf(issuer, path) }
+}
+
+/** What the responder is called: within the directory names that all of its path permit, or verifiers would
+ *  not take its answers (RFC 5280 4.2.1.10). */
+function subjectOf({ subject }: Certificate, path: readonly Certificate[]): Buffer {
+  const commonName = `${[...(subject.commonName ?? 'CA')].slice(0, 50).join('')} OCSP`
+  // What others call their authorities may be more than we write.
+  const own = encodeName({
+    commonName: nameFaults({ commonName }).length > 0 ? 'OCSP responder' : commonName,
+  })
+  const constraints = constraintsAlong(path)
+  const names = [own, ...constraints.permitted.directoryNames.map((space) => joined(space, own))]
+  const fits = (name: Buffer) => authorityFaults(name, noAltNames, constraints).length === 0
+  return names.find(fits) ?? own
 }
 
 /** From a minute ago, as verifiers' clocks differ; never beyond the authority's own end. */
@@ -131,7 +152,13 @@ function validityOf(now: Date, issuer: Validity): Validity {
  *  asking the responder about itself would lead nowhere: its short life stands in for that. */
 function prepare(
   issuer: Certificate,
-  own: { serial: string; validity: Validity; publicKey: KeyObject; now: Date },
+  own: {
+    readonly serial: string
+    readonly validity: Validity
+    readonly subject: Buffer
+    readonly publicKey: KeyObject
+    readonly now: Date
+  },
 ): Buffer {
   const spki = spkiOf(own.publicKey)
   if (issuer.keyAlgorithm === undefined) throw new Error('the key is none that signs')
@@ -141,7 +168,7 @@ function prepare(
     issuer: issuer.subjectDer,
     authorityKeyIdentifier: issuerKeyIdentifier(issuer),
     signerAlgorithm: issuer.keyAlgorithm,
-    subject: { commonName: `${(issuer.subject.commonName ?? 'CA').slice(0, 50)} OCSP` },
+    subject: own.subject,
     spki,
     profile: 'ocsp',
     altNames: noAltNames,

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { folded } from '../../shared/spelling.ts'
 import { type Element, malformed, readDer, sequence, setOf, tags, tlv } from '../der/encoding.ts'
 import { X509Error } from '../der/errors.ts'
@@ -71,6 +72,11 @@ export function encodeName(name: DistinguishedName): Buffer {
   return sequence(...rdns)
 }
 
+/** A Name below another one: the RDNs of `space`, then those of `name`. */
+export function joined(space: Buffer, name: Buffer): Buffer {
+  return sequence(...[space, name].flatMap((der) => readDer(der).children.map(encodedOf)))
+}
+
 /** The empty Name. */
 export const emptyName: Buffer = sequence()
 
@@ -107,6 +113,7 @@ function textOf(value: Element): string | undefined {
   const contents = contentsOf(value)
   switch (value.tag) {
     case tags.utf8String:
+      if (!isUtf8(contents)) throw malformed('a UTF8String that is not UTF-8')
       return contents.toString('utf8')
     case tags.printableString:
     case tags.ia5String:
@@ -135,6 +142,12 @@ export function rdnsOf(der: Buffer): readonly string[] {
       .sort()
       .join('+')
   })
+}
+
+/** Whether two Names are one as RFC 5280 7.1 compares them, whatever string types they are written in. */
+export function sameName(one: Buffer, other: Buffer): boolean {
+  const [a, b] = [rdnsOf(one), rdnsOf(other)]
+  return a.length === b.length && a.every((rdn, i) => rdn === b[i])
 }
 
 const otherShort: Readonly<Record<string, string>> = {

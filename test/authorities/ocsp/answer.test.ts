@@ -57,11 +57,11 @@ async function told(ask: Ask): Promise<string> {
   return text
 }
 
-test('good, revoked with its reason, and unknown, asked by SHA-1 and by SHA-256', async () => {
+test('good, revoked with its reason, and unknown, asked by SHA-1 and by SHA-2', async () => {
   const good = await issueOne(ctx)
   const gone = await issueOne(ctx)
   await revoke(ctx, gone, 'keyCompromise')
-  for (const digest of ['-sha1', '-sha256']) {
+  for (const digest of ['-sha1', '-sha256', '-sha384', '-sha512']) {
     const flags = [digest, '-no_nonce']
     assert.match(await told({ leaf: good.pem ?? '', flags }), /Cert Status: good/)
     const revoked = await told({ leaf: gone.pem ?? '', flags })
