@@ -5,7 +5,7 @@ import { isDuplicate } from '../core/database/db.ts'
 import { orRefuse } from '../core/refusal.ts'
 import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { roomBelow } from '../x509/certificates/chain.ts'
-import { limitingPurposes, profilesUnder } from '../x509/certificates/purposes.ts'
+import { profilesUnder } from '../x509/certificates/purposes.ts'
 import {
   type Certificate,
   fingerprintSha256,
@@ -301,7 +301,7 @@ function shared(ctx: Context, own: Omit<Own, 'signer'>) {
     validity,
     altNames: noAltNames,
     subjectKeyIdentifier: standsFor ? standsFor.subjectKeyIdentifier : keyIdentifier(spki),
-    ...(kept ? { purposes: limitingPurposes(kept) } : {}),
+    ...(kept ? { purposes: kept.extendedKeyUsage } : {}),
     ...(standsFor && !signsLists(standsFor) ? { listless: true } : {}),
     ...(pathLength === undefined ? {} : { pathLength }),
     ...(nameConstraints ? { nameConstraints } : {}),

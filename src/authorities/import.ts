@@ -11,10 +11,11 @@ import { type Certificate, readCertificate, signedBy } from '../x509/certificate
 import { readPem } from '../x509/der/pem.ts'
 import { spkiOf } from '../x509/keys/public.ts'
 import { keySigner, type Signer } from '../x509/keys/sign.ts'
+import { sameName } from '../x509/names/distinguished.ts'
 import { type Authority, authoritySubject, type ImportedAuthority } from './authority.ts'
 import { sameAs, selfSigned } from './create.ts'
 import { getAuthority } from './find.ts'
-import { certificateFaults, placeFaults } from './issuers/acceptable.ts'
+import { certificateFaults, isRoot, placeFaults } from './issuers/acceptable.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './issuers/constraints.ts'
 import { pathOf } from './issuers/current.ts'
 import {
@@ -55,7 +56,7 @@ export async function importAuthority(
     ...limitFaults(asked),
     ...nameFaults(asked.name),
   ])
-  const root = certificate.issuerDer.equals(certificate.subjectDer)
+  const root = isRoot(certificate)
   const parent = root ? null : await findParent(ctx, certificate)
   const path = parent ? await certificatesAbove(ctx, parent.id) : []
   const profiles = profilesUnder([certificate, ...path])
@@ -168,7 +169,7 @@ async function findParent(ctx: Context, certificate: Certificate) {
     .map((issuer) => ({ ...issuer, read: readCertificate(Buffer.from(issuer.der)) }))
     .filter(
       ({ read }) =>
-        read.subjectDer.equals(certificate.issuerDer) && signedBy(certificate, read.spki),
+        sameName(read.subjectDer, certificate.issuerDer) && signedBy(certificate, read.spki),
     )
     .map((issuer) => ({ ...issuer, faults: verifyIssued(certificate, issuer.read) }))
   const parent = signers.find(({ faults }) => faults.length === 0)

@@ -40,6 +40,9 @@ export type Said = {
   /** Instead of one of the name. */
   readonly subject?: Buffer
   readonly issuer?: Foreign
+  /** Instead of the issuer's subject, and of what names its key. */
+  readonly issuerName?: Buffer
+  readonly authorityKey?: Buffer
   readonly ski?: keyof typeof identifiers
   readonly basic?: Buffer
   readonly usage?: readonly Buffer[]
@@ -62,7 +65,7 @@ export async function foreign(said: Said): Promise<Foreign> {
     context(0, integer(2)),
     integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
     signatureAlgorithmOf(signer.algorithm),
-    issuer?.subject ?? subject,
+    said.issuerName ?? issuer?.subject ?? subject,
     sequence(encodeTime(new Date(begin)), encodeTime(new Date(now + days * day))),
     subject,
     spki,
@@ -72,7 +75,7 @@ export async function foreign(said: Said): Promise<Foreign> {
         said.basic ?? basicConstraintsExtension(true),
         ...(said.usage ?? [keyUsageExtension(['keyCertSign', 'cRLSign'])]),
         ...(ski ? [extension(oids.subjectKeyIdentifier, false, octetString(ski))] : []),
-        ...(issuer?.ski ? [authorityKeyExtension(issuer.ski)] : []),
+        ...authorityKeyOf(said),
         ...extensions,
       ),
     ),
@@ -80,4 +83,9 @@ export async function foreign(said: Said): Promise<Foreign> {
   const der = assemble(tbs, signer.algorithm, await signer.sign(tbs))
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
   return { pem: toPem('CERTIFICATE', der), key, subject, signer: own, ski }
+}
+
+function authorityKeyOf({ authorityKey, issuer }: Said): readonly Buffer[] {
+  if (authorityKey) return [authorityKey]
+  return issuer?.ski ? [authorityKeyExtension(issuer.ski)] : []
 }

@@ -4,15 +4,22 @@ import type { Certificate } from '../../x509/certificates/read.ts'
 import { told } from '../../x509/der/faults.ts'
 import { oids } from '../../x509/der/oids.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
-import { emptyName } from '../../x509/names/distinguished.ts'
+import { isVerifiable } from '../../x509/keys/sign.ts'
+import { emptyName, sameName } from '../../x509/names/distinguished.ts'
 
 /** Why a CA certificate made elsewhere could not be used, as far as it alone goes, all together: above
  *  all what verifiers would refuse, in it or in everything that it certifies. */
 export function certificateFaults(certificate: Certificate, now: Date): readonly Violation[] {
-  const { ca, validity, subjectDer, issuerDer, keyAlgorithm, spki } = certificate
+  const { ca, validity, subjectDer, keyAlgorithm, spki } = certificate
   const weak = weakKeyFault(spki)
-  const self = issuerDer.equals(subjectDer) ? verifyIssued(certificate, certificate) : []
+  const verifiable = isVerifiable(certificate.signatureAlgorithmDer)
+  const own = verifiable && keyAlgorithm !== undefined && isRoot(certificate)
+  const self = own ? verifyIssued(certificate, certificate) : []
   const faults = told([
+    [
+      !verifiable,
+      `Its own signature is by an algorithm that is not taken here (${certificate.signatureAlgorithm}): have it signed with SHA-256, SHA-384, SHA-512 or Ed25519`,
+    ],
     [!ca, 'It is not a CA certificate: basicConstraints CA:TRUE is missing'],
     [subjectDer.equals(emptyName), 'Its subject is empty: nothing could name it as its issuer'],
     [!mayCertify(certificate), 'Its keyUsage does not allow keyCertSign'],
@@ -23,6 +30,11 @@ export function certificateFaults(certificate: Certificate, now: Date): readonly
   return [...faults, ...extensionFaults(certificate), ...(weak ? [weak] : []), ...self].map(
     (message) => ({ field: '/certificate', message }),
   )
+}
+
+/** Whether it is to be its own issuer, by whatever octets it names it. */
+export function isRoot({ issuerDer, subjectDer }: Certificate): boolean {
+  return sameName(issuerDer, subjectDer)
 }
 
 /** A keyUsage that is there and says nothing allows nothing (RFC 5280 4.2.1.3). */

@@ -58,7 +58,7 @@ export function profileFaults(
 ): readonly Violation[] {
   if (possible.length === 0) {
     const message =
-      'Its extendedKeyUsage, or that of one above it, allows neither serverAuth nor clientAuth'
+      'Its extendedKeyUsage, or that of one above it, allows neither serverAuth nor clientAuth by name; not every verifier takes anyExtendedKeyUsage for them'
     return [{ field: '', message }]
   }
   const allowed: readonly string[] = possible

@@ -1,4 +1,5 @@
 import { told } from '../der/faults.ts'
+import { sameName } from '../names/distinguished.ts'
 import { type Certificate, signedBy } from './read.ts'
 
 /** Why `issuer` did not issue `certificate`, all reasons together; empty when it did. Signature, name
@@ -18,13 +19,14 @@ function linkFaults(certificate: Certificate, issuer: Certificate): readonly str
   const { authorityKeyIdentifier, ca, der } = certificate
   return told([
     [!signedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
-    [
-      !certificate.issuerDer.equals(issuer.subjectDer),
-      'The issuer name is not the issuer’s subject',
-    ],
+    ...nameFaults(certificate, issuer),
     [
       !sameKey(authorityKeyIdentifier, issuer.subjectKeyIdentifier),
       'authorityKeyIdentifier is not the issuer’s subjectKeyIdentifier',
+    ],
+    [
+      !namesCertificate(certificate, issuer),
+      'authorityKeyIdentifier names another certificate of the issuer, by issuer and serial',
     ],
     [!issuer.ca, 'The issuer is not an authority (basicConstraints)'],
     [
@@ -36,6 +38,28 @@ function linkFaults(certificate: Certificate, issuer: Certificate): readonly str
       'The issuer’s path length allows no further authority',
     ],
   ])
+}
+
+/** Some verifiers compare names as RFC 5280 7.1 says, others their octets. */
+function nameFaults(
+  { issuerDer }: Certificate,
+  { subjectDer }: Certificate,
+): readonly (readonly [boolean, string])[] {
+  if (issuerDer.equals(subjectDer)) return []
+  const same = sameName(issuerDer, subjectDer)
+  return [
+    [!same, 'The issuer name is not the issuer’s subject'],
+    [
+      same,
+      'The issuer name is the issuer’s subject in other octets (string types or case), which not every verifier takes for the same',
+    ],
+  ]
+}
+
+/** Where it says by which certificate of the issuer it is verified, no other will do to OpenSSL. */
+function namesCertificate({ authorityCertificate: named }: Certificate, issuer: Certificate) {
+  if (named?.serial !== undefined && named.serial !== issuer.serial) return false
+  return named?.issuerDer === undefined || sameName(named.issuerDer, issuer.issuerDer)
 }
 
 /** How many authorities may follow below the first of `path`, which goes up from there: no more than any

@@ -6,6 +6,7 @@ import {
   contentsOf,
   encodedOf,
   expectTag,
+  magnitude,
   numberOf,
   sequenceOf,
 } from '../der/fields.ts'
@@ -34,6 +35,8 @@ export type Facts = {
   readonly ca: boolean
   readonly pathLength?: number
   readonly authorityKeyIdentifier?: Buffer
+  /** By which certificate of the issuer its key is named as well (RFC 5280 4.2.1.1). */
+  readonly authorityCertificate?: AuthorityCertificate
   readonly subjectKeyIdentifier?: Buffer
   readonly nameConstraints?: NameConstraints
   readonly crlUrls: readonly string[]
@@ -42,6 +45,9 @@ export type Facts = {
   /** Critical extensions this reader does not understand: a verifier must reject the certificate. */
   readonly unknownCritical: readonly string[]
 }
+
+/** The issuer's own issuer and serial, each if stated. */
+export type AuthorityCertificate = { readonly issuerDer?: Buffer; readonly serial?: string }
 
 /** Reads Extensions: at least one, no type twice (RFC 5280 4.2). */
 export function extensionsOf(element: Element | undefined): readonly Extension[] {
@@ -79,10 +85,7 @@ const readers: Readonly<Record<string, Reader>> = {
   [oids.subjectKeyIdentifier]: (value) => ({
     subjectKeyIdentifier: contentsOf(expectTag(readDer(value), tags.octetString, 'an identifier')),
   }),
-  [oids.authorityKeyIdentifier]: (value) => {
-    const key = sequenceOf(readDer(value), 'an identifier').find((part) => part.tag === 0x80)
-    return key ? { authorityKeyIdentifier: contentsOf(key) } : {}
-  },
+  [oids.authorityKeyIdentifier]: authorityKeyOf,
   [oids.nameConstraints]: (value) => ({ nameConstraints: readConstraints(value) }),
   [oids.crlDistributionPoints]: (value) => ({ crlUrls: crlUrlsOf(value) }),
   [oids.authorityInfoAccess]: accessOf,
@@ -132,6 +135,22 @@ function basicConstraintsOf(value: Buffer): Partial<Facts> {
   if (limit === undefined) return { ca }
   const contents = contentsOf(expectTag(limit, tags.integer, 'pathLenConstraint'))
   return { ca, pathLength: numberOf(contents, 'pathLenConstraint') }
+}
+
+function authorityKeyOf(value: Buffer): Partial<Facts> {
+  const parts = sequenceOf(readDer(value), 'an identifier')
+  const key = parts.find((part) => part.tag === 0x80)
+  const names = parts.find((part) => part.tag === 0xa1)
+  const serial = parts.find((part) => part.tag === 0x82)
+  const name = names?.children.find((one) => one.tag === 0xa4)?.children[0]
+  const certificate = {
+    ...(name ? { issuerDer: encodedOf(name) } : {}),
+    ...(serial ? { serial: magnitude(contentsOf(serial), 'a serial').toString('hex') } : {}),
+  }
+  return {
+    ...(key ? { authorityKeyIdentifier: contentsOf(key) } : {}),
+    ...(name || serial ? { authorityCertificate: certificate } : {}),
+  }
 }
 
 function crlUrlsOf(value: Buffer): readonly string[] {

@@ -14,16 +14,10 @@ const leafProfiles = ['server', 'client', 'peer'] as const
 
 type Purposed = Pick<Certificate, 'extendedKeyUsage'>
 
-/** The purposes that an authority's certificate names for all below it, as verifiers take them; empty:
- *  any. */
-export function limitingPurposes({ extendedKeyUsage }: Purposed): readonly string[] {
-  return extendedKeyUsage.includes(oids.anyExtendedKeyUsage) ? [] : extendedKeyUsage
-}
-
-/** Whether a verifier takes this purpose from a certificate below this authority. */
-export function servesPurpose(authority: Purposed, purpose: string): boolean {
-  const limits = limitingPurposes(authority)
-  return limits.length === 0 || limits.includes(purpose)
+/** Whether every verifier takes this purpose from a certificate below this authority: none named means
+ *  any, but anyExtendedKeyUsage does not (OpenSSL, and so Envoy, wants the purpose itself). */
+export function servesPurpose({ extendedKeyUsage }: Purposed, purpose: string): boolean {
+  return extendedKeyUsage.length === 0 || extendedKeyUsage.includes(purpose)
 }
 
 /** The profiles of which leaves below all these authorities are taken for what they are for. */

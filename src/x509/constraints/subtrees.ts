@@ -66,13 +66,14 @@ function range(text: string): Buffer {
 export function readConstraints(der: Buffer): NameConstraints {
   const found = { permitted: noSubtrees, excluded: noSubtrees }
   const others = new Set<string>()
-  const sides = sequenceOf(readDer(der), 'nameConstraints')
-  if (sides.length === 0) throw malformed('empty nameConstraints')
-  for (const side of sides) {
-    if (side.tag === 0xa0) found.permitted = subtreesOf(side, others)
-    else if (side.tag === 0xa1) found.excluded = subtreesOf(side, others)
-    else throw malformed('an unknown part of nameConstraints')
-  }
+  const [first, second, ...more] = sequenceOf(readDer(der), 'nameConstraints')
+  const permitted = first?.tag === 0xa0 ? first : undefined
+  const excluded = permitted ? second : first
+  if (more.length > 0 || (!permitted && second) || (excluded && excluded.tag !== 0xa1))
+    throw malformed('nameConstraints have one permitted and one excluded part, in this order')
+  if (!permitted && !excluded) throw malformed('empty nameConstraints')
+  if (permitted) found.permitted = subtreesOf(permitted, others)
+  if (excluded) found.excluded = subtreesOf(excluded, others)
   return others.size > 0 ? { ...found, otherKinds: [...others] } : found
 }
 
@@ -86,6 +87,8 @@ function subtreesOf(side: Element, others: Set<string>): Subtrees {
     uriHosts: [],
     directoryNames: [],
   }
+  // SIZE (1..MAX): some verifiers take an empty part for nothing at all, others refuse it.
+  if (side.children.length === 0) throw malformed('an empty part of nameConstraints')
   for (const subtree of side.children) {
     const [base, ...bounds] = sequenceOf(subtree, 'a name constraint')
     // RFC 5280 4.2.1.10: minimum is 0 and so absent, maximum is absent.

@@ -4,7 +4,7 @@ import { bitString, derNull, type Element, sequence } from '../der/encoding.ts'
 import { X509Error } from '../der/errors.ts'
 import { encodedOf } from '../der/fields.ts'
 import { oid, oids } from '../der/oids.ts'
-import { type KeyAlgorithm, keyAlgorithmOf, spkiOf } from './public.ts'
+import { type KeyAlgorithm, keyAlgorithmOf, keyAlgorithms, spkiOf } from './public.ts'
 
 type Family = 'ECDSA_P256' | 'ECDSA_P384' | 'RSA' | 'ED25519'
 
@@ -47,7 +47,10 @@ const signOnPool = promisify(sign)
 export function keySigner(privateKey: KeyObject): Signer {
   const algorithm = privateKey.type === 'private' ? keyAlgorithmOf(spkiOf(privateKey)) : undefined
   if (algorithm === undefined)
-    throw new X509Error('key-unsupported', 'Sign with an EC P-256/P-384, RSA or Ed25519 key')
+    throw new X509Error(
+      'key-unsupported',
+      `The key is none of ${keyAlgorithms.join(', ')}; sign with one of these`,
+    )
   const digest = digests[family(algorithm)]
   return family(algorithm) === 'RSA'
     ? { algorithm, quick: false, sign: (bytes) => signOnPool(digest, bytes, privateKey) }
@@ -92,6 +95,11 @@ function rsa(type: string, digest: string): readonly (readonly [string, Verifiab
 
 function identifier(type: string, ...parameters: readonly Buffer[]): string {
   return sequence(oid(type), ...parameters).toString('latin1')
+}
+
+/** Whether signatures by this whole AlgorithmIdentifier are verified at all. */
+export function isVerifiable(algorithmDer: Buffer): boolean {
+  return verifiable.has(algorithmDer.toString('latin1'))
 }
 
 /** What is needed to check a signature. */

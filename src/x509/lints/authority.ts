@@ -1,5 +1,4 @@
 import { constraintsExtension } from '../certificates/extensions.ts'
-import { limitingPurposes } from '../certificates/purposes.ts'
 import { signsLists } from '../certificates/read.ts'
 import { oids } from '../der/oids.ts'
 import { authority, every, type Rule, unless } from './rule.ts'
@@ -82,7 +81,7 @@ export const authorityRules: readonly Rule[] = [
     applies: authority,
     check: ({ extendedKeyUsage }, { standsFor, succeeds }) => {
       const kept = standsFor ?? succeeds
-      const limits = kept ? limitingPurposes(kept) : []
+      const limits = kept ? kept.extendedKeyUsage : []
       return unless(
         extendedKeyUsage.join() === limits.join(),
         'extendedKeyUsage of an authority is absent, or that of the certificate whose place it takes',
