@@ -9,7 +9,7 @@ import { Problem } from '../../shared/problem.ts'
 import type { Page, PageQuery } from '../../shared/schema.ts'
 import { fingerprintSha256, readCertificate } from '../../x509/certificates/read.ts'
 import { readPem } from '../../x509/der/pem.ts'
-import { keyBits } from '../../x509/keys/public.ts'
+import { certifiedSpki } from '../../x509/keys/public.ts'
 import type { BlockedKey, NewBlockedKey } from './blockedkey.ts'
 
 /** Blocks a public key: no certificate is made for it any more, by nobody, and every certificate that
@@ -123,10 +123,8 @@ function spkiSha256Of({ spkiSha256, pem }: NewBlockedKey): string {
 function spkiIn(pem: string): Buffer {
   const label = pem.includes('-----BEGIN CERTIFICATE-----') ? 'CERTIFICATE' : 'PUBLIC KEY'
   const [der = Buffer.alloc(0)] = readPem(pem, label, { bytes: 1 << 16, blocks: 1 })
-  if (label === 'CERTIFICATE') return readCertificate(der).spki
   // Read, so that something else is not blocked in its stead.
-  keyBits(der)
-  return der
+  return certifiedSpki(label === 'CERTIFICATE' ? readCertificate(der).spki : der)
 }
 
 function subjectOf(spkiSha256: string): Subject {

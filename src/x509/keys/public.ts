@@ -1,7 +1,15 @@
 import { createPublicKey, hash, type KeyObject } from 'node:crypto'
-import { type Element, malformed, readDer, tags } from '../der/encoding.ts'
+import {
+  bitString,
+  derNull,
+  type Element,
+  malformed,
+  readDer,
+  sequence,
+  tags,
+} from '../der/encoding.ts'
 import { octetsOf, sequenceOf, unsignedOf } from '../der/fields.ts'
-import { oidOf, oids } from '../der/oids.ts'
+import { oid, oidOf, oids } from '../der/oids.ts'
 import { modulusFault, type RsaPublicKey } from './rsa.ts'
 
 /** The kinds of key we make and certify. */
@@ -89,6 +97,27 @@ export function keyIdentifier(spki: Buffer): Buffer {
 /** The BIT STRING's contents, over which OCSP names an issuer's key (RFC 6960 4.1.1). */
 export function keyBits(spki: Buffer): Buffer {
   return parts(readDer(spki)).key
+}
+
+/** The same key as it is written in everything that is certified here: others leave out the parameters of
+ *  RSA, name it for PSS alone (RFC 4055 1.2), compress a point or spell out a curve. What is a kind of key
+ *  that is not certified here, or none, stays as it is. Malformed DER throws `der-malformed`. */
+export function certifiedSpki(spki: Buffer): Buffer {
+  const { algorithm, key } = parts(readDer(spki))
+  if (algorithm === oids.rsaEncryption || algorithm === oids.rsassaPss)
+    return sequence(sequence(oid(oids.rsaEncryption), derNull), bitString(key))
+  return algorithm === oids.ecPublicKey ? (plainPoint(spki) ?? spki) : spki
+}
+
+/** As JWK has it, there is one spelling of each (RFC 7518 6.2.1). */
+function plainPoint(spki: Buffer): Buffer | undefined {
+  try {
+    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    return spkiOf(createPublicKey({ key: key.export({ format: 'jwk' }), format: 'jwk' }))
+  } catch {
+    // OpenSSL does not know the curve, or the point is not on it: nobody gets a certificate for it.
+    return undefined
+  }
 }
 
 /** Why a public key may not be certified, or undefined: kind and size on our list, exponent 65537,

@@ -112,6 +112,26 @@ test('blocking a key revokes all that has it, whoever’s, and no request with i
   )
 })
 
+test('a key is blocked in whatever form it is sent', async () => {
+  const keys = pair()
+  const { body } = await post('one', keys)
+  const plain = String(keys.publicKey.export({ type: 'spki', format: 'pem' }))
+  const pem = openssl(
+    ['pkey', '-pubin', '-in', 'k.pem', '-pubout', '-ec_conv_form', 'compressed'],
+    {
+      'k.pem': plain,
+    },
+  )
+  assert.notEqual(pem, plain)
+  const blocked = await http.post('/v1/blocked-keys').send({ pem, reason: 'found' })
+  assert.equal(blocked.status, 201, blocked.text)
+  assert.equal(blocked.body.spkiSha256, spkiSha256Of(keys))
+  await revokeBlocked(ctx, spkiSha256Of(keys))
+  assert.equal(await statusOf('one', body.id), 'revoked')
+  assert.equal((await post('one', keys)).status, 422)
+  assert.equal((await http.delete(`/v1/blocked-keys/${spkiSha256Of(keys)}`)).status, 204)
+})
+
 test('a certificate revoked for keyCompromise takes its key with it', async () => {
   const keys = pair()
   const one = await post('one', keys)

@@ -15,6 +15,7 @@ import { encodedOf, octetsOf } from '../../../src/x509/der/fields.ts'
 import { oid, oids } from '../../../src/x509/der/oids.ts'
 import { generateEncodedKey, generateKey } from '../../../src/x509/keys/generate.ts'
 import {
+  certifiedSpki,
   keyAlgorithmOf,
   keyAlgorithms,
   keyIdentifier,
@@ -22,6 +23,7 @@ import {
   weakKeyFault,
 } from '../../../src/x509/keys/public.ts'
 import { keySigner, signatureAlgorithmOf, verifies } from '../../../src/x509/keys/sign.ts'
+import { opensslBytes } from '../../support/openssl.ts'
 
 function bytesOf(n: bigint): Buffer {
   const hex = n.toString(16)
@@ -262,4 +264,38 @@ test('an identifier of one kind of key does not verify by another', async () => 
     const algorithm = readDer(sequence(oid(type)))
     assert.ok(!verifies({ bytes, algorithm, signature }, spkiOf(publicKey)))
   }
+})
+
+test('a key is one key however its parameters, its purpose or its point are written', () => {
+  for (const [namedCurve, curve] of [
+    ['P-256', 'prime256v1'],
+    ['P-384', 'secp384r1'],
+  ] as const) {
+    const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve })
+    const spki = spkiOf(publicKey)
+    const pem = String(privateKey.export({ type: 'pkcs8', format: 'pem' }))
+    const args = ['pkey', '-in', 'k.pem', '-pubout', '-outform', 'DER']
+    for (const more of [
+      ['-ec_conv_form', 'compressed'],
+      ['-ec_conv_form', 'hybrid'],
+      ['-ec_param_enc', 'explicit'],
+    ]) {
+      const written = [...args, ...more, '-out', 'k.der']
+      const other = opensslBytes(written, { 'k.pem': pem }, 'k.der')
+      assert.ok(!other.equals(spki), curve)
+      assert.deepEqual(certifiedSpki(other), spki, `${curve} ${more.join(' ')}`)
+    }
+    assert.deepEqual(certifiedSpki(spki), spki)
+  }
+  const rsa = spkiOf(generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey)
+  const bits = bitString(octetsOf(readDer(rsa).children[1], 'key'))
+  for (const algorithm of [
+    sequence(oid(oids.rsaEncryption)),
+    sequence(oid(oids.rsassaPss)),
+    sequence(oid(oids.rsassaPss), sequence()),
+  ]) {
+    assert.deepEqual(certifiedSpki(sequence(algorithm, bits)), rsa)
+  }
+  const { publicKey } = generateKeyPairSync('ed25519')
+  assert.deepEqual(certifiedSpki(spkiOf(publicKey)), spkiOf(publicKey))
 })
