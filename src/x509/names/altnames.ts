@@ -144,15 +144,23 @@ export function emailFault(mail: string): string | undefined {
 
 const uuidUrn = /^urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-/** Why a URI may not be certified, or undefined: absolute, with a host, ASCII, no user part
- *  (RFC 5280 4.2.1.6), or a UUID in its one spelling (RFC 9562 4), which has no host. */
+/** Scheme and authority (RFC 3986 3.1, 3.2). */
+const uriStart = /^[a-z][a-z0-9+.-]*:\/\/([^/?#]*)/i
+
+/** Why a URI may not be certified, or undefined: absolute, with a host name, no user part
+ *  (RFC 5280 4.2.1.6), or a UUID in its one spelling (RFC 9562 4), which has no host. Readers of URLs and
+ *  of URIs disagree where a host begins and ends, and what escapes in it mean, so it is a host name as it
+ *  stands, written so that all of them find that one. */
 export function uriFault(uri: string): string | undefined {
   if (uuidUrn.test(uri)) return undefined
   const at = JSON.stringify(uri.slice(0, 260))
   if (uri.length > 2048 || /[^\x21-\x7e]/.test(uri)) return `${at} is not ASCII of at most 2048`
-  const parsed = /^[a-z][a-z0-9+.-]*:\/\//i.test(uri) ? URL.parse(uri) : null
-  if (!parsed?.hostname) return `${at} is not an absolute URI with a host`
-  return parsed.username !== '' || parsed.password !== ''
-    ? `${at} must not carry a user name or password`
+  const [, authority = ''] = uriStart.exec(uri) ?? []
+  const parsed = URL.parse(uri)
+  if (authority === '' || !parsed?.hostname) return `${at} is not an absolute URI with a host`
+  if (authority.includes('@')) return `${at} must not carry a user name or password`
+  const host = authority.replace(/:\d+$/, '').toLowerCase()
+  return host.startsWith('*') || dnsNameFault(host) || parsed.hostname.toLowerCase() !== host
+    ? `${at} has no valid host name where its host stands`
     : undefined
 }

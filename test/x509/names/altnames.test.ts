@@ -95,6 +95,7 @@ const tables = [
     [
       'https://example.com/x',
       'spiffe://cluster.local/ns/a/sa/b',
+      'https://Example.com:8443/x%20y?z=(1)#a',
       'urn:uuid:0198c2a0-0000-7000-8000-00000000000a',
     ],
     [
@@ -107,6 +108,19 @@ const tables = [
       'https://u:p@example.com/',
       'https://ä.example',
       'mailto:a@b.c',
+      // One host to one reader, another to the next.
+      'https://evil.test\\@example.com/',
+      'https:///example.com/',
+      'https://:@example.com/',
+      'spiffe://@example.com/x',
+      'https://secret%2eexample.com/',
+      'https://example.com./',
+      'https://example.com:/',
+      'https://*.example.com/',
+      'https://10.0.0.1/',
+      'https://0x7f.1/',
+      'https://[2001:db8::1]/',
+      'https://xn--a.com/',
     ],
   ],
 ] as const
