@@ -1,5 +1,5 @@
 import type { Violation } from '../shared/problem.ts'
-import { folded, hidesCharacters, hostSpelling } from '../shared/spelling.ts'
+import { folded, hidesCharacters, hostSpelling, mixesAlphabets } from '../shared/spelling.ts'
 import type { DistinguishedName } from '../x509/names/distinguished.ts'
 import { ipBytes } from '../x509/names/ip.ts'
 import { type Claim, claimFault } from './domains/ownership.ts'
@@ -43,12 +43,18 @@ export function namesIn(subject: DistinguishedName): readonly string[] {
 /** What in a text reads as a host name or an address, to a program or a person, in the one spelling of
  *  host names: also within other text, and with letters in it that nobody sees. */
 export function hostsInText(text: string): readonly string[] {
-  return folded(text)
-    .replace(/[\u3002\uff61]/g, '.')
-    .split(/[\s,;:/@<>()[\]"'=+|\\]+/)
+  const plain = folded(text).replace(/[\u3002\uff61]/g, '.')
+  const words = plain
+    .split(between)
     .map((word) => hostSpelling(word.replace(/^\.+|\.+$/g, '')))
     .filter((word) => hostLike.test(word) || ipBytes(word) !== undefined)
+  const colons = plain.match(/[0-9a-f:.]*:[0-9a-f:.]*/g) ?? []
+  return [...words, ...colons.filter((word) => ipBytes(word) !== undefined)]
 }
+
+/** Whatever cannot stand in a host name ends it, as to whoever reads it: a slash in any of Unicode's forms,
+ *  and a * that is not a whole label in front. */
+const between = /[^\p{L}\p{N}\p{M}.*_-]+|(?<=[\p{L}\p{N}\p{M}._-])\*|\*(?!\.)/u
 
 /** Two labels or more, the last of them of two characters or more and no number. */
 const hostLike = /^[^.]+(\.[^.]+)*\.[^.\d][^.]+$/
@@ -86,6 +92,9 @@ function fieldFault(
   if (!naming.has(field)) return undefined
   const name = folded(text)
   const ask = "have it listed in the tenant's policy (subject) if it is meant"
+  if (mixesAlphabets(text)) {
+    return `${quoted} has letters of several alphabets in one word, which look alike; ${ask}`
+  }
   if (reserved.test(name)) return `${quoted} is a name of Kubernetes itself; ${ask}`
   const of = holders.filter((each) => each.name === name)
   if (of.length > 0 && !of.some((each) => each.tenantId === tenantId)) {

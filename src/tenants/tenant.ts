@@ -36,7 +36,7 @@ export const SubjectPolicy = closed(
   {
     title: 'SubjectPolicy',
     description:
-      'Values that the subjects of certificates may have, field by field. A field that is not listed may be anything but the name of another tenant, system: and kubeadm: (the users and groups of Kubernetes), a commonName that reads as a host name outside the domains, and letters that nobody sees',
+      'Values that the subjects of certificates may have, field by field. A field that is not listed may be anything but the name of another tenant, system: and kubeadm: (the users and groups of Kubernetes), a commonName that reads as a host name outside the domains, words with letters of several alphabets, and letters that nobody sees',
   },
 )
 

@@ -42,6 +42,11 @@ test('a subject may be anything that is not somebody else’s', () => {
     { organization: 'twins' },
     { organization: 'my system: the best' },
     { country: 'DE', state: 'rival' },
+    { organization: '株式会社Shop' },
+    { organization: 'Общество Shop', organizationalUnit: 'Ελλάδα' },
+    { organization: 'µMeter' },
+    { commonName: '*.fine.shop.test' },
+    { commonName: 'C++ at 10:30' },
   ]
   for (const subject of good) assert.deepEqual(fieldsOf(subject), [], JSON.stringify(subject))
 })
@@ -79,6 +84,20 @@ test('names of Kubernetes, of other tenants and of other tenants’ hosts are re
     { commonName: 'bücher.example' },
     { commonName: 'rіval.test' },
     { commonName: '10.0.0.1' },
+    { commonName: '2001:db8::1' },
+    { commonName: 'at [::1]:443' },
+    // What reads as another's host, in front of one's own.
+    { commonName: 'rival.test\u2044x.shop.test' },
+    { commonName: 'rival.test\u2215x.shop.test' },
+    { commonName: 'rival.test?.shop.test' },
+    { commonName: 'rival.test#.shop.test' },
+    { commonName: 'rival.test%2f.shop.test' },
+    { commonName: 'rival.test!x.shop.test' },
+    { commonName: 'rival.test*.shop.test' },
+    { commonName: 'rival.test\u00b7x.shop.test' },
+    { organization: 'riv\u0430l' },
+    { organizationalUnit: '\u0455ystem:masters' },
+    { commonName: 'r\u03b9val' },
   ]
   for (const subject of bad) {
     assert.equal(fieldsOf(subject).length, 1, JSON.stringify(subject))
@@ -87,7 +106,13 @@ test('names of Kubernetes, of other tenants and of other tenants’ hosts are re
 
 test('characters that nobody sees are refused in every field', () => {
   for (const field of ['commonName', 'organization', 'organizationalUnit', 'locality', 'state']) {
-    for (const text of ['lap\u200btop', '\u00adlaptop', 'laptop\u202e', 'a\ufeffb']) {
+    for (const text of [
+      'lap\u200btop',
+      '\u00adlaptop',
+      'laptop\u202e',
+      'a\ufeffb',
+      'laptop\u2800',
+    ]) {
       assert.deepEqual(fieldsOf({ [field]: text }), [`/subject/${field}`], JSON.stringify(text))
     }
   }
