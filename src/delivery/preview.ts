@@ -6,10 +6,11 @@ import { openCluster } from '../clusters/kubernetes/open.ts'
 import type { Actor } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { hostRow, specOf } from '../hosts/find.ts'
-import { type CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
+import { CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
 import { conflictsOn } from '../hosts/neighbours/conflictson.ts'
 import { wantedHost } from '../hosts/request/wanted.ts'
 import { closed, Name } from '../shared/schema.ts'
+import { shownJson } from '../shared/view.ts'
 import { accessTenant, type TenantRow } from '../tenants/access.ts'
 import { compare } from './compare.ts'
 import {
@@ -105,7 +106,7 @@ async function asAsked(
 }
 
 function isSame(stored: unknown, spec: CompleteSpec): boolean {
-  return isDeepStrictEqual(specOf({ spec: stored }), spec)
+  return isDeepStrictEqual(shownJson(CompleteSpec, stored), spec)
 }
 
 async function asStored(

@@ -1,12 +1,11 @@
 import Type from 'typebox'
-import Value from 'typebox/value'
 import { record } from '../audit/record.ts'
 import { clusterRow } from '../clusters/find.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
-import { specOf } from './find.ts'
-import { ObjectRef } from './host.ts'
+import { shownJson } from '../shared/view.ts'
+import { CompleteSpec, ObjectRef } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
 
 /** How many placements one transaction forgets. */
@@ -59,13 +58,13 @@ async function abandonPlacement(
   const { host } = placement
   await tx.placement.delete({ where: { id } })
   // Or the same PUT would change nothing once there is a cluster of this name again.
-  const spec = specOf(host)
+  const spec = shownJson(CompleteSpec, host.spec)
   const clusters = spec.clusters.filter((each) => each !== cluster.name)
   await tx.host.update({ where: { id: host.id }, data: { spec: json({ ...spec, clusters }) } })
   const { count } = await tx.host.deleteMany({
     where: { id: host.id, removedAt: { not: null }, placements: { none: {} } },
   })
-  const left = Value.Parse(Type.Array(ObjectRef), placement.objects)
+  const left = shownJson(Type.Array(ObjectRef), placement.objects)
   await record(tx, told, 'host.abandoned', {
     subject: { kind: 'host', id: host.id, name: host.name, tenantId: host.tenantId },
     changes: {

@@ -130,9 +130,15 @@ function keysOf({ id, tenantId, certificateId }: HostKeys): HostKeys {
   return { id, tenantId, certificateId }
 }
 
-/** What was asked for, as stored. */
+/** What was asked for, as it is acted on: members that only another release knows are left out. Throws
+ *  host-refused for words that this one does not know. */
 export function specOf(row: { readonly spec: unknown }): CompleteSpec {
-  return Value.Parse(CompleteSpec, row.spec)
+  const spec = Value.Clean(CompleteSpec, structuredClone(row.spec))
+  if (Value.Check(CompleteSpec, spec)) return spec
+  throw new Problem(
+    'host-refused',
+    'Another release stored what is asked for, in words that this one does not know: ask for it anew (PUT)',
+  )
 }
 
 /** The row as it is shown. */

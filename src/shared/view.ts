@@ -1,4 +1,5 @@
 import type Type from 'typebox'
+import { shaped } from './shape.ts'
 
 /** The values of an answer before they are given its type: where the type names certain words, any
  *  text may have been stored, by an older release, a newer one, or a CA elsewhere. */
@@ -20,9 +21,9 @@ export function shown<T extends Type.TSchema>(
   return as(schema, value)
 }
 
-/** The same for a part of an answer that is stored as JSON. */
+/** The same for a part of an answer that is stored as JSON, which has its shape in any case. */
 export function shownJson<T extends Type.TSchema>(schema: T, json: unknown): Type.Static<T> {
-  return as(schema, json)
+  return as(schema, shaped(schema, json))
 }
 
 function as<T extends Type.TSchema>(schema: T, value: unknown): Type.Static<T> {

@@ -1,10 +1,14 @@
+import { isDeepStrictEqual } from 'node:util'
 import { Compile } from 'typebox/compile'
+import Value from 'typebox/value'
 import { type Actor, allow, type Permission } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { batchedReads } from '../core/database/batch.ts'
 import type { Tx } from '../core/database/db.ts'
 import { perContext } from '../core/percontext.ts'
 import { Problem } from '../shared/problem.ts'
+import { KeyAlgorithm, Profile } from '../shared/schema.ts'
+import { shownJson } from '../shared/view.ts'
 import { Policy } from './tenant.ts'
 
 /** A tenant as the rooms to the right need it. */
@@ -48,7 +52,28 @@ export function readTenant(tx: Tx, name: string) {
 
 const storedPolicy = Compile(Policy)
 
-/** The policy as stored, checked on the way out as it was on the way in. */
-export function policyOf(tenant: { policy: unknown }): Policy {
-  return storedPolicy.Parse(tenant.policy)
+/** The policy as it is acted on. Of what another release stored, members that this one does not know are
+ *  left out, and a list of which it knows no word allows nothing. Throws certificate-refused where a rule
+ *  has another form than here: it would be read as no rule at all. */
+export function policyOf({ policy }: { policy: unknown }): Policy {
+  return storedPolicy.Check(policy) ? policy : knownPolicy(policy)
+}
+
+function knownPolicy(stored: unknown): Policy {
+  const known = Value.Clean(Policy, structuredClone(stored))
+  const policy = shownJson(Policy, known)
+  if (!isDeepStrictEqual(policy, known)) {
+    throw new Problem(
+      'certificate-refused',
+      `Another release stored the tenant's policy, in a form that this one does not read: set it anew (PATCH)`,
+    )
+  }
+  const { keyAlgorithms, profiles } = policy
+  return {
+    ...policy,
+    ...(keyAlgorithms && {
+      keyAlgorithms: keyAlgorithms.filter((each) => Value.Check(KeyAlgorithm, each)),
+    }),
+    ...(profiles && { profiles: profiles.filter((each) => Value.Check(Profile, each)) }),
+  }
 }

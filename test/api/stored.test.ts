@@ -9,6 +9,7 @@ import type Type from 'typebox'
 import { Authority } from '../../src/authorities/authority.ts'
 import { BlockedKey } from '../../src/authorities/keys/blockedkey.ts'
 import { Certificate } from '../../src/certificates/certificate.ts'
+import { certifyHost } from '../../src/certificates/hosts/certify.ts'
 import { Cluster } from '../../src/clusters/cluster.ts'
 import { sql } from '../../src/core/database/db.ts'
 import { Host } from '../../src/hosts/host.ts'
@@ -113,8 +114,8 @@ function nameDer(rdns: readonly (readonly Attribute[])[]): Buffer {
   )
 }
 
-/** A CA of somewhere else, with any subject and end. */
-async function foreignCa(name: Buffer, notAfter: Date): Promise<string> {
+/** A CA of somewhere else, with any subject, end and path length. */
+async function foreignCa(name: Buffer, notAfter: Date, pathLength?: number): Promise<string> {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const signer = keySigner(privateKey)
   const spki = spkiOf(privateKey)
@@ -126,6 +127,7 @@ async function foreignCa(name: Buffer, notAfter: Date): Promise<string> {
     validity: { notBefore: new Date('1969-07-20T20:17:40Z'), notAfter },
     altNames: noAltNames,
     profile: 'root',
+    ...(pathLength === undefined ? {} : { pathLength }),
     subjectKeyIdentifier: keyIdentifier(spki),
     signerAlgorithm: signer.algorithm,
   })
@@ -357,4 +359,109 @@ test('every certificate that is accepted is read back, whatever its CSR calls it
   await ask(
     '{ certificates(tenant: "shop", first: 100) { items { id subject { country commonName } profile } } }',
   )
+})
+
+const to = { service: 'web', namespace: 'web', port: 80 }
+const wanted = { routes: [{ to }], clusters: ['one'] }
+const oddSpecs: readonly unknown[] = [
+  null,
+  5,
+  [],
+  {},
+  { tls: null, http: 1, certificate: 'x', routes: 'x', clusters: null },
+  { tls: { mode: 'QUIC' }, routes: [{ match: null, to: null }, 5], clusters: [null] },
+  { certificate: { validityDays: 1.5, keyAlgorithm: 'ML_DSA_65' }, future: { a: 1 } },
+]
+
+for (const [index, spec] of oddSpecs.entries()) {
+  test(`a host stored as ${JSON.stringify(spec)} keeps nobody from the others`, async () => {
+    const domain = `odd${index}.a.test`
+    const odd = `/v1/tenants/shop/hosts/x.${domain}`
+    await http.put(odd).send(wanted).expect(201)
+    await ctx.db.read.$executeRaw(sql`
+      update host set "spec" = ${JSON.stringify(spec)}::jsonb where "name" = ${`x.${domain}`}`)
+    await http.put(`/v1/tenants/shop/hosts/*.${domain}`).send(wanted).expect(201)
+    await http.get('/v1/tenants/shop/hosts?limit=500').expect(200)
+    await http.get(odd).expect(200)
+    const { hosts } = await ask(`{ hosts(tenant: "shop", first: 100) { items { name warnings
+      spec { http tls { mode } clusters certificate { authority validityDays keyAlgorithm }
+        routes { match { port } to { service port } } } } } }`)
+    assert.ok(hosts.items.some(({ name }: { name: string }) => name === `x.${domain}`))
+    const probed = await http.post(`${odd}/probe`).send().expect(422)
+    assert.match(probed.body.type, /host-refused/)
+    const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name: `x.${domain}` } })
+    await certifyHost(ctx, id)
+    const [placement] = (await http.get(odd).expect(200)).body.status.clusters
+    assert.match(placement.message, /ask for it anew/)
+    await http.put(odd).send(wanted).expect(200)
+    await http.get(odd).expect(200)
+  })
+}
+
+test('what only another release knows of a host does not keep it from being served', async () => {
+  const url = '/v1/tenants/shop/hosts/later.a.test'
+  await http.put(url).send(wanted).expect(201)
+  await ctx.db.read.$executeRaw(sql`
+    update host set "spec" = "spec" || '{"future":1}' where "name" = 'later.a.test'`)
+  assert.equal((await http.get(url).expect(200)).body.future, 1)
+  const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name: 'later.a.test' } })
+  await certifyHost(ctx, id)
+  assert.ok((await http.get(url).expect(200)).body.status.certificate)
+})
+
+test('a cluster is removed by force, whatever is stored of the hosts on it', async () => {
+  await http.post('/v1/clusters').send({ name: 'lost', kubeconfig, ingress }).expect(201)
+  const url = '/v1/tenants/shop/hosts/lost.a.test'
+  await http
+    .put(url)
+    .send({ ...wanted, clusters: ['lost'] })
+    .expect(201)
+  await ctx.db.read.$executeRaw(
+    sql`update placement set "objects" = '5' where "name" = 'lost.a.test'`,
+  )
+  await ctx.db.read.$executeRaw(sql`update host set "spec" = '{}' where "name" = 'lost.a.test'`)
+  await http.delete('/v1/clusters/lost?force=true').expect(204)
+  assert.deepEqual((await http.get(url).expect(200)).body.clusters, [])
+})
+
+const oddPolicies: readonly (readonly [unknown, number])[] = [
+  [null, 422],
+  [{ profiles: 'server' }, 422],
+  [{ maxValidityDays: { server: 90 } }, 422],
+  [{ renewBefore: { days: 1.5 } }, 422],
+  [{ keyAlgorithms: ['ML_DSA_65'] }, 422],
+  [{ profiles: ['code'] }, 422],
+  [{ profiles: ['code', 'client'], keyAlgorithms: ['ML_DSA_65', 'ECDSA_P256'] }, 201],
+  [{ future: { a: 1 } }, 201],
+]
+
+for (const [policy, status] of oddPolicies) {
+  test(`a tenant stored with ${JSON.stringify(policy)} is shown, and certified by what is known`, async () => {
+    const name = unique()
+    await http
+      .post('/v1/tenants')
+      .send({ name, ...own, domains: [`${name}.test`] })
+      .expect(201)
+    await ctx.db.read.$executeRaw(sql`
+      update tenant set "policy" = ${JSON.stringify(policy)}::jsonb,
+        "quotas" = ${JSON.stringify(policy)}::jsonb where "name" = ${name}`)
+    await http.get(`/v1/tenants/${name}`).expect(200)
+    await http.get('/v1/tenants?limit=500').expect(200)
+    await ask('{ tenants(first: 500) { items { name policy { profiles } quotas { hosts } } } }')
+    const order = { profile: 'client', dnsNames: [`${name}.test`] }
+    await http.post(`/v1/tenants/${name}/certificates`).send(order).expect(status)
+    const host = await http.put(`/v1/tenants/${name}/hosts/h.${name}.test`).send(wanted)
+    assert.ok(host.status < 500)
+    await http.patch(`/v1/tenants/${name}`).send({ policy: {} }).expect(200)
+    await http.post(`/v1/tenants/${name}/certificates`).send(order).expect(201)
+  })
+}
+
+test('a path length beyond 32 bits is shown as the greatest that GraphQL has', async () => {
+  const name = nameDer([[{ type: '2.5.4.3', tag: utf8, text: Buffer.from('deep') }]])
+  const certificate = await foreignCa(name, new Date('2049-12-31T23:59:59Z'), 2 ** 31)
+  await http.post('/v1/authorities/import').send({ name: 'deep', certificate }).expect(201)
+  assert.equal((await http.get('/v1/authorities/deep').expect(200)).body.pathLength, 2 ** 31)
+  const { authority } = await ask('{ authority(name: "deep") { pathLength } }')
+  assert.equal(authority.pathLength, 2 ** 31 - 1)
 })

@@ -1,5 +1,5 @@
 import type { FastifyInstance } from 'fastify'
-import { GraphQLEnumType, Kind, parse } from 'graphql'
+import { GraphQLEnumType, GraphQLInt, Kind, GRAPHQL_MAX_INT as most, parse } from 'graphql'
 import mercurius from 'mercurius'
 import Type from 'typebox'
 import type { Context } from '../../core/context.ts'
@@ -74,6 +74,9 @@ export async function graphql(api: FastifyInstance, { ctx }: { ctx: Context }): 
   // What is stored is shown, also a word that this release does not know.
   for (const type of Object.values(api.graphql.schema.getTypeMap())) {
     if (type instanceof GraphQLEnumType) type.serialize = String
+    // An Int has 32 bits: what is beyond them is shown as the last of them.
+    if (type === GraphQLInt)
+      type.serialize = (value) => Math.min(Math.max(Number(value), -most), most)
   }
   await api.register(async (scope: Api) => route(scope, ctx))
 }

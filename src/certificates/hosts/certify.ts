@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
-import Value from 'typebox/value'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
-import { CompleteSpec } from '../../hosts/host.ts'
+import { specOf } from '../../hosts/find.ts'
+import type { CompleteSpec } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
 import { policyOf } from '../../tenants/access.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
@@ -25,7 +25,8 @@ const actor = systemActor('host.certify')
 export async function certifyHost(ctx: Context, hostId: string): Promise<void> {
   const host = await findHost(ctx.db.read, hostId)
   if (!host || host.removedAt !== null) return
-  const spec = Value.Parse(CompleteSpec, host.spec)
+  const spec = await readableSpec(ctx, host)
+  if (!spec) return
   const order = await orderFor(ctx, host, spec)
   const why = need(heldBy(host, order), { name: host.name, spec, ...order, now: ctx.now() })
   const certificateId = why ? await replace(ctx, host, { order, why }) : host.certificateId
@@ -40,6 +41,19 @@ export async function certifyHost(ctx: Context, hostId: string): Promise<void> {
     await settleRenewal(tx, host, certificateId)
     await tellClusters(tx, { id: hostId, generation: host.generation, certificateId }, ctx.now())
   })
+}
+
+/** What the host asks for; undefined, and said on the host, where this release cannot read it. */
+async function readableSpec(ctx: Context, host: HostRow): Promise<CompleteSpec | undefined> {
+  try {
+    return specOf(host)
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    const urgent = host.certificateId === null
+    const why = { message: 'what is asked for cannot be read', urgent }
+    await ctx.db.transaction((tx) => fail(tx, host, { why, error, now: ctx.now() }))
+    return undefined
+  }
 }
 
 /** As certifyHost, for a job: what is busy is due again in a moment, so that the slot of the worker is
@@ -158,7 +172,7 @@ async function replace(
 async function fail(
   tx: Tx,
   host: HostRow,
-  { why, error, now }: { why: Need; error: Problem; now: Date },
+  { why, error, now }: { why: Pick<Need, 'message' | 'urgent'>; error: Problem; now: Date },
 ): Promise<void> {
   const certifyFailures = host.certifyFailures + 1
   const { count } = await tx.host.updateMany({

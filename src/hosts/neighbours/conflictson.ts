@@ -1,6 +1,6 @@
-import Value from 'typebox/value'
 import type { Actor } from '../../core/actor.ts'
 import type { Tx } from '../../core/database/db.ts'
+import { shownJson } from '../../shared/view.ts'
 import { CompleteSpec } from '../host.ts'
 import { wildcardsOver } from '../request/hostname.ts'
 import type { WantedHost } from '../request/wanted.ts'
@@ -38,7 +38,7 @@ export async function conflictsOn(
     orderBy: [{ clusterId: 'asc' }, { name: 'asc' }],
   })
   const found = [...others, ...own].map(({ cluster, host: { spec: stored }, ...row }) => {
-    const { tls, http } = Value.Parse(CompleteSpec, stored)
+    const { tls, http } = shownJson(CompleteSpec, stored)
     return { ...row, tls, http, cluster: cluster.name }
   })
   const all = conflicts(host, found).slice(0, mostShown)

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { Compile } from 'typebox/compile'
+import Value from 'typebox/value'
 import type { Config } from '../../core/config.ts'
 import { Problem } from '../../shared/problem.ts'
 import { closed, Timestamp } from '../../shared/schema.ts'
@@ -42,11 +43,16 @@ export const Usage = closed(
 )
 export type Usage = Type.Static<typeof Usage>
 
-const stored = Compile(AskedQuotas)
+const storedQuotas = Compile(AskedQuotas)
 
-/** What holds for a tenant: its own quotas over those of the settings. */
+/** What holds for a tenant: its own quotas over those of the settings. What another release stored counts
+ *  as far as it reads here. */
 export function quotasOf({ quotas }: { readonly quotas: unknown }, config: Config): Quotas {
-  return { ...config.quotas, ...stored.Parse(quotas) }
+  if (storedQuotas.Check(quotas)) return { ...config.quotas, ...quotas }
+  const own = Object.entries(Object(quotas)).filter(([name, limit]) => {
+    return Object.hasOwn(limits, name) && Value.Check(limits.hosts, limit)
+  })
+  return { ...config.quotas, ...Object.fromEntries(own) }
 }
 
 /** The day (UTC) for which something counts, and when the next one begins. */
