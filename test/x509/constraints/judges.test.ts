@@ -6,8 +6,9 @@ import { roomUnder } from '../../../src/x509/certificates/chain.ts'
 import { extension } from '../../../src/x509/certificates/extensions.ts'
 import { readCertificate } from '../../../src/x509/certificates/read.ts'
 import { constraintFaults } from '../../../src/x509/constraints/faults.ts'
-import { readConstraints } from '../../../src/x509/constraints/subtrees.ts'
-import { context, sequence } from '../../../src/x509/der/encoding.ts'
+import { encodeConstraints, readConstraints } from '../../../src/x509/constraints/subtrees.ts'
+import { context, readDer, sequence } from '../../../src/x509/der/encoding.ts'
+import { contentsOf } from '../../../src/x509/der/fields.ts'
 import { oids } from '../../../src/x509/der/oids.ts'
 import { readPem } from '../../../src/x509/der/pem.ts'
 import { generateKey } from '../../../src/x509/keys/generate.ts'
@@ -36,6 +37,8 @@ type Case = {
   /** Where Go goes its own way: a mail host stands for all hosts below it, and of permitted ranges that
    *  overlap the larger is not always seen. */
   readonly goDiffers: boolean
+  /** Java does not mask the base of a range. What we write of such constraints has no host bits. */
+  readonly javaDiffers: boolean
 }
 
 const directory = scratch()
@@ -102,9 +105,11 @@ const sampled = (numRuns: number) => ({ numRuns, seed: 5280 })
 /** Chains of a root and a leaf, the root held to what was generated. */
 async function constrained(count: number): Promise<readonly Case[]> {
   const cases: Case[] = []
-  for (const [at, [der, altNames]] of fc
-    .sample(fc.tuple(constraints, names), sampled(count))
-    .entries()) {
+  const sample = fc.sample(fc.tuple(constraints, names), sampled(count))
+  const written = sample
+    .filter(([der]) => hasHostBits(der))
+    .map(([der, altNames]) => [encodeConstraints(readConstraints(der)), altNames] as const)
+  for (const [at, [der, altNames]] of [...sample, ...written].entries()) {
     const root = await foreign({
       name: `Root ${at}`,
       extensions: [extension(oids.nameConstraints, true, der)],
@@ -120,13 +125,25 @@ async function constrained(count: number): Promise<readonly Case[]> {
     const goDiffers =
       read.permitted.ipRanges.length > 1 || mails.some((one) => /^[^.@]+\./.test(one))
     const what = JSON.stringify([read, altNames])
-    cases.push({ name: `c${at}`, good, what, goDiffers, selfIssued: false })
+    const javaDiffers = hasHostBits(der)
+    cases.push({ name: `c${at}`, good, what, goDiffers, javaDiffers, selfIssued: false })
     put(directory, `c${at}.root.pem`, root.pem)
     // openssl wants at least one: the root does no harm.
     put(directory, `c${at}.rest.pem`, root.pem)
     put(directory, `c${at}.leaf.pem`, pemOf(leaf))
   }
   return cases
+}
+
+function hasHostBits(der: Buffer): boolean {
+  const bases = readDer(der).children.flatMap(({ children }) =>
+    children.map((one) => one.children[0]),
+  )
+  return bases.some((base) => {
+    const octets = base?.tag === 0x87 ? contentsOf(base) : Buffer.alloc(0)
+    const half = octets.length / 2
+    return octets.subarray(0, half).some((octet, i) => (octet & ~(octets[half + i] ?? 0)) !== 0)
+  })
 }
 
 /** Chains of one to three authorities with path lengths, one of them perhaps self-issued. */
@@ -164,6 +181,7 @@ async function lengthened(count: number): Promise<readonly Case[]> {
       what: JSON.stringify([first, all]),
       selfIssued,
       goDiffers: false,
+      javaDiffers: false,
     })
     put(directory, `p${at}.root.pem`, pemOf((above.at(-1) ?? issuer).certificate))
     put(
@@ -289,5 +307,66 @@ test(hasGnutls
     return told.ok
   }
   const among = cases.filter(({ selfIssued }) => !selfIssued)
+  assert.deepEqual(differing(judge, among), [])
+})
+
+/** The root stands at the end of each path, below its own name and key: as an anchor, what it says of names
+ *  and lengths would not be read (RFC 5280 6.1.1 (d)). */
+const java = `import java.io.*;
+import java.nio.file.*;
+import java.security.cert.*;
+import java.util.*;
+
+public class Judge {
+  static List<Certificate> read(String path) throws Exception {
+    try (InputStream in = Files.newInputStream(Path.of(path))) {
+      return new ArrayList<>(CertificateFactory.getInstance("X.509").generateCertificates(in));
+    }
+  }
+
+  public static void main(String[] args) {
+    for (String name : List.of(args).subList(1, args.length)) {
+      String said = "true";
+      try {
+        String file = args[0] + "/" + name + ".";
+        X509Certificate root = (X509Certificate) read(file + "root.pem").get(0);
+        List<Certificate> path = read(file + "leaf.pem");
+        if (name.startsWith("p")) path.addAll(read(file + "rest.pem"));
+        path.add(root);
+        TrustAnchor anchor = new TrustAnchor(root.getSubjectX500Principal(), root.getPublicKey(), null);
+        PKIXParameters asked = new PKIXParameters(Set.of(anchor));
+        asked.setRevocationEnabled(false);
+        CertPath whole = CertificateFactory.getInstance("X.509").generateCertPath(path);
+        CertPathValidator.getInstance("PKIX").validate(whole, asked);
+      } catch (CertPathValidatorException e) {
+        said = "false " + e.getMessage();
+      } catch (Exception e) {
+        said = "error " + e;
+      }
+      System.out.println(name + " " + said);
+    }
+  }
+}
+`
+
+const hasJava = spawnSync('javac', ['-version']).error === undefined
+test(hasJava
+  ? 'Java says the same of chains with constraints and path lengths'
+  : 'Java is not on this machine, and was not asked of chains with constraints and path lengths', {
+  skip: !hasJava,
+}, () => {
+  const program = put(directory, 'Judge.java', java)
+  const told = run('java', [program, directory, ...cases.map(({ name }) => name)])
+  assert.ok(told.ok, told.text)
+  const lines = new Map(
+    told.text
+      .trim()
+      .split('\n')
+      .map((line) => [line.split(' ')[0], line]),
+  )
+  assert.ok(!/ error /.test(told.text), told.text)
+  const judge = (name: string) => / true$/.test(lines.get(name) ?? '')
+  const among = cases.filter(({ javaDiffers }) => !javaDiffers)
+  assert.ok(among.length > 80, String(among.length))
   assert.deepEqual(differing(judge, among), [])
 })
