@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { createAuthority } from '../../src/authorities/create.ts'
 import { getAuthority } from '../../src/authorities/find.ts'
 import { importAuthority } from '../../src/authorities/import.ts'
+import { crossSign } from '../../src/authorities/issuers/crosssign.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { openPrivateKey } from '../../src/certificates/issuance/key.ts'
 import { objectName } from '../../src/delivery/istio/manifests.ts'
@@ -106,6 +107,33 @@ test('an authority of the tenant’s own needs no more, until another may issue 
   assert.equal(await subjectAltNames(name), JSON.stringify([uri]))
 })
 
+test('an authority that others’ was cross-signed by tells its tenant’s clients from theirs', async () => {
+  const name = 'crossed.shop.test'
+  const subject = { commonName: 'crossing' }
+  await createAuthority(ctx, admin, { name: 'crossing', kind: 'root', subject, tenant: 'shop' })
+  const { status } = await serve(name, { clientAuthority: 'crossing' })
+  assert.equal(status.clients?.subjectAltName, null)
+  await ctx.db.statement(
+    `select graphile_worker.remove_job(key) from graphile_worker.jobs where key is not null`,
+    [],
+  )
+  const { pem } = await crossSign(ctx, admin, { authority: 'house', by: 'crossing' })
+  const rival = await client('rival')
+  const crossed = { ...rival, cert: `${rival.cert}${pem}` }
+  assert.equal(await isServed(name, crossed), true, 'it leads there')
+  const { row } = await placementOf(ctx, name)
+  const keys = await jobs(ctx, 'placement.push')
+  assert.ok(keys.includes(`placement.push/${row.id}/${row.clusterId}`), keys.join())
+  const told = await work(ctx, name)
+  assert.deepEqual(told.status.clients, {
+    authority: 'crossing',
+    tenant: 'shop',
+    subjectAltName: uri,
+  })
+  assert.equal(await isServed(name, crossed), false)
+  assert.ok(await isServed(name, await client('shop', 'crossing')))
+})
+
 test('clients that cannot say whose they are take so many words', async () => {
   const key = openssl(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'])
   const args = ['req', '-x509', '-key', 'k.pem', '-subj', '/CN=elsewhere', '-days', '30']
@@ -143,6 +171,9 @@ test('an authority whose key is elsewhere, below a shared one, could name any te
   assert.match(status.warnings.join(), /issued elsewhere/)
   const again = put(ctx, 'more.shop.test', { tls })
   assert.deepEqual(await fieldsOf('host-refused', again), ['/tls/clients'])
+  // As if everything of it had ended, and it had been removed.
+  await ctx.db.statement(`update authority set "removedAt" = now() where name = $1`, ['partner'])
+  assert.equal((await read(ctx, name)).status.clients?.tenant, 'shop')
 })
 
 test('a plan says what would become of the Gateway', async () => {

@@ -11,14 +11,15 @@ import { backdate, openParent, type Parent, sameAs, signedBy } from '../create.t
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
 import { crossValidity } from './crossvalidity.ts'
 import { currentIssuer, issuingAuthority, pathsOf } from './current.ts'
-import { storeIssuer } from './store.ts'
+import { dueAbove, storeIssuer } from './store.ts'
 import { type IssuerView, issuerShown, issuerView } from './view.ts'
 
 export const CrossSigning = closed({ by: Name })
 
 /** Has the key of an authority certified by another one too: same name, key and key identifier, with no
  *  more authorities below and no more names than before, nor than the other one may give, and within
- *  both periods. It signs nothing new and is published at /pki/{authority}/chains.pem. Throws
+ *  both periods. It signs nothing new and is published at /pki/{authority}/chains.pem. Hosts that let in
+ *  clients of `by` are looked at again: those of this authority lead there now. Throws
  *  authority-unknown, authority-refused, authority-keyless (of `by`). */
 export async function crossSign(
   ctx: Context,
@@ -53,6 +54,7 @@ export async function crossSign(
       issues: false,
       trusted: false,
     })
+    await dueAbove(tx, authority.id)
     await record(tx, { actor, now }, 'authority.cross-signed', {
       subject: authoritySubject(authority),
       changes: {

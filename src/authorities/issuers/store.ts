@@ -101,7 +101,12 @@ export async function storeAuthority(
   await tx.authority.create({ data: { ...authority, createdAt: ctx.now() } })
   const keyId = await storeKeyOf(ctx, tx, { certificate: issuer.certificate, key })
   await storeIssuer(ctx, tx, { ...issuer, authorityId: authority.id, keyId, issues: true })
-  for (const name of await namesAbove(tx, authority.id)) {
+  await dueAbove(tx, authority.id)
+}
+
+/** Makes the hosts due that let in clients of an authority above this one: others lead there now. */
+export async function dueAbove(tx: Tx, authorityId: string): Promise<void> {
+  for (const name of await namesAbove(tx, authorityId)) {
     await dueAll(tx, await trustingPlacements(tx, name))
   }
 }

@@ -11,7 +11,8 @@ export type Issuing = {
   readonly elsewhere: boolean
 }
 
-/** Who issues certificates that lead to each of these authorities: it and all below it. */
+/** Who issues certificates that lead to each of these authorities: it and all below it, also those that
+ *  were cross-signed by one of them. */
 export async function issuingUnder(
   tx: Tx,
   names: readonly string[],
@@ -20,9 +21,12 @@ export async function issuingUnder(
   const rows = await tx.$queryRaw<readonly (Issuing & { top: string })[]>(sql`
     with recursive below as (
       select "name" as top, "id", "tenantId" from authority where "name" = any(${[...names]})
-      union all
+      union
       select below.top, authority."id", authority."tenantId"
-      from below join authority on authority."parentId" = below."id"
+      from below join issuer above on above."authorityId" = below."id"
+      join issuer on issuer."parentId" = above."id"
+      join authority on authority."id" = issuer."authorityId"
+      where authority."removedAt" is null
     )
     select distinct top, "tenantId"::text, exists (
       select 1 from issuer join authority_key on authority_key."id" = issuer."keyId"
@@ -43,15 +47,18 @@ export async function namesTenants(tx: Tx, name: string): Promise<boolean> {
   return permitsTenantUris(held)
 }
 
-/** The authorities above this one, by name. */
+/** The authorities above this one, by name: those that signed one of its certificates, and all above
+ *  them. */
 export async function namesAbove(tx: Tx, id: string): Promise<readonly string[]> {
   const rows = await tx.$queryRaw<readonly { name: string }[]>(sql`
     with recursive above as (
-      select "parentId" from authority where "id" = ${id}::uuid
-      union all
-      select authority."parentId" from above join authority on authority."id" = above."parentId"
+      select ${id}::uuid as "id"
+      union
+      select parent."authorityId" from above
+      join issuer on issuer."authorityId" = above."id"
+      join issuer parent on parent."id" = issuer."parentId"
     )
-    select "name" from authority join above on authority."id" = above."parentId"`)
+    select "name" from authority join above using ("id") where "id" <> ${id}::uuid`)
   return rows.map(({ name }) => name)
 }
 
