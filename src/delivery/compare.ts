@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
 import type { ObjectRef } from '../hosts/host.ts'
 import { collisions, precedes } from './istio/collisions.ts'
-import { type Delivery, manifests, objectName } from './istio/manifests.ts'
+import { type Delivery, manifests, objectName, secretName } from './istio/manifests.ts'
 import { neighboursOf, observe, recentNeighbours } from './observe.ts'
 import { isOurs, nameOf, plan, refOf, type Step, strangers } from './plan.ts'
 
@@ -60,9 +60,9 @@ export async function compare(
 }
 
 /** A Secret of this name comes before ours for whose clients are let in (istio.md 1.5). */
-function shadowOf({ host, ingress }: Delivery): ObjectRef {
-  const name = `${objectName(host.name)}-cacert`
-  return { kind: 'Secret', namespace: ingress.namespace, name }
+function shadowOf(delivery: Delivery): ObjectRef {
+  const name = `${secretName(delivery)}-cacert`
+  return { kind: 'Secret', namespace: delivery.ingress.namespace, name }
 }
 
 /** One that bears our labels is removed by the plan, as is all that is ours and not wanted. */

@@ -3,12 +3,11 @@ import { test } from 'node:test'
 import { trustCrlsOf } from '../../src/authorities/crl/find.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { revokeCertificate } from '../../src/certificates/revocation/revoke.ts'
-import { objectName } from '../../src/delivery/istio/manifests.ts'
 import { probeHost } from '../../src/delivery/proof/probe.ts'
 import { startWorker } from '../../src/jobs/worker.ts'
 import { toPem } from '../../src/x509/der/pem.ts'
 import { admin } from '../support/context.ts'
-import { openStage, put, read } from './support.ts'
+import { openStage, placementOf, put, read } from './support.ts'
 
 const { ctx, kube } = await openStage()
 const name = 'mutual.shop.test'
@@ -50,11 +49,10 @@ test('a revoked client is refused at the gateway, at once, and nobody else is', 
     t.diagnostic(`revoked in ${called} ms, first refused handshake ${refused} ms later`)
     assert.ok(await isServed(good))
   }
-  const secret = await kube.get({
-    kind: 'Secret',
-    namespace: 'istio-system',
-    name: objectName(name),
-  })
+  const { objects } = (await placementOf(ctx, name)).shown
+  const ref = objects.find(({ kind }) => kind === 'Secret')
+  assert.ok(ref)
+  const secret = await kube.get(ref)
   const lists = (await trustCrlsOf(ctx, 'house')).map((der) => toPem('X509 CRL', der)).join('')
   assert.ok(JSON.stringify(secret).includes(Buffer.from(lists).toString('base64')))
 })

@@ -51,9 +51,25 @@ export function manifests(delivery: Delivery): readonly KubeObject[] {
  *  another name would drain connections and a Gateway made anew would lose its age. It follows from the
  *  host name alone: of two that would serve it, the second finds the first one's objects. */
 export function objectName(hostname: string): string {
+  return `${slugOf(hostname)}-${shortHash(hostname)}`
+}
+
+/** The name of the Secret in the ingress gateway's namespace: that of the other objects, and for MUTUAL
+ *  one that stands for whose clients are let in. A gateway hears of Secrets and of Gateways apart, in no
+ *  order: with one name for all, the trust of the one would for a moment go with the demands of the
+ *  other, and let in whom neither did. So whoever changes whom to let in changes the name, in the Gateway,
+ *  which takes effect whole. Certificates, lists and keys of the same authority come and go under it. */
+export function secretName({ host, clients }: Pick<Delivery, 'host' | 'clients'>): string {
+  const { mode, clientAuthority } = host.spec.tls
+  if (mode !== 'MUTUAL') return objectName(host.name)
+  const letIn = JSON.stringify([host.name, clientAuthority, clients?.subjectAltName ?? null])
+  return `${slugOf(host.name)}-${shortHash(letIn)}`
+}
+
+/** What ends in hex after it never ends in -cacert, which Istio takes for a client CA. */
+function slugOf(hostname: string): string {
   const slug = hostname.replace('*', 'wildcard').replaceAll('.', '-')
-  // Ends in hex, so never in -cacert, which Istio takes for a client CA.
-  return `${slug.slice(0, 54).replace(/-+$/, '')}-${shortHash(hostname)}`
+  return slug.slice(0, 54).replace(/-+$/, '')
 }
 
 function shortHash(text: string): string {
@@ -74,14 +90,14 @@ function metadata({ host }: Delivery, name: string, namespace: string) {
 }
 
 function ingressSecret(delivery: Delivery): KubeObject {
-  const { host, ingress, clients } = delivery
+  const { ingress, clients } = delivery
   const trust = clients
     ? {
         'ca.crt': base64(clients.trust),
         ...(clients.crl === undefined ? {} : { 'ca.crl': base64(clients.crl) }),
       }
     : {}
-  return secret(delivery, { name: objectName(host.name), namespace: ingress.namespace }, trust)
+  return secret(delivery, { name: secretName(delivery), namespace: ingress.namespace }, trust)
 }
 
 /** Where the workload mounts it: with PASSTHROUGH the backend ends the connection. */
@@ -121,7 +137,7 @@ function gateway(delivery: Delivery): KubeObject {
     spec: {
       selector: ingress.selector,
       servers: [
-        { port: tlsPort(host), hosts, tls: serverTls(delivery, name) },
+        { port: tlsPort(host), hosts, tls: serverTls(delivery) },
         ...plainServer(host, hosts),
       ],
     },
@@ -133,12 +149,13 @@ function tlsPort({ name, spec }: Delivery['host']) {
   return { number: 443, name: `https-${shortHash(name)}`, protocol }
 }
 
-function serverTls({ host, clients }: Delivery, credentialName: string) {
+function serverTls(delivery: Delivery) {
+  const { host, clients } = delivery
   const { tls } = host.spec
   if (tls.mode === 'PASSTHROUGH') return { mode: tls.mode }
   return {
     mode: tls.mode,
-    credentialName,
+    credentialName: secretName(delivery),
     ...(tls.minVersion === undefined ? {} : { minProtocolVersion: tls.minVersion }),
     ...(tls.maxVersion === undefined ? {} : { maxProtocolVersion: tls.maxVersion }),
     // One of these, letter by letter, must be among the client's alternative names (istio.md 1.3).

@@ -3,7 +3,12 @@ import { test } from 'node:test'
 import { Gateway } from '@kubernetes-models/istio/networking.istio.io/v1/Gateway'
 import { VirtualService } from '@kubernetes-models/istio/networking.istio.io/v1/VirtualService'
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
-import { type Delivery, manifests, objectName } from '../../../src/delivery/istio/manifests.ts'
+import {
+  type Delivery,
+  manifests,
+  objectName,
+  secretName,
+} from '../../../src/delivery/istio/manifests.ts'
 import type { CompleteSpec, HostSpec } from '../../../src/hosts/host.ts'
 import { completeSpec } from '../../../src/hosts/request/complete.ts'
 
@@ -185,6 +190,44 @@ test('routes stand in the order in which Envoy must try them, whatever was asked
       expected,
     )
   }
+})
+
+test('whom a gateway lets in is what was asked before or is asked now, in whatever order it hears', () => {
+  const mutual = (clientAuthority: string, subjectAltName?: string) => {
+    const asked = delivery({ tls: { mode: 'MUTUAL', clientAuthority } })
+    const named = subjectAltName === undefined ? {} : { subjectAltName }
+    return { ...asked, clients: { trust: `TRUST OF ${clientAuthority}`, ...named } }
+  }
+  const states: readonly Delivery[] = [
+    delivery(),
+    mutual('own'),
+    mutual('shared'),
+    mutual('shared', 'urn:uuid:1'),
+    mutual('other', 'urn:uuid:1'),
+  ]
+  /** What a Gateway comes to with these Secrets there. */
+  const comesTo = (gateway: KubeObject, secrets: readonly KubeObject[]) => {
+    const tls = new Gateway(gateway).spec?.servers?.[0]?.tls
+    const secret = secrets.findLast(({ metadata }) => metadata.name === tls?.credentialName)
+    return [tls?.mode, tls?.subjectAltNames, text(secret?.data?.['ca.crt'])]
+  }
+  for (const before of states) {
+    for (const after of states) {
+      const [old, now] = [made(manifests(before)), made(manifests(after))]
+      const [was, is] = [comesTo(old.gateway, [old.secret]), comesTo(now.gateway, [now.secret])]
+      assert.deepEqual(comesTo(old.gateway, [old.secret, now.secret]), was)
+      assert.deepEqual(comesTo(now.gateway, [old.secret, now.secret]), is)
+    }
+  }
+})
+
+test('the Secret of a MUTUAL host keeps its name while the same clients are let in', () => {
+  const asked = { tls: { mode: 'MUTUAL', clientAuthority: 'house' } } as const
+  const first = { trust: 'TRUST', subjectAltName: 'urn:uuid:1' }
+  const next = { ...first, trust: 'TRUST AND MORE', crl: 'CRL' }
+  const [name, same] = [first, next].map((clients) => secretName({ ...delivery(asked), clients }))
+  assert.equal(same, name)
+  assert.match(name ?? '', /^[a-z0-9]([a-z0-9-]{0,61}[0-9a-f])$/)
 })
 
 test('names are DNS labels, differ by host, and are never taken for a client CA', () => {

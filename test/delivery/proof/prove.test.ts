@@ -10,7 +10,6 @@ import { renewCertificate } from '../../../src/certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../../src/certificates/revocation/revoke.ts'
 import { changeCluster } from '../../../src/clusters/register.ts'
 import { sql } from '../../../src/core/database/db.ts'
-import { objectName } from '../../../src/delivery/istio/manifests.ts'
 import { lookAtPlacement } from '../../../src/delivery/push.ts'
 import { lookAgain } from '../../../src/jobs/resync.ts'
 import { readCertificate } from '../../../src/x509/certificates/read.ts'
@@ -148,8 +147,10 @@ test('a host is Synced no more when the trust that its gateway has lets in nobod
 test('a Secret NAME-cacert that comes before ours is a conflict', async () => {
   const name = 'shadow.shop.test'
   await put(ctx, name, { tls: { mode: 'MUTUAL' } })
-  await synced(name)
-  const metadata = { namespace, name: `${objectName(name)}-cacert` }
+  const placement = await synced(name)
+  const secret = placement?.objects.find(({ kind }) => kind === 'Secret')
+  assert.ok(secret)
+  const metadata = { namespace, name: `${secret.name}-cacert` }
   const data = { 'ca.crt': Buffer.from('stale').toString('base64') }
   await kube.apply({ apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data })
   const { status, message } = await look(name)
