@@ -1,10 +1,12 @@
 import type { Violation } from '../../shared/problem.ts'
 import { roomUnder, verifyIssued } from '../../x509/certificates/chain.ts'
 import type { Certificate } from '../../x509/certificates/read.ts'
+import { strangeSpaces } from '../../x509/constraints/narrowed.ts'
 import { told } from '../../x509/der/faults.ts'
 import { oids } from '../../x509/der/oids.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
 import { isVerifiable } from '../../x509/keys/sign.ts'
+import { countAltNames } from '../../x509/names/altnames.ts'
 import { emptyName, sameName } from '../../x509/names/distinguished.ts'
 
 /** Why a CA certificate made elsewhere could not be used, as far as it alone goes, all together: above
@@ -25,6 +27,10 @@ export function certificateFaults(certificate: Certificate, now: Date): readonly
     [!mayCertify(certificate), 'Its keyUsage does not allow keyCertSign'],
     [validity.notAfter <= now, `It expired at ${validity.notAfter.toISOString()}`],
     [validity.notBefore > now, `It is not valid before ${validity.notBefore.toISOString()}`],
+    [
+      (certificate.pathLength ?? 0) > longestPath,
+      `Its pathLength is more than ${longestPath}; not every reader takes numbers that large`,
+    ],
     [keyAlgorithm === undefined, 'Its key is of a kind that is not used here'],
   ])
   return [...faults, ...extensionFaults(certificate), ...(weak ? [weak] : []), ...self].map(
@@ -36,6 +42,9 @@ export function certificateFaults(certificate: Certificate, now: Date): readonly
 export function isRoot({ issuerDer, subjectDer }: Certificate): boolean {
   return sameName(issuerDer, subjectDer)
 }
+
+/** What fits into a signed number of four octets. */
+const longestPath = 2 ** 31 - 1
 
 /** A keyUsage that is there and says nothing allows nothing (RFC 5280 4.2.1.3). */
 function mayCertify({ extensions, keyUsage }: Certificate): boolean {
@@ -60,16 +69,23 @@ const policies: Readonly<Record<string, string>> = {
   [oids.inhibitAnyPolicy]: 'inhibitAnyPolicy',
 }
 
-function extensionFaults({ extensions, nameConstraints }: Certificate): readonly string[] {
+function extensionFaults(certificate: Certificate): readonly string[] {
+  const { extensions, nameConstraints, altNames } = certificate
   const bound = extensions.flatMap(({ oid }) => policies[oid] ?? [])
   const strange = extensions.flatMap((one) =>
     one.critical && !critical.has(one.oid) && !(one.oid in policies) ? [one.oid] : [],
   )
   const kinds = nameConstraints?.otherKinds ?? []
+  const spaces = nameConstraints ? strangeSpaces(nameConstraints) : []
   return told([
     [
       bound.length > 0,
       `It has ${bound.join(' and ')}: verifiers would want policies, which certificates issued here do not have`,
+    ],
+    [
+      extensions.some(({ oid, critical: must }) => must && oid === oids.subjectAltName) &&
+        countAltNames(altNames) === 0,
+      'It has a critical subjectAltName without names of the kinds that every verifier reads',
     ],
     [
       strange.length > 0,
@@ -78,6 +94,10 @@ function extensionFaults({ extensions, nameConstraints }: Certificate): readonly
     [
       kinds.length > 0,
       `Its nameConstraints are about kinds of names that are not judged here: ${kinds.join(', ')}`,
+    ],
+    [
+      spaces.length > 0,
+      `Its nameConstraints have what verifiers do not take alike: ${spaces.map((space) => JSON.stringify(space)).join(', ')}`,
     ],
   ])
 }

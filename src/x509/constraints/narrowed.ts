@@ -1,6 +1,6 @@
 import { dnsNameFault } from '../names/altnames.ts'
 import { rdnsOf } from '../names/distinguished.ts'
-import { commonRange, inRange, rangeBytes } from '../names/ip.ts'
+import { commonRange, inRange, ipBytes, rangeBytes } from '../names/ip.ts'
 import type { NameFault } from './faults.ts'
 import type { NameConstraints, Subtrees } from './subtrees.ts'
 
@@ -90,6 +90,24 @@ export function spaceFaults(constraints: NameConstraints): readonly NameFault[] 
       }),
     ),
   )
+}
+
+/** Spaces in what others wrote that not every verifier reads alike, or that cannot be written again: a
+ *  wildcard, a dot at the end, a URL where a host belongs, a mailbox that needs quotes. */
+export function strangeSpaces({ permitted, excluded }: NameConstraints): readonly string[] {
+  return [permitted, excluded].flatMap((side) =>
+    spaceKinds.flatMap((kind) => side[kind].filter((space) => !plain[kind](space))),
+  )
+}
+
+const host = /^(\.?[\w-]+(\.[\w-]+)*)?$/
+const mailbox = /^([\w!#$%&'*+/=?^`{|}~.-]+@[\w-]+(\.[\w-]+)*)?$/
+
+const plain: Readonly<Record<Kind, (space: string) => boolean>> = {
+  dnsNames: (space) => host.test(space),
+  ipRanges: () => true,
+  emailAddresses: (space) => (space.includes('@') ? mailbox : host).test(space),
+  uriHosts: (space) => host.test(space) && ipBytes(space) === undefined,
 }
 
 type Fault = string | undefined

@@ -1,6 +1,7 @@
 import { context, type Element, malformed, readDer, sequence } from '../der/encoding.ts'
 import { X509Error } from '../der/errors.ts'
 import { contentsOf, encodedOf, sequenceOf } from '../der/fields.ts'
+import { nameOf } from '../names/distinguished.ts'
 import { generalNameOf, generalTags, ia5Name, ia5Of, ipName } from '../names/generalnames.ts'
 import { rangeBytes, rangeText } from '../names/ip.ts'
 
@@ -97,11 +98,18 @@ function subtreesOf(side: Element, others: Set<string>): Subtrees {
     else if (base.tag === 0x82) found.dnsNames.push(ia5Of(base))
     else if (base.tag === 0x86) found.uriHosts.push(ia5Of(base))
     else if (base.tag === 0x87) found.ipRanges.push(rangeOf(contentsOf(base)))
-    else if (base.tag === 0xa4 && base.children[0])
-      found.directoryNames.push(encodedOf(base.children[0]))
+    else if (base.tag === 0xa4) found.directoryNames.push(directoryOf(base))
     else others.add(otherKindOf(base))
   }
   return found
+}
+
+function directoryOf(base: Element): Buffer {
+  const [name, ...more] = base.children
+  if (name === undefined || more.length > 0) throw malformed('a directory name')
+  // Read here, so that whoever shows it or compares with it need not fear it.
+  nameOf(name)
+  return encodedOf(name)
 }
 
 function otherKindOf(base: Element): string {

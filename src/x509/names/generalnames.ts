@@ -39,6 +39,7 @@ export function generalNameOf(element: Element): GeneralName {
       return { kind: 'ip', value, bytes }
     }
     case 0xa4:
+      if (element.children.length !== 1) throw malformed('a directory name')
       return { kind: 'directory', value: nameOf(element.children[0]) }
     case 0xa0:
     case 0xa3:

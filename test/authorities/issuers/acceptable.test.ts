@@ -8,6 +8,7 @@ import { answerOcsp } from '../../../src/authorities/ocsp/answer.ts'
 import { Problem } from '../../../src/shared/problem.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import {
+  basicConstraintsExtension,
   constraintsExtension,
   extendedKeyUsageExtension,
   extension,
@@ -17,6 +18,7 @@ import { noSubtrees } from '../../../src/x509/constraints/subtrees.ts'
 import {
   context,
   contextPrimitive,
+  derNull,
   sequence,
   setOf,
   tags,
@@ -24,7 +26,7 @@ import {
 } from '../../../src/x509/der/encoding.ts'
 import { oid, oids } from '../../../src/x509/der/oids.ts'
 import { readPem, toPem } from '../../../src/x509/der/pem.ts'
-import { encodeName } from '../../../src/x509/names/distinguished.ts'
+import { emptyName, encodeName } from '../../../src/x509/names/distinguished.ts'
 import { ia5Name } from '../../../src/x509/names/generalnames.ts'
 import { admin, openTestContext } from '../../support/context.ts'
 import { openssl, opensslBytes, opensslSays } from '../../support/openssl.ts'
@@ -140,6 +142,9 @@ test('issuer and serial in authorityKeyIdentifier are held against the issuer, a
   }
 })
 
+const plain = await foreign({ name: 'Plain' })
+await imported('plain', plain)
+const bad = /nameConstraints|valid DER/
 const space = (name: string) => sequence(ia5Name('dns', name))
 const constraints = (...parts: readonly Buffer[]) =>
   extension(oids.nameConstraints, true, sequence(...parts))
@@ -153,10 +158,43 @@ for (const [what, said] of [
     constraints(context(1, space('a.test')), context(0, space('b.test'))),
   ],
   ['a part of no known kind', constraints(context(0, space('a.test')), context(2))],
+  ['a blank', constraints(context(0, space('a test')))],
+  ['a NUL', constraints(context(1, space('a\0.test')))],
+  ['a wildcard', constraints(context(1, space('*.a.test')))],
+  ['a dot alone', constraints(context(1, space('.')))],
+  ['a dot at the end', constraints(context(0, space('a.test.')))],
+  ['a mailbox in quotes', constraints(context(1, sequence(ia5Name('email', '"a b"@a.test'))))],
+  ['a mailbox of nobody', constraints(context(1, sequence(ia5Name('email', '@a.test'))))],
+  ['a URL for a host', constraints(context(1, sequence(ia5Name('uri', 'http://a.test/'))))],
+  ['an address for a host', constraints(context(1, sequence(ia5Name('uri', '10.0.0.1'))))],
+  ['a directory name of two', constraints(context(0, sequence(context(4, emptyName, emptyName))))],
+  ['a directory name that is none', constraints(context(0, sequence(context(4, derNull))))],
+  [
+    'a directory name of no pairs',
+    constraints(context(0, sequence(context(4, sequence(derNull))))),
+  ],
 ] as const)
-  test(`nameConstraints with ${what} are refused, and no part of them is dropped`, async () => {
+  test(`nameConstraints with ${what} are refused, on a root and below one`, async () => {
     const made = await foreign({ name: 'Constraints', extensions: [said] })
-    assert.match(await reasons(imported('constraints', made)), /nameConstraints/)
+    assert.match(await reasons(imported('constraints', made)), bad)
+    const below = await foreign({ name: 'Constrained', extensions: [said], issuer: plain })
+    assert.match(await reasons(imported('constraints', below)), bad)
+  })
+
+for (const [what, said, reason] of [
+  [
+    'a critical subjectAltName that Go does not read',
+    { extensions: [extension(oids.subjectAltName, true, sequence(context(4, plain.subject)))] },
+    /critical subjectAltName/,
+  ],
+  [
+    'a pathLength that GraphQL has no number for',
+    { basic: basicConstraintsExtension(true, 2 ** 31) },
+    /pathLength is more than/,
+  ],
+] as const)
+  test(`a CA with ${what} is refused`, async () => {
+    assert.match(await reasons(imported('odd', await foreign({ name: 'Odd', ...said }))), reason)
   })
 
 test('a name that is not UTF-8 is refused and not mended', async () => {
