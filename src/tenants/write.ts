@@ -146,7 +146,7 @@ async function stored(tx: Tx, name: string): Promise<TenantRow> {
 
 async function authorityId(tx: Tx, name: string | null, tenantId: string): Promise<string | null> {
   if (name === null) return null
-  const authority = await tx.authority.findUnique({ where: { name } })
+  const authority = await tx.authority.findUnique({ where: { name, removedAt: null } })
   if (!authority || (authority.tenantId !== null && authority.tenantId !== tenantId)) {
     throw new Problem('authority-unknown', `defaultAuthority: there is no authority "${name}"`)
   }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { buildSchema, type GraphQLOutputType, getNamedType, isObjectType } from 'graphql'
@@ -29,7 +30,9 @@ const kubeconfig = JSON.stringify({
   users: [{ name: 'k', user: { token: 't' } }],
 })
 await createCluster(ctx, admin, { name: 'east', kubeconfig, ingress: { address: '127.0.0.1:1' } })
-await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'root' } })
+for (const name of ['root', 'far']) {
+  await createAuthority(ctx, admin, { name, kind: 'root', subject: { commonName: name } })
+}
 await createAuthority(ctx, admin, {
   name: 'issuing',
   kind: 'intermediate',
@@ -51,7 +54,15 @@ async function furnish(mark: string) {
   const subject = { commonName: `${mark} ca` }
   const own = { kind: 'intermediate', parent: 'root', tenant: mark, pathLength: 1 } as const
   await createAuthority(ctx, admin, { ...own, name: `${mark}-ca`, subject })
-  await createApiKey(ctx, admin, { tenant: mark, asked: { name: `${mark}-key`, role: 'viewer' } })
+  await createAuthority(ctx, admin, { ...own, name: `${mark}-away`, parent: 'far', subject })
+  // As if it had been imported without its key.
+  await ctx.db.statement(
+    `update authority_key set store = 'absent' where id in (select "keyId" from issuer
+      join authority on authority.id = issuer."authorityId" where name = $1)`,
+    [`${mark}-away`],
+  )
+  const keyAsked = { name: `${mark}-key`, role: 'viewer' } as const
+  const key = await createApiKey(ctx, admin, { tenant: mark, asked: keyAsked })
   const certificates = []
   for (const authority of ['root', `${mark}-ca`]) {
     for (const profile of ['client', 'server'] as const) {
@@ -82,7 +93,7 @@ async function furnish(mark: string) {
   await revokeCertificate(ctx, admin, gone)
   const where = { tenant: mark, authority: 'root' }
   const order = await orderReplacement(ctx, admin, { reason: `${mark} audit`, where })
-  return { ids: [...hosts, order.id], certificates }
+  return { ids: [...hosts, order.id, key.id], certificates }
 }
 
 await furnish('alpha')
@@ -167,6 +178,87 @@ test('a rotation tells a tenant of its own hosts and certificates, and counts th
   assert.equal(held.length, body.outstanding.certificates)
   assert.ok(held.length > 0 && held.length < all.outstanding.held.length)
 })
+
+/** Things that are not the tenant's: another's, or nobody's. */
+type Things = { readonly mark: string; readonly ids: readonly string[] }
+
+/** Every request that changes something, with names of such things in its path or in its body. */
+function writes({ mark, ids: some }: Things) {
+  const of: Readonly<Record<string, readonly string[]>> = {
+    tenant: ['alpha', mark],
+    authority: ['root', `${mark}-ca`],
+    cluster: ['east', `${mark}-east`],
+    host: ['www.alpha.test', `www.${mark}.test`],
+    id: some,
+    spkiSha256: ['0'.repeat(64)],
+  }
+  const urls = (path: string): readonly string[] => {
+    const [, name] = /\{([a-zA-Z0-9]+)\}/.exec(path) ?? []
+    if (name === undefined) return [path]
+    return (of[name] ?? []).flatMap((value) => urls(path.replace(`{${name}}`, value)))
+  }
+  const issue = { profile: 'server', dnsNames: ['a.alpha.test'] } as const
+  const to = { service: 'alpha-svc', namespace: 'alpha-ns', port: 80 }
+  const named = [undefined, `${mark}-ca`, `${mark}-away`].map((authority) => ({
+    asked: authority === undefined ? {} : { authority },
+    tls: { mode: 'MUTUAL', clientAuthority: authority ?? 'root' },
+  }))
+  const specs = named.flatMap(({ asked, tls }) => [
+    { certificate: asked, routes: [{ to }], clusters: ['east'] },
+    { tls, routes: [{ to }], clusters: ['east'] },
+    { tls: { ...tls, clients: 'authority' }, routes: [{ to }], clusters: ['east'] },
+  ])
+  const bodies = (method: string, path: string): readonly (object | undefined)[] => {
+    if (path.endsWith('/certificates')) return named.map(({ asked }) => ({ ...issue, ...asked }))
+    if (path.endsWith(':batch'))
+      return named.map(({ asked }) => ({ items: [{ ...issue, ...asked }] }))
+    if (method === 'put') return specs
+    if (path.endsWith('/plan')) return [{}, ...specs.map((spec) => ({ spec }))]
+    if (path.endsWith('/api-keys')) return [{ name: 'made', role: 'viewer' }]
+    if (path.endsWith('/revoke')) return [{ reason: 'superseded' }]
+    if (path.endsWith('/replacements'))
+      return [{ tenant: mark }, { authority: `${mark}-ca` }, { authority: `${mark}-away` }].map(
+        (where) => ({ reason: 'audit', where }),
+      )
+    return [method === 'delete' ? undefined : {}]
+  }
+  return changing.flatMap(({ method, path }) =>
+    urls(path).flatMap((url) => bodies(method, path).map((body) => ({ method, url, body }))),
+  )
+}
+
+const changing = Object.entries(document.paths as Record<string, object>).flatMap(([path, all]) =>
+  (['post', 'put', 'patch', 'delete'] as const).flatMap((method) =>
+    path.startsWith('/v1/') && method in all ? [{ method, path }] : [],
+  ),
+)
+
+for (const role of ['admin', 'operator'] as const) {
+  test(`whatever a tenant's ${role} does to another's thing is answered as if there were none`, async () => {
+    const hand = send(await tokenFor(ctx, 'alpha', role))
+    const strangers = marks.filter((mark) => /^[0-9a-f-]{36}$/.test(mark))
+    const nobodys = strangers.map(() => randomUUID())
+    const masked = (text: string) =>
+      [...strangers, ...nobodys, 'zmark', 'zvoid']
+        .reduce((left, name) => left.replaceAll(name, 'X'), text)
+        .replace(/"instance":"[^"]*"/, '')
+    const theirs = writes({ mark: 'zmark', ids: strangers })
+    const absent = writes({ mark: 'zvoid', ids: nobodys })
+    let asked = 0
+    for (const [index, one] of theirs.entries()) {
+      const other = absent[index]
+      if (!other || JSON.stringify(one) === JSON.stringify(other)) continue
+      const what = `${one.method} ${one.url} ${JSON.stringify(one.body)}`
+      const found = await hand[one.method](one.url).send(one.body)
+      const missed = await hand[other.method](other.url).send(other.body)
+      assert.equal(masked(found.text), masked(missed.text), what)
+      assert.equal(found.status, missed.status, what)
+      assert.ok(found.status >= 400 || one.url.endsWith(':batch'), `${what}: ${found.status}`)
+      asked++
+    }
+    assert.ok(asked > 100, `${asked} asked`)
+  })
+}
 
 const schema = buildSchema(
   await readFile(new URL('../../openapi/schema.graphql', import.meta.url), 'utf8'),

@@ -103,6 +103,12 @@ test('one of which everything has ended loses its keys; its certificates still t
   })
   assert.equal(secrets, 0)
   await order('ended').expect(404)
+  await http.patch('/v1/tenants/shop').send({ defaultAuthority: 'ended' }).expect(404)
+  const to = { service: 'web', namespace: 'test', port: 80 }
+  const spec = { certificate: { authority: 'ended' }, routes: [{ to }], clusters: ['none'] }
+  const refused = await http.put('/v1/tenants/shop/hosts/www.shop.test').send(spec).expect(422)
+  const fields = refused.body.violations.map(({ field }: { field: string }) => field)
+  assert.ok(fields.includes('/certificate/authority'), fields.join())
   await http.delete(`${url}/first`).expect(204)
 })
 

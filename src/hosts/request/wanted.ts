@@ -47,14 +47,18 @@ export async function wantedHost(
     defaultAuthority: tenant.defaultAuthority?.name ?? null,
     policy: policyOf(tenant),
   })
+  const authorities = await authorityFaults(tx, tenant, asked.spec)
   const violations = [
     ...('fault' in parsed
       ? [{ field: '/name', message: parsed.fault }]
       : await nameFaults(tx, tenant, name)),
     ...('violations' in completed ? completed.violations : []),
     ...clusterFaults(asked.spec, clusters),
-    ...(await authorityFaults(tx, tenant, asked.spec)),
-    ...('spec' in completed ? await clientFaults(tx, tenant.id, completed.spec) : []),
+    ...authorities,
+    // Of an authority that is not the tenant's to name, nothing is told.
+    ...('spec' in completed && authorities.length === 0
+      ? await clientFaults(tx, tenant.id, completed.spec)
+      : []),
     ...(await organizationFaults(ctx, tenant, asked.spec)),
   ]
   refuse('host-refused', violations)
@@ -110,6 +114,7 @@ async function authorityFaults(
   const rows = await tx.authority.findMany({
     where: {
       name: { in: named.flatMap(({ name }) => (name === undefined ? [] : [name])) },
+      removedAt: null,
       OR: [{ tenantId: null }, { tenantId: tenant.id }],
     },
     select: { name: true },
