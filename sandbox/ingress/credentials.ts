@@ -15,10 +15,16 @@ export function secureOptions(termination: Termination, find: FindSecret): Secur
   return {
     ...pair,
     ...trust,
+    sigalgs,
     minVersion: versions[minVersion] ?? 'TLSv1.2',
     maxVersion: versions[maxVersion] ?? 'TLSv1.3',
   }
 }
+
+/** What Envoy signs with and asks clients to sign with (BoringSSL's defaults): no Ed25519. */
+const sigalgs = ['SHA256', 'SHA384', 'SHA512']
+  .flatMap((hash) => [`ECDSA+${hash}`, `RSA-PSS+${hash}`, `RSA+${hash}`])
+  .join(':')
 
 const versions: Readonly<Record<string, SecureVersion>> = {
   TLSV1_0: 'TLSv1',

@@ -29,8 +29,13 @@ await createTenant(ctx, admin, {
 const tenant = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'shop' } })
 const uri = `urn:uuid:${tenant.id}`
 
-async function client(of: string, authority = 'house') {
-  const asked = { profile: 'client', subject: { commonName: 'laptop' }, authority } as const
+async function client(
+  of: string,
+  authority = 'house',
+  keyAlgorithm: 'ECDSA_P256' | 'RSA_2048' | 'ED25519' = 'ECDSA_P256',
+) {
+  const subject = { commonName: 'laptop' }
+  const asked = { profile: 'client', subject, authority, keyAlgorithm } as const
   const { id, pem } = await issueCertificate(ctx, admin, {
     tenant: of,
     asked,
@@ -174,6 +179,26 @@ test('an authority whose key is elsewhere, below a shared one, could name any te
   // As if everything of it had ended, and it had been removed.
   await ctx.db.statement(`update authority set "removedAt" = now() where name = $1`, ['partner'])
   assert.equal((await read(ctx, name)).status.clients?.tenant, 'shop')
+})
+
+test('a client with an Ed25519 key is refused, as by Envoy, and the host of its tenant says so', async () => {
+  const subject = { commonName: 'modern' }
+  await createAuthority(ctx, admin, { name: 'modern', kind: 'root', subject })
+  const below = { name: 'modern-below', kind: 'intermediate', parent: 'modern', subject } as const
+  await createAuthority(ctx, admin, below)
+  const name = 'modern.shop.test'
+  const tls = { clientAuthority: 'modern' }
+  const warned = async () => (await serve(name, tls)).status.clusters[0]?.warnings ?? []
+  assert.ok(await isServed((await serve(name, tls)).name, await client('shop', 'modern')))
+  assert.ok(await isServed(name, await client('shop', 'modern', 'RSA_2048')))
+  await client('rival', 'modern', 'ED25519')
+  assert.deepEqual(await warned(), [], 'of others nothing is said')
+  for (const authority of ['modern', 'modern-below']) {
+    assert.equal(await isServed(name, await client('shop', authority, 'ED25519')), false)
+  }
+  const [warning, ...more] = await warned()
+  assert.deepEqual(more, [])
+  assert.match(warning ?? '', /serial [0-9a-f]+ and 1 more has an Ed25519 key, and is refused/)
 })
 
 test('a plan says what would become of the Gateway', async () => {

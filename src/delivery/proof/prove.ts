@@ -1,5 +1,6 @@
 import { rootOf } from '../../authorities/trust/footing.ts'
 import { probeCredential } from '../../certificates/hosts/probing.ts'
+import { refusedClients } from '../../certificates/hosts/refused.ts'
 import { ingressOf } from '../../clusters/find.ts'
 import type { Context } from '../../core/context.ts'
 import { specOf } from '../../hosts/find.ts'
@@ -53,7 +54,17 @@ export async function prove(
     patience,
   )
   const unproved = shown && 'unproved' in shown ? [shown.unproved] : []
-  return { fault, unanswered, warnings: [...warnings, ...unproved], until }
+  const refused = authority === undefined ? [] : await refusedOf(ctx, host, authority)
+  return { fault, unanswered, warnings: [...warnings, ...unproved, ...refused], until }
+}
+
+async function refusedOf(
+  ctx: Context,
+  { tenantId }: PlacementRow['host'],
+  authority: string,
+): Promise<readonly string[]> {
+  const found = await refusedClients(ctx.db.read, { tenantId, authority, now: ctx.now() })
+  return found === undefined ? [] : [found]
 }
 
 async function clientOf(ctx: Context, { tenant }: PlacementRow['host'], authority: string) {
