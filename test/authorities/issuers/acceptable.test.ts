@@ -317,3 +317,31 @@ test('through levels of imported CAs, an anchor with its list lets in who is not
     assert.throws(() => openssl([...trust, 'bad.pem'], files), /certificate revoked/)
   }
 })
+
+test('old leaves that name issuer and serial do not verify by a self-signed form, and new ones do', async () => {
+  const top = await foreign({ name: 'Named top' })
+  const middle = await foreign({ name: 'Named middle', issuer: top })
+  await imported('named-top', top)
+  await imported('named-middle', middle)
+  const { serial, issuerDer } = readCertificate(der(middle.pem))
+  const named = [context(1, context(4, issuerDer)), contextPrimitive(2, Buffer.from(serial, 'hex'))]
+  const old = await foreign({
+    name: 'old',
+    issuer: middle,
+    basic: Buffer.alloc(0),
+    usage: [],
+    authorityKey: extension(oids.authorityKeyIdentifier, false, sequence(...named)),
+  })
+  const made = await issueOne(ctx, { profile: 'client', authority: 'named-middle' })
+  const anchors = await trustAnchorOf(ctx.db.read, 'named-middle')
+  const files = {
+    'anchor.pem': anchors.map((one) => toPem('CERTIFICATE', one)).join(''),
+    'top.pem': top.pem,
+    'middle.pem': middle.pem,
+    'old.pem': old.pem,
+    'new.pem': made.pem ?? '',
+  }
+  openssl(['verify', '-CAfile', 'top.pem', '-untrusted', 'middle.pem', 'old.pem'], files)
+  openssl(['verify', '-CAfile', 'anchor.pem', 'new.pem'], files)
+  assert.throws(() => openssl(['verify', '-CAfile', 'anchor.pem', 'old.pem'], files))
+})
