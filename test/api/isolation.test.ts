@@ -182,8 +182,8 @@ test('a rotation tells a tenant of its own hosts and certificates, and counts th
 /** Things that are not the tenant's: another's, or nobody's. */
 type Things = { readonly mark: string; readonly ids: readonly string[] }
 
-/** Every request that changes something, with names of such things in its path or in its body. */
-function writes({ mark, ids: some }: Things) {
+/** Requests of every route, with names of such things in its path or in its body. */
+function requests({ mark, ids: some }: Things) {
   const of: Readonly<Record<string, readonly string[]>> = {
     tenant: ['alpha', mark],
     authority: ['root', `${mark}-ca`],
@@ -209,6 +209,7 @@ function writes({ mark, ids: some }: Things) {
     { tls: { ...tls, clients: 'authority' }, routes: [{ to }], clusters: ['east'] },
   ])
   const bodies = (method: string, path: string): readonly (object | undefined)[] => {
+    if (method === 'get') return [undefined]
     if (path.endsWith('/certificates')) return named.map(({ asked }) => ({ ...issue, ...asked }))
     if (path.endsWith(':batch'))
       return named.map(({ asked }) => ({ items: [{ ...issue, ...asked }] }))
@@ -222,13 +223,13 @@ function writes({ mark, ids: some }: Things) {
       )
     return [method === 'delete' ? undefined : {}]
   }
-  return changing.flatMap(({ method, path }) =>
+  return everyRoute.flatMap(({ method, path }) =>
     urls(path).flatMap((url) => bodies(method, path).map((body) => ({ method, url, body }))),
   )
 }
 
-const changing = Object.entries(document.paths as Record<string, object>).flatMap(([path, all]) =>
-  (['post', 'put', 'patch', 'delete'] as const).flatMap((method) =>
+const everyRoute = Object.entries(document.paths as Record<string, object>).flatMap(([path, all]) =>
+  (['get', 'post', 'put', 'patch', 'delete'] as const).flatMap((method) =>
     path.startsWith('/v1/') && method in all ? [{ method, path }] : [],
   ),
 )
@@ -242,8 +243,8 @@ for (const role of ['admin', 'operator'] as const) {
       [...strangers, ...nobodys, 'zmark', 'zvoid']
         .reduce((left, name) => left.replaceAll(name, 'X'), text)
         .replace(/"instance":"[^"]*"/, '')
-    const theirs = writes({ mark: 'zmark', ids: strangers })
-    const absent = writes({ mark: 'zvoid', ids: nobodys })
+    const theirs = requests({ mark: 'zmark', ids: strangers })
+    const absent = requests({ mark: 'zvoid', ids: nobodys })
     let asked = 0
     for (const [index, one] of theirs.entries()) {
       const other = absent[index]

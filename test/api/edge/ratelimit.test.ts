@@ -161,6 +161,10 @@ test('IPv6 addresses of one subscriber count as one, IPv4 is IPv4 in either spel
   assert.equal(subscriberOf('::ffff:192.0.2.1'), '192.0.2.1')
   assert.equal(subscriberOf('192.0.2.1'), '192.0.2.1')
   assert.equal(subscriberOf('fe80::1%eth0'), subscriberOf('fe80::2'))
+  // As some proxies pass it on, and as a socket has it that is closed already.
+  assert.equal(subscriberOf('192.0.2.1:4711'), '192.0.2.1')
+  assert.equal(subscriberOf('[2001:db8::1]:4711'), subscriberOf('2001:db8::2'))
+  assert.equal(subscriberOf('x'.repeat(10_000)), subscriberOf(undefined))
 })
 
 test('settings of limits are read, and what is none is refused by name', () => {
