@@ -170,6 +170,7 @@ type Hidden =
   | 'commonName'
   | 'spkiSha256'
   | 'tbs'
+  | 'actor'
   | 'replacementId'
   | 'requestKey'
   | 'requestHash'

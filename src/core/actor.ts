@@ -1,15 +1,19 @@
+import Type from 'typebox'
 import { Problem } from '../shared/problem.ts'
-import type { Role } from '../shared/schema.ts'
+import { closed, Role } from '../shared/schema.ts'
+
+const nullable = Type.Union([Type.String(), Type.Null()])
 
 /** Who asks. `tenantId` null is platform-wide; `system` is the service itself, at its own work. */
-export type Actor = {
-  readonly kind: 'api-key' | 'system'
-  readonly id: string | null
-  readonly name: string
-  readonly role: Role
-  readonly tenantId: string | null
-  readonly requestId: string | null
-}
+export const Actor = closed({
+  kind: Type.Enum(['api-key', 'system']),
+  id: nullable,
+  name: Type.String(),
+  role: Role,
+  tenantId: nullable,
+  requestId: nullable,
+})
+export type Actor = Readonly<Type.Static<typeof Actor>>
 
 /** What may be done, and by which roles. An auditor reads, and reads the audit trail; a viewer reads;
  *  an operator also runs hosts and certificates; an admin also decides who may do what. */

@@ -96,7 +96,7 @@ function rowsAfter(ctx: Context, after: string | null, take: number) {
     where: { der: { not: null }, ...(after === null ? {} : { id: { gt: after } }) },
     orderBy: { id: 'asc' },
     take,
-    omit: { tbs: true, requestKey: true, requestHash: true },
+    omit: { tbs: true, actor: true, requestKey: true, requestHash: true },
   })
 }
 

@@ -1,5 +1,6 @@
+import Value from 'typebox/value'
 import { openSigner } from '../../authorities/keys/signer.ts'
-import { systemActor } from '../../core/actor.ts'
+import { Actor, systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { assemble } from '../../x509/keys/sign.ts'
@@ -21,7 +22,8 @@ export async function finishCertificates(ctx: Context): Promise<number> {
   return left.length
 }
 
-/** Signs exactly the bytes that were stored, unless that has been done, and activates the row. */
+/** Signs exactly the bytes that were stored, unless that has been done, and activates the row. The audit
+ *  trail names who asked for it, not who finishes it. */
 export async function finishCertificate(ctx: Context, id: string): Promise<void> {
   const row = await ctx.db.read.certificate.findUniqueOrThrow({
     where: { id },
@@ -39,9 +41,14 @@ export async function finishCertificate(ctx: Context, id: string): Promise<void>
     der: der.toString('base64'),
     fingerprintSha256: fingerprintSha256(der),
     at: ctx.now(),
-    actor: systemActor('certificate.finish'),
+    actor: actorOf(row),
     tenantId: row.tenantId,
     name: nameOf(row),
     changes: factsOf(row, row.authority.name),
   })
+}
+
+/** Releases before this one did not store who asked. */
+function actorOf({ actor }: { readonly actor: unknown }): Actor {
+  return actor === null ? systemActor('certificate.finish') : Value.Parse(Actor, actor)
 }

@@ -203,6 +203,7 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<I
     keySource: made ? 'server' : 'caller',
     ...validity,
     tbs: tbs.toString('base64'),
+    actor,
     replacesId: order.replacesId ?? null,
     cause: order.cause,
     reason: order.reason ?? null,

@@ -5,38 +5,63 @@ import type { Context } from '../../core/context.ts'
 import { batched } from '../../core/database/batch.ts'
 import { perContext } from '../../core/percontext.ts'
 
-/** A certificate about to be signed, as stored before the CA key is used. Octets in base64. */
-export type Reservation = {
-  readonly id: string
-  readonly tenantId: string
-  readonly authorityId: string
-  readonly issuerId: string
-  readonly hostId: string | null
-  readonly profile: string
-  readonly serial: string
-  readonly subject: object
-  readonly commonName: string | null
-  readonly dnsNames: readonly string[]
-  readonly ipAddresses: readonly string[]
-  readonly emailAddresses: readonly string[]
-  readonly uris: readonly string[]
-  readonly keyAlgorithm: string
-  readonly spkiSha256: string
-  readonly keySource: string
-  readonly notBefore: Date
-  readonly notAfter: Date
-  readonly tbs: string
-  readonly replacesId: string | null
-  readonly cause: string
-  readonly reason: string | null
-  readonly renewAt: Date
-  readonly autoRenew: boolean
-  readonly requestKey: string | null
-  readonly requestHash: string | null
-  readonly createdAt: Date
-  readonly crlShard: number
-  readonly sealed: string | null
+/** What a kind of column takes here, and how SQL stores it: octets come in base64 or hexadecimal. */
+type Kinds = {
+  uuid: string
+  text: string
+  'text[]': readonly string[]
+  int: number
+  boolean: boolean
+  timestamptz: Date
+  jsonb: object
+  base64: string
+  hex: string
 }
+
+/** The columns of a certificate that is about to be signed, each with its kind. */
+const columns = {
+  id: 'uuid',
+  tenantId: 'uuid',
+  authorityId: 'uuid',
+  issuerId: 'uuid',
+  hostId: 'uuid?',
+  profile: 'text',
+  serial: 'text',
+  subject: 'jsonb',
+  commonName: 'text?',
+  dnsNames: 'text[]',
+  ipAddresses: 'text[]',
+  emailAddresses: 'text[]',
+  uris: 'text[]',
+  keyAlgorithm: 'text',
+  spkiSha256: 'text',
+  keySource: 'text',
+  notBefore: 'timestamptz',
+  notAfter: 'timestamptz',
+  tbs: 'base64',
+  actor: 'jsonb',
+  replacesId: 'uuid?',
+  cause: 'text',
+  reason: 'text?',
+  renewAt: 'timestamptz',
+  autoRenew: 'boolean',
+  requestKey: 'hex?',
+  requestHash: 'hex?',
+  createdAt: 'timestamptz',
+  crlShard: 'int',
+} as const
+
+type ColumnValue<Kind> = Kind extends `${infer Given}?`
+  ? ColumnValue<Given> | null
+  : Kind extends keyof Kinds
+    ? Kinds[Kind]
+    : never
+
+/** A certificate about to be signed, as stored before the CA key is used. `actor` is who asked for it;
+ *  `sealed` is its sealed private key in base64, if that was made here. */
+export type Reservation = {
+  readonly [Name in keyof typeof columns]: ColumnValue<(typeof columns)[Name]>
+} & { readonly actor: Actor; readonly sealed: string | null }
 
 /** A signed certificate, with the audit event that tells of it. */
 export type Completion = {
@@ -76,20 +101,26 @@ async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<read
   })
 }
 
+const stored = Object.entries(columns).map(([name, given]) => {
+  const kind = given.replace('?', '')
+  const octets = kind === 'base64' || kind === 'hex'
+  return {
+    name: `"${name}"`,
+    definition: `"${name}" ${octets ? 'text' : kind}`,
+    value: octets ? `decode("${name}", '${kind}')` : `"${name}"`,
+  }
+})
+const names = stored.map(({ name }) => name).join(', ')
+const values = stored.map(({ value }) => value).join(', ')
+const definitions = stored.map(({ definition }) => definition).join(', ')
+
 /** A key that came in a request becomes the tenant's in the very statement that stores its first
  *  certificate, so that of two tenants at once only one gets it (src/authorities/keys/holders.ts). In the
  *  order of keys, or two groups with the same keys would wait for one another. A key that was made here
  *  is nobody else's: it costs nothing. */
 const reserving = `
     with item as (
-      select * from jsonb_to_recordset($1::jsonb) as item (
-        "id" uuid, "tenantId" uuid, "authorityId" uuid, "issuerId" uuid, "hostId" uuid,
-        "profile" text, "serial" text, "subject" jsonb, "commonName" text, "dnsNames" text[],
-        "ipAddresses" text[], "emailAddresses" text[], "uris" text[], "keyAlgorithm" text,
-        "spkiSha256" text, "keySource" text, "notBefore" timestamptz, "notAfter" timestamptz,
-        "tbs" text, "replacesId" uuid, "cause" text, "requestKey" text, "requestHash" text,
-        "createdAt" timestamptz, "crlShard" int, "reason" text, "renewAt" timestamptz,
-        "autoRenew" boolean, "sealed" text)
+      select * from jsonb_to_recordset($1::jsonb) as item (${definitions}, "sealed" text)
     ), claimed as (
       insert into certified_key ("spkiSha256", "tenantId")
       select distinct on ("spkiSha256") "spkiSha256", "tenantId" from item
@@ -112,18 +143,8 @@ const reserving = `
       select "id" from item join held using ("spkiSha256", "tenantId")
       where "keySource" = 'caller'
     ), stored as (
-      insert into certificate (
-        "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", "status", "serial",
-        "subject", "commonName", "dnsNames", "ipAddresses", "emailAddresses", "uris",
-        "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter", "tbs", "replacesId",
-        "cause", "requestKey", "requestHash", "createdAt", "crlShard", "reason", "renewAt",
-        "autoRenew")
-      select
-        "id", "tenantId", "authorityId", "issuerId", "hostId", "profile", 'signing', "serial",
-        "subject", "commonName", "dnsNames", "ipAddresses", "emailAddresses", "uris",
-        "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter",
-        decode("tbs", 'base64'), "replacesId", "cause", decode("requestKey", 'hex'),
-        decode("requestHash", 'hex'), "createdAt", "crlShard", "reason", "renewAt", "autoRenew"
+      insert into certificate ("status", ${names})
+      select 'signing', ${values}
       from item join own using ("id")
       on conflict ("requestKey") do nothing
       returning "id"
@@ -156,10 +177,11 @@ const completing = `
         "changes" jsonb)
     ), stored as (
       update certificate set "status" = 'active', "der" = decode(item."der", 'base64'),
-        "fingerprintSha256" = item."fingerprintSha256", "tbs" = null
+        "fingerprintSha256" = item."fingerprintSha256", "tbs" = null,
+        "actor" = null
       from item where certificate."id" = item."id" and "status" = 'signing'
       returning certificate."id"
-    ), told as (
+    ), recorded as (
       insert into audit_event ("at", "actorKind", "actorId", "actorName", "requestId", "tenantId",
         "action", "subjectKind", "subjectId", "subjectName", "changes")
       select "at", "actorKind", "actorId", "actorName", "requestId", "tenantId",

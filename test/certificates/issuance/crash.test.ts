@@ -110,6 +110,7 @@ test('killed at any step of issuing, a retry answers with the one certificate th
   await kill(server)
   const told = await ctx.db.read.auditEvent.findMany({ where: { action: 'certificate.issued' } })
   assert.equal(told.length, steps.length)
+  for (const event of told) assert.equal(event.actorKind, 'api-key')
 })
 
 test('what nobody asks for again is settled by itself', async () => {
@@ -121,7 +122,22 @@ test('what nobody asks for again is settled by itself', async () => {
   assert.equal(await finishCertificates(later), 1)
   const [row] = await rowsOf('forgotten.shop.test')
   assert.equal(row?.status, 'active')
+  // The audit trail names who asked, not the job that finished it, and its row says no more of it.
+  const { kind, id, name, requestId } = await askedBy(row.id)
+  const { id: keyId, name: keyName } = await ctx.db.read.apiKey.findFirstOrThrow()
+  assert.deepEqual({ kind, id, name }, { kind: 'api-key', id: keyId, name: keyName })
+  assert.match(requestId ?? '', /./)
+  const kept = await ctx.db.read.certificate.findUniqueOrThrow({ where: { id: row.id } })
+  assert.deepEqual([kept.tbs, kept.actor], [null, null])
 })
+
+async function askedBy(certificateId: string) {
+  const event = await ctx.db.read.auditEvent.findFirstOrThrow({
+    where: { action: 'certificate.issued', subjectId: certificateId },
+  })
+  const { actorKind: kind, actorId: id, actorName: name, requestId } = event
+  return { kind, id, name, requestId }
+}
 
 test('killed again and again under load, servers lose no certificate and make none twice', async (t) => {
   const answered = new Map<string, Made>()
