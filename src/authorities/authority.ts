@@ -33,14 +33,15 @@ const subtrees = {
   uriHosts: spaces('example.com (that host), .example.com (hosts below it)'),
 }
 
-export const NameConstraints = closed(
+/** Name constraints as they are asked for; those of a certificate are in src/x509/constraints. */
+export const RequestedConstraints = closed(
   { permitted: Type.Optional(closed(subtrees)), excluded: Type.Optional(closed(subtrees)) },
   {
     description:
       'Names it may certify, for its whole lifetime (RFC 5280 4.2.1.10): a kind with nothing permitted is free, what is excluded is refused in any case. What the authorities above are held to is added',
   },
 )
-export type NameConstraints = Type.Static<typeof NameConstraints>
+export type RequestedConstraints = Type.Static<typeof RequestedConstraints>
 
 const heldSpace = Type.Optional(Type.Array(Type.String()))
 
@@ -123,7 +124,7 @@ export const NewAuthority = closed({
       description: 'How many authorities may follow below it (a root: any; an intermediate: 0)',
     }),
   ),
-  nameConstraints: Type.Optional(NameConstraints),
+  nameConstraints: Type.Optional(RequestedConstraints),
   crlShards: Type.Optional(CrlShards),
   ...limits,
 })

@@ -5,7 +5,7 @@ import { refuse } from '../shared/problem.ts'
 import { type Authority, type AuthorityPatch, authoritySubject } from './authority.ts'
 import { getAuthority } from './find.ts'
 import { issuingAuthority } from './issuers/current.ts'
-import { limitFaults } from './issuers/store.ts'
+import { validityLimitFaults } from './issuers/store.ts'
 
 /** Changes what is named in `patch` and leaves the rest: what people call it, its limits on leaves that
  *  are yet to come, and whether it is retired. Throws authority-unknown, authority-refused. */
@@ -23,7 +23,7 @@ export async function changeAuthority(
   return ctx.db.transaction(async (tx) => {
     const row = await tx.authority.update({ where: { id: authority.id }, data })
     const { maxValidityDays, defaultValidityDays } = row
-    refuse('authority-refused', limitFaults({ maxValidityDays, defaultValidityDays }))
+    refuse('authority-refused', validityLimitFaults({ maxValidityDays, defaultValidityDays }))
     await record(tx, { actor, now }, 'authority.changed', {
       subject: authoritySubject(row),
       changes: {

@@ -27,12 +27,12 @@ import { getAuthority } from './find.ts'
 import { askedFaults, constraintsAlong, constraintsFor } from './issuers/constraints.ts'
 import { currentIssuer, issuingAuthority, pathOf, retired } from './issuers/current.ts'
 import {
-  limitFaults,
   limitsOf,
-  nameFaults,
   profileFaults,
+  reservedNameFaults,
   storeAuthority,
   tenantIdOf,
+  validityLimitFaults,
 } from './issuers/store.ts'
 import { blockedFault } from './keys/blocked.ts'
 import { keyFor, openSigner } from './keys/signer.ts'
@@ -132,7 +132,7 @@ export async function keyFaults(ctx: Context, spki: Buffer): Promise<readonly Vi
 function faults(asked: NewAuthority): readonly Violation[] {
   const named: DistinguishedName = asked.subject
   return [
-    ...nameFaults(asked.name),
+    ...reservedNameFaults(asked.name),
     ...(asked.kind === 'intermediate' && asked.parent === undefined
       ? [{ field: '/parent', message: 'An intermediate needs a parent' }]
       : []),
@@ -142,7 +142,7 @@ function faults(asked: NewAuthority): readonly Violation[] {
     ...(named.commonName === undefined && named.organization === undefined
       ? [{ field: '/subject', message: 'The subject needs a commonName or an organization' }]
       : []),
-    ...limitFaults(asked),
+    ...validityLimitFaults(asked),
   ]
 }
 

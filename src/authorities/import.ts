@@ -19,12 +19,12 @@ import { certificateFaults, isRoot, placeFaults } from './issuers/acceptable.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './issuers/constraints.ts'
 import { pathOf } from './issuers/current.ts'
 import {
-  limitFaults,
   limitsOf,
-  nameFaults,
   profileFaults,
+  reservedNameFaults,
   storeAuthority,
   tenantIdOf,
+  validityLimitFaults,
 } from './issuers/store.ts'
 import { blockedFault } from './keys/blocked.ts'
 import { type HeldKey, keyFor } from './keys/signer.ts'
@@ -53,8 +53,8 @@ export async function importAuthority(
           },
         ]
       : []),
-    ...limitFaults(asked),
-    ...nameFaults(asked.name),
+    ...validityLimitFaults(asked),
+    ...reservedNameFaults(asked.name),
   ])
   const root = isRoot(certificate)
   const parent = root ? null : await findParent(ctx, certificate)

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { refreshLists } from '../authorities/crl/behind.ts'
 import { publishLists } from '../authorities/crl/publish.ts'
+import { refreshLists } from '../authorities/crl/stale.ts'
 import { advanceRotation, resumeRotations } from '../authorities/rotation/advance.ts'
 import { recheckCertificates } from '../certificates/audit/recheck.ts'
 import { certifyDueHost } from '../certificates/hosts/certify.ts'

@@ -3,13 +3,13 @@ import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { nameFaults } from '../../src/authorities/issuers/store.ts'
+import { reservedNameFaults } from '../../src/authorities/issuers/store.ts'
 
 const Contract = Type.Object({ paths: Type.Record(Type.String(), Type.Unknown()) })
 
 /** Names that may be chosen, by how paths call them. */
 const chosen = new Map<string, (name: string) => boolean>([
-  ['{authority}', (name) => nameFaults(name).length > 0],
+  ['{authority}', (name) => reservedNameFaults(name).length > 0],
   ['{tenant}', () => false],
   ['{cluster}', () => false],
   ['{host}', () => false],

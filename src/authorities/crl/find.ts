@@ -1,6 +1,6 @@
 import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
-import { perContext } from '../../core/percontext.ts'
+import { oncePerContext } from '../../core/oncepercontext.ts'
 import { Problem } from '../../shared/problem.ts'
 import { clientsRevoked } from '../trust/lists.ts'
 import { type ListKey, publishList } from './publish.ts'
@@ -80,7 +80,7 @@ async function findList(ctx: Context, list: ListKey): Promise<PublishedList> {
 type Kept = { readonly number: bigint; readonly der: Buffer }
 
 /** The bytes of the list last read, by list: its number says whether they are still the ones. */
-const kept = perContext(() => new Map<string, Kept>())
+const kept = oncePerContext(() => new Map<string, Kept>())
 
 async function readList(ctx: Context, list: ListKey): Promise<PublishedList | undefined> {
   const row = await ctx.db.read.revocationList.findUnique({
@@ -109,7 +109,7 @@ async function bytesOf(ctx: Context, wanted: ListKey & { number: bigint }) {
   return der
 }
 
-const building = perContext(() => new Map<string, Promise<void>>())
+const building = oncePerContext(() => new Map<string, Promise<void>>())
 
 /** Those who ask for a list that is being built wait for it together. */
 function build(ctx: Context, list: ListKey): Promise<void> {

@@ -1,8 +1,8 @@
+import { brokenRules } from '../../shared/brokenrules.ts'
 import type { Violation } from '../../shared/problem.ts'
 import { roomUnder, verifyIssued } from '../../x509/certificates/chain.ts'
 import type { Certificate } from '../../x509/certificates/read.ts'
-import { strangeSpaces } from '../../x509/constraints/narrowed.ts'
-import { told } from '../../x509/der/faults.ts'
+import { strangeSpaces } from '../../x509/constraints/intersection.ts'
 import { oids } from '../../x509/der/oids.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
 import { isVerifiable } from '../../x509/keys/sign.ts'
@@ -17,7 +17,7 @@ export function certificateFaults(certificate: Certificate, now: Date): readonly
   const verifiable = isVerifiable(certificate.signatureAlgorithmDer)
   const own = verifiable && keyAlgorithm !== undefined && isRoot(certificate)
   const self = own ? verifyIssued(certificate, certificate) : []
-  const faults = told([
+  const faults = brokenRules([
     [
       !verifiable,
       `Its own signature is by an algorithm that is not taken here (${certificate.signatureAlgorithm}): have it signed with SHA-256, SHA-384, SHA-512 or Ed25519`,
@@ -77,7 +77,7 @@ function extensionFaults(certificate: Certificate): readonly string[] {
   )
   const kinds = nameConstraints?.otherKinds ?? []
   const spaces = nameConstraints ? strangeSpaces(nameConstraints) : []
-  return told([
+  return brokenRules([
     [
       bound.length > 0,
       `It has ${bound.join(' and ')}: verifiers would want policies, which certificates issued here do not have`,

@@ -2,31 +2,31 @@ import type { Violation } from '../../shared/problem.ts'
 import type { Certificate } from '../../x509/certificates/read.ts'
 import { authorityFaults, type NameFault } from '../../x509/constraints/faults.ts'
 import {
-  emptied,
-  narrowed,
+  emptyIntersections,
+  intersection,
   spaceFaults,
   spaceKinds,
   wideningFaults,
-} from '../../x509/constraints/narrowed.ts'
+} from '../../x509/constraints/intersection.ts'
 import { type NameConstraints, noSubtrees, type Subtrees } from '../../x509/constraints/subtrees.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
 import { formatName, readName } from '../../x509/names/distinguished.ts'
-import type { NameConstraints as Asked, Authority } from '../authority.ts'
+import type { Authority, RequestedConstraints } from '../authority.ts'
 
 const none: NameConstraints = { permitted: noSubtrees, excluded: noSubtrees }
 
 /** What all certificates of a path hold together; `none` of them may say anything. */
 export function constraintsAlong(path: readonly Certificate[]): NameConstraints {
-  return path.reduce((all, { nameConstraints }) => narrowed(all, nameConstraints ?? none), none)
+  return path.reduce((all, { nameConstraints }) => intersection(all, nameConstraints ?? none), none)
 }
 
 /** The constraints of a new authority below one that is held to `above`: those asked for, and all that
  *  it inherits. Undefined when there are none. */
 export function constraintsFor(
-  asked: Asked | undefined,
+  asked: RequestedConstraints | undefined,
   above: NameConstraints,
 ): NameConstraints | undefined {
-  return orNone(narrowed(above, readAsked(asked)))
+  return orNone(intersection(above, readAsked(asked)))
 }
 
 /** The constraints of the self-signed form of an imported authority, see Issuer.anchor. */
@@ -34,12 +34,12 @@ export function anchorConstraints(
   certificate: Certificate,
   above: NameConstraints,
 ): NameConstraints | undefined {
-  return orNone(narrowed(above, certificate.nameConstraints ?? none))
+  return orNone(intersection(above, certificate.nameConstraints ?? none))
 }
 
 /** Why a new authority may not have these constraints under those `above`. */
 export function askedFaults(
-  asked: Asked | undefined,
+  asked: RequestedConstraints | undefined,
   { subject, above }: { subject: Buffer; above: NameConstraints },
 ): readonly Violation[] {
   const own = readAsked(asked)
@@ -61,7 +61,7 @@ export function importedFaults(
   certificate: Certificate,
   above: NameConstraints,
 ): readonly Violation[] {
-  const nothing = emptied(above, certificate.nameConstraints ?? none)
+  const nothing = emptyIntersections(above, certificate.nameConstraints ?? none)
   return [
     ...nothing.map((kind) => `Its permitted ${kind} have nothing in common with those above it`),
     ...authorityFaults(certificate.subjectDer, certificate.altNames, above).map(
@@ -88,7 +88,7 @@ function sideView(side: Subtrees) {
   return Object.fromEntries(names.length > 0 ? [...texts, ['directoryNames', names]] : texts)
 }
 
-function readAsked(asked: Asked | undefined): NameConstraints {
+function readAsked(asked: RequestedConstraints | undefined): NameConstraints {
   return {
     permitted: { ...noSubtrees, ...asked?.permitted },
     excluded: { ...noSubtrees, ...asked?.excluded },

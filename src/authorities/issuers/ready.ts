@@ -1,5 +1,5 @@
 import type { Context } from '../../core/context.ts'
-import { perContext } from '../../core/percontext.ts'
+import { oncePerContext } from '../../core/oncepercontext.ts'
 import {
   type Certificate,
   fingerprintSha256,
@@ -38,8 +38,8 @@ type Stored = {
 }
 
 /** What is known of issuers of each context, by id: an issuer certificate never changes. */
-const ready = perContext(() => new Map<string, ReadyIssuer>())
-const chains = perContext(() => new Map<string, Chain>())
+const ready = oncePerContext(() => new Map<string, ReadyIssuer>())
+const chains = oncePerContext(() => new Map<string, Chain>())
 
 /** What stands above an issuer may change: its root may be cross-signed. */
 type Chain = { readonly pem: Promise<string>; readonly until: number }

@@ -2,13 +2,13 @@ import { record } from '../../audit/record.ts'
 import { type Actor, allowPlatform } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
+import { brokenRules } from '../../shared/brokenrules.ts'
 import { must } from '../../shared/must.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import type { RevocationReason } from '../../x509/crl/reasons.ts'
-import { told } from '../../x509/der/faults.ts'
 import { authoritySubject } from '../authority.ts'
-import { fallBehind } from '../crl/behind.ts'
 import { revoking } from '../crl/revocation.ts'
+import { markListsStale } from '../crl/stale.ts'
 import { authorityShard } from '../crl/urls.ts'
 import { dueAll, trustingPlacements } from '../trust/placements.ts'
 import { type IssuingAuthority, issuingAuthority } from './current.ts'
@@ -63,7 +63,7 @@ async function revoke(
       revokedAt: revokedAt.toISOString(),
     },
   })
-  await fallBehind(tx, { keyId: above.keyId, shard: authorityShard })
+  await markListsStale(tx, { keyId: above.keyId, shard: authorityShard })
 }
 
 /** The certificate and the one above it, if it can be revoked. */
@@ -82,7 +82,7 @@ async function findFor(tx: Tx, { id: authorityId, name }: IssuingAuthority, id: 
     },
   })
   if (!row) throw new Problem('issuer-unknown', `"${name}" has no certificate ${id}`)
-  const faults = told([
+  const faults = brokenRules([
     [
       row.parent === null,
       'No authority here signed it, so no list here can name it: rotate the key instead',

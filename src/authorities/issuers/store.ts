@@ -72,13 +72,13 @@ export function profileFaults(
 const reserved: ReadonlySet<string> = new Set(['renewal-info', 'import'])
 
 /** Why an authority may not have this name. */
-export function nameFaults(name: string): readonly Violation[] {
+export function reservedNameFaults(name: string): readonly Violation[] {
   const message = `"${name}" has a meaning of its own in URLs: choose another name`
   return reserved.has(name) ? [{ field: '/name', message }] : []
 }
 
 /** Why limits contradict each other. */
-export function limitFaults({
+export function validityLimitFaults({
   maxValidityDays,
   defaultValidityDays,
 }: Limits): readonly Violation[] {

@@ -30,7 +30,7 @@ export async function blockKey(
         throw new Problem('key-refused', 'That is the key of an authority here: rotate it instead')
       }
       await tx.blockedKey.create({ data: row })
-      await tell(tx, { actor, now }, row)
+      await recordBlocked(tx, { actor, now }, row)
       return blockedKeyView(row)
     })
   } catch (error) {
@@ -50,10 +50,10 @@ export async function blockCompromised(
   const reason = `certificate ${serial} was revoked for keyCompromise`
   const row = { spkiSha256, reason, since: now, by: actor.name }
   const { count } = await tx.blockedKey.createMany({ data: [row], skipDuplicates: true })
-  if (count > 0) await tell(tx, { actor, now }, row)
+  if (count > 0) await recordBlocked(tx, { actor, now }, row)
 }
 
-async function tell(
+async function recordBlocked(
   tx: Tx,
   { actor, now }: { actor: Actor; now: Date },
   { spkiSha256, reason }: { spkiSha256: string; reason: string },

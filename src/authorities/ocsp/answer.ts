@@ -1,5 +1,5 @@
 import type { Context } from '../../core/context.ts'
-import { perContext } from '../../core/percontext.ts'
+import { oncePerContext } from '../../core/oncepercontext.ts'
 import { Problem } from '../../shared/problem.ts'
 import { readCertificate } from '../../x509/certificates/read.ts'
 import { X509Error } from '../../x509/der/errors.ts'
@@ -59,7 +59,7 @@ type Issuer = { readonly keyId: string; readonly hashes: IssuerHashes }
 type Known = { readonly issuers: Promise<readonly Issuer[]>; readonly until: number }
 
 /** Reading them anew for every question would cost more than the answer. */
-const known = perContext(() => new Map<string, Known>())
+const known = oncePerContext(() => new Map<string, Known>())
 const memory = 5_000
 
 function issuersOf(ctx: Context, authority: string): Promise<readonly Issuer[]> {

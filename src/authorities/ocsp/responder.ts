@@ -3,7 +3,7 @@ import { record } from '../../audit/record.ts'
 import { systemActor } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { bytes, sql, type Tx } from '../../core/database/db.ts'
-import { perContext } from '../../core/percontext.ts'
+import { oncePerContext } from '../../core/oncepercontext.ts'
 import {
   type Certificate,
   issuerKeyIdentifier,
@@ -17,7 +17,7 @@ import { keyIdentifier, spkiOf } from '../../x509/keys/public.ts'
 import { assemble, keySigner, type Signer } from '../../x509/keys/sign.ts'
 import { lint } from '../../x509/lints/run.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
-import { encodeName, joined, nameFaults } from '../../x509/names/distinguished.ts'
+import { encodeName, joined, subjectFaults } from '../../x509/names/distinguished.ts'
 import { constraintsAlong } from '../issuers/constraints.ts'
 import { pathOf } from '../issuers/current.ts'
 import { openSigner } from '../keys/signer.ts'
@@ -35,12 +35,12 @@ const lifetime = 30 * day
 /** The next one is made so long before the end. */
 const margin = 10 * day
 
-/** How soon to look again for a better one than there can be: the authority itself is about to end. */
-const patience = 3_600_000
+/** When the authority itself is about to end, no responder lasts longer; how soon to look again. */
+const retryMilliseconds = 3_600_000
 
 type Opening = { readonly responder: Promise<Responder | undefined>; until: Date }
 
-const opened = perContext(() => new Map<string, Opening>())
+const opened = oncePerContext(() => new Map<string, Opening>())
 
 /** The responder of this key, shared by all replicas; made when there is none that holds for a while.
  *  Undefined when the authority itself has ended. Throws authority-keyless. */
@@ -48,7 +48,7 @@ export async function openResponder(ctx: Context, keyId: string): Promise<Respon
   const known = opened(ctx).get(keyId)
   if (known && known.until > ctx.now()) return known.responder
   // Everyone who asks meanwhile waits for this one; how long it holds is known when it is there.
-  const soon = new Date(ctx.now().getTime() + patience)
+  const soon = new Date(ctx.now().getTime() + retryMilliseconds)
   const opening = { responder: findOrMake(ctx, keyId), until: soon }
   opened(ctx).set(keyId, opening)
   try {
@@ -132,7 +132,7 @@ function subjectOf({ subject }: Certificate, path: readonly Certificate[]): Buff
   const commonName = `${[...(subject.commonName ?? 'CA')].slice(0, 50).join('')} OCSP`
   // What others call their authorities may be more than we write.
   const own = encodeName({
-    commonName: nameFaults({ commonName }).length > 0 ? 'OCSP responder' : commonName,
+    commonName: subjectFaults({ commonName }).length > 0 ? 'OCSP responder' : commonName,
   })
   const constraints = constraintsAlong(path)
   const names = [own, ...constraints.permitted.directoryNames.map((space) => joined(space, own))]
@@ -176,8 +176,8 @@ function prepare(
   })
   const findings = lint(tbs, { issuer, profile: 'ocsp', allowed: { now: own.now } })
   if (findings.length > 0) {
-    const told = findings.map(({ name, detail }) => `${name}: ${detail}`)
-    throw new Error(`an OCSP responder's certificate is wrong: ${told.join('. ')}`)
+    const broken = findings.map(({ name, detail }) => `${name}: ${detail}`)
+    throw new Error(`an OCSP responder's certificate is wrong: ${broken.join('. ')}`)
   }
   return tbs
 }

@@ -8,13 +8,13 @@ import { Problem } from '../../shared/problem.ts'
 import { authoritySubject } from '../authority.ts'
 import { issuingAuthority } from '../issuers/current.ts'
 import { dueAll, trustingPlacements } from '../trust/placements.ts'
-import { factsOf, getRotation, outstanding, type RotationRow, readRotation } from './find.ts'
+import { getRotation, outstanding, type RotationRow, readRotation, rotationFacts } from './find.ts'
 import { nextStep, type Rotation, type RotationStep, rotationSteps } from './steps.ts'
 
 const second = 1000
 
-/** How soon to look again, step by step. */
-const patience: Readonly<Record<RotationStep, number>> = {
+/** How long each step waits before it looks again. */
+const pollMilliseconds: Readonly<Record<RotationStep, number>> = {
   trust: 10 * second,
   leaves: 5 * second,
   clients: 3600 * second,
@@ -22,13 +22,13 @@ const patience: Readonly<Record<RotationStep, number>> = {
   done: 0,
 }
 
-/** How many certificates one look sets in motion: gateways are not all given new ones at once. */
-const portion = 200
+/** How many certificates one look renews, so that not all gateways get new ones at once. */
+const batchSize = 200
 
 const actor = systemActor('authority.rotate')
 
-/** Takes the change of an authority's key as far as it can go now, and looks again later. Driven by
- *  what is stored alone: run twice, late, or after a crash, it comes to the same end. */
+/** Moves the rotation of an authority's key as far as it can go now, and looks again later. It depends
+ *  only on what is stored: it may run twice, late or after a crash. */
 export async function advanceRotation(ctx: Context, authorityId: string): Promise<void> {
   for (;;) {
     const row = await readRotation(ctx.db.read, authorityId)
@@ -36,19 +36,24 @@ export async function advanceRotation(ctx: Context, authorityId: string): Promis
     const now = ctx.now()
     const step = oneOf(rotationSteps, row.step)
     const left = await outstanding(ctx.db.read, row, now)
-    const next = nextStep(step, factsOf(row, left), now)
+    const next = nextStep(step, rotationFacts(row, left), now)
     if (next === step) {
       return ctx.db.transaction(async (tx) => {
-        await settle(tx, row, { unsettled: left.unsettled.length, now })
-        await help(tx, row, { ...left, step, now })
-        await due(tx, 'authority.rotate', { authorityId }, new Date(now.getTime() + patience[step]))
+        await recordSettled(tx, row, { unsettled: left.unsettled.length, now })
+        await startPendingWork(tx, row, { ...left, step, now })
+        await due(
+          tx,
+          'authority.rotate',
+          { authorityId },
+          new Date(now.getTime() + pollMilliseconds[step]),
+        )
       })
     }
-    await ctx.db.transaction((tx) => enter(tx, row, { next, now }))
+    await ctx.db.transaction((tx) => enterStep(tx, row, { next, now }))
   }
 }
 
-/** Looks at every rotation that is under way: the net below the jobs. Answers how many. */
+/** Makes every unfinished rotation due, in case its job was lost. Answers how many. */
 export async function resumeRotations(ctx: Context): Promise<number> {
   const rows = await ctx.db.read.rotation.findMany({
     where: { step: { not: 'done' } },
@@ -60,8 +65,8 @@ export async function resumeRotations(ctx: Context): Promise<number> {
   return rows.length
 }
 
-/** Keeps since when every gateway has what it is to trust. */
-async function settle(
+/** Records since when every gateway has had the trust that it should have. */
+async function recordSettled(
   tx: Tx,
   { id, step, settledAt }: RotationRow,
   { unsettled, now }: { unsettled: number; now: Date },
@@ -76,8 +81,8 @@ type Left = Awaited<ReturnType<typeof outstanding>> & {
   readonly now: Date
 }
 
-/** Sets in motion what the step waits for. */
-async function help(
+/** Starts the pushes or renewals that the step waits for. */
+async function startPendingWork(
   tx: Tx,
   row: RotationRow,
   { step, now, unsettled, hosts }: Left,
@@ -89,7 +94,7 @@ async function help(
       unsettled.filter(({ status }) => status === 'Synced'),
     )
   }
-  const own = hosts.filter(({ waits }) => !waits).slice(0, portion)
+  const own = hosts.filter(({ waits }) => !waits).slice(0, batchSize)
   const ready = await tx.host.findMany({
     where: {
       id: { in: own.map(({ id }) => id) },
@@ -103,10 +108,10 @@ async function help(
       select certificate."id" from certificate join issuer on issuer."id" = certificate."issuerId"
       where "autoRenew" and "hostId" is null and "renewAt" > ${now}::timestamptz
         and issuer."keyId" = ${row.from.keyId}::uuid
-      order by "renewAt" limit ${portion}::int)`)
+      order by "renewAt" limit ${batchSize}::int)`)
 }
 
-async function enter(
+async function enterStep(
   tx: Tx,
   row: RotationRow,
   { next, now }: { next: RotationStep; now: Date },

@@ -82,8 +82,8 @@ export async function outstanding(tx: Tx, row: RotationRow, now: Date) {
   }
 }
 
-/** The same as the rule of the steps takes it. */
-export function factsOf(
+/** The facts that decide the next step (./steps.ts). */
+export function rotationFacts(
   row: RotationRow,
   left: Awaited<ReturnType<typeof outstanding>>,
 ): RotationFacts {

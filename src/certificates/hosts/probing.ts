@@ -2,7 +2,7 @@ import { currentIssuer, issuingAuthority } from '../../authorities/issuers/curre
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { makeKey } from '../../core/keys/make.ts'
-import { perContext } from '../../core/percontext.ts'
+import { oncePerContext } from '../../core/oncepercontext.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import { readTenant, type TenantRow } from '../../tenants/access.ts'
@@ -23,7 +23,7 @@ export type Credential = { readonly cert: string; readonly key: string }
 type Kept = { readonly made: Promise<Credential>; readonly until: number }
 
 /** Those of a process, by tenant and issuer. */
-const credentials = perContext(() => new Map<string, Kept>())
+const credentials = oncePerContext(() => new Map<string, Kept>())
 
 /** A certificate as a client of the tenant gets it from the authority, to be shown to ingresses. It is
  *  recorded like any other, its cause being `probe`; its key is made here and never leaves the memory of

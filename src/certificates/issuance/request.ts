@@ -2,14 +2,14 @@ import { backdate } from '../../authorities/create.ts'
 import type { IssuingAuthority } from '../../authorities/issuers/current.ts'
 import { currentIssuer } from '../../authorities/issuers/current.ts'
 import { orRefuse } from '../../core/refusal.ts'
+import { brokenRules } from '../../shared/brokenrules.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { type CertificateRequest, readRequest } from '../../x509/certificates/request.ts'
 import type { Validity } from '../../x509/certificates/template.ts'
-import { told } from '../../x509/der/faults.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
 import { type AltNames, noAltNames } from '../../x509/names/altnames.ts'
-import { type DistinguishedName, nameFaults } from '../../x509/names/distinguished.ts'
+import { type DistinguishedName, subjectFaults } from '../../x509/names/distinguished.ts'
 import { ipBytes } from '../../x509/names/ip.ts'
 import type { NewCertificate } from '../certificate.ts'
 import { mailParts, uriHost, type Wanted } from './policy.ts'
@@ -34,7 +34,7 @@ export function readAsk(asked: NewCertificate, days: number): Ask {
   const subject = { ...(request ? subjectOf(request) : {}), ...asked.subject }
   const names = merged(asked, request ? namesOf(request) : noAltNames)
   refuse('certificate-refused', [
-    ...nameFaults(subject).map((message) => ({ field: '/subject', message })),
+    ...subjectFaults(subject).map((message) => ({ field: '/subject', message })),
     ...countFaults(names),
     ...(request && asked.autoRenew === true
       ? [
@@ -83,7 +83,7 @@ function namesOf({ subject: { emailAddress }, altNames }: CertificateRequest): A
 function requestFaults(request: CertificateRequest, asked: NewCertificate): readonly Violation[] {
   const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = request
   const weak = weakKeyFault(spki)
-  const faults = told([
+  const faults = brokenRules([
     [asks.ca, 'The CSR asks for CA:TRUE; leaves are never authorities'],
     [
       asks.keyUsage.includes('keyCertSign') || asks.keyUsage.includes('cRLSign'),

@@ -7,7 +7,7 @@ import {
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
-import { perContext } from '../../core/percontext.ts'
+import { oncePerContext } from '../../core/oncepercontext.ts'
 import { Problem } from '../../shared/problem.ts'
 import { accessible, type TenantRow } from '../../tenants/access.ts'
 import { claimsTogether } from '../../tenants/domains/claims.ts'
@@ -46,7 +46,7 @@ export async function standing(
   return { tenant, authority: usable(authority, { name, tenantId: tenant.id }), claims }
 }
 
-const findTenant = perContext((ctx) =>
+const findTenant = oncePerContext((ctx) =>
   batchedReads(
     (names) =>
       ctx.db.read.tenant.findMany({

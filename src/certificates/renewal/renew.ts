@@ -7,6 +7,7 @@ import { type Actor, systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
+import { brokenRules } from '../../shared/brokenrules.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { DistinguishedName } from '../../shared/schema.ts'
@@ -14,7 +15,6 @@ import { accessTenant, policyOf, readTenant, type TenantRow } from '../../tenant
 import { countOne } from '../../tenants/quotas/usage.ts'
 import { tenantUri } from '../../tenants/uri.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
-import { told } from '../../x509/der/faults.ts'
 import { keyAlgorithms } from '../../x509/keys/public.ts'
 import type { Certificate } from '../certificate.ts'
 import { nameOf } from '../facts.ts'
@@ -235,7 +235,7 @@ function daysOf({ notBefore, notAfter, issuer }: Row): number | undefined {
 }
 
 function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[] {
-  const faults = told([
+  const faults = brokenRules([
     [
       spki === undefined && row.keySource === 'caller',
       'Its key is with whoever sent its CSR: send a new one',

@@ -4,10 +4,10 @@ import { giveAwayKey, heldByOthers } from '../../authorities/keys/holders.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { orRefuse } from '../../core/refusal.ts'
+import { brokenRules } from '../../shared/brokenrules.ts'
 import { refuse } from '../../shared/problem.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { readRequest } from '../../x509/certificates/request.ts'
-import { told } from '../../x509/der/faults.ts'
 
 /** A certificate that was revoked because its key is known. */
 export type Compromised = {
@@ -50,7 +50,7 @@ export function readProof(
   { serial, spkiSha256 }: Omit<Compromised, 'tenantId'>,
 ): void {
   const request = orRefuse('request-invalid', '/proof', () => readRequest(proof))
-  const faults = told([
+  const faults = brokenRules([
     [
       fingerprintSha256(request.spki) !== spkiSha256,
       'The CSR is not signed by the key of the certificate',

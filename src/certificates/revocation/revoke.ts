@@ -1,6 +1,6 @@
 import { record } from '../../audit/record.ts'
-import { fallBehind } from '../../authorities/crl/behind.ts'
 import { revoking } from '../../authorities/crl/revocation.ts'
+import { markListsStale } from '../../authorities/crl/stale.ts'
 import type { Actor } from '../../core/actor.ts'
 import { type Context, inTransaction } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
@@ -109,7 +109,7 @@ export async function revokeOne(
   }
   for (const host of row.servedBy) await due(tx, 'host.certify', { hostId: host.id })
   // Last, since all revocations of a list wait here for one another.
-  await fallBehind(tx, { keyId: row.issuer.keyId, shard: row.crlShard })
+  await markListsStale(tx, { keyId: row.issuer.keyId, shard: row.crlShard })
 }
 
 /** All that the tenant itself still has of a key that it says is known. */

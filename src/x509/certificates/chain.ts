@@ -1,4 +1,4 @@
-import { told } from '../der/faults.ts'
+import { brokenRules } from '../../shared/brokenrules.ts'
 import { sameName } from '../names/distinguished.ts'
 import { type Certificate, signedBy } from './read.ts'
 
@@ -17,9 +17,9 @@ export function verifyIssued(certificate: Certificate, issuer: Certificate): rea
 /** The same without the period: a cross-signature may well end before what it helps to verify. */
 function linkFaults(certificate: Certificate, issuer: Certificate): readonly string[] {
   const { authorityKeyIdentifier, ca, der } = certificate
-  return told([
+  return brokenRules([
     [!signedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
-    ...nameFaults(certificate, issuer),
+    ...issuerNameFaults(certificate, issuer),
     [
       !sameKey(authorityKeyIdentifier, issuer.subjectKeyIdentifier),
       'authorityKeyIdentifier is not the issuer’s subjectKeyIdentifier',
@@ -41,7 +41,7 @@ function linkFaults(certificate: Certificate, issuer: Certificate): readonly str
 }
 
 /** Some verifiers compare names as RFC 5280 7.1 says, others their octets. */
-function nameFaults(
+function issuerNameFaults(
   { issuerDer }: Certificate,
   { subjectDer }: Certificate,
 ): readonly (readonly [boolean, string])[] {

@@ -24,7 +24,7 @@ export type Extension = {
 }
 
 /** What the extensions of a certificate or a request say (RFC 5280 4.2). */
-export type Facts = {
+export type ExtensionValues = {
   readonly altNames: AltNames
   /** Kinds of alternative names we do not use, such as otherName. */
   readonly otherAltNameKinds: readonly string[]
@@ -72,7 +72,7 @@ function extensionOf(element: Element): Extension {
   }
 }
 
-type Reader = (value: Buffer) => Partial<Facts>
+type Reader = (value: Buffer) => Partial<ExtensionValues>
 
 const readers: Readonly<Record<string, Reader>> = {
   [oids.subjectAltName]: (value) => {
@@ -91,7 +91,7 @@ const readers: Readonly<Record<string, Reader>> = {
   [oids.authorityInfoAccess]: accessOf,
 }
 
-const nothing: Facts = {
+const nothing: ExtensionValues = {
   altNames: noAltNames,
   otherAltNameKinds: [],
   keyUsage: [],
@@ -104,7 +104,7 @@ const nothing: Facts = {
 }
 
 /** What a list of extensions says; extensions we do not know are only noted when critical. */
-export function factsOf(extensions: readonly Extension[]): Facts {
+export function readExtensions(extensions: readonly Extension[]): ExtensionValues {
   const facts = { ...nothing }
   const unknown: string[] = []
   for (const { oid, critical, value } of extensions) {
@@ -126,7 +126,7 @@ function purposesOf(value: Buffer): readonly string[] {
   return purposes.map((purpose) => oidOf(purpose, 'a purpose'))
 }
 
-function basicConstraintsOf(value: Buffer): Partial<Facts> {
+function basicConstraintsOf(value: Buffer): Partial<ExtensionValues> {
   const [first, second, ...more] = sequenceOf(readDer(value), 'basicConstraints')
   const stated = first?.tag === tags.boolean ? first : undefined
   const limit = stated ? second : first
@@ -137,7 +137,7 @@ function basicConstraintsOf(value: Buffer): Partial<Facts> {
   return { ca, pathLength: numberOf(contents, 'pathLenConstraint') }
 }
 
-function authorityKeyOf(value: Buffer): Partial<Facts> {
+function authorityKeyOf(value: Buffer): Partial<ExtensionValues> {
   const parts = sequenceOf(readDer(value), 'an identifier')
   const key = parts.find((part) => part.tag === 0x80)
   const names = parts.find((part) => part.tag === 0xa1)
@@ -171,7 +171,7 @@ export function urlsOfPoint(point: Element): readonly string[] {
   })
 }
 
-function accessOf(value: Buffer): Partial<Facts> {
+function accessOf(value: Buffer): Partial<ExtensionValues> {
   const urls: Record<string, string[]> = { [oids.ocsp]: [], [oids.caIssuers]: [] }
   for (const access of sequenceOf(readDer(value), 'authorityInfoAccess')) {
     const [method, location] = sequenceOf(access, 'an access description')

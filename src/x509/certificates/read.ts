@@ -13,11 +13,11 @@ import { oidOf } from '../der/oids.ts'
 import { timeOf, type Validity } from '../der/time.ts'
 import { algorithmOfElement, type KeyAlgorithm, keyIdentifier } from '../keys/public.ts'
 import { verifies } from '../keys/sign.ts'
-import { type Name, nameOf } from '../names/distinguished.ts'
-import { type Extension, extensionsOf, type Facts, factsOf } from './facts.ts'
+import { distinguishedNameOf, type Name } from '../names/distinguished.ts'
+import { type Extension, type ExtensionValues, extensionsOf, readExtensions } from './facts.ts'
 
 /** The fields of a TBSCertificate (RFC 5280 4.1.2), and what its extensions say. */
-export type Tbs = Facts & {
+export type Tbs = ExtensionValues & {
   readonly version: number
   /** Lower-case hex of whole octets, as `canonicalSerial` writes it. */
   readonly serial: string
@@ -84,16 +84,16 @@ function tbsOf(element: Element): Tbs {
     version,
     serial: unsignedOf(serial, 'serialNumber').toString('hex'),
     issuerDer: encodedOf(issuer),
-    issuer: nameOf(issuer),
+    issuer: distinguishedNameOf(issuer),
     subjectDer: encodedOf(subject),
-    subject: nameOf(subject),
+    subject: distinguishedNameOf(subject),
     validity: { notBefore: timeOf(notBefore, 'notBefore'), notAfter: timeOf(notAfter, 'notAfter') },
     validityDer: encodedOf(validity),
     spki: encodedOf(spki),
     keyAlgorithm: algorithmOfElement(spki),
     innerAlgorithm: encodedOf(expectTag(algorithm, tags.sequence, 'signature')),
     extensions,
-    ...factsOf(extensions),
+    ...readExtensions(extensions),
   }
 }
 

@@ -18,10 +18,10 @@ import { assemble, type Signer, verifies } from '../keys/sign.ts'
 import { type AltNames, countAltNames } from '../names/altnames.ts'
 import {
   type DistinguishedName,
+  distinguishedNameOf,
   emptyName,
   encodeName,
   type Name,
-  nameOf,
 } from '../names/distinguished.ts'
 import {
   altNamesExtension,
@@ -30,7 +30,7 @@ import {
   type KeyUsage,
   keyUsageExtension,
 } from './extensions.ts'
-import { type Extension, extensionsOf, factsOf } from './facts.ts'
+import { type Extension, extensionsOf, readExtensions } from './facts.ts'
 
 /** A certificate request whose signature has been verified. What it `asks` is for policy to refuse:
  *  nothing of it reaches a certificate by itself. */
@@ -94,9 +94,9 @@ export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
       'The request is not signed by its own key with SHA-256, SHA-384, SHA-512 or Ed25519; sign it anew',
     )
   const requested = attributes ? requestedIn(attributes) : []
-  const { altNames, otherAltNameKinds, ca, keyUsage, extendedKeyUsage } = factsOf(requested)
+  const { altNames, otherAltNameKinds, ca, keyUsage, extendedKeyUsage } = readExtensions(requested)
   return {
-    subject: nameOf(subject),
+    subject: distinguishedNameOf(subject),
     altNames,
     otherAltNameKinds,
     spki: encodedOf(spki),

@@ -1,7 +1,7 @@
 import { context, type Element, malformed, readDer, sequence } from '../der/encoding.ts'
 import { X509Error } from '../der/errors.ts'
 import { contentsOf, encodedOf, sequenceOf } from '../der/fields.ts'
-import { nameOf } from '../names/distinguished.ts'
+import { distinguishedNameOf } from '../names/distinguished.ts'
 import { generalNameOf, generalTags, ia5Name, ia5Of, ipName } from '../names/generalnames.ts'
 import { rangeBytes, rangeText } from '../names/ip.ts'
 
@@ -108,7 +108,7 @@ function directoryOf(base: Element): Buffer {
   const [name, ...more] = base.children
   if (name === undefined || more.length > 0) throw malformed('a directory name')
   // Read here, so that whoever shows it or compares with it need not fear it.
-  nameOf(name)
+  distinguishedNameOf(name)
   return encodedOf(name)
 }
 

@@ -1,8 +1,8 @@
 import { setImmediate } from 'node:timers/promises'
-import { told } from '../der/faults.ts'
-import { breath, type Crl } from './list.ts'
+import { brokenRules } from '../../shared/brokenrules.ts'
+import { type Crl, entriesPerTurn } from './list.ts'
 
-/** What of a list the one that follows it is held against. */
+/** The parts of the last list that the next one is compared with. */
 export type Predecessor = Pick<Crl, 'issuerDer' | 'urls'> & {
   readonly number?: bigint
   readonly only?: 'leaves' | 'authorities'
@@ -17,7 +17,7 @@ export function crlFaults(crl: Crl, previous?: Predecessor): string[] {
   return [...headFaults(crl, previous), ...step.value]
 }
 
-/** The same, with a breath of the event loop now and then. */
+/** The same for a long list: it lets the event loop run between groups of entries. */
 export async function longCrlFaults(crl: Crl, previous?: Predecessor): Promise<string[]> {
   const scan = scanEntries(crl)
   let step = scan.next()
@@ -27,7 +27,7 @@ export async function longCrlFaults(crl: Crl, previous?: Predecessor): Promise<s
 
 function headFaults(crl: Crl, previous: Predecessor | undefined): readonly string[] {
   const { thisUpdate, nextUpdate, number } = crl
-  return told([
+  return brokenRules([
     [crl.version !== 2, 'The list is not of version 2'],
     [number === undefined, 'The list has no number'],
     [!nextUpdate || nextUpdate <= thisUpdate, 'nextUpdate is missing or not after thisUpdate'],
@@ -42,16 +42,16 @@ function headFaults(crl: Crl, previous: Predecessor | undefined): readonly strin
   ])
 }
 
-/** Pauses where a long list may take a breath. */
+/** Yields between groups of entries, where the caller may let the event loop run. */
 function* scanEntries({ entries, thisUpdate }: Crl): Generator<void, readonly string[]> {
   const serials = new Set<string>()
   let late = false
   for (const [index, { serial, revokedAt }] of entries.entries()) {
     serials.add(serial)
     late ||= revokedAt > thisUpdate
-    if (index % breath === breath - 1) yield
+    if (index % entriesPerTurn === entriesPerTurn - 1) yield
   }
-  return told([
+  return brokenRules([
     [late, 'An entry was revoked after thisUpdate'],
     [serials.size < entries.length, 'A serial appears twice'],
   ])

@@ -30,8 +30,8 @@ export type CrlHeader = CrlScope & {
   readonly nextUpdate: Date
 }
 
-/** Entries between two breaths of the event loop: a millisecond's work or two. */
-export const breath = 500
+/** How many entries are worked on before the event loop runs again: one or two milliseconds. */
+export const entriesPerTurn = 500
 
 /** The bytes to be signed of a version 2 list (RFC 5280 5.1.2), from entries already encoded, taken
  *  one by one so that a long list neither blocks the event loop nor is held twice. Throws
@@ -47,7 +47,7 @@ export async function buildCrl(
   let waiting: Buffer[] = []
   for await (const entry of entries) {
     waiting.push(entry)
-    if (waiting.length < breath) continue
+    if (waiting.length < entriesPerTurn) continue
     chunks.push(Buffer.concat(waiting))
     waiting = []
     await setImmediate()
@@ -93,12 +93,12 @@ export function readCrl(der: Buffer): Crl {
   return { ...list, entries: Array.from(entries, entryOf) }
 }
 
-/** The same, with a breath of the event loop now and then: a long list is a second's work. */
+/** The same for a long list, which takes a second: it lets the event loop run in between. */
 export async function readLongCrl(der: Buffer): Promise<Crl> {
   const { entries, ...list } = openList(der)
   const read: CrlEntry[] = []
   for (const element of entries) {
-    if (read.push(entryOf(element)) % breath === 0) await setImmediate()
+    if (read.push(entryOf(element)) % entriesPerTurn === 0) await setImmediate()
   }
   return { ...list, entries: read }
 }

@@ -1,5 +1,5 @@
 import { authorityKeyExtension, distributionPoint, extension } from '../certificates/extensions.ts'
-import { type Extension, factsOf, urlsOfPoint } from '../certificates/facts.ts'
+import { type Extension, readExtensions, urlsOfPoint } from '../certificates/facts.ts'
 import { contextPrimitive, type Element, integer, sequence, tags } from '../der/encoding.ts'
 import { X509Error } from '../der/errors.ts'
 import { contentsOf, expectTag, magnitude, sequenceOf } from '../der/fields.ts'
@@ -43,7 +43,7 @@ const understood: ReadonlySet<string> = new Set([oids.crlNumber, oids.issuingDis
 
 /** What the extensions of a list say. */
 export function scopeOf(extensions: readonly Extension[]) {
-  const { authorityKeyIdentifier, unknownCritical } = factsOf(extensions)
+  const { authorityKeyIdentifier, unknownCritical } = readExtensions(extensions)
   const number = valueIn(extensions, oids.crlNumber)
   const scope = valueIn(extensions, oids.issuingDistributionPoint)
   const parts = scope ? sequenceOf(scope, 'issuingDistributionPoint') : []

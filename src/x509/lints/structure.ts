@@ -7,7 +7,7 @@ import { issuerKeyIdentifier } from '../certificates/read.ts'
 import { oids } from '../der/oids.ts'
 import { keyIdentifier } from '../keys/public.ts'
 import { signatureAlgorithmOf } from '../keys/sign.ts'
-import { emptyName, encodeName, nameFaults } from '../names/distinguished.ts'
+import { emptyName, encodeName, subjectFaults } from '../names/distinguished.ts'
 import { authority, every, issued, leaf, type Rule, unless } from './rule.ts'
 
 const written: ReadonlySet<string> = new Set([
@@ -60,7 +60,7 @@ export const structureRules: readonly Rule[] = [
     check: ({ subject, subjectDer }, { standsFor, succeeds }) => {
       const kept = (standsFor ?? succeeds)?.subjectDer
       // Others may have written what we would not: a name that is kept is kept byte for byte.
-      if (kept === undefined) return nameFaults(subject)[0]
+      if (kept === undefined) return subjectFaults(subject)[0]
       return unless(kept.equals(subjectDer), 'The subject is not that of the authority')
     },
   },
@@ -70,7 +70,7 @@ export const structureRules: readonly Rule[] = [
     applies: leaf,
     check: ({ subject, subjectDer }) =>
       unless(
-        nameFaults(subject).length > 0 || encodeName(subject).equals(subjectDer),
+        subjectFaults(subject).length > 0 || encodeName(subject).equals(subjectDer),
         'The subject has attributes, string types or an order that we do not write',
       ),
   },

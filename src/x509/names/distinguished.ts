@@ -46,7 +46,7 @@ const kinds = {
 } as const
 
 /** Why each attribute cannot be written, all together; empty when the name is good. */
-export function nameFaults(name: DistinguishedName): readonly string[] {
+export function subjectFaults(name: DistinguishedName): readonly string[] {
   return attributes.flatMap(([field, , , max, kind]) => {
     const value = name[field]
     if (value === undefined) return []
@@ -61,7 +61,7 @@ export function nameFaults(name: DistinguishedName): readonly string[] {
 /** Name in DER: PrintableString for country and serialNumber, IA5String for emailAddress, else
  *  UTF8String, one attribute to an RDN. RFC 5280 4.1.2.4 and appendix A. Throws `name-invalid`. */
 export function encodeName(name: DistinguishedName): Buffer {
-  const faults = nameFaults(name)
+  const faults = subjectFaults(name)
   if (faults.length > 0) throw new X509Error('name-invalid', `${faults.join('; ')}`)
   const rdns: Buffer[] = []
   for (const [field, , type, , kind] of attributes) {
@@ -82,11 +82,11 @@ export const emptyName: Buffer = sequence()
 
 /** Reads a Name in DER. */
 export function readName(der: Buffer): Name {
-  return nameOf(readDer(der))
+  return distinguishedNameOf(readDer(der))
 }
 
 /** Reads a Name element: any number of RDNs, any string type of DirectoryString. */
-export function nameOf(element: Element | undefined): Name {
+export function distinguishedNameOf(element: Element | undefined): Name {
   const known: Record<string, string> = {}
   const others: OtherAttribute[] = []
   for (const rdn of sequenceOf(element, 'a name')) {
@@ -132,7 +132,7 @@ function textOf(value: Element): string | undefined {
 /** Each RDN of a Name in a form to compare: case folded, spaces collapsed (RFC 5280 7.1). */
 export function rdnsOf(der: Buffer): readonly string[] {
   return readDer(der).children.map((rdn) => {
-    const { others, ...known } = nameOf(readDer(sequence(encodedOf(rdn))))
+    const { others, ...known } = distinguishedNameOf(readDer(sequence(encodedOf(rdn))))
     const pairs = [
       ...Object.entries(known),
       ...others.map(({ oid: type, text, der: value }) => [type, text || value.toString('hex')]),

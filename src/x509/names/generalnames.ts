@@ -1,6 +1,6 @@
 import { contextPrimitive, type Element, malformed } from '../der/encoding.ts'
 import { contentsOf } from '../der/fields.ts'
-import { type Name, nameOf } from './distinguished.ts'
+import { distinguishedNameOf, type Name } from './distinguished.ts'
 import { ipText } from './ip.ts'
 
 /** One GeneralName as read (RFC 5280 4.2.1.6). `other` holds the kinds we do not use. */
@@ -40,7 +40,7 @@ export function generalNameOf(element: Element): GeneralName {
     }
     case 0xa4:
       if (element.children.length !== 1) throw malformed('a directory name')
-      return { kind: 'directory', value: nameOf(element.children[0]) }
+      return { kind: 'directory', value: distinguishedNameOf(element.children[0]) }
     case 0xa0:
     case 0xa3:
     case 0xa5:

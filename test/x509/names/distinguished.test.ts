@@ -6,8 +6,8 @@ import {
   type DistinguishedName,
   encodeName,
   formatName,
-  nameFaults,
   readName,
+  subjectFaults,
 } from '../../../src/x509/names/distinguished.ts'
 
 const full: DistinguishedName = {
@@ -39,7 +39,7 @@ for (const [why, name] of [
   ['half a surrogate pair', { commonName: 'a\ud800' }],
 ] as const)
   test(`${why} is refused`, () => {
-    assert.equal(nameFaults(name).length, 1)
+    assert.equal(subjectFaults(name).length, 1)
     assert.throws(() => encodeName(name), { code: 'name-invalid' })
   })
 
@@ -49,7 +49,7 @@ test('bounds count characters, not bytes', () => {
 })
 
 test('all faults of a name come together', () => {
-  assert.equal(nameFaults({ country: 'x', commonName: '' }).length, 2)
+  assert.equal(subjectFaults({ country: 'x', commonName: '' }).length, 2)
 })
 
 test('repeated and foreign attributes are kept apart', () => {

@@ -3,11 +3,11 @@ import { test } from 'node:test'
 import fc from 'fast-check'
 import { constraintFaults } from '../../../src/x509/constraints/faults.ts'
 import {
-  emptied,
-  narrowed,
+  emptyIntersections,
+  intersection,
   spaceFaults,
   wideningFaults,
-} from '../../../src/x509/constraints/narrowed.ts'
+} from '../../../src/x509/constraints/intersection.ts'
 import {
   type NameConstraints,
   noSubtrees,
@@ -67,8 +67,8 @@ test('an authority that asks for nothing inherits everything', () => {
     },
     excluded: { ...noSubtrees, ipRanges: ['0.0.0.0/0'] },
   }
-  assert.deepEqual(narrowed(above, permitting({})), above)
-  assert.deepEqual(narrowed(permitting({}), above), above)
+  assert.deepEqual(intersection(above, permitting({})), above)
+  assert.deepEqual(intersection(permitting({}), above), above)
 })
 
 test('permitted spaces narrow, excluded ones add up', () => {
@@ -80,7 +80,7 @@ test('permitted spaces narrow, excluded ones add up', () => {
     permitted: { ...noSubtrees, dnsNames: ['b.example.com', 'test'] },
     excluded: { ...noSubtrees, dnsNames: ['y.example.com'] },
   }
-  assert.deepEqual(narrowed(above, own), {
+  assert.deepEqual(intersection(above, own), {
     permitted: { ...noSubtrees, dnsNames: ['b.example.com', 'a.test'] },
     excluded: { ...noSubtrees, dnsNames: ['x.example.com', 'y.example.com'] },
   })
@@ -89,8 +89,8 @@ test('permitted spaces narrow, excluded ones add up', () => {
 test('a kind of which nothing would be left is named', () => {
   const above = permitting({ dnsNames: ['example.com'], uriHosts: ['example.com'] })
   const own = permitting({ dnsNames: ['other.test'], uriHosts: ['example.com'] })
-  assert.deepEqual(emptied(above, own), ['dnsNames'])
-  assert.deepEqual(emptied(above, permitting({})), [])
+  assert.deepEqual(emptyIntersections(above, own), ['dnsNames'])
+  assert.deepEqual(emptyIntersections(above, permitting({})), [])
 })
 
 test('spaces that verifiers read differently are refused', () => {
@@ -122,10 +122,10 @@ test('one certificate says what the whole path does, whatever the names', () => 
   )
   fc.assert(
     fc.property(constraints, constraints, host, (above, own, name) => {
-      if (emptied(above, own).length > 0) return
+      if (emptyIntersections(above, own).length > 0) return
       const names = { ...noAltNames, dnsNames: [name] }
       const apart = constraintFaults(names, {}, above, own).length > 0
-      const together = constraintFaults(names, {}, narrowed(above, own)).length > 0
+      const together = constraintFaults(names, {}, intersection(above, own)).length > 0
       assert.equal(together, apart)
     }),
     { numRuns: 2000 },
@@ -152,8 +152,8 @@ test('two ranges have in common what lies in both, whatever their masks', () => 
         const faults = (...all: readonly NameConstraints[]) =>
           constraintFaults({ ...noAltNames, ipAddresses: [name] }, {}, ...all).length > 0
         const [above, own] = [permitting({ ipRanges: [a] }), permitting({ ipRanges: [b] })]
-        if (emptied(above, own).length > 0) assert.ok(faults(above, own))
-        else assert.equal(faults(narrowed(above, own)), faults(above, own))
+        if (emptyIntersections(above, own).length > 0) assert.ok(faults(above, own))
+        else assert.equal(faults(intersection(above, own)), faults(above, own))
       },
     ),
     { numRuns: 2000 },

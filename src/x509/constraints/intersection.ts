@@ -8,17 +8,19 @@ import type { NameConstraints, Subtrees } from './subtrees.ts'
 export const spaceKinds = ['dnsNames', 'ipRanges', 'emailAddresses', 'uriHosts'] as const
 type Kind = (typeof spaceKinds)[number]
 
-/** What an authority with constraints of its `own` may certify under one with those `above`: what both
- *  permit and neither excludes, so that one certificate says it whole. A verifier that is given only
- *  the lower authority as its anchor never sees the upper's (RFC 5280 6.1.4 (g)). Ask
- *  `wideningFaults` or `emptied` first: an empty list of permitted names would mean all of them. */
-export function narrowed(above: NameConstraints, own: NameConstraints): NameConstraints {
-  const permitted = (kind: Kind) => shared(above.permitted[kind], own.permitted[kind], common[kind])
+/** The names that an authority with its `own` constraints may certify under one with those `above`: both
+ *  permit them and neither excludes them. The certificate then states all of it. That matters because
+ *  a verifier whose trust anchor is the lower authority never sees the upper one's constraints
+ *  (RFC 5280 6.1.4 (g)). Ask `wideningFaults` or `emptyIntersections` first: an empty list of
+ *  permitted names would permit all names. */
+export function intersection(above: NameConstraints, own: NameConstraints): NameConstraints {
+  const permitted = (kind: Kind) =>
+    intersect(above.permitted[kind], own.permitted[kind], common[kind])
   const excluded = (kind: Kind) => [...new Set([...above.excluded[kind], ...own.excluded[kind]])]
   return {
     permitted: {
       ...textual(permitted),
-      directoryNames: shared(
+      directoryNames: intersect(
         above.permitted.directoryNames,
         own.permitted.directoryNames,
         smaller(directoryInside),
@@ -40,7 +42,7 @@ function textual(spaces: (kind: Kind) => readonly string[]) {
   }
 }
 
-function shared<T>(
+function intersect<T>(
   above: readonly T[],
   own: readonly T[],
   inCommon: (space: T, other: T) => T | undefined,
@@ -49,13 +51,13 @@ function shared<T>(
   return [...new Set(own.flatMap((one) => above.flatMap((other) => inCommon(one, other) ?? [])))]
 }
 
-/** Where spaces are trees, two of them have either the smaller one in common, or nothing. */
+/** The intersection of two trees: the smaller one if it lies within the other, or nothing. */
 function smaller<T>(within: (space: T, other: T) => boolean) {
   return (one: T, other: T): T | undefined =>
     within(one, other) ? one : within(other, one) ? other : undefined
 }
 
-/** Permitted spaces of `own` that reach beyond those `above`; fields are JSON Pointers into `own`. */
+/** The permitted spaces of `own` that reach beyond those `above`; fields are JSON Pointers into `own`. */
 export function wideningFaults(above: NameConstraints, own: NameConstraints): readonly NameFault[] {
   return spaceKinds.flatMap((kind) => {
     const limits = above.permitted[kind]
@@ -73,9 +75,12 @@ export function wideningFaults(above: NameConstraints, own: NameConstraints): re
   })
 }
 
-/** The kinds of name of which `own` could certify none at all under `above`. */
-export function emptied(above: NameConstraints, own: NameConstraints): readonly string[] {
-  const both = narrowed(above, own).permitted
+/** The kinds of names that `own` permits, but none of which `above` permits too. */
+export function emptyIntersections(
+  above: NameConstraints,
+  own: NameConstraints,
+): readonly string[] {
+  const both = intersection(above, own).permitted
   const kinds: readonly (keyof Subtrees)[] = [...spaceKinds, 'directoryNames']
   return kinds.filter((kind) => own.permitted[kind].length > 0 && both[kind].length === 0)
 }

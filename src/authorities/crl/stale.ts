@@ -4,10 +4,10 @@ import { due } from '../../core/database/due.ts'
 import type { ListKey } from './publish.ts'
 import { refreshAfter, wholeList } from './urls.ts'
 
-/** Tells that a certificate on `shard` of the key was revoked: its lists are behind from here on, and
- *  their publishing is due. What this costs does not depend on how many are revoked. */
-export async function fallBehind(tx: Tx, { keyId, shard }: ListKey): Promise<void> {
-  // In this order for all, so that nobody waits in a circle.
+/** Marks the lists of a key stale when a certificate on `shard` was revoked, and makes their publishing
+ *  due. The cost does not depend on how many certificates are revoked. */
+export async function markListsStale(tx: Tx, { keyId, shard }: ListKey): Promise<void> {
+  // Always in this order, so that two revocations cannot deadlock.
   await tx.$executeRaw(sql`
     insert into revocation_list ("keyId", "shard", "revision")
     values (${keyId}::uuid, ${wholeList}::int, 1), (${keyId}::uuid, ${shard}::int, 1)
@@ -15,8 +15,8 @@ export async function fallBehind(tx: Tx, { keyId, shard }: ListKey): Promise<voi
   await due(tx, 'authority.publish', { keyId })
 }
 
-/** Makes publishing due for every key with a list that is a day old, or behind: the net below the jobs
- *  that revocations leave. Answers how many. */
+/** Makes publishing due for every key that has a stale list or one that is a day old. It catches what
+ *  the jobs of revocations missed. Answers how many keys. */
 export async function refreshLists(ctx: Context): Promise<number> {
   const stale = new Date(ctx.now().getTime() - refreshAfter)
   const keys = await ctx.db.read.$queryRaw<readonly { keyId: string }[]>(sql`

@@ -1,8 +1,8 @@
 import type { Context } from './context.ts'
 
-/** One value for each context, made when it is first asked for: what requests of a process share
- *  without being global to the module. */
-export function perContext<T>(make: (ctx: Context) => T): (ctx: Context) => T {
+/** Makes one value for each context, when it is first asked for. All requests of a process share it,
+ *  and it is not global to the module. */
+export function oncePerContext<T>(make: (ctx: Context) => T): (ctx: Context) => T {
   const made = new WeakMap<Context, { readonly value: T }>()
   return (ctx) => {
     const known = made.get(ctx)
