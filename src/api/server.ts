@@ -48,6 +48,9 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     if (headers.host === undefined && raw.httpVersion === '1.1') {
       throw new Problem('request-malformed', 'Send Host (RFC 9110 7.2)')
     }
+    // Node takes the first of several, a proxy on the way may take another.
+    const hosts = raw.rawHeaders.filter((name, at) => at % 2 === 0 && /^host$/i.test(name))
+    if (hosts.length > 1) throw new Problem('request-malformed', 'Send Host once (RFC 9112 3.2)')
   })
   // Before anything is looked for: what is not served counts too.
   limitAddresses(api, ctx)

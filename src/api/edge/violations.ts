@@ -5,11 +5,7 @@ import { unstorable } from '../../shared/unstorable.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
-type Looking = {
-  readonly found: Violation[]
-  /** Numbers and booleans come as text, as in a URL. */
-  readonly text: boolean
-}
+type Looking = { readonly found: Violation[] }
 
 /** The rules of a schema that a value breaks, the first hundred of them; fields are JSON Pointers below
  *  `place`. Takes no longer than it takes to read as much of the value: counts are looked at before
@@ -17,9 +13,9 @@ type Looking = {
 export function violationsOf(
   schema: TSchema,
   value: unknown,
-  { place = '', text = false }: { place?: string; text?: boolean } = {},
+  { place = '' }: { place?: string } = {},
 ): readonly Violation[] {
-  const looking = { found: [], text }
+  const looking = { found: [] }
   look(looking, record(schema), value, place)
   if (looking.found.length > 0) return looking.found
   const path = unstorable(value, place)
@@ -36,9 +32,9 @@ function look(looking: Looking, schema: Json, value: unknown, path: string): voi
     if (!schema.enum.includes(value)) add(looking, path, `must be one of ${schema.enum.join(', ')}`)
   } else if ('const' in schema) {
     if (schema.const !== value) add(looking, path, `must be ${JSON.stringify(schema.const)}`)
-  } else if (!fitsType(looking, schema, value)) {
+  } else if (!fitsType(schema, value)) {
     add(looking, path, `must be of type ${String(schema.type)}`)
-  } else if (typeof value === 'string' && !isNumeric(schema)) {
+  } else if (typeof value === 'string') {
     lookAtText(looking, schema, value, path)
   } else if (Array.isArray(value)) {
     lookAtItems(looking, schema, value, path)
@@ -57,7 +53,7 @@ function lookAtEither(
   value: unknown,
   path: string,
 ): void {
-  const alike = shapes.filter((shape) => fitsType(looking, shape, value))
+  const alike = shapes.filter((shape) => fitsType(shape, value))
   const [meant] = alike
     .map((shape) => {
       const found: Violation[] = []
@@ -145,23 +141,15 @@ function lookAtNumber(looking: Looking, schema: Json, value: number, path: strin
   if (value > most) add(looking, path, `must be <= ${most}`)
 }
 
-function fitsType({ text }: Looking, { type, enum: values }: Json, value: unknown): boolean {
+function fitsType({ type, enum: values }: Json, value: unknown): boolean {
   if (Array.isArray(values)) return values.some((each) => typeof each === typeof value)
   if (type === undefined) return true
   if (type === 'null') return value === null
   if (type === 'array') return Array.isArray(value)
   if (type === 'object') return isRecord(value)
-  if (type === 'integer' || type === 'number') {
-    const number = text && typeof value === 'string' && value.trim() !== '' ? Number(value) : value
-    return type === 'integer' ? Number.isInteger(number) : Number.isFinite(number)
-  }
-  if (type === 'boolean')
-    return typeof value === type || (text && /^(true|false)$/.test(`${value}`))
+  if (type === 'integer') return Number.isInteger(value)
+  if (type === 'number') return Number.isFinite(value)
   return typeof value === type
-}
-
-function isNumeric({ type }: Json): boolean {
-  return type === 'integer' || type === 'number' || type === 'boolean'
 }
 
 /** Whether no two items are the same, in linear time. */

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { METHODS } from 'node:http'
 import { test } from 'node:test'
+import Type from 'typebox'
+import Value from 'typebox/value'
 import { createAuthority } from '../../../src/authorities/create.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { openTestApi, tokenFor } from '../../support/api.ts'
@@ -335,4 +337,54 @@ test('a refusal says what is wrong and nothing else', async () => {
   assert.deepEqual(await violations('patch', '/v1/tenants/example', policy), [
     ['/policy/profiles', 'profiles must NOT have duplicate items'],
   ])
+})
+
+const Parameters = Type.Array(
+  Type.Object({
+    in: Type.String(),
+    name: Type.String(),
+    schema: Type.Object({ type: Type.Optional(Type.String()) }),
+  }),
+)
+const Paths = Type.Record(
+  Type.String(),
+  Type.Record(Type.String(), Type.Object({ parameters: Type.Optional(Parameters) })),
+)
+const isPlain = (type: string | undefined) => type === 'integer' || type === 'boolean'
+const oddNumbers = [
+  '1e400',
+  'Infinity',
+  'NaN',
+  '0x10',
+  '%205',
+  '5.0',
+  '-0',
+  '1e2',
+  '',
+  '9'.repeat(400),
+]
+
+test('a parameter that is to be a number or a truth value is one in plain digits or words', async () => {
+  const paths = Value.Parse(Paths, api.swagger().paths)
+  const parameters = Object.entries(paths).flatMap(([path, methods]) =>
+    Object.entries(methods).flatMap(([method, { parameters: own = [] }]) =>
+      own
+        .filter(({ in: place, schema }) => place === 'query' && isPlain(schema.type))
+        .map(({ name }) => ({ path, method: method.toUpperCase(), name })),
+    ),
+  )
+  assert.ok(parameters.length > 8)
+  for (const { path, method, name } of parameters) {
+    for (const odd of oddNumbers) {
+      const target = `${filled(path, 'root')}?${name}=${odd}`
+      const answer = await asked(method, target, bearer)
+      isRefusal(answer, `${method} ${target}`)
+    }
+  }
+})
+
+test('Host is said once', async () => {
+  const answer = await asked('GET', '/livez', 'host: other')
+  isRefusal(answer, 'two hosts')
+  assert.equal(answer.status, 400)
 })
