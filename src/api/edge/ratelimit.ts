@@ -80,6 +80,7 @@ export async function limitFailures<T>(
     return found
   } catch (error) {
     if (error instanceof Problem && error.type === 'credentials-refused') {
+      good.delete(digest)
       failures.take(who, ctx.now().getTime())
     }
     throw error

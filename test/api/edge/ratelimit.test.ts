@@ -4,6 +4,7 @@ import { meterOf, subscriberOf } from '../../../src/api/edge/rate.ts'
 import { buildServer } from '../../../src/api/server.ts'
 import { defaultRates, readConfig, SettingError } from '../../../src/core/config.ts'
 import { type Context, openContext } from '../../../src/core/context.ts'
+import { tokenHash } from '../../../src/tenants/apikeys/schema.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { tokenFor } from '../../support/api.ts'
 import { admin, openTestContext } from '../../support/context.ts'
@@ -110,6 +111,13 @@ test('an address that sends wrong tokens is not looked up any more, but who was 
   assert.equal(await status(unknown), 429)
   assert.equal(await status(known), 200)
   assert.equal(await status(unknown, '192.0.2.2'), 200)
+  // One that was revoked is asked for once more, and then no more than any other.
+  await base.db.read.apiKey.updateMany({
+    where: { tokenHash: new Uint8Array(tokenHash(known)) },
+    data: { revokedAt: new Date() },
+  })
+  assert.equal(await status(known), 401)
+  assert.equal(await status(known), 429)
   clock.at += 60_000
   assert.equal(await status('gsm_wrong4'), 401)
 })
