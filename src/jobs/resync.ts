@@ -24,7 +24,7 @@ export async function resyncPlacements(ctx: Context): Promise<number> {
 /** How old what was seen of a placement may be, in milliseconds; and how many of a cluster a turn looks
  *  at, so that looks never hold up what was changed: two thousand take an hour. */
 const freshness = 10 * 60_000
-const portion = 40
+const batchSize = 40
 
 /** Makes it due that placements which are as they should be are looked at again: first those of which
  *  something has ended since, then the longest unseen, some of each cluster, so that one that does not
@@ -40,7 +40,7 @@ export async function lookAgain(ctx: Context): Promise<number> {
         "provedAt" is null or "provedAt" <= ${stale}::timestamptz
         or "holdsUntil" <= ${now}::timestamptz)
       order by coalesce("holdsUntil" <= ${now}::timestamptz, false) desc,
-        "provedAt" nulls first, "id" limit ${portion}::int
+        "provedAt" nulls first, "id" limit ${batchSize}::int
     ) one`)
   await ctx.db.transaction(async (tx) => {
     for (const key of rows) await due(tx, 'placement.look', key)

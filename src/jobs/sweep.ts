@@ -1,9 +1,6 @@
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
-import { dueAnew, jobKey } from '../core/database/due.ts'
-
-/** The kinds of job that this release knows. */
-export type Kinds = { readonly keyed: readonly string[]; readonly periodic: readonly string[] }
+import { type Due, due, dueTasks, isDueKind, jobKey, readKey } from '../core/database/due.ts'
 
 type Dead = {
   readonly id: bigint
@@ -13,18 +10,19 @@ type Dead = {
   readonly lastError: string | null
 }
 
-const portion = 1000
+const batchSize = 1000
 /** When work that was given up is tried again. */
 const pauseMilliseconds = 3_600_000
 
 /** Leaves no job behind that nobody would run, and says what it found. What was given up after all its
  *  attempts is due again in an hour: its key names a thing, and what is to be done about that is read
  *  from its state. A job that lost its key to a newer one while it ran, and then failed or was killed,
- *  goes; so does a turn of periodic work, since the next turn does the same. Answers how many were dead. */
-export async function sweepQueue(ctx: Context, { keyed, periodic }: Kinds): Promise<number> {
+ *  goes; so does a turn of `periodic` work, since the next turn does the same. Answers how many were dead. */
+export async function sweepQueue(ctx: Context, periodic: readonly string[]): Promise<number> {
+  const known = [...dueTasks, ...periodic]
   const dead = await ctx.db.transaction(async (tx) => {
-    const rows = await deadJobs(tx, [...keyed, ...periodic])
-    for (const row of rows) if (keyed.includes(row.task)) await again(tx, row, ctx.now())
+    const rows = await deadJobs(tx, known)
+    for (const row of rows) if (isDueKind(row.task)) await again(tx, row.task, row, ctx.now())
     await tx.$executeRaw(sql`
       select from graphile_worker.complete_jobs(${rows.map(({ id }) => id)}::bigint[])`)
     return rows
@@ -37,7 +35,7 @@ export async function sweepQueue(ctx: Context, { keyed, periodic }: Kinds): Prom
   if (superseded.length > 0) {
     ctx.log.warn({ jobs: counts(superseded) }, 'removed jobs whose work newer ones have taken over')
   }
-  await sayUnknown(ctx, [...keyed, ...periodic])
+  await sayUnknown(ctx, known)
   await mendQueues(ctx)
   return dead.length
 }
@@ -48,21 +46,28 @@ function deadJobs(tx: Tx, tasks: readonly string[]): Promise<readonly Dead[]> {
     from graphile_worker._private_jobs as jobs
     join graphile_worker._private_tasks as tasks on tasks.id = task_id
     where attempts >= max_attempts and locked_at is null and identifier = any(${tasks})
-    order by jobs.id limit ${portion} for update of jobs skip locked`)
+    order by jobs.id limit ${batchSize} for update of jobs skip locked`)
 }
 
 /** A job that still has its key waits for an hour; of one without, the newer job counts, and only where
  *  there is none is the thing looked at once more. */
-async function again(tx: Tx, { id, task, key, payload }: Dead, now: Date): Promise<void> {
-  if (typeof payload !== 'object' || payload === null) return
-  const name = jobKey(task, payload)
+async function again<Kind extends keyof Due>(
+  tx: Tx,
+  kind: Kind,
+  { id, key, payload }: Dead,
+  now: Date,
+): Promise<void> {
+  const read = readKey(kind, payload)
+  // Nobody could do anything about it.
+  if (read === undefined) return
+  const name = jobKey(kind, read)
   // Out of the way of the new one, which would count it as superseded.
   await tx.$executeRaw(sql`update graphile_worker._private_jobs set key = null where id = ${id}`)
   const newer = await tx.$queryRaw<readonly unknown[]>(
     sql`select from graphile_worker._private_jobs where key = ${name}`,
   )
   if (newer.length > 0) return
-  await dueAnew(tx, { task, key: payload }, key === null ? now : later(now))
+  await due(tx, kind, read, key === null ? now : later(now))
 }
 
 function later(now: Date): Date {

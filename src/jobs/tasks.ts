@@ -1,5 +1,3 @@
-import Type from 'typebox'
-import Value from 'typebox/value'
 import { publishLists } from '../authorities/crl/publish.ts'
 import { refreshLists } from '../authorities/crl/stale.ts'
 import { advanceRotation, resumeRotations } from '../authorities/rotation/advance.ts'
@@ -14,62 +12,72 @@ import { revokeBlocked, sweepBlocked } from '../certificates/revocation/blocked.
 import { checkCluster } from '../clusters/check.ts'
 import { isSlow } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
-import { type Due, due } from '../core/database/due.ts'
+import { type Due, due, isDueKind, readKey } from '../core/database/due.ts'
 import { lookAtPlacement, pushPlacement } from '../delivery/push.ts'
 import { forgetOldAnswers } from '../tenants/apikeys/answers.ts'
 import { lookAgain, recheckClusters, resyncPlacements } from './resync.ts'
 import { sweepQueue } from './sweep.ts'
 
-/** What is done about each kind of due work, given its key. */
-export type Keyed = Readonly<Record<keyof Due, (key: unknown) => Promise<unknown>>>
+/** What is done about each kind of due work: src/core/database/due.ts says what their keys are. */
+const actions: {
+  readonly [Kind in keyof Due]: (ctx: Context, key: Due[Kind]) => Promise<unknown>
+} = {
+  'host.certify': (ctx, { hostId }) => certifyDueHost(ctx, hostId),
+  'certificate.renew': (ctx, { certificateId }) => renewDue(ctx, certificateId),
+  'tenant.review': (ctx, { tenantId }) => reviewTenant(ctx, tenantId),
+  'placement.push': pushPlacement,
+  'placement.look': lookAtPlacement,
+  'replacement.advance': (ctx, { replacementId }) => advanceReplacement(ctx, replacementId),
+  'authority.rotate': (ctx, { authorityId }) => advanceRotation(ctx, authorityId),
+  'authority.publish': (ctx, { keyId }) => publishLists(ctx, keyId),
+  'blocked-key.revoke': (ctx, { spkiSha256 }) => revokeBlocked(ctx, spkiSha256),
+  'cluster.check': checkCluster,
+}
 
-/** What is done about each kind of due work. */
-export function keyedWork(ctx: Context): Keyed {
-  const HostKey = Type.Object({ hostId: Type.String() })
-  const PlacementKey = Type.Object({ placementId: Type.String() })
-  const ClusterKey = Type.Object({ clusterId: Type.String() })
-  const AuthorityKey = Type.Object({ keyId: Type.String() })
-  const CertificateKey = Type.Object({ certificateId: Type.String() })
-  const TenantKey = Type.Object({ tenantId: Type.String() })
-  const RotatingKey = Type.Object({ authorityId: Type.String() })
-  const ReplacementKey = Type.Object({ replacementId: Type.String() })
-  const BlockedKey = Type.Object({ spkiSha256: Type.String() })
+/** The kinds of due work whose keys name a cluster: these alone are done in the slow lane, and only there
+ *  for a cluster that did not answer last time. One that is met elsewhere moves there, and holds no slot. */
+const clusterKinds = ['placement.push', 'placement.look', 'cluster.check'] as const
+
+/** Work by the name of its kind, as the queue calls it: with a key that nobody has read yet. */
+export type Work = Readonly<Record<string, (key: unknown) => Promise<unknown>>>
+
+/** The due work of the main lane. */
+export function dueWork(ctx: Context): Work {
+  const all = Object.keys(actions).filter(isDueKind)
   return {
-    'host.certify': (key) => certifyDueHost(ctx, Value.Parse(HostKey, key).hostId),
-    'placement.push': (key) => pushPlacement(ctx, Value.Parse(PlacementKey, key)),
-    'placement.look': (key) => lookAtPlacement(ctx, Value.Parse(PlacementKey, key)),
-    'authority.rotate': (key) => advanceRotation(ctx, Value.Parse(RotatingKey, key).authorityId),
-    'authority.publish': (key) => publishLists(ctx, Value.Parse(AuthorityKey, key).keyId),
-    'certificate.renew': (key) => renewDue(ctx, Value.Parse(CertificateKey, key).certificateId),
-    'replacement.advance': (key) =>
-      advanceReplacement(ctx, Value.Parse(ReplacementKey, key).replacementId),
-    'tenant.review': (key) => reviewTenant(ctx, Value.Parse(TenantKey, key).tenantId),
-    'blocked-key.revoke': (key) => revokeBlocked(ctx, Value.Parse(BlockedKey, key).spkiSha256),
-    'cluster.check': (key) => checkCluster(ctx, Value.Parse(ClusterKey, key)),
+    ...Object.fromEntries(all.map((kind) => [kind, (key: unknown) => act(ctx, kind, key)])),
+    ...Object.fromEntries(
+      clusterKinds.map((kind) => [kind, (key: unknown) => quickly(ctx, kind, key)]),
+    ),
   }
 }
 
-/** The kinds that wait for a cluster: these alone are done in the slow lane, and only there for a cluster
- *  that did not answer last time. One that is met elsewhere moves there, and holds no slot. */
-export type ClusterWork = Pick<Keyed, 'placement.push' | 'placement.look' | 'cluster.check'>
+/** The due work of the slow lane. */
+export function slowWork(ctx: Context): Work {
+  return Object.fromEntries(
+    clusterKinds.map((kind) => [kind, (key: unknown) => act(ctx, kind, key)]),
+  )
+}
 
-/** The same work outside of the slow lane. */
-export function quickWork(ctx: Context, work: ClusterWork): ClusterWork {
-  const PushKey = Type.Object({ placementId: Type.String(), clusterId: Type.String() })
-  const CheckKey = Type.Object({ clusterId: Type.String() })
-  async function quickly<Kind extends keyof ClusterWork>(
-    task: Kind,
-    key: Due[Kind] & { readonly clusterId: string },
-  ): Promise<void> {
-    if (await isSlow(ctx, { task, clusterId: key.clusterId })) {
-      await ctx.db.transaction((tx) => due(tx, task, key, null, 'slow'))
-    } else await work[task](key)
-  }
-  return {
-    'placement.push': (key) => quickly('placement.push', Value.Parse(PushKey, key)),
-    'placement.look': (key) => quickly('placement.look', Value.Parse(PushKey, key)),
-    'cluster.check': (key) => quickly('cluster.check', Value.Parse(CheckKey, key)),
-  }
+function act<Kind extends keyof Due>(ctx: Context, kind: Kind, key: unknown): Promise<unknown> {
+  return actions[kind](ctx, keyOf(kind, key))
+}
+
+function keyOf<Kind extends keyof Due>(kind: Kind, key: unknown): Due[Kind] {
+  const read = readKey(kind, key)
+  if (read === undefined) throw new Error(`a job of ${kind} has a key of another kind`)
+  return read
+}
+
+async function quickly<Kind extends (typeof clusterKinds)[number]>(
+  ctx: Context,
+  kind: Kind,
+  key: unknown,
+): Promise<void> {
+  const read = keyOf(kind, key)
+  if (await isSlow(ctx, { task: kind, clusterId: read.clusterId })) {
+    await ctx.db.transaction((tx) => due(tx, kind, read, null, 'slow'))
+  } else await act(ctx, kind, read)
 }
 
 /** When what is looked at again and again, as a net below the due work. */
@@ -92,7 +100,7 @@ export const schedule = {
 export type Periodic = Readonly<Record<keyof typeof schedule, () => Promise<unknown>>>
 
 /** What is done at each of those times. */
-export function periodicWork(ctx: Context, keyed: Keyed): Periodic {
+export function periodicWork(ctx: Context): Periodic {
   return {
     'certificates.finish': () => finishCertificates(ctx),
     'certificates.renew': () => renewalsDue(ctx),
@@ -105,7 +113,6 @@ export function periodicWork(ctx: Context, keyed: Keyed): Periodic {
     'replacements.resume': () => resumeReplacements(ctx),
     'lists.refresh': () => refreshLists(ctx),
     'answers.forget': () => forgetOldAnswers(ctx),
-    'queue.sweep': () =>
-      sweepQueue(ctx, { keyed: Object.keys(keyed), periodic: Object.keys(schedule) }),
+    'queue.sweep': () => sweepQueue(ctx, Object.keys(schedule)),
   }
 }

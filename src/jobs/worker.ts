@@ -5,24 +5,15 @@ import { slowFlag } from '../core/database/due.ts'
 import { openPool } from '../core/database/postgres.ts'
 import { attempt } from './failure.ts'
 import { openLeases } from './leases.ts'
-import { type ClusterWork, keyedWork, periodicWork, quickWork, schedule } from './tasks.ts'
+import { dueWork, periodicWork, schedule, slowWork, type Work } from './tasks.ts'
 
 /** What the slots of each lane do. */
 function lanesOf(ctx: Context): { readonly main: TaskList; readonly slow: TaskList } {
-  const keyed = keyedWork(ctx)
-  const slow: ClusterWork = {
-    'placement.push': keyed['placement.push'],
-    'placement.look': keyed['placement.look'],
-    'cluster.check': keyed['cluster.check'],
-  }
-  const main = { ...keyed, ...quickWork(ctx, slow), ...periodicWork(ctx, keyed) }
-  return { main: tasksOf(ctx, main), slow: tasksOf(ctx, slow) }
+  const main = { ...dueWork(ctx), ...periodicWork(ctx) }
+  return { main: tasksOf(ctx, main), slow: tasksOf(ctx, slowWork(ctx)) }
 }
 
-function tasksOf(
-  ctx: Context,
-  all: Readonly<Record<string, (key: unknown) => Promise<unknown>>>,
-): TaskList {
+function tasksOf(ctx: Context, all: Work): TaskList {
   return Object.fromEntries(
     Object.entries(all).map(([task, work]) => [
       task,

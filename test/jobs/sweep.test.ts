@@ -15,7 +15,7 @@ const log = { info: tell('info'), warn: tell('warn'), error: tell('error') }
 const ctx = openContext(testConfig(await openTestDatabase()), log)
 after(() => ctx.db.close())
 
-const kinds = { keyed: ['host.certify', 'placement.push'], periodic: ['lists.refresh'] }
+const periodic = ['lists.refresh']
 
 beforeEach(async () => {
   told.length = 0
@@ -39,12 +39,12 @@ test('work that was given up is due again later, and that is said without the wo
   const hostId = randomUUID()
   await ctx.db.transaction((tx) => due(tx, 'host.certify', { hostId }))
   await die(`host.certify/${hostId}`, `host.certify/${hostId}`, 'password of db is hunter2')
-  assert.equal(await sweepQueue(ctx, kinds), 1)
+  assert.equal(await sweepQueue(ctx, periodic), 1)
   assert.deepEqual(await jobs(), [{ key: `host.certify/${hostId}`, attempts: 0, waits: true }])
   const [said] = told.filter(({ level }) => level === 'error')
   assert.deepEqual(said?.facts, { task: 'host.certify', key: { hostId }, failure: 'Error' })
   assert.doesNotMatch(JSON.stringify(told), /hunter2/)
-  assert.equal(await sweepQueue(ctx, kinds), 0)
+  assert.equal(await sweepQueue(ctx, periodic), 0)
 })
 
 test('a job that a newer one superseded goes, and the newer one stays as it is', async () => {
@@ -53,7 +53,7 @@ test('a job that a newer one superseded goes, and the newer one stays as it is',
   await die(`host.certify/${hostId}`, null, null)
   const later = new Date(Date.now() + 86_400_000)
   await ctx.db.transaction((tx) => due(tx, 'host.certify', { hostId }, later))
-  await sweepQueue(ctx, kinds)
+  await sweepQueue(ctx, periodic)
   assert.deepEqual(await jobs(), [{ key: `host.certify/${hostId}`, attempts: 0, waits: true }])
   assert.deepEqual(
     told.map(({ level, facts }) => [level, facts]),
@@ -66,8 +66,31 @@ test('of a dead job without a key, whose newer one is gone, the thing is looked 
   await ctx.db.transaction((tx) => due(tx, 'placement.push', key))
   const name = `placement.push/${key.placementId}/${key.clusterId}`
   await die(name, null, 'KubeError unreachable')
-  await sweepQueue(ctx, kinds)
+  await sweepQueue(ctx, periodic)
   assert.deepEqual(await jobs(), [{ key: name, attempts: 0, waits: false }])
+})
+
+test('a dead job whose key cannot be read goes, and keeps none of the others', async () => {
+  const hostId = randomUUID()
+  await ctx.db.read.$executeRaw(sql`
+    select graphile_worker.add_job('placement.push', '{"placementId": 7}', max_attempts => 1,
+      job_key => 'placement.push/7')`)
+  await ctx.db.transaction((tx) => due(tx, 'host.certify', { hostId }))
+  await ctx.db.read.$executeRaw(sql`
+    update graphile_worker._private_jobs set attempts = max_attempts`)
+  assert.equal(await sweepQueue(ctx, periodic), 2)
+  assert.deepEqual(await jobs(), [{ key: `host.certify/${hostId}`, attempts: 0, waits: true }])
+})
+
+test('jobs of one key coalesce in whatever order its members are named', async () => {
+  const [placementId, clusterId] = [randomUUID(), randomUUID()]
+  await ctx.db.transaction((tx) => due(tx, 'placement.push', { placementId, clusterId }))
+  await ctx.db.transaction((tx) => due(tx, 'placement.push', { clusterId, placementId }))
+  const found = await jobs()
+  assert.deepEqual(
+    found.map(({ key }) => key),
+    [`placement.push/${placementId}/${clusterId}`],
+  )
 })
 
 test('a dead turn of periodic work goes; jobs of another release are left, and said', async () => {
@@ -76,7 +99,7 @@ test('a dead turn of periodic work goes; jobs of another release are left, and s
   await ctx.db.read.$executeRaw(sql`update graphile_worker._private_jobs set attempts = 1`)
   await ctx.db.read.$executeRaw(sql`
     select graphile_worker.add_job('of.tomorrow', run_at => now() - interval '2 hours')`)
-  assert.equal(await sweepQueue(ctx, kinds), 1)
+  assert.equal(await sweepQueue(ctx, periodic), 1)
   assert.equal((await jobs()).length, 1)
   assert.deepEqual(told.at(-1)?.facts, { task: 'of.tomorrow', jobs: 1 })
 })
@@ -88,7 +111,7 @@ test('a queue that is held by nobody is freed, one of a thing that is gone is fo
     update graphile_worker._private_job_queues set locked_at = now(), locked_by = 'pool-gone'`)
   await ctx.db.read.$executeRaw(sql`
     insert into graphile_worker._private_job_queues (queue_name) values (${`key/${randomUUID()}`})`)
-  await sweepQueue(ctx, kinds)
+  await sweepQueue(ctx, periodic)
   const queues = await ctx.db.read.$queryRaw<readonly object[]>(sql`
     select queue_name, locked_by from graphile_worker._private_job_queues`)
   assert.deepEqual(queues, [{ queue_name: `cluster/${held.clusterId}`, locked_by: null }])
