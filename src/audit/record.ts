@@ -1,5 +1,6 @@
 import type { Actor } from '../core/actor.ts'
 import { json, type Tx } from '../core/database/db.ts'
+import type { Differences } from './differences.ts'
 
 /** Everything that can happen, in the words of the audit trail. */
 export type AuditAction =
@@ -56,7 +57,7 @@ export type Subject = {
 /** Named facts about a change. Callers list the fields one by one: a body is never passed whole, so a
  *  secret can only get here by being named. */
 export type Changes = Readonly<
-  Record<string, string | number | boolean | null | readonly string[] | undefined>
+  Record<string, string | number | boolean | null | readonly string[] | Differences | undefined>
 >
 
 /** Writes an audit event into the transaction of the change it tells of: both are stored or neither. */

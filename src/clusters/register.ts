@@ -1,3 +1,4 @@
+import { differences } from '../audit/differences.ts'
 import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
@@ -12,7 +13,7 @@ import {
   type NewCluster,
 } from './cluster.ts'
 import { type Kubeconfig, parseKubeconfig } from './credentials/kubeconfig.ts'
-import { clusterRow, clusterView, ingressOf } from './find.ts'
+import { type ClusterRow, clusterRow, clusterView, ingressOf } from './find.ts'
 import { credentialBinding } from './kubernetes/open.ts'
 import { dueOnCluster } from './sync.ts'
 
@@ -68,7 +69,8 @@ export async function changeCluster(
   const asked = patch.ingress === undefined ? undefined : completeIngress(patch.ingress)
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
-    const { id } = await clusterRow(tx, name)
+    const before = await clusterRow(tx, name)
+    const { id } = before
     const row = await tx.cluster.update({
       where: { id },
       data: {
@@ -87,6 +89,7 @@ export async function changeCluster(
       changes: {
         ...factsOf(row.server, ingressOf(row)),
         credential: kubeconfig === undefined ? 'kept' : 'replaced',
+        changed: differences(placeOf(before), placeOf(row)),
       },
     })
     await due(tx, 'cluster.check', { clusterId: id })
@@ -143,6 +146,10 @@ function ingressColumns({ namespace, selector, address }: Ingress) {
 
 function sealed(ctx: Context, clusterId: string, { text }: Kubeconfig) {
   return bytes(ctx.seal.seal(credentialBinding(clusterId), Buffer.from(text)))
+}
+
+function placeOf(row: ClusterRow) {
+  return { server: row.server, ingress: ingressOf(row) }
 }
 
 function factsOf(server: string, { namespace, selector, address }: Ingress) {

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { differences } from '../audit/differences.ts'
 import { record } from '../audit/record.ts'
 import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
@@ -79,6 +80,7 @@ async function store(tx: Tx, { ctx, actor, wanted }: Write): Promise<boolean> {
       clients: spec.tls.clients,
       routes: spec.routes.map((route) => JSON.stringify(route)),
       clusters: spec.clusters,
+      changed: differences(created ? null : before.spec, json(spec)),
     },
   })
   await due(tx, 'host.certify', { hostId: id })

@@ -206,6 +206,51 @@ test('a host is removed once, stays readable while it goes, and comes back when 
   )
 })
 
+test('the trail tells of every field that a change changed, as it was and as it is', async () => {
+  const name = 'told.shop.test'
+  const rows: readonly (readonly [Partial<HostSpec>, Record<string, readonly unknown[]>])[] = [
+    [
+      { tls: { minVersion: 'TLSV1_3' }, http: 'off' },
+      { '/tls/minVersion': ['TLSV1_2', 'TLSV1_3'], '/http': ['redirect', 'off'] },
+    ],
+    [
+      { certificate: { validityDays: 30, keyAlgorithm: 'RSA_2048', organization: 'Shop' } },
+      {
+        '/tls/minVersion': ['TLSV1_3', 'TLSV1_2'],
+        '/http': ['off', 'redirect'],
+        '/certificate/validityDays': [90, 30],
+        '/certificate/keyAlgorithm': ['ECDSA_P256', 'RSA_2048'],
+        '/certificate/organization': [null, 'Shop'],
+      },
+    ],
+    [
+      { clusters: ['two'] },
+      {
+        '/certificate/validityDays': [30, 90],
+        '/certificate/keyAlgorithm': ['RSA_2048', 'ECDSA_P256'],
+        '/certificate/organization': ['Shop', null],
+        '/clusters': [['one'], ['two']],
+      },
+    ],
+  ]
+  await put(name)
+  for (const [change, expected] of rows) {
+    await put(name, change)
+    const [event] = await ctx.db.read.auditEvent.findMany({
+      where: { subjectName: name, action: 'host.changed' },
+      orderBy: { seq: 'desc' },
+      take: 1,
+    })
+    const told = Object.entries(expected).map(([field, [before, after]]) => [
+      field,
+      { before, after },
+    ])
+    const { changes } = event ?? {}
+    assert.ok(typeof changes === 'object' && changes !== null && 'changed' in changes)
+    assert.deepEqual(changes.changed, Object.fromEntries(told))
+  }
+})
+
 test('a tenant’s key sees its own hosts only, page by page and in batches', async () => {
   const own = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'shop' } })
   const actor = { ...admin, tenantId: own.id }
