@@ -5,7 +5,6 @@ import { ingressPod, seed } from './apiserver/seeds.ts'
 import { createIngress } from './ingress/connections.ts'
 import { createUpstreams } from './ingress/upstreams.ts'
 import { gateways, secrets, services, virtualServices } from './kinds.ts'
-import { listen, unlisten } from './listening.ts'
 import { openStore } from './store.ts'
 import { createWorkloads, sampleNamespace } from './workloads.ts'
 
@@ -117,4 +116,25 @@ async function ended(server: Server, destroy: () => void): Promise<void> {
   const closed = unlisten(server)
   destroy()
   await closed
+}
+
+/** Listens and answers the port; 0 is any free one. Throws one sentence when the port is taken. */
+function listen(server: Server, port: number, host: string, what: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (error: Error & { code?: string }) => {
+      if (error.code !== 'EADDRINUSE') return reject(error)
+      reject(
+        new Error(`Port ${port} on ${host} is already in use: choose another port for ${what}`),
+      )
+    })
+    server.listen(port, host, () => {
+      const address = server.address()
+      resolve(typeof address === 'object' && address ? address.port : port)
+    })
+  })
+}
+
+/** Stops listening; connections are the caller's to end. */
+function unlisten(server: Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()))
 }

@@ -41,23 +41,29 @@ const pure = new RegExp(
 
 type Import = { readonly file: string; readonly target: string }
 
-const files = ['src', 'sandbox'].flatMap((folder) =>
-  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
-    .map((name) => `${folder}/${name.split(sep).join('/')}`)
-    .filter((name) => name.endsWith('.ts') && !name.startsWith('src/generated/')),
-)
+const files = ['src', 'sandbox'].flatMap(filesOf)
 
-const imports: readonly Import[] = files.flatMap((file) => {
-  const text = readFileSync(join(root, file), 'utf8')
-  return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, target = '']) => ({
-    file,
-    target: target.startsWith('.')
-      ? relative(root, normalize(join(root, file, '..', target)))
-          .split(sep)
-          .join('/')
-      : target,
-  }))
-})
+const imports = importsOf(files)
+
+function filesOf(folder: string): readonly string[] {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .map((name) => `${folder}/${name.split(sep).join('/')}`)
+    .filter((name) => name.endsWith('.ts') && !name.startsWith('src/generated/'))
+}
+
+function importsOf(paths: readonly string[]): readonly Import[] {
+  return paths.flatMap((file) => {
+    const text = readFileSync(join(root, file), 'utf8')
+    return [...text.matchAll(/(?:from|import)\s*\(?\s*'([^']+)'/g)].map(([, target = '']) => ({
+      file,
+      target: target.startsWith('.')
+        ? relative(root, normalize(join(root, file, '..', target)))
+            .split(sep)
+            .join('/')
+        : target,
+    }))
+  })
+}
 
 /** The room of a file of `src`; the sandbox stands beside it. */
 function roomOf(path: string): string {
@@ -90,6 +96,29 @@ test('a folder holds about ten files, and no file repeats its folder’s name', 
     return file.split('/').length > 3 && folder.replace(/s$/, '') === name.replace(/s$/, '')
   })
   assert.deepEqual(repeated, [])
+})
+
+/** Files of under forty lines that one other file imports, and that stand alone all the same. */
+const alone: Readonly<Record<string, string>> = {
+  'src/api/edge/body.ts': 'the edge’s own, where server.ts only puts the edge together',
+  'src/api/rest/routes.ts': 'the list of the nouns under /v1, which a new one is added to',
+  'src/x509/lints/serial.ts': 'one of the families of lints, each of which has its file',
+}
+
+test('a file of under forty lines that one other file imports belongs in that file', () => {
+  const outside = ['test', 'tools', 'bench'].flatMap((folder) =>
+    importsOf(filesOf(folder)).map(({ target }) => target),
+  )
+  const small = files.filter((file) => {
+    const users = imports.filter(({ target }) => target === file).map((each) => each.file)
+    const [user] = users
+    // What is tried by itself stands by itself, and what another room asks is its own room's to say; the
+    // commands of main.ts load what they need.
+    if (user === undefined || users.length > 1 || outside.includes(file)) return false
+    if (user === 'src/main.ts' || roomOf(user) !== roomOf(file)) return false
+    return readFileSync(join(root, file), 'utf8').split('\n').length <= 40
+  })
+  assert.deepEqual(small.sort(), Object.keys(alone).sort())
 })
 
 test('the generated Prisma client is imported by core/database/db.ts alone', () => {

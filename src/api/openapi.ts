@@ -1,12 +1,14 @@
-import type { FastifyDynamicSwaggerOptions } from '@fastify/swagger'
+import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
 import { ProblemDocument } from '../shared/schema.ts'
+import type { Api } from './api.ts'
 
 const description = `From a host name to working, renewed, revocable, audited TLS on every Istio
 cluster that should serve it. Errors are problem documents (RFC 9457) with all violations at once;
 lists have cursors; POSTs that create take an Idempotency-Key.`
 
 /** How the routes become an OpenAPI 3.1 document. */
-export const openApi: FastifyDynamicSwaggerOptions = {
+const openApi: FastifyDynamicSwaggerOptions = {
   openapi: {
     openapi: '3.1.0',
     info: { title: 'Gatesmith', version: '1', description },
@@ -22,6 +24,35 @@ export const openApi: FastifyDynamicSwaggerOptions = {
     if (!('openapiObject' in document)) return {}
     return hoist(document.openapiObject)
   },
+}
+
+/** The page GET /docs loads everything from here, and sets style attributes. */
+const policy = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self' 'unsafe-inline'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'none'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+/** The OpenAPI document of all routes that are registered afterwards, at GET /openapi.json, and GET /docs,
+ *  which shows it and needs no network but this server. */
+export async function docs(api: Api): Promise<void> {
+  await api.register(swagger, openApi)
+  await api.register(swaggerUi, {
+    routePrefix: '/docs',
+    staticCSP: policy,
+    theme: { title: 'Gatesmith API' },
+    // Without the bar that asks for other documents.
+    uiConfig: { layout: 'BaseLayout' },
+  })
+  api.get('/openapi.json', async (_request, reply) => {
+    reply.type('application/json')
+    return api.swagger()
+  })
 }
 
 /** What every route may answer besides its success. */

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../core/context.ts'
+import { sql } from '../core/database/db.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Api } from './api.ts'
-import { docs } from './docs.ts'
 import { bodyLimits, readsJson } from './edge/body.ts'
 import { answerClientError, answersOddities } from './edge/clienterror.ts'
 import { refuseUnread } from './edge/conditions.ts'
@@ -13,7 +13,7 @@ import { limitAddresses } from './edge/ratelimit.ts'
 import { compileValidator } from './edge/validate.ts'
 import { graphiql } from './graphql/graphiql.ts'
 import { graphql } from './graphql/route.ts'
-import { operations } from './operations.ts'
+import { docs } from './openapi.ts'
 import { answerError } from './problem.ts'
 import { pki } from './public/pki.ts'
 import { rest } from './rest/routes.ts'
@@ -63,10 +63,25 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   await docs(api)
-  await api.register(operations, { ctx })
+  probes(api, ctx)
   await api.register(pki, { ctx })
   await api.register(rest, { ctx, prefix: '/v1' })
   await api.register(graphql, { ctx })
   if (ctx.config.development) await api.register(graphiql)
   return api
+}
+
+/** For those who run it: is the process alive, and can it serve. */
+function probes(api: Api, ctx: Context): void {
+  api.get('/livez', async () => ({ status: 'ok' }))
+
+  api.get('/readyz', async (request) => {
+    try {
+      await ctx.db.read.$queryRaw(sql`select 1`)
+    } catch (error) {
+      request.log.error({ err: error }, 'the database does not answer')
+      throw new Problem('unavailable', 'The database does not answer')
+    }
+    return { status: 'ok' }
+  })
 }
