@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util'
 import { trustDigest } from '../authorities/trust/placements.ts'
 import { isPassing as isRefusalPassing } from '../certificates/issuance/passing.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
@@ -6,7 +7,9 @@ import { noteAnswered, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { json } from '../core/database/db.ts'
 import { specOf } from '../hosts/find.ts'
+import { ServedSpecs } from '../hosts/host.ts'
 import { Problem } from '../shared/problem.ts'
+import { shownJson } from '../shared/view.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
 import { compare } from './compare.ts'
@@ -20,7 +23,7 @@ import {
 import { missingBackends } from './observe.ts'
 import type { Step } from './plan.ts'
 import { type Proof, prove } from './proof/prove.ts'
-import { type Outcome, settle } from './settle.ts'
+import { type Outcome, servedAs, settle } from './settle.ts'
 import { withdraw } from './withdraw.ts'
 
 /** How long the ingress may take to serve what was just pushed; and how long when nothing was. */
@@ -112,9 +115,10 @@ async function deliver(
     return { status: 'Conflict', message: conflicts.join('. '), againAfterSeconds: 60 }
   }
   // 2. What may exist from here on is stored before it does, or a crash would leave it behind.
-  const objects = steps.map(({ ref }) => ref)
+  const objects = json(steps.map(({ ref }) => ref))
+  const served = json(servedWith(placement))
   await ctx.db.transaction((tx) =>
-    tx.placement.updateMany({ where: { id: placement.id }, data: { objects: json(objects) } }),
+    tx.placement.updateMany({ where: { id: placement.id }, data: { objects, served } }),
   )
   // 3. Up in order, then what is no longer needed, down.
   const advice = await take(kube, steps)
@@ -143,6 +147,13 @@ async function deliver(
     // A change of an authority's key goes on when every gateway is seen to have the trust.
     trust: proof.fault === null ? trust : null,
   }
+}
+
+/** How the host may be served from here on: as before, or as it is asked for. */
+function servedWith({ served, host }: PlacementRow): ServedSpecs {
+  const before = shownJson(ServedSpecs, served ?? [])
+  const next = servedAs(host)
+  return [...before.filter((each) => !isDeepStrictEqual(each, next)), next]
 }
 
 /** Synced only when what is served is what was issued, and who is to be let in is. `lost` is what the

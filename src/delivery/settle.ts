@@ -2,7 +2,8 @@ import { holdSilent } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { json, sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
-import type { ObjectRef, PlacementStatus } from '../hosts/host.ts'
+import { specOf } from '../hosts/find.ts'
+import type { ObjectRef, PlacementStatus, ServedSpecs } from '../hosts/host.ts'
 import { hostLock, lock } from '../hosts/lock.ts'
 import type { PlacementRow } from './gather.ts'
 
@@ -59,6 +60,7 @@ export async function settle(
               certificateId: placement.host.certificateId,
               provedAt: now,
               holdsUntil: until ?? null,
+              served: json([servedAs(placement.host)]),
             }
           : {}),
         ...(trust === undefined ? {} : { trust }),
@@ -72,6 +74,12 @@ export async function settle(
       await dueAgain(tx, placement, new Date(now.getTime() + againAfterSeconds * 1000))
     }
   })
+}
+
+/** What of a host decides who can ask for it. */
+export function servedAs(host: PlacementRow['host']): ServedSpecs[number] {
+  const { tls, http } = specOf(host)
+  return { tls, http }
 }
 
 /** Makes the next push due at `at`. */

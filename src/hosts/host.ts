@@ -125,6 +125,10 @@ const complete = {
 }
 
 export const CompleteSpec = closed(complete)
+
+/** How a host may be served on a cluster: as it was last seen to be, and as was pushed since. */
+export const ServedSpecs = Type.Array(closed({ tls: complete.tls, http: complete.http }))
+export type ServedSpecs = Type.Static<typeof ServedSpecs>
 export type CompleteSpec = Type.Static<typeof CompleteSpec>
 export type Route = CompleteSpec['routes'][number]
 

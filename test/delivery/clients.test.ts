@@ -17,7 +17,7 @@ import { toPem } from '../../src/x509/der/pem.ts'
 import { jobs } from '../authorities/support.ts'
 import { admin } from '../support/context.ts'
 import { openssl } from '../support/openssl.ts'
-import { fieldsOf } from '../support/problem.ts'
+import { fieldsOf, isProblem } from '../support/problem.ts'
 import { httpbin, openStage, placementOf, put, read, work } from './support.ts'
 
 const { ctx, kube, address } = await openStage()
@@ -199,6 +199,17 @@ test('a client with an Ed25519 key is refused, as by Envoy, and the host of its 
   const [warning, ...more] = await warned()
   assert.deepEqual(more, [])
   assert.match(warning ?? '', /serial [0-9a-f]+ and 1 more has an Ed25519 key, and is refused/)
+})
+
+test('under a wildcard no client is trusted to have been asked before the wildcard asks', async () => {
+  const [wide, narrow] = ['*.w.shop.test', 'a.w.shop.test']
+  await put(ctx, wide)
+  await work(ctx, wide)
+  await put(ctx, wide, { tls: { mode: 'MUTUAL' } })
+  const early = put(ctx, narrow, { tls: { mode: 'MUTUAL' } })
+  await assert.rejects(early, isProblem('host-conflict'))
+  await serve(wide, {})
+  await serve(narrow, {})
 })
 
 test('a plan says what would become of the Gateway', async () => {

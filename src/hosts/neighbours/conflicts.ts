@@ -1,4 +1,5 @@
 import { opensWay, type Served } from '../clients.ts'
+import type { ServedSpecs } from '../host.ts'
 import { routes } from '../request/hostname.ts'
 
 /** A host on a cluster, as far as the question of who answers for a name goes. */
@@ -6,6 +7,8 @@ export type Placed = Served & {
   readonly tenantId: string
   readonly cluster: string
   readonly wanted: boolean
+  /** How it may be served there while what is asked for is on its way. */
+  readonly served: ServedSpecs
 }
 
 /** Why a name cannot be placed on a cluster. `host` is the one that is in the way. */
@@ -16,7 +19,7 @@ export type HostConflict = {
   readonly message: string
 }
 
-type Wanted = Omit<Placed, 'cluster' | 'wanted'>
+type Wanted = Omit<Placed, 'cluster' | 'wanted' | 'served'>
 
 /** What stands in the way of a tenant's host among what is placed on the clusters it is to go to. Of
  *  other tenants, whatever answers for the same names; nothing is said of who they are. Of one's own,
@@ -32,7 +35,7 @@ export function conflicts(host: Wanted, placed: readonly Placed[]): readonly Hos
 
 function ownReason(host: Wanted, other: Placed) {
   const [opens, opened] = [opensWay(host, other), opensWay(other, host)]
-  if (!opens && !opened) return undefined
+  if (!opens && !opened) return stillReason(host, other)
   const [outer, inner] = opens ? [host.name, other.name] : [other.name, host.name]
   const { cluster, wanted } = other
   return {
@@ -40,6 +43,15 @@ function ownReason(host: Wanted, other: Placed) {
     message: wanted
       ? `A client that is connected to ${outer} could ask for ${inner} on cluster "${cluster}" without the certificate that is demanded there: demand the same of both, or name hosts one by one instead of ${outer}`
       : `${other.name} is still being taken off cluster "${cluster}"; try again in a minute`,
+  } as const
+}
+
+/** What was changed a moment ago, or cannot be pushed, is served as before. */
+function stillReason(host: Wanted, { name, cluster, served }: Placed) {
+  if (!served.some((each) => opensWay({ name, ...each }, host))) return undefined
+  return {
+    reason: 'client-certificate',
+    message: `${name} may still be served on cluster "${cluster}" as before it was changed, and a client that is connected to it could ask for ${host.name} without the certificate that is demanded there; try again when it is Synced`,
   } as const
 }
 

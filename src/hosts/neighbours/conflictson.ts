@@ -1,7 +1,7 @@
 import type { Actor } from '../../core/actor.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { shownJson } from '../../shared/view.ts'
-import { CompleteSpec } from '../host.ts'
+import { CompleteSpec, ServedSpecs } from '../host.ts'
 import { wildcardsOver } from '../request/hostname.ts'
 import type { WantedHost } from '../request/wanted.ts'
 import { concealed, conflicts, type HostConflict } from './conflicts.ts'
@@ -37,9 +37,10 @@ export async function conflictsOn(
     select: placed,
     orderBy: [{ clusterId: 'asc' }, { name: 'asc' }],
   })
-  const found = [...others, ...own].map(({ cluster, host: { spec: stored }, ...row }) => {
+  const found = [...others, ...own].map(({ cluster, host: { spec: stored }, served, ...row }) => {
     const { tls, http } = shownJson(CompleteSpec, stored)
-    return { ...row, tls, http, cluster: cluster.name }
+    const before = shownJson(ServedSpecs, served ?? [])
+    return { ...row, tls, http, cluster: cluster.name, served: before }
   })
   const all = conflicts(host, found).slice(0, mostShown)
   return actor.tenantId === null ? all : all.map(concealed(host, found))
@@ -51,6 +52,7 @@ const placed = {
   tenantId: true,
   name: true,
   wanted: true,
+  served: true,
   cluster: { select: { name: true } },
   host: { select: { spec: true } },
 } as const

@@ -4,12 +4,13 @@ import { conflicts, type Placed } from '../../../src/hosts/neighbours/conflicts.
 
 const simple = { tls: { mode: 'SIMPLE' }, http: 'redirect' } as const
 
-const placed = (tenantId: string, name: string, wanted = true, served: Spec = simple) => ({
+const placed = (tenantId: string, name: string, wanted = true, asked: Spec = simple): Placed => ({
   tenantId,
   name,
   cluster: 'one',
   wanted,
-  ...served,
+  served: [],
+  ...asked,
 })
 
 type Spec = Pick<Placed, 'tls' | 'http'>
@@ -103,5 +104,19 @@ test('no wildcard leads to a MUTUAL host without its clients’ certificates, in
         `${host.name} beside ${there.name}: ${JSON.stringify([outerSpec, innerSpec])}`,
       )
     }
+  }
+})
+
+test('a wildcard that is asked to demand certificates is judged by how it is served until it does', () => {
+  const wide = placed('own', '*.x.test', true, mutual())
+  const narrow = placed('own', 'a.x.test', true, mutual())
+  const reasons = (host: Placed, there: Placed) =>
+    conflicts(host, [there]).map(({ reason }) => reason)
+  assert.deepEqual(reasons(narrow, { ...wide, served: [mutual()] }), [])
+  for (const before of [simple, mutual({ clients: 'authority' })]) {
+    const served = [before, mutual()]
+    assert.deepEqual(reasons(narrow, { ...wide, served }), ['client-certificate'])
+    // What was under it is asked less of, and may be got at as it is asked.
+    assert.deepEqual(reasons(wide, { ...narrow, ...simple, served: [mutual()] }), [])
   }
 })
