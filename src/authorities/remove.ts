@@ -5,6 +5,7 @@ import { sql, type Tx } from '../core/database/db.ts'
 import { Problem } from '../shared/problem.ts'
 import { authoritySubject } from './authority.ts'
 import { type IssuingAuthority, issuingAuthority } from './issuers/current.ts'
+import { lockAuthority } from './lock.ts'
 
 /** Removes an authority that nothing needs any more: no tenant, host or authority names it, and
  *  everything that it signed has ended, so that nobody asks for its revocation lists. Its keys go with
@@ -15,7 +16,7 @@ export async function removeAuthority(ctx: Context, actor: Actor, name: string):
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
-    await lockAuthority(tx, authority.id)
+    await lockAuthority(tx, authority)
     const held = await holders(tx, authority, now)
     if (held.length > 0) {
       throw new Problem(
@@ -32,11 +33,6 @@ export async function removeAuthority(ctx: Context, actor: Actor, name: string):
       changes: { onRecord },
     })
   })
-}
-
-/** Whoever stores a row that refers to the authority waits, or is waited for. */
-async function lockAuthority(tx: Tx, id: string): Promise<void> {
-  await tx.$executeRaw(sql`select 1 from authority where "id" = ${id}::uuid for update`)
 }
 
 type Holder = { readonly what: string; readonly name: string; readonly more: number }
@@ -97,11 +93,13 @@ async function erase(tx: Tx, id: string): Promise<void> {
   await tx.authority.delete({ where: { id } })
 }
 
-/** Its certificates are kept; what could sign is not. */
+/** Its certificates are kept; what could sign is not, nor what would have it sign again. */
 async function forget(tx: Tx, { id, now }: { id: string; now: Date }): Promise<void> {
   const of = { issuers: { some: { authorityId: id } } }
   await tx.authoritySecret.deleteMany({ where: { key: of } })
   await tx.responder.deleteMany({ where: { key: of } })
+  await tx.revocationList.deleteMany({ where: { key: of } })
+  await tx.rotation.deleteMany({ where: { authorityId: id, step: { not: 'done' } } })
   await tx.authorityKey.updateMany({ where: of, data: { store: 'absent', uri: null } })
   await tx.authority.update({ where: { id }, data: { removedAt: now, retiredAt: now } })
 }

@@ -5,7 +5,8 @@ import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
-import { Problem } from '../shared/problem.ts'
+import { Problem, refuse } from '../shared/problem.ts'
+import { heldAuthorities } from '../tenants/authorities.ts'
 import { countOne, holdRoom } from '../tenants/quotas/usage.ts'
 import { hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
@@ -27,11 +28,32 @@ export async function putHost(
     // Two who want one name on one cluster ask one after the other.
     const keys = clusters.map(({ id }) => clusterLock(id))
     await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
+    await holdAuthorities(tx, wanted)
     await refuseConflicts(tx, actor, wanted)
     const created = await store(tx, { ctx, actor, wanted })
     const row = await hostRow(tx, { tenantId: tenant.id, name })
     return { host: await viewHost(tx, row), created }
   })
+}
+
+/** Those that the host names are not removed meanwhile. */
+async function holdAuthorities(tx: Tx, { spec }: WantedHost): Promise<void> {
+  const { certificate, tls } = spec
+  const named = [
+    { field: '/certificate/authority', name: certificate.authority },
+    ...(tls.clientAuthority === undefined
+      ? []
+      : [{ field: '/tls/clientAuthority', name: tls.clientAuthority }]),
+  ]
+  const held = await heldAuthorities(
+    tx,
+    named.map(({ name }) => name),
+  )
+  const gone = named.filter(({ name }) => !held.some((one) => one.name === name))
+  refuse(
+    'host-refused',
+    gone.map(({ field, name }) => ({ field, message: `There is no authority "${name}"` })),
+  )
 }
 
 async function refuseConflicts(tx: Tx, actor: Actor, wanted: WantedHost): Promise<void> {

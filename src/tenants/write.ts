@@ -8,6 +8,7 @@ import { folded } from '../shared/spelling.ts'
 import { rangeBytes } from '../x509/names/ip.ts'
 import { accessTenant, readTenant, type TenantRow } from './access.ts'
 import { forgetAnswers } from './apikeys/answers.ts'
+import { heldAuthorities } from './authorities.ts'
 import { settleDelegation, touchedBy } from './domains/delegation.ts'
 import { domainFault } from './domains/ownership.ts'
 import { wholeTenant } from './find.ts'
@@ -146,7 +147,7 @@ async function stored(tx: Tx, name: string): Promise<TenantRow> {
 
 async function authorityId(tx: Tx, name: string | null, tenantId: string): Promise<string | null> {
   if (name === null) return null
-  const authority = await tx.authority.findUnique({ where: { name, removedAt: null } })
+  const [authority] = await heldAuthorities(tx, [name])
   if (!authority || (authority.tenantId !== null && authority.tenantId !== tenantId)) {
     throw new Problem('authority-unknown', `defaultAuthority: there is no authority "${name}"`)
   }

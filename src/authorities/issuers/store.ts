@@ -1,5 +1,5 @@
 import { type Context, newId } from '../../core/context.ts'
-import { bytes, json, type Tx } from '../../core/database/db.ts'
+import { bytes, json, sql, type Tx } from '../../core/database/db.ts'
 import { Problem, type Violation } from '../../shared/problem.ts'
 import type { LeafProfile } from '../../x509/certificates/purposes.ts'
 import { type Certificate, fingerprintSha256 } from '../../x509/certificates/read.ts'
@@ -98,6 +98,7 @@ export async function storeAuthority(
   tx: Tx,
   { authority, issuer, key }: StoredAuthority,
 ): Promise<void> {
+  await hold(tx, { parentId: issuer.parentId })
   await tx.authority.create({ data: { ...authority, createdAt: ctx.now() } })
   const keyId = await storeKeyOf(ctx, tx, { certificate: issuer.certificate, key })
   await storeIssuer(ctx, tx, { ...issuer, authorityId: authority.id, keyId, issues: true })
@@ -148,7 +149,8 @@ export type StoredIssuer = StoredAuthority['issuer'] & {
   readonly served?: boolean
 }
 
-/** Stores a CA certificate; answers its id. */
+/** Stores a CA certificate; answers its id. Throws authority-unknown when its authority, or the one that
+ *  signed it, was removed meanwhile. */
 export async function storeIssuer(
   ctx: Context,
   tx: Tx,
@@ -156,6 +158,7 @@ export async function storeIssuer(
 ): Promise<string> {
   const now = ctx.now()
   const { others, ...subject } = certificate.subject
+  await hold(tx, row)
   const id = newId(now)
   await tx.issuer.create({
     data: {
@@ -172,6 +175,22 @@ export async function storeIssuer(
     },
   })
   return id
+}
+
+/** Whoever removes an authority waits until the transaction ends (../lock.ts). */
+async function hold(
+  tx: Tx,
+  { authorityId, parentId }: { authorityId?: string; parentId: string | null },
+): Promise<void> {
+  const parent = sql`select "authorityId" from issuer where "id" = ${parentId}::uuid`
+  const held = await tx.$queryRaw<readonly { id: string }[]>(sql`
+    select "id"::text from authority where "removedAt" is null
+      and ("id" = ${authorityId ?? null}::uuid or "id" = (${parent}))
+    order by "id" for key share`)
+  const above = await tx.$queryRaw<readonly { authorityId: string }[]>(parent)
+  const ids = [authorityId, parentId === null ? undefined : (above[0]?.authorityId ?? '')]
+  if (ids.every((id) => id === undefined || held.some((one) => one.id === id))) return
+  throw new Problem('authority-unknown', 'The authority, or the one above it, was just removed')
 }
 
 /** The id of the tenant that an authority is for. Throws tenant-unknown. */

@@ -219,6 +219,9 @@ export async function issue(ctx: Context, actor: Actor, order: Order): Promise<I
   const store = issueStore(ctx)
   const reserved = await store.reserve(reservation)
   if (reserved === 'taken') refuse('certificate-refused', [{ field: '/csr', message: takenKey }])
+  if (reserved === 'gone') {
+    throw new Problem('authority-unknown', `There is no authority "${authority.name}" any more`)
+  }
   if (reserved === 'known') return { id: await retried(ctx, order), row: undefined }
   // 3. Those bytes, once.
   const signature = signInTurn(ready.signer, { party: order.tenant.id, bytes: tbs })

@@ -76,8 +76,9 @@ export type Completion = {
 }
 
 /** What became of a reservation: `known` when this request's Idempotency-Key has its certificate already,
- *  `taken` when the public key is not this tenant's to have certified. */
-export type Reserved = 'stored' | 'known' | 'taken'
+ *  `taken` when the public key is not this tenant's to have certified, `gone` when the authority was
+ *  removed meanwhile. */
+export type Reserved = 'stored' | 'known' | 'taken' | 'gone'
 
 /** Both steps of issuing as group commits: `reserve` answers what became of the row, `complete` whether
  *  it was this signature that was stored (false: another one was first). */
@@ -95,9 +96,10 @@ export const issueStore: (ctx: Context) => IssueStore = oncePerContext((ctx) => 
 async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<readonly Reserved[]> {
   const left = await unstored(ctx, rows, reserving)
   return rows.map(({ id }) => {
-    const own = left.get(id)
-    if (own === undefined) return 'stored'
-    return own ? 'known' : 'taken'
+    const why = left.get(id)
+    if (why === undefined) return 'stored'
+    if (!why.there) return 'gone'
+    return why.own ? 'known' : 'taken'
   })
 }
 
@@ -114,17 +116,22 @@ const names = stored.map(({ name }) => name).join(', ')
 const values = stored.map(({ value }) => value).join(', ')
 const definitions = stored.map(({ definition }) => definition).join(', ')
 
-/** A key that came in a request becomes the tenant's in the very statement that stores its first
- *  certificate, so that of two tenants at once only one gets it (src/authorities/keys/holders.ts). In the
- *  order of keys, or two groups with the same keys would wait for one another. A key that was made here
- *  is nobody else's: it costs nothing. */
+/** Who removes an authority waits for what it is about to sign, and after that it signs nothing: its row
+ *  is held as a foreign key would hold it. A key that came in a request becomes the tenant's in the very
+ *  statement that stores its first certificate, so that of two tenants at once only one gets it
+ *  (src/authorities/keys/holders.ts). In the order of keys, or two groups with the same keys would wait
+ *  for one another. A key that was made here is nobody else's: it costs nothing. */
 const reserving = `
     with item as (
       select * from jsonb_to_recordset($1::jsonb) as item (${definitions}, "sealed" text)
+    ), there as (
+      select "id" as "authorityId" from authority
+      where "id" in (select "authorityId" from item) and "removedAt" is null
+      order by "id" for key share
     ), claimed as (
       insert into certified_key ("spkiSha256", "tenantId")
       select distinct on ("spkiSha256") "spkiSha256", "tenantId" from item
-      where "keySource" = 'caller'
+      where "keySource" = 'caller' and "authorityId" in (select "authorityId" from there)
         and not exists (select from certified_key held
           where held."spkiSha256" = item."spkiSha256")
         and not exists (select from certificate other
@@ -145,7 +152,7 @@ const reserving = `
     ), stored as (
       insert into certificate ("status", ${names})
       select 'signing', ${values}
-      from item join own using ("id")
+      from item join own using ("id") join there using ("authorityId")
       on conflict ("requestKey") do nothing
       returning "id"
     ), kept as (
@@ -153,8 +160,8 @@ const reserving = `
       select "id", decode("sealed", 'base64') from item join stored using ("id")
       where "sealed" is not null
     )
-    select "id", own."id" is not null as "own"
-    from item left join own using ("id")
+    select "id", own."id" is not null as "own", there."authorityId" is not null as "there"
+    from item left join own using ("id") left join there using ("authorityId")
     where "id" not in (select "id" from stored)`
 
 async function complete(ctx: Context, rows: readonly Completion[]): Promise<readonly boolean[]> {
@@ -188,16 +195,17 @@ const completing = `
         'certificate.issued', 'certificate', "id"::text, "name", "changes"
       from item join stored using ("id")
     )
-    select "id", true as "own" from item where "id" not in (select "id" from stored)`
+    select "id", true as "own", true as "there" from item where "id" not in (select "id" from stored)`
 
-/** Those that were not stored, and whether their key is the tenant's own. */
+/** Those that were not stored, and why: whether their key is the tenant's own, and their authority there. */
 async function unstored(
   ctx: Context,
   rows: readonly { readonly id: string }[],
   statement: string,
-): Promise<ReadonlyMap<string, boolean>> {
+): Promise<ReadonlyMap<string, Left>> {
   const left = await ctx.db.statement(statement, [JSON.stringify(rows)])
-  return new Map(left.map((row) => Value.Parse(Left, row)).map(({ id, own }) => [id, own]))
+  return new Map(left.map((row) => Value.Parse(Left, row)).map((each) => [each.id, each]))
 }
 
-const Left = Type.Object({ id: Type.String(), own: Type.Boolean() })
+const Left = Type.Object({ id: Type.String(), own: Type.Boolean(), there: Type.Boolean() })
+type Left = Type.Static<typeof Left>
