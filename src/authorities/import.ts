@@ -13,9 +13,9 @@ import { spkiOf } from '../x509/keys/public.ts'
 import { keySigner, type Signer } from '../x509/keys/sign.ts'
 import { sameName } from '../x509/names/distinguished.ts'
 import { type Authority, authoritySubject, type ImportedAuthority } from './authority.ts'
-import { sameAs, selfSigned } from './create.ts'
 import { getAuthority } from './find.ts'
 import { certificateFaults, isRoot, placeFaults } from './issuers/acceptable.ts'
+import { sameKeyAs, signSelfSigned } from './issuers/cacertificate.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './issuers/constraints.ts'
 import { pathOf } from './issuers/current.ts'
 import {
@@ -66,7 +66,9 @@ export async function importAuthority(
     ...profileFaults(asked, profiles),
   ])
   const anchor =
-    root || !key ? certificate.der : await twin(ctx, { certificate, signer: key.signer, path })
+    root || !key
+      ? certificate.der
+      : await signAnchor(ctx, { certificate, signer: key.signer, path })
   const id = newId(now)
   try {
     return await ctx.db.transaction(async (tx) => {
@@ -189,17 +191,17 @@ async function certificatesAbove(ctx: Context, parentId: string): Promise<readon
   return (await pathOf(ctx.db.read, parentId)).map(({ der }) => readCertificate(der))
 }
 
-type Twin = {
+type Anchored = {
   readonly certificate: Certificate
   readonly signer: Signer
   readonly path: readonly Certificate[]
 }
 
-/** The self-signed form of an intermediate, see Issuer.anchor: held to all that its path is, and named
- *  as it is by what it has certified. */
-function twin(ctx: Context, { certificate, signer, path }: Twin): Promise<Buffer> {
-  return selfSigned(ctx, {
-    ...sameAs(certificate),
+/** Signs the self-signed form of an intermediate (Issuer.anchor), with the constraints of its whole path
+ *  and with the key identifier by which its certificates name it. */
+function signAnchor(ctx: Context, { certificate, signer, path }: Anchored): Promise<Buffer> {
+  return signSelfSigned(ctx, {
+    ...sameKeyAs(certificate),
     signer,
     validity: certificate.validity,
     pathLength: roomUnder(certificate, path),

@@ -1,9 +1,9 @@
+import { day, hour } from '../../shared/moment.ts'
+
 /** The list of everything that a key has revoked; the shards are numbered from 1. */
 export const wholeList = 0
 
 export const mostShards = 256
-
-const day = 86_400_000
 
 /** A list holds for a week and is made anew every day, so that six days of trouble go unnoticed. */
 export const listLifetime = 7 * day
@@ -49,5 +49,5 @@ export function ocspUrl(publicUrl: string, authority: string): string {
 /** Until when a revoked certificate is listed: it must be on a list from after its end (RFC 5280 3.3).
  *  The hour is for one that was revoked in its last moments. Undefined: everything is listed. */
 export function listedSince(previous: Date | undefined): Date | undefined {
-  return previous && new Date(previous.getTime() - 3_600_000)
+  return previous && new Date(previous.getTime() - hour)
 }

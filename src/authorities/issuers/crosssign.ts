@@ -5,13 +5,15 @@ import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { closed, Name } from '../../shared/schema.ts'
 import { roomUnder } from '../../x509/certificates/chain.ts'
 import { type Certificate, readCertificate } from '../../x509/certificates/read.ts'
+import { backdated } from '../../x509/certificates/validity.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { authoritySubject } from '../authority.ts'
-import { backdate, openParent, type Parent, sameAs, signedBy } from '../create.ts'
+import { sameKeyAs, signByParent } from './cacertificate.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
-import { crossValidity } from './crossvalidity.ts'
 import { currentIssuer, issuingAuthority, pathsOf } from './current.ts'
+import { openParent, type Parent } from './parent.ts'
 import { dueAbove, storeIssuer } from './store.ts'
+import { crossValidity } from './validity.ts'
 import { type IssuerView, issuerShown, issuerView } from './view.ts'
 
 export const CrossSigning = closed({ by: Name })
@@ -35,9 +37,9 @@ export async function crossSign(
   const above = constraintsAlong(parent.path)
   const now = ctx.now()
   refuse('authority-refused', [...faults(own, parent), ...importedFaults(own, above)])
-  const der = await signedBy(ctx, parent, {
-    ...sameAs(own),
-    validity: crossValidity(own.validity, parent.validity, new Date(now.getTime() - backdate)),
+  const der = await signByParent(ctx, parent, {
+    ...sameKeyAs(own),
+    validity: crossValidity(own.validity, parent.validity, backdated(now)),
     // RFC 5280 4.2.1.9: as many below as its own certificate says, and as the path above leaves.
     pathLength: roomUnder(own, parent.path),
     nameConstraints: anchorConstraints(own, above),

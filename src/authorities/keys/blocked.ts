@@ -5,11 +5,11 @@ import { isDuplicate, type Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
 import { orRefuse } from '../../core/refusal.ts'
 import { MomentHashKey, pageOf, readCursor } from '../../shared/cursor.ts'
-import { Problem } from '../../shared/problem.ts'
+import { Problem, type Violation } from '../../shared/problem.ts'
 import type { Page, PageQuery } from '../../shared/schema.ts'
 import { fingerprintSha256, readCertificate } from '../../x509/certificates/read.ts'
 import { readPem } from '../../x509/der/pem.ts'
-import { certifiedSpki } from '../../x509/keys/public.ts'
+import { certifiedSpki, weakKeyFault } from '../../x509/keys/public.ts'
 import type { BlockedKey, NewBlockedKey } from './blockedkey.ts'
 
 /** Blocks a public key: no certificate is made for it any more, by nobody, and every certificate that
@@ -111,6 +111,12 @@ export async function blockedFault(tx: Tx, spki: Buffer): Promise<string | undef
   return blocked
     ? `The key is blocked since ${blocked.since.toISOString()}; make a new one`
     : undefined
+}
+
+/** Why a new authority may not have this key: a key in a token may be weak or blocked. */
+export async function keyFaults(ctx: Context, spki: Buffer): Promise<readonly Violation[]> {
+  const faults = [weakKeyFault(spki), await blockedFault(ctx.db.read, spki)]
+  return faults.flatMap((message) => (message === undefined ? [] : [{ field: '/key', message }]))
 }
 
 function spkiSha256Of({ spkiSha256, pem }: NewBlockedKey): string {

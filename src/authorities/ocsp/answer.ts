@@ -1,5 +1,6 @@
 import type { Context } from '../../core/context.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
+import { hour } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
 import { readCertificate } from '../../x509/certificates/read.ts'
 import { X509Error } from '../../x509/der/errors.ts'
@@ -25,7 +26,7 @@ export type OcspReply = {
 
 /** An answer holds for half a day: long enough for a server that staples it to survive an outage of
  *  ours, and made afresh for everyone who asks. */
-const lifetime = 12 * 3_600_000
+const lifetime = 12 * hour
 
 /** Answers an OCSPRequest about certificates of an authority, by the responder of the key that issued
  *  them (RFC 6960). What that key did not issue is unknown; a request about no key of this authority

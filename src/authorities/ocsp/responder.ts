@@ -4,6 +4,7 @@ import { systemActor } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { bytes, sql, type Tx } from '../../core/database/db.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
+import { day, hour } from '../../shared/moment.ts'
 import {
   type Certificate,
   issuerKeyIdentifier,
@@ -11,6 +12,7 @@ import {
 } from '../../x509/certificates/read.ts'
 import { serialFrom } from '../../x509/certificates/serial.ts'
 import { toBeSigned, type Validity } from '../../x509/certificates/template.ts'
+import { backdated, validityOf } from '../../x509/certificates/validity.ts'
 import { authorityFaults } from '../../x509/constraints/faults.ts'
 import { generateKey } from '../../x509/keys/generate.ts'
 import { keyIdentifier, spkiOf } from '../../x509/keys/public.ts'
@@ -30,13 +32,12 @@ export type Responder = {
   readonly notAfter: Date
 }
 
-const day = 86_400_000
 const lifetime = 30 * day
 /** The next one is made so long before the end. */
 const margin = 10 * day
 
 /** When the authority itself is about to end, no responder lasts longer; how soon to look again. */
-const retryMilliseconds = 3_600_000
+const retryMilliseconds = hour
 
 type Opening = { readonly responder: Promise<Responder | undefined>; until: Date }
 
@@ -94,7 +95,7 @@ async function reserve(
   const now = ctx.now()
   const { privateKey, publicKey } = await generateKey('ECDSA_P256')
   const serial = serialFrom(ctx.random(16))
-  const validity = validityOf(now, issuer.validity)
+  const validity = validityOf({ from: backdated(now), milliseconds: lifetime }, [issuer.validity])
   const tbs = prepare(issuer, { serial, validity, subject, publicKey, now })
   return ctx.db.transaction(async (tx) => {
     await tx.$executeRaw(
@@ -138,14 +139,6 @@ function subjectOf({ subject }: Certificate, path: readonly Certificate[]): Buff
   const names = [own, ...constraints.permitted.directoryNames.map((space) => joined(space, own))]
   const fits = (name: Buffer) => authorityFaults(name, noAltNames, constraints).length === 0
   return names.find(fits) ?? own
-}
-
-/** From a minute ago, as verifiers' clocks differ; never beyond the authority's own end. */
-function validityOf(now: Date, issuer: Validity): Validity {
-  const begin = Math.floor((now.getTime() - 60_000) / 1000) * 1000
-  const notBefore = new Date(Math.max(begin, issuer.notBefore.getTime()))
-  const end = Math.min(notBefore.getTime() + lifetime - 1000, issuer.notAfter.getTime())
-  return { notBefore, notAfter: new Date(end) }
 }
 
 /** RFC 6960 4.2.2.2: signed by the CA itself, for OCSP signing alone; and nocheck (4.2.2.2.1), since

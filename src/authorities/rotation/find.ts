@@ -1,6 +1,7 @@
 import { type Actor, allow } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
+import { day } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
 import { shown, timestamp } from '../../shared/view.ts'
 import { issuingAuthority } from '../issuers/current.ts'
@@ -11,7 +12,7 @@ import { Rotation, type RotationFacts } from './steps.ts'
 const few = 100
 
 /** How long after a certificate was replaced its holder may still use it. */
-const handover = 86_400_000
+const handover = day
 
 /** The latest change of an authority's key, and what it waits for; the API key of a tenant sees of that
  *  what is the tenant's own, in the counts too. Throws authority-unknown, rotation-unknown. */

@@ -3,36 +3,32 @@ import { type Actor, allowPlatform } from '../../core/actor.ts'
 import { type Context, inTransaction, newId } from '../../core/context.ts'
 import { isDuplicate, type Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
+import { day } from '../../shared/moment.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { roomUnder } from '../../x509/certificates/chain.ts'
 import { readCertificate } from '../../x509/certificates/read.ts'
 import { authoritySubject } from '../authority.ts'
 import {
-  keyFaults,
-  type Own,
-  openParent,
-  type Parent,
-  parentOf,
-  sameAs,
-  selfSigned,
-  signedBy,
-  validityOf,
-} from '../create.ts'
+  type SelfTemplate,
+  sameKeyAs,
+  signByParent,
+  signSelfSigned,
+} from '../issuers/cacertificate.ts'
 import { anchorConstraints, constraintsAlong } from '../issuers/constraints.ts'
-import { crossValidity } from '../issuers/crossvalidity.ts'
 import {
   currentIssuer,
   type IssuingAuthority,
   issuingAuthority,
   retired,
 } from '../issuers/current.ts'
+import { openParent, type Parent, parentOf } from '../issuers/parent.ts'
 import { storeIssuer, storeKeyOf } from '../issuers/store.ts'
+import { caValidity, crossValidity } from '../issuers/validity.ts'
+import { keyFaults } from '../keys/blocked.ts'
 import { type HeldKey, keyFor } from '../keys/signer.ts'
 import { dueAll, trustingPlacements } from '../trust/placements.ts'
 import { getRotation } from './find.ts'
 import type { NewRotation, Rotation } from './steps.ts'
-
-const day = 86_400_000
 
 /** Begins to change the key of an authority: makes the next key and its certificate, of the same name
  *  and limits, by the parent as it signs now; a root's signs itself, and the two keys sign one another
@@ -106,7 +102,7 @@ async function refuseUnderway(tx: Tx, { id, name }: IssuingAuthority): Promise<v
 
 /** The next certificate of an authority, and for a root the cross-certificates in both directions. */
 type Successor = {
-  readonly own: Own
+  readonly own: SelfTemplate
   readonly held: HeldKey
   readonly der: Buffer
   readonly anchor: Buffer
@@ -129,7 +125,7 @@ async function successorOf(
   const parent = authority.parent ? await openParent(ctx, authority.parent.name) : null
   const before = root ? await openParent(ctx, authority.name) : null
   const { validityDays, key } = asked
-  const validity = validityOf(
+  const validity = caValidity(
     {
       kind: root ? 'root' : 'intermediate',
       outlive: 'truncate',
@@ -154,8 +150,8 @@ async function successorOf(
     nameConstraints: anchorConstraints(old, constraintsAlong(parent?.path ?? [])),
     succeeds: old,
   }
-  const anchor = await selfSigned(ctx, own)
-  const der = parent ? await signedBy(ctx, parent, own) : anchor
+  const anchor = await signSelfSigned(ctx, own)
+  const der = parent ? await signByParent(ctx, parent, own) : anchor
   const made = { own, held, der, anchor, parentId: parent?.issuerId ?? null }
   return before ? { ...made, crossed: await cross(ctx, authority, { before, own, der }) } : made
 }
@@ -164,15 +160,15 @@ async function successorOf(
 async function cross(
   ctx: Context,
   { name }: IssuingAuthority,
-  { before, own, der }: { before: Parent; own: Own; der: Buffer },
+  { before, own, der }: { before: Parent; own: SelfTemplate; der: Buffer },
 ) {
   const [old] = before.path
   if (!old) throw new Error(`authority ${name} has no certificate`)
   const validity = crossValidity(own.validity, old.validity, own.validity.notBefore)
   const after = parentOf(ctx, { name, certificate: readCertificate(der), signer: own.signer })
   return {
-    newByOld: await signedBy(ctx, before, { ...own, validity }),
-    oldByNew: await signedBy(ctx, after, { ...own, ...sameAs(old), validity }),
+    newByOld: await signByParent(ctx, before, { ...own, validity }),
+    oldByNew: await signByParent(ctx, after, { ...own, ...sameKeyAs(old), validity }),
   }
 }
 

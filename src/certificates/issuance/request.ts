@@ -1,4 +1,3 @@
-import { backdate } from '../../authorities/create.ts'
 import type { IssuingAuthority } from '../../authorities/issuers/current.ts'
 import { currentIssuer } from '../../authorities/issuers/current.ts'
 import { orRefuse } from '../../core/refusal.ts'
@@ -7,6 +6,7 @@ import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { type CertificateRequest, readRequest } from '../../x509/certificates/request.ts'
 import type { Validity } from '../../x509/certificates/template.ts'
+import { backdated } from '../../x509/certificates/validity.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
 import { type AltNames, noAltNames } from '../../x509/names/altnames.ts'
 import { type DistinguishedName, subjectFaults } from '../../x509/names/distinguished.ts'
@@ -149,7 +149,7 @@ function once(names: readonly string[], keyOf: (name: string) => string): readon
  *  certificate-refused. */
 export function leafValidity(days: number, now: Date, authority: IssuingAuthority): Validity {
   const issuer = currentIssuer(authority)
-  const begin = Math.floor((now.getTime() - backdate) / 1000) * 1000
+  const begin = Math.floor(backdated(now).getTime() / 1000) * 1000
   const notBefore = Math.max(begin, issuer.notBefore.getTime())
   const notAfter = notBefore + days * day - 1000
   const latest = issuer.notAfter.getTime()

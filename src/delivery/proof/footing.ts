@@ -1,5 +1,6 @@
 import { type Above, clientTrustOf, issuersAbove } from '../../authorities/trust/footing.ts'
 import type { Context } from '../../core/context.ts'
+import { day } from '../../shared/moment.ts'
 import type { CertificateRow } from '../gather.ts'
 
 /** What a host rests on: why nobody can be served or let in, what will soon be so, and when. */
@@ -36,8 +37,6 @@ export async function footingOf(
   const clients = authority === undefined || !trust ? {} : { clients: { authority, ...trust } }
   return footing({ certificate, above, ...clients }, now)
 }
-
-const day = 86_400_000
 
 /** The rule: ended, not yet begun or revoked is whatever one of its parts is. */
 export function footing({ certificate, above, clients }: Recorded, now: Date): Footing {

@@ -1,10 +1,11 @@
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
+import { day } from '../../shared/moment.ts'
 
 // The answers that are kept for retries (src/api/idempotency.ts): they may show what is shown only once.
 
 /** How long the first answer to an Idempotency-Key is given again. */
-const memory = 86_400_000
+const memory = day
 
 /** Forgets the answers that show one of these API keys, or that were given to one. */
 export async function forgetAnswers(tx: Tx, apiKeyIds: readonly string[]): Promise<void> {

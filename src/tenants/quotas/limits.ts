@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { Compile } from 'typebox/compile'
 import Value from 'typebox/value'
 import type { Config } from '../../core/config.ts'
+import { day } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
 import { closed, Timestamp } from '../../shared/schema.ts'
 
@@ -57,8 +58,8 @@ export function quotasOf({ quotas }: { readonly quotas: unknown }, config: Confi
 
 /** The day (UTC) for which something counts, and when the next one begins. */
 export function dayOf(now: Date): { readonly day: string; readonly resetsAt: Date } {
-  const day = now.toISOString().slice(0, 10)
-  return { day, resetsAt: new Date(Date.parse(day) + 86_400_000) }
+  const date = now.toISOString().slice(0, 10)
+  return { day: date, resetsAt: new Date(Date.parse(date) + day) }
 }
 
 const things: Readonly<Record<keyof Quotas, string>> = {
