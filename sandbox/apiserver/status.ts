@@ -21,7 +21,7 @@ export function isRefusal(error: unknown): error is Refusal {
 }
 
 /** The name of a kind in messages: `gateways.networking.istio.io`, `secrets`. */
-export function resourceName(kind: Kind): string {
+function resourceName(kind: Kind): string {
   return kind.group ? `${kind.plural}.${kind.group}` : kind.plural
 }
 

@@ -13,18 +13,18 @@ export function elements(path: string): readonly string[] {
 }
 
 /** A path one element longer; `above` is '' for the whole object. */
-export function below(above: string, element: string): string {
+function below(above: string, element: string): string {
   return above ? above + joint + element : element
 }
 
 /** How a value is merged: `granular` member by member, `keyed` item by item under the named members,
  *  `set` value by value, and `atomic` as a whole. Istio's lists declare nothing, so they are atomic. */
-export type Shape =
+type Shape =
   | { readonly as: 'granular' | 'set' | 'atomic' }
   | { readonly as: 'keyed'; readonly by: readonly string[] }
 
 /** The shape of the value at a path of an object of the kind named by `plural`. */
-export function shapeOf(plural: string, path: string, value: Json | undefined): Shape {
+function shapeOf(plural: string, path: string, value: Json | undefined): Shape {
   const where = elements(path).join('.')
   if (isFields(value)) {
     return { as: plural === 'services' && where === 'f:spec.f:selector' ? 'atomic' : 'granular' }
@@ -38,7 +38,7 @@ export function shapeOf(plural: string, path: string, value: Json | undefined): 
 }
 
 /** The element that names an item of a keyed list; a Service port's protocol is TCP unless it says. */
-export function keyOf(item: Json, by: readonly string[]): string {
+function keyOf(item: Json, by: readonly string[]): string {
   const key: { [name: string]: Json } = {}
   for (const name of by) {
     const value = isFields(item) ? item[name] : undefined
@@ -48,7 +48,7 @@ export function keyOf(item: Json, by: readonly string[]): string {
 }
 
 /** The element that names an item of a set. */
-export function itemOf(item: Json): string {
+function itemOf(item: Json): string {
   return `v:${JSON.stringify(item)}`
 }
 

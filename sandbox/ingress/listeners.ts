@@ -19,10 +19,15 @@ export type Termination = {
   readonly subjectAltNames: readonly string[]
 }
 
-/** What happens to a connection of one server name: terminated and routed under `name`, or passed on. */
-export type Chain =
-  | { readonly name: string; readonly termination: Termination; readonly hosts: VirtualHosts }
-  | { readonly to: Destination }
+/** TLS ends here; the requests are routed under `name`. */
+export type TerminatedChain = {
+  readonly name: string
+  readonly termination: Termination
+  readonly hosts: VirtualHosts
+}
+
+/** What happens to a connection of one server name: terminated, or passed on. */
+export type Chain = TerminatedChain | { readonly to: Destination }
 
 /** One port of the gateway pod: TLS with a chain for each SNI pattern, plain HTTP, or octets that
  *  nobody takes, since the sandbox has no TCP routes. */

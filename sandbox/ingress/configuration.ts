@@ -1,0 +1,90 @@
+import {
+  type Chain,
+  type Listener,
+  listenersOf,
+  type TerminatedChain,
+  type VirtualHosts,
+} from './listeners.ts'
+import type { World } from './servers.ts'
+
+/** What the gateway goes by, read anew from the objects after each change of them. */
+export type Configuration = {
+  /** The listener of a port of the pod. */
+  listener(port: number): Listener | undefined
+  /** The virtual hosts of a route name. */
+  hosts(name: string): VirtualHosts
+  /** The objects have changed. */
+  refresh(): void
+}
+
+/** Reads the objects of `world` at once, and again after each `refresh`: several changes in one turn are
+ *  read once, and who asks never waits for the next turn. `changed` gets every chain that terminates TLS
+ *  after each reading, and `log` what was left out, once. */
+export function createConfiguration(options: {
+  readonly world: () => World
+  readonly log: (line: string) => void
+  readonly changed: (chains: readonly TerminatedChain[]) => void
+}): Configuration {
+  const { world, log, changed } = options
+  let listeners: ReadonlyMap<number, Listener> = new Map()
+  let routes: ReadonlyMap<string, VirtualHosts> = new Map()
+  let waiting: NodeJS.Immediate | undefined
+  let logged = ''
+
+  function settle(): void {
+    if (!waiting) return
+    clearImmediate(waiting)
+    waiting = undefined
+    read()
+  }
+
+  function read(): void {
+    const found = listenersOf(world())
+    const next = new Map(found.ports)
+    for (const port of found.rejected) {
+      const last = listeners.get(port)
+      if (last) next.set(port, last)
+    }
+    listeners = next
+    routes = routesOf(listeners)
+    changed(chainsOf(listeners))
+    const remarks = found.remarks.join('\n')
+    if (remarks && remarks !== logged) for (const line of found.remarks) log(`ingress: ${line}`)
+    logged = remarks
+  }
+
+  read()
+  return {
+    listener(port) {
+      settle()
+      return listeners.get(port)
+    },
+    hosts(name) {
+      settle()
+      return routes.get(name) ?? new Map()
+    },
+    refresh() {
+      waiting ??= setImmediate(settle)
+    },
+  }
+}
+
+function chainsOf(listeners: ReadonlyMap<number, Listener>): readonly TerminatedChain[] {
+  return [...listeners.values()].flatMap((listener) =>
+    'tls' in listener ? [...listener.tls.values()].filter(isTerminated) : [],
+  )
+}
+
+function isTerminated(chain: Chain): chain is TerminatedChain {
+  return 'name' in chain
+}
+
+/** The virtual hosts of each route name: `http.8080`, `https.443.port.gateway.namespace`. */
+function routesOf(listeners: ReadonlyMap<number, Listener>): ReadonlyMap<string, VirtualHosts> {
+  const routes = new Map<string, VirtualHosts>()
+  for (const [port, listener] of listeners) {
+    if ('plain' in listener) routes.set(`http.${port}`, listener.plain)
+  }
+  for (const { name, hosts } of chainsOf(listeners)) routes.set(name, hosts)
+  return routes
+}
