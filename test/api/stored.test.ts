@@ -11,7 +11,7 @@ import { BlockedKey } from '../../src/authorities/keys/blockedkey.ts'
 import { Certificate } from '../../src/certificates/certificate.ts'
 import { certifyHost } from '../../src/certificates/hosts/certify.ts'
 import { Cluster } from '../../src/clusters/cluster.ts'
-import { sql } from '../../src/core/database/db.ts'
+import { bytes, sql } from '../../src/core/database/db.ts'
 import { Host } from '../../src/hosts/host.ts'
 import { ApiKey } from '../../src/tenants/apikeys/schema.ts'
 import { Tenant } from '../../src/tenants/tenant.ts'
@@ -19,7 +19,7 @@ import { createRequest } from '../../src/x509/certificates/request.ts'
 import { toBeSigned } from '../../src/x509/certificates/template.ts'
 import { sequence, setOf, tlv } from '../../src/x509/der/encoding.ts'
 import { oid } from '../../src/x509/der/oids.ts'
-import { toPem } from '../../src/x509/der/pem.ts'
+import { readPem, toPem } from '../../src/x509/der/pem.ts'
 import { keyIdentifier, spkiOf } from '../../src/x509/keys/public.ts'
 import { assemble, keySigner } from '../../src/x509/keys/sign.ts'
 import { noAltNames } from '../../src/x509/names/altnames.ts'
@@ -459,8 +459,13 @@ for (const [policy, status] of oddPolicies) {
 
 test('a path length beyond 32 bits is shown as the greatest that GraphQL has', async () => {
   const name = nameDer([[{ type: '2.5.4.3', tag: utf8, text: Buffer.from('deep') }]])
-  const certificate = await foreignCa(name, new Date('2049-12-31T23:59:59Z'), 2 ** 31)
+  const end = new Date('2049-12-31T23:59:59Z')
+  const certificate = await foreignCa(name, end, 1)
   await http.post('/v1/authorities/import').send({ name: 'deep', certificate }).expect(201)
+  // As an older release let it in.
+  const [der = Buffer.alloc(0)] = readPem(await foreignCa(name, end, 2 ** 31), 'CERTIFICATE')
+  const where = { authority: { name: 'deep' } }
+  await ctx.db.read.issuer.updateMany({ where, data: { der: bytes(der) } })
   assert.equal((await http.get('/v1/authorities/deep').expect(200)).body.pathLength, 2 ** 31)
   const { authority } = await ask('{ authority(name: "deep") { pathLength } }')
   assert.equal(authority.pathLength, 2 ** 31 - 1)
