@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import type { Subject } from '../audit/record.ts'
+import { Problem } from '../shared/problem.ts'
 import {
   closed,
   DistinguishedName,
@@ -219,4 +220,9 @@ export function authoritySubject(authority: {
 }): Subject {
   const { id, name, tenantId } = authority
   return { kind: 'authority', id, name, tenantId }
+}
+
+/** The problem of a request that names an authority which is not there, or is another tenant's. */
+export function authorityUnknown(name: string): Problem {
+  return new Problem('authority-unknown', `There is no authority "${name}"`)
 }

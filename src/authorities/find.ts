@@ -1,12 +1,11 @@
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
-import { Problem } from '../shared/problem.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { readCertificate, signsLists } from '../x509/certificates/read.ts'
 import { toPem } from '../x509/der/pem.ts'
-import { Authority } from './authority.ts'
+import { Authority, authorityUnknown } from './authority.ts'
 import { constraintsView } from './issuers/constraints.ts'
 import {
   currentIssuer,
@@ -86,7 +85,7 @@ export async function getCaCertificate(
     orderBy: [{ issues: 'desc' }, { trusted: 'desc' }, { createdAt: 'asc' }],
     select: { der: true },
   })
-  if (!issuer) throw new Problem('authority-unknown', `There is no authority "${name}"`)
+  if (!issuer) throw authorityUnknown(name)
   return Buffer.from(issuer.der)
 }
 

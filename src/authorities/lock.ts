@@ -1,5 +1,5 @@
 import { sql, type Tx } from '../core/database/db.ts'
-import { Problem } from '../shared/problem.ts'
+import { authorityUnknown } from './authority.ts'
 
 type Named = { readonly id: string; readonly name: string }
 
@@ -8,6 +8,6 @@ type Named = { readonly id: string; readonly name: string }
 export async function lockAuthority(tx: Tx, { id, name }: Named) {
   await tx.$executeRaw(sql`select 1 from authority where "id" = ${id}::uuid for update`)
   const row = await tx.authority.findFirst({ where: { id, removedAt: null } })
-  if (!row) throw new Problem('authority-unknown', `There is no authority "${name}"`)
+  if (!row) throw authorityUnknown(name)
   return row
 }

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { differences } from '../audit/differences.ts'
 import { record } from '../audit/record.ts'
+import { authorityUnknown } from '../authorities/authority.ts'
 import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
@@ -52,7 +53,7 @@ async function holdAuthorities(tx: Tx, { spec }: WantedHost): Promise<void> {
   const gone = named.filter(({ name }) => !held.some((one) => one.name === name))
   refuse(
     'host-refused',
-    gone.map(({ field, name }) => ({ field, message: `There is no authority "${name}"` })),
+    gone.map(({ field, name }) => ({ field, message: authorityUnknown(name).message })),
   )
 }
 

@@ -2,6 +2,7 @@ import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
 import { Problem } from '../../shared/problem.ts'
+import { authorityUnknown } from '../authority.ts'
 import { clientsRevoked } from '../trust/lists.ts'
 import { type ListKey, publishList } from './publish.ts'
 import { keyLabel, wholeList } from './urls.ts'
@@ -21,7 +22,7 @@ export async function getWholeList(ctx: Context, authority: string): Promise<Pub
     where: { authority: { name: authority, removedAt: null }, issues: true },
     select: { keyId: true },
   })
-  if (!issuer) throw new Problem('authority-unknown', `There is no authority "${authority}"`)
+  if (!issuer) throw authorityUnknown(authority)
   return findList(ctx, { keyId: issuer.keyId, shard: wholeList })
 }
 
@@ -39,7 +40,7 @@ export async function getShard(
     },
   })
   if (!authority) {
-    throw new Problem('authority-unknown', `There is no authority "${asked.authority}"`)
+    throw authorityUnknown(asked.authority)
   }
   const issuer = authority.issuers.find(({ key }) => keyLabel(key.spkiSha256) === asked.key)
   if (!issuer || asked.shard > authority.crlShards) {
@@ -59,7 +60,7 @@ export async function trustCrlsOf(ctx: Context, name: string): Promise<readonly 
       issuers: { where: { trusted: true }, select: { keyId: true }, orderBy: { createdAt: 'asc' } },
     },
   })
-  if (!authority) throw new Problem('authority-unknown', `There is no authority "${name}"`)
+  if (!authority) throw authorityUnknown(name)
   if (!(await clientsRevoked(ctx.db.read, authority.id, ctx.now()))) return []
   const keys = [...new Set(authority.issuers.map(({ keyId }) => keyId))]
   const lists: Buffer[] = []

@@ -7,7 +7,7 @@ import { roomUnder } from '../../x509/certificates/chain.ts'
 import { type Certificate, readCertificate } from '../../x509/certificates/read.ts'
 import { backdated } from '../../x509/certificates/validity.ts'
 import { toPem } from '../../x509/der/pem.ts'
-import { authoritySubject } from '../authority.ts'
+import { authoritySubject, authorityUnknown } from '../authority.ts'
 import { sameKeyAs, signByParent } from './cacertificate.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
 import { currentIssuer, issuingAuthority, pathsOf } from './current.ts'
@@ -91,7 +91,7 @@ export async function getChains(ctx: Context, name: string): Promise<string> {
     orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     select: { id: true },
   })
-  if (rows.length === 0) throw new Problem('authority-unknown', `There is no authority "${name}"`)
+  if (rows.length === 0) throw authorityUnknown(name)
   const ids = rows.map(({ id }) => id)
   const paths = await pathsOf(ctx.db.read, ids)
   const between = ids

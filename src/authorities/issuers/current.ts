@@ -2,7 +2,7 @@ import type { Context } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
 import { bytes, sql, type Tx } from '../../core/database/db.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
-import { Problem } from '../../shared/problem.ts'
+import { authorityUnknown } from '../authority.ts'
 
 /** An authority with the certificate that signs for it now. */
 export type IssuingAuthority = Awaited<ReturnType<typeof issuingAuthorities>>[number]
@@ -23,7 +23,7 @@ export function usable(
 ): IssuingAuthority {
   const foreign = authority && authority.tenantId !== null && authority.tenantId !== tenantId
   if (!authority || (foreign && tenantId !== null)) {
-    throw new Problem('authority-unknown', `There is no authority "${name}"`)
+    throw authorityUnknown(name)
   }
   return authority
 }
@@ -124,7 +124,7 @@ export async function trustAnchorOf(tx: Tx, name: string): Promise<readonly Buff
     select: { anchor: true },
   })
   if (issuers.length === 0) {
-    throw new Problem('authority-unknown', `There is no authority "${name}"`)
+    throw authorityUnknown(name)
   }
   return issuers.map(({ anchor }) => Buffer.from(anchor))
 }

@@ -1,3 +1,4 @@
+import { cachedFor, cacheMilliseconds } from '../../core/cache.ts'
 import type { Context } from '../../core/context.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
 import {
@@ -39,11 +40,6 @@ type Stored = {
 
 /** What is known of issuers of each context, by id: an issuer certificate never changes. */
 const ready = oncePerContext(() => new Map<string, ReadyIssuer>())
-const chains = oncePerContext(() => new Map<string, Chain>())
-
-/** What stands above an issuer may change: its root may be cross-signed. */
-type Chain = { readonly pem: Promise<string>; readonly until: number }
-const memoryMilliseconds = 5_000
 
 /** The issuer ready to sign. `authority` is the name under which its revocation data is published.
  *  Throws authority-keyless. */
@@ -94,17 +90,12 @@ function shardsOf(
   }
 }
 
-/** What a server sends after its leaf, in PEM: the intermediates up to the root, without it. */
-export function chainPem(ctx: Context, issuerId: string): Promise<string> {
-  const known = chains(ctx).get(issuerId)
-  if (known !== undefined && known.until > performance.now()) return known.pem
-  // Remembered while it is still being read: a page of certificates asks for it all at once.
-  const pem = readChain(ctx, issuerId)
-  const until = performance.now() + memoryMilliseconds
-  chains(ctx).set(issuerId, { pem, until })
-  pem.catch(() => chains(ctx).delete(issuerId))
-  return pem
-}
+/** What a server sends after its leaf, in PEM: the intermediates up to the root, without it. It is read
+ *  again after a while, because the root may be cross-signed; a page of certificates shares one read. */
+export const chainPem: (ctx: Context, issuerId: string) => Promise<string> = cachedFor(
+  cacheMilliseconds,
+  readChain,
+)
 
 async function readChain(ctx: Context, issuerId: string): Promise<string> {
   const chain = await chainOf(ctx.db.read, issuerId)

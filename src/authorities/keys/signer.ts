@@ -1,9 +1,10 @@
-import { createPrivateKey, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import type { Context } from '../../core/context.ts'
 import { bytes, type Tx } from '../../core/database/db.ts'
 import { makeKey } from '../../core/keys/make.ts'
 import { fairTurns, type Turns } from '../../core/keys/turns.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
+import { openPrivateKey, sealPrivateKey } from '../../core/sealing/privatekey.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { openKey } from '../../x509/keys/generate.ts'
 import { type KeyAlgorithm, spkiOf } from '../../x509/keys/public.ts'
@@ -102,10 +103,7 @@ async function open(ctx: Context, keyId: string): Promise<Signer> {
       'This authority was imported without its private key and cannot sign here',
     )
   }
-  const der = ctx.seal.open(bindingOf(keyId), Buffer.from(key.secret.sealed))
-  const signer = keySigner(createPrivateKey({ key: der, format: 'der', type: 'pkcs8' }))
-  der.fill(0)
-  return signer
+  return keySigner(openPrivateKey(ctx.seal, bindingOf(keyId), key.secret.sealed))
 }
 
 /** Stores an authority's private key, sealed for its row. */
@@ -114,11 +112,8 @@ export async function storeKey(
   tx: Tx,
   { keyId, privateKey }: { keyId: string; privateKey: KeyObject },
 ): Promise<void> {
-  const der = privateKey.export({ format: 'der', type: 'pkcs8' })
-  await tx.authoritySecret.create({
-    data: { keyId, sealed: bytes(ctx.seal.seal(bindingOf(keyId), der)) },
-  })
-  der.fill(0)
+  const sealed = bytes(sealPrivateKey(ctx.seal, bindingOf(keyId), privateKey))
+  await tx.authoritySecret.create({ data: { keyId, sealed } })
 }
 
 function bindingOf(keyId: string): string {

@@ -1,5 +1,5 @@
+import { cachedFor, cacheMilliseconds } from '../../core/cache.ts'
 import type { Context } from '../../core/context.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
 import { hour } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
 import { readCertificate } from '../../x509/certificates/read.ts'
@@ -15,6 +15,7 @@ import {
   ocspError,
   readOcspRequest,
 } from '../../x509/ocsp.ts'
+import { authorityUnknown } from '../authority.ts'
 import { openResponder, type Responder } from './responder.ts'
 import { statusOf } from './status.ts'
 
@@ -57,22 +58,9 @@ function readable(request: Buffer): OcspRequest | undefined {
 
 type Issuer = { readonly keyId: string; readonly hashes: IssuerHashes }
 
-type Known = { readonly issuers: Promise<readonly Issuer[]>; readonly until: number }
-
-/** Reading them anew for every question would cost more than the answer. */
-const known = oncePerContext(() => new Map<string, Known>())
-const memory = 5_000
-
-function issuersOf(ctx: Context, authority: string): Promise<readonly Issuer[]> {
-  const now = performance.now()
-  const found = known(ctx).get(authority)
-  if (found && found.until > now) return found.issuers
-  const issuers = readIssuers(ctx, authority)
-  known(ctx).set(authority, { issuers, until: now + memory })
-  // A name that is not there must not stay in memory.
-  issuers.catch(() => known(ctx).delete(authority))
-  return issuers
-}
+/** Reading them again for each question would cost more than the answer. A name that is not there is
+ *  never kept. */
+const issuersOf = cachedFor(cacheMilliseconds, readIssuers)
 
 async function readIssuers(ctx: Context, authority: string): Promise<readonly Issuer[]> {
   const rows = await ctx.db.read.issuer.findMany({
@@ -81,7 +69,7 @@ async function readIssuers(ctx: Context, authority: string): Promise<readonly Is
     select: { keyId: true, der: true },
   })
   if (rows.length === 0) {
-    throw new Problem('authority-unknown', `There is no authority "${authority}"`)
+    throw authorityUnknown(authority)
   }
   return rows.map(({ keyId, der }) => {
     const { subjectDer, spki } = readCertificate(Buffer.from(der))

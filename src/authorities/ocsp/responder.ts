@@ -1,9 +1,10 @@
-import { createPrivateKey, type KeyObject } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { record } from '../../audit/record.ts'
 import { systemActor } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { bytes, sql, type Tx } from '../../core/database/db.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
+import { openPrivateKey, sealPrivateKey } from '../../core/sealing/privatekey.ts'
 import { day, hour } from '../../shared/moment.ts'
 import {
   type Certificate,
@@ -198,9 +199,7 @@ async function read(ctx: Context, id: string): Promise<Responder> {
   })
   if (!row.der || !row.secret) throw new Error(`responder ${id} is not whole`)
   const der = Buffer.from(row.der)
-  const pkcs8 = ctx.seal.open(bindingOf(id), Buffer.from(row.secret.sealed))
-  const signer = keySigner(createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' }))
-  pkcs8.fill(0)
+  const signer = keySigner(openPrivateKey(ctx.seal, bindingOf(id), row.secret.sealed))
   return { signer, spki: readCertificate(der).spki, der, notAfter: row.notAfter }
 }
 
@@ -209,9 +208,7 @@ async function storeKey(
   tx: Tx,
   { responderId, privateKey }: { responderId: string; privateKey: KeyObject },
 ): Promise<void> {
-  const pkcs8 = privateKey.export({ format: 'der', type: 'pkcs8' })
-  const sealed = bytes(ctx.seal.seal(bindingOf(responderId), pkcs8))
-  pkcs8.fill(0)
+  const sealed = bytes(sealPrivateKey(ctx.seal, bindingOf(responderId), privateKey))
   await tx.responderSecret.create({ data: { responderId, sealed } })
 }
 

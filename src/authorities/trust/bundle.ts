@@ -2,10 +2,11 @@ import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { fairTurns } from '../../core/keys/turns.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
-import { Problem, refuse, type Violation } from '../../shared/problem.ts'
+import { refuse, type Violation } from '../../shared/problem.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { passwordFault, toTrustStore } from '../../x509/pkcs12.ts'
+import { authorityUnknown } from '../authority.ts'
 import { issuingAuthority, pathsOf } from '../issuers/current.ts'
 
 /** What to trust for an authority's certificates, in PEM: the roots above each of its issuer
@@ -67,7 +68,7 @@ async function rootsAbove(ctx: Context, name: string): Promise<readonly Buffer[]
     select: { id: true },
   })
   if (issuers.length === 0) {
-    throw new Problem('authority-unknown', `There is no authority "${name}"`)
+    throw authorityUnknown(name)
   }
   const ids = issuers.map(({ id }) => id)
   const paths = await pathsOf(ctx.db.read, ids)

@@ -1,3 +1,4 @@
+import { authorityUnknown } from '../../authorities/authority.ts'
 import { issuingUnder, namesTenants, unlistedReason } from '../../authorities/trust/clients.ts'
 import type { Actor, Permission } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
@@ -122,7 +123,7 @@ async function authorityFaults(
   return named.flatMap(({ field, name }) =>
     name === undefined || rows.some((row) => row.name === name)
       ? []
-      : [{ field, message: `There is no authority "${name}"` }],
+      : [{ field, message: authorityUnknown(name).message }],
   )
 }
 
