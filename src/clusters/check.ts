@@ -3,6 +3,7 @@ import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import type { Cluster, Ingress } from './cluster.ts'
 import { clusterRow, clusterView, ingressOf } from './find.ts'
+import { kinds } from './kubernetes/kinds.ts'
 import { type Access, type Kube, KubeError } from './kubernetes/kube.ts'
 import { openCluster } from './kubernetes/open.ts'
 import { dueOnCluster } from './sync.ts'
@@ -105,8 +106,8 @@ async function denied(kube: Kube, { namespace }: Ingress): Promise<readonly stri
 
 async function missing(kube: Kube, { namespace, selector }: Ingress): Promise<readonly string[]> {
   const labelSelector = selectorText(selector)
-  const pods = await kube.list('Pod', { namespace, labelSelector })
-  await kube.list('Gateway', { namespace })
+  const pods = await kube.list(kinds.pod, { namespace, labelSelector })
+  await kube.list(kinds.istioGateway, { namespace })
   if (pods.length > 0) return []
   return [`No pod in namespace ${namespace} has the labels ${labelSelector} of the ingress gateway`]
 }

@@ -1,23 +1,15 @@
-import { isDeepStrictEqual } from 'node:util'
+import { isSameObject, type KubeRef } from '../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
-import type { ObjectRef } from '../hosts/host.ts'
-import { collisions, precedes } from './istio/collisions.ts'
-import { type Delivery, manifests, objectName, secretName } from './istio/manifests.ts'
-import { neighboursOf, observe, recentNeighbours } from './observe.ts'
-import { isOurs, nameOf, plan, refOf, type Step, strangers } from './plan.ts'
+import { istio } from './istio/renderer.ts'
+import { observe } from './observe.ts'
+import { foreignObjects, isOurs, isSecret, nameOf, plan, refOf, type Step } from './plan.ts'
+import type { Collision, Delivery, Renderer } from './renderer.ts'
 
 /** A host as it is wanted on a cluster, or no longer is, and the objects recorded to carry it. */
 export type Comparable = {
   readonly delivery: Delivery
-  readonly recorded: readonly ObjectRef[]
+  readonly recorded: readonly KubeRef[]
   readonly wanted: boolean
-}
-
-/** What others have put beside a host that is there already. */
-export type Risk = {
-  readonly message: string
-  /** It has taken plain HTTP from the host. Of TLS the ingress itself tells. */
-  readonly wins: boolean
 }
 
 /** What it takes to get from what is on the cluster to what is wanted. */
@@ -26,8 +18,11 @@ export type Compared = {
   /** Why it may not be done. */
   readonly conflicts: readonly string[]
   /** What does not keep a host from staying as it is. */
-  readonly risks: readonly Risk[]
+  readonly risks: readonly Collision[]
 }
+
+/** What hosts become on a cluster. */
+export const renderer: Renderer = istio
 
 /** Compares a host with its cluster. What others have before the ingress is a conflict when its
  *  configuration is to change, and else a risk: a certificate is renewed whatever they do. */
@@ -35,45 +30,30 @@ export async function compare(
   kube: Kube,
   { delivery, recorded, wanted }: Comparable,
 ): Promise<Compared> {
-  const { host, ingress } = delivery
-  const desired = wanted ? manifests(delivery) : []
-  const shadows = wanted && host.spec.tls.mode === 'MUTUAL' ? [shadowOf(delivery)] : []
+  const hostId = delivery.host.id
+  const desired = wanted ? renderer.manifests(delivery) : []
+  const shadows = wanted ? renderer.shadows(delivery) : []
   const observed = await observe(kube, [...desired.map(refOf), ...recorded, ...shadows])
-  const comparison = { hostId: host.id, desired, observed }
+  const comparison = { hostId, order: renderer.kinds, desired, observed }
   const steps = plan(comparison)
-  const conflicts = [...strangers(comparison), ...shadowing(host.id, shadows, observed)]
-  const routing = steps.filter(({ ref, object }) => object && ref.kind !== 'Secret')
+  const conflicts = [...foreignObjects(comparison), ...shadowing(hostId, shadows, observed)]
+  const routing = steps.filter(({ ref, object }) => object && !isSecret(ref))
   if (routing.length === 0) return { steps, conflicts, risks: [] }
   const unchanged = routing.every(({ action }) => action === 'keep')
-  const neighbours = await (unchanged ? recentNeighbours : neighboursOf)(kube, ingress)
-  const own = `${ingress.namespace}/${objectName(host.name)}`
-  const found = collisions({ name: host.name, spec: host.spec, own }, neighbours)
-  if (!unchanged) {
-    return { steps, conflicts: [...conflicts, ...found.map(({ message }) => message)], risks: [] }
-  }
-  const gateway = observed.find(({ kind }) => kind === 'Gateway')
-  const risks = found.map(({ message, plain, object }) => ({
-    message,
-    wins: plain && (gateway === undefined || precedes(object, gateway)),
-  }))
-  return { steps, conflicts, risks }
-}
-
-/** A Secret of this name comes before ours for whose clients are let in (istio.md 1.5). */
-function shadowOf(delivery: Delivery): ObjectRef {
-  const name = `${secretName(delivery)}-cacert`
-  return { kind: 'Secret', namespace: delivery.ingress.namespace, name }
+  const found = await renderer.collisions(kube, { delivery, observed, recent: unchanged })
+  if (unchanged) return { steps, conflicts, risks: found }
+  return { steps, conflicts: [...conflicts, ...found.map(({ message }) => message)], risks: [] }
 }
 
 /** One that bears our labels is removed by the plan, as is all that is ours and not wanted. */
 function shadowing(
   hostId: string,
-  shadows: readonly ObjectRef[],
+  shadows: readonly KubeRef[],
   observed: readonly KubeObject[],
 ): readonly string[] {
   return observed
     .filter((object) => !isOurs(object, hostId))
     .map(refOf)
-    .filter((ref) => shadows.some((each) => isDeepStrictEqual(each, ref)))
+    .filter((ref) => shadows.some((each) => isSameObject(each, ref)))
     .map((ref) => `${nameOf(ref)} decides in our place whose clients are let in; remove it`)
 }

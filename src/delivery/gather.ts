@@ -1,5 +1,3 @@
-import Type from 'typebox'
-import Value from 'typebox/value'
 import { trustCrlsOf } from '../authorities/crl/find.ts'
 import { chainOf, trustAnchorOf } from '../authorities/issuers/current.ts'
 import { issuingUnder } from '../authorities/trust/clients.ts'
@@ -9,9 +7,9 @@ import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
 import { letIn } from '../hosts/clients.ts'
 import { specOf } from '../hosts/find.ts'
-import { type CompleteSpec, ObjectRef } from '../hosts/host.ts'
+import type { CompleteSpec } from '../hosts/host.ts'
 import { toPem } from '../x509/der/pem.ts'
-import type { Delivery } from './istio/manifests.ts'
+import type { Delivery } from './renderer.ts'
 
 const withHost = {
   cluster: true,
@@ -40,11 +38,6 @@ export function readPlacements(tx: Tx, hostId: string) {
     include: withHost,
     orderBy: { cluster: { name: 'asc' } },
   })
-}
-
-/** The objects that are recorded to carry the host. */
-export function recordedObjects({ objects }: { readonly objects: unknown }): readonly ObjectRef[] {
-  return Value.Parse(Type.Array(ObjectRef), objects)
 }
 
 /** What the host's objects are made of. Throws key-absent. */

@@ -1,12 +1,18 @@
 import { isDeepStrictEqual } from 'node:util'
+import {
+  isKind,
+  isSameObject,
+  type Kind,
+  type KubeRef,
+  kinds,
+} from '../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../clusters/kubernetes/kube.ts'
-import type { ObjectRef } from '../hosts/host.ts'
-import { labels, manager } from './istio/manifests.ts'
+import { labels, manager } from './renderer.ts'
 
 /** What is to be done about one object. */
 export type Step = {
   readonly action: 'create' | 'update' | 'keep' | 'remove'
-  readonly ref: ObjectRef
+  readonly ref: KubeRef
   /** What it shall be; none when it is to go. */
   readonly object: KubeObject | undefined
 }
@@ -14,41 +20,45 @@ export type Step = {
 /** What is wanted of a host on a cluster beside what is there. */
 export type Comparison = {
   readonly hostId: string
+  /** The kinds of these objects, in the order in which they may appear. */
+  readonly order: readonly Kind[]
   /** In the order in which they may appear; none when the host is to go. */
   readonly desired: readonly KubeObject[]
   /** Every object under a name that is desired, or that once carried the host. */
   readonly observed: readonly KubeObject[]
 }
 
-/** The steps in an order in which nothing refers to what is not there: up, Secret, Gateway,
- *  VirtualService; then down in reverse. An object without our labels is never touched: see
- *  `strangers`. */
-export function plan({ hostId, desired, observed }: Comparison): readonly Step[] {
+/** The steps in an order in which nothing refers to what is not there: up as desired, then down in reverse.
+ *  An object without our labels is never touched: see `foreignObjects`. */
+export function plan({ hostId, order, desired, observed }: Comparison): readonly Step[] {
   const up = desired.map((object) => {
     const ref = refOf(object)
-    const there = observed.find((each) => isDeepStrictEqual(refOf(each), ref))
+    const there = observed.find((each) => isSameObject(refOf(each), ref))
     const action = !there ? 'create' : matches(object, there) ? 'keep' : 'update'
     return { action, ref, object } as const
   })
   const wanted = desired.map(refOf)
+  const place = (ref: KubeRef) => order.findIndex((kind) => isKind(kind, ref))
   const down = observed
     .filter((object) => isOurs(object, hostId))
     .map(refOf)
-    .filter((ref) => !wanted.some((each) => isDeepStrictEqual(each, ref)))
-    .toSorted((a, b) => order.indexOf(b.kind) - order.indexOf(a.kind))
+    .filter((ref) => !wanted.some((each) => isSameObject(each, ref)))
+    .toSorted((a, b) => place(b) - place(a))
     .map((ref) => ({ action: 'remove', ref, object: undefined }) as const)
   return [...up, ...down]
 }
 
-const order: readonly ObjectRef['kind'][] = ['Secret', 'Gateway', 'VirtualService']
-
 /** The objects that stand under our names and are not this host's: taking them over must be somebody's
  *  decision, so nothing is done while they are there. */
-export function strangers({ hostId, desired, observed }: Comparison): readonly string[] {
+export function foreignObjects({
+  hostId,
+  desired,
+  observed,
+}: Omit<Comparison, 'order'>): readonly string[] {
   const wanted = desired.map(refOf)
   return observed
     .filter((object) => !isOurs(object, hostId))
-    .filter((object) => wanted.some((ref) => isDeepStrictEqual(ref, refOf(object))))
+    .filter((object) => wanted.some((ref) => isSameObject(ref, refOf(object))))
     .map((object) => {
       const what = nameOf(refOf(object))
       return `${what} exists and was not made for this host; remove it, or ask for another name`
@@ -62,15 +72,18 @@ export function isOurs({ metadata }: KubeObject, hostId: string): boolean {
 }
 
 /** `Gateway istio-system/www-0badcafe`. */
-export function nameOf({ kind, namespace, name }: ObjectRef): string {
+export function nameOf({ kind, namespace, name }: KubeRef): string {
   return `${kind} ${namespace}/${name}`
 }
 
-/** Which object this is. Throws when it is of a kind that we do not write. */
-export function refOf({ kind, metadata }: KubeObject): ObjectRef {
-  const known = order.find((each) => each === kind)
-  if (!known) throw new Error(`${kind} carries no host`)
-  return { kind: known, namespace: metadata.namespace ?? '', name: metadata.name }
+/** Which object this is. */
+export function refOf({ apiVersion, kind, metadata }: KubeObject): KubeRef {
+  return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name }
+}
+
+/** Whether it has a key and a certificate: all else only says how to serve with them. */
+export function isSecret(kind: Kind): boolean {
+  return isKind(kind, kinds.secret)
 }
 
 /** Whether the observed object is as desired: all that we state, and in spec and data nothing else.

@@ -8,6 +8,7 @@ import type { Context } from '../core/context.ts'
 import { hostRow, specOf } from '../hosts/find.ts'
 import { CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
 import { conflictsOn } from '../hosts/neighbours/conflictson.ts'
+import { objectRef, recordedRefs } from '../hosts/objects.ts'
 import { wantedHost } from '../hosts/request/wanted.ts'
 import { closed, Name } from '../shared/schema.ts'
 import { shownJson } from '../shared/view.ts'
@@ -19,9 +20,8 @@ import {
   type PlacementRow,
   pemOf,
   readPlacements,
-  recordedObjects,
 } from './gather.ts'
-import type { Delivery } from './istio/manifests.ts'
+import type { Delivery } from './renderer.ts'
 
 /** Leave `spec` out to see what is still to be done for the host as it stands. */
 export const PlanRequest = closed({ spec: Type.Optional(HostSpec) })
@@ -72,7 +72,7 @@ export async function planHost(
   { tenant, name, asked }: { tenant: string; name: string; asked: PlanRequest },
 ): Promise<HostPlan> {
   const subject = asked.spec
-    ? await asAsked(ctx, actor, { tenant, name, spec: asked.spec })
+    ? await asRequested(ctx, actor, { tenant, name, spec: asked.spec })
     : await asStored(ctx, actor, { tenant, name })
   const clusters = await ctx.db.read.cluster.findMany({
     where: { OR: [{ name: { in: subject.spec.clusters } }, { id: { in: clusterIds(subject) } }] },
@@ -84,7 +84,7 @@ export async function planHost(
   }
 }
 
-async function asAsked(
+async function asRequested(
   ctx: Context,
   actor: Actor,
   asked: { tenant: string; name: string; spec: HostSpec },
@@ -137,17 +137,17 @@ async function onCluster(
   const wanted = subject.spec.clusters.includes(cluster.name)
   const placement = subject.placements.find(({ clusterId }) => clusterId === cluster.id)
   const { tenant, name, spec } = subject
-  const inTheWay = wanted
+  const conflicting = wanted
     ? await conflictsOn(ctx.db.read, actor, { tenant, name, spec, clusters: [cluster] })
     : []
-  const messages = inTheWay.map(({ message }) => message)
+  const messages = conflicting.map(({ message }) => message)
   try {
     const { steps, conflicts } = await compare(await openCluster(ctx, cluster.id), {
       delivery: await deliveryFor(ctx, subject, cluster),
-      recorded: placement ? recordedObjects(placement) : [],
+      recorded: placement ? recordedRefs(placement.objects) : [],
       wanted,
     })
-    const changes = steps.map(({ action, ref }) => ({ action, ...ref }))
+    const changes = steps.map(({ action, ref }) => ({ action, ...objectRef(ref) }))
     return { cluster: cluster.name, changes, conflicts: [...messages, ...conflicts], error: null }
   } catch (error) {
     if (!(error instanceof KubeError)) throw error

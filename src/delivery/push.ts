@@ -1,33 +1,28 @@
 import { isDeepStrictEqual } from 'node:util'
 import { trustDigest } from '../authorities/trust/placements.ts'
 import { isPassing as isRefusalPassing } from '../certificates/issuance/passing.ts'
-import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
+import { type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
 import { noteAnswered, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { json } from '../core/database/db.ts'
 import { specOf } from '../hosts/find.ts'
 import { ServedSpecs } from '../hosts/host.ts'
+import { recordedRefs, recordOf } from '../hosts/objects.ts'
 import { Problem } from '../shared/problem.ts'
 import { shownJson } from '../shared/view.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
 import { compare } from './compare.ts'
-import {
-  type CertificateRow,
-  deliveryOf,
-  type PlacementRow,
-  readPlacement,
-  recordedObjects,
-} from './gather.ts'
+import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
 import { missingBackends } from './observe.ts'
-import type { Step } from './plan.ts'
+import { isSecret, type Step } from './plan.ts'
 import { type Proof, prove } from './proof/prove.ts'
 import { type Outcome, servedAs, settle } from './settle.ts'
-import { withdraw } from './withdraw.ts'
+import { removeObjects } from './withdraw.ts'
 
 /** How long the ingress may take to serve what was just pushed; and how long when nothing was. */
-const patience = { changed: 15_000, unchanged: 1_000 } as const
+const proofMilliseconds = { changed: 15_000, unchanged: 1_000 } as const
 
 /** Brings a host on a cluster to what is wanted, and says how that went. Throws when the cluster cannot
  *  be asked just now, after storing that, so that the queue tries again later and later. One that is known
@@ -38,7 +33,7 @@ export async function pushPlacement(
 ): Promise<void> {
   const placement = await readPlacement(ctx.db.read, placementId)
   if (!placement) return
-  if (!placement.wanted) return withdraw(ctx, placement)
+  if (!placement.wanted) return removeObjects(ctx, placement)
   const { certificate } = placement.host
   // When there is one, this push is made due again; why there is none may be said already.
   if (!certificate?.der) return placement.message === null ? waiting(ctx, placement) : undefined
@@ -90,7 +85,11 @@ async function seen(
   placement: PlacementRow,
   certificate: CertificateRow,
 ): Promise<Outcome> {
-  const proof = await prove(ctx, { placement, certificate, patience: patience.unchanged })
+  const proof = await prove(ctx, {
+    placement,
+    certificate,
+    timeoutMilliseconds: proofMilliseconds.unchanged,
+  })
   return verdict(placement, proof)
 }
 
@@ -108,14 +107,14 @@ async function deliver(
   const kube = await openCluster(ctx, placement.clusterId)
   const { steps, conflicts, risks } = await compare(kube, {
     delivery,
-    recorded: recordedObjects(placement),
+    recorded: recordedRefs(placement.objects),
     wanted: true,
   })
   if (conflicts.length > 0) {
     return { status: 'Conflict', message: conflicts.join('. '), againAfterSeconds: 60 }
   }
   // 2. What may exist from here on is stored before it does, or a crash would leave it behind.
-  const objects = json(steps.map(({ ref }) => ref))
+  const objects = json(recordOf(steps.map(({ ref }) => ref)))
   const served = json(servedWith(placement))
   await ctx.db.transaction((tx) =>
     tx.placement.updateMany({ where: { id: placement.id }, data: { objects, served } }),
@@ -127,7 +126,7 @@ async function deliver(
   const proof = await prove(ctx, {
     placement,
     certificate,
-    patience: changed ? patience.changed : patience.unchanged,
+    timeoutMilliseconds: changed ? proofMilliseconds.changed : proofMilliseconds.unchanged,
   })
   const lost = risks.filter(({ wins }) => wins).map(({ message }) => message)
   const warnings = [
@@ -187,15 +186,12 @@ async function take(kube: Kube, steps: readonly Step[]): Promise<readonly string
   const changed = steps.flatMap(({ action, object }) =>
     object && action !== 'keep' ? [object] : [],
   )
-  for (const object of changed.filter(isRouting)) await kube.apply(object, { dryRun: true })
+  const routing = changed.filter((object) => !isSecret(object))
+  for (const object of routing) await kube.apply(object, { dryRun: true })
   const warnings: string[] = []
   for (const object of changed) warnings.push(...(await kube.apply(object)))
   for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
   return [...new Set(warnings)]
-}
-
-function isRouting({ kind }: KubeObject): boolean {
-  return kind !== 'Secret'
 }
 
 /** The cluster, or what signs, is away: nothing is wrong with what was asked. */

@@ -1,10 +1,12 @@
+import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
 import { holdSilent } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { json, sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
 import { specOf } from '../hosts/find.ts'
-import type { ObjectRef, PlacementStatus, ServedSpecs } from '../hosts/host.ts'
+import type { PlacementStatus, ServedSpecs } from '../hosts/host.ts'
 import { hostLock, lock } from '../hosts/lock.ts'
+import { recordOf } from '../hosts/objects.ts'
 import type { PlacementRow } from './gather.ts'
 
 /** How a push ended. */
@@ -12,7 +14,7 @@ export type Outcome = {
   readonly status: PlacementStatus
   readonly message: string | null
   readonly warnings?: readonly string[]
-  readonly objects?: readonly ObjectRef[]
+  readonly objects?: readonly KubeRef[]
   /** Whom it was seen to trust of clients, see trustDigest; null: nobody. */
   readonly trust?: string | null
   /** Nothing was sent, since the cluster is silent. */
@@ -53,7 +55,7 @@ export async function settle(
         message: message?.slice(0, 2000) ?? null,
         ...(status === placement.status ? {} : { since: now }),
         ...(warnings === undefined ? {} : { warnings: [...warnings] }),
-        ...(objects === undefined ? {} : { objects: json(objects) }),
+        ...(objects === undefined ? {} : { objects: json(recordOf(objects)) }),
         ...(status === 'Synced'
           ? {
               generation: placement.host.generation,

@@ -1,34 +1,37 @@
 import { record } from '../audit/record.ts'
 import { ingressOf } from '../clusters/find.ts'
-import { type Kube, KubeError, type KubeRef } from '../clusters/kubernetes/kube.ts'
+import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
+import { type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
 import { holdSilent, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import { systemActor } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
-import { type PlacementRow, recordedObjects } from './gather.ts'
+import { recordedRefs } from '../hosts/objects.ts'
+import { renderer } from './compare.ts'
+import type { PlacementRow } from './gather.ts'
 import { observe } from './observe.ts'
-import { plan } from './plan.ts'
+import { isSecret, plan } from './plan.ts'
 import { stopped } from './proof/verify.ts'
 import { dueAgain, holdHost } from './settle.ts'
 
-const patienceMilliseconds = 15_000
+const timeoutMilliseconds = 15_000
 
 /** Takes a host off a cluster: what routes to it, then what serves it, and the Secret only when nobody
  *  serves it any more, since an ingress goes on with what it has (istio.md 1.6). Then the placement
  *  goes, and with the last one the host. From a silent cluster nothing is taken until it answers. Throws
  *  when the cluster cannot be asked just now. */
-export async function withdraw(ctx: Context, placement: PlacementRow): Promise<void> {
+export async function removeObjects(ctx: Context, placement: PlacementRow): Promise<void> {
   const silence = silenceOf(placement.cluster)
   if (silence !== null) return note(ctx, placement, { message: silence, silent: true })
   try {
     const kube = await openCluster(ctx, placement.clusterId)
     const refs = await present(kube, placement)
-    for (const ref of refs.filter(({ kind }) => kind !== 'Secret')) await kube.remove(ref)
+    for (const ref of refs.filter((ref) => !isSecret(ref))) await kube.remove(ref)
     const { stopped, unanswered } = await isStopped(placement)
     if (unanswered) await noteUnanswered(ctx, placement.clusterId)
     if (!stopped) return await stillServed(ctx, placement)
-    for (const ref of refs.filter(({ kind }) => kind === 'Secret')) await kube.remove(ref)
+    for (const ref of refs.filter(isSecret)) await kube.remove(ref)
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
     await note(ctx, placement, { message: `Cannot be taken off: ${error.message}` })
@@ -40,8 +43,8 @@ export async function withdraw(ctx: Context, placement: PlacementRow): Promise<v
 
 /** Our objects that are there, in the order in which they may go. */
 async function present(kube: Kube, placement: PlacementRow): Promise<readonly KubeRef[]> {
-  const observed = await observe(kube, recordedObjects(placement))
-  const steps = plan({ hostId: placement.hostId, desired: [], observed })
+  const observed = await observe(kube, recordedRefs(placement.objects))
+  const steps = plan({ hostId: placement.hostId, order: renderer.kinds, desired: [], observed })
   return steps.map(({ ref }) => ref)
 }
 
@@ -49,7 +52,7 @@ function isStopped({ host, cluster }: PlacementRow): ReturnType<typeof stopped> 
   const der = host.certificate?.der
   if (!der) return Promise.resolve({ stopped: true, unanswered: false })
   const { address } = ingressOf(cluster)
-  return stopped({ address, hostname: host.name, der: Buffer.from(der) }, patienceMilliseconds)
+  return stopped({ address, hostname: host.name, der: Buffer.from(der) }, timeoutMilliseconds)
 }
 
 async function stillServed(ctx: Context, placement: PlacementRow): Promise<void> {

@@ -1,12 +1,12 @@
-import Type from 'typebox'
 import { record } from '../audit/record.ts'
 import { clusterRow } from '../clusters/find.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
 import { shownJson } from '../shared/view.ts'
-import { CompleteSpec, ObjectRef } from './host.ts'
+import { CompleteSpec } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
+import { shownObjects } from './objects.ts'
 
 /** How many placements one transaction forgets. */
 const portion = 200
@@ -64,7 +64,7 @@ async function abandonPlacement(
   const { count } = await tx.host.deleteMany({
     where: { id: host.id, removedAt: { not: null }, placements: { none: {} } },
   })
-  const left = shownJson(Type.Array(ObjectRef), placement.objects)
+  const left = shownObjects(placement.objects)
   await record(tx, told, 'host.abandoned', {
     subject: { kind: 'host', id: host.id, name: host.name, tenantId: host.tenantId },
     changes: {

@@ -11,6 +11,7 @@ import { accessTenant } from '../tenants/access.ts'
 import { CompleteSpec, Host, PlacementView } from './host.ts'
 import { type Surroundings, surroundingsOf } from './neighbours/surroundings.ts'
 import { warnings } from './neighbours/warnings.ts'
+import { shownObjects } from './objects.ts'
 import { parseHostname } from './request/hostname.ts'
 
 const withRelations = {
@@ -195,6 +196,6 @@ function placementView(row: {
     message: row.message,
     warnings: row.warnings,
     provedAt: timestampOrNull(row.provedAt),
-    objects: shownJson(PlacementView.properties.objects, row.objects),
+    objects: shownObjects(row.objects),
   })
 }

@@ -7,6 +7,7 @@ import { startCluster } from '../../sandbox/cluster.ts'
 import { checkCluster, checkClusterNow } from '../../src/clusters/check.ts'
 import { clustersByIds, getCluster, listClusters } from '../../src/clusters/find.ts'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
+import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
 import { KubeError, type KubeFault, type KubeObject } from '../../src/clusters/kubernetes/kube.ts'
 import { credentialBinding, openCluster } from '../../src/clusters/kubernetes/open.ts'
 import { changeCluster, createCluster, removeCluster } from '../../src/clusters/register.ts'
@@ -164,7 +165,7 @@ test('a connection is kept until the credentials change', async () => {
 test('objects are applied, read, listed page by page and removed', async () => {
   const kube = connect(kubeconfig)
   after(() => kube.close())
-  const ref = { kind: 'Secret', namespace: 'istio-system', name: 'kept-1' } as const
+  const ref = { ...kinds.secret, namespace: 'istio-system', name: 'kept-1' }
   assert.deepEqual(await kube.apply(secret('kept-1'), { dryRun: true }), [])
   assert.equal(await kube.get(ref), undefined)
   await kube.apply(secret('kept-1'))
@@ -172,9 +173,9 @@ test('objects are applied, read, listed page by page and removed', async () => {
   assert.deepEqual(object?.data, { a: 'YQ==' })
   assert.equal(object?.kind, 'Secret')
   for (let n = 0; n < 260; n++) await kube.apply(secret(`many-${n}`))
-  const listed = await kube.list('Secret', { namespace: 'istio-system' })
+  const listed = await kube.list(kinds.secret, { namespace: 'istio-system' })
   assert.equal(listed.filter(({ metadata }) => metadata.name.startsWith('many-')).length, 260)
-  const one = await kube.list('Secret', {
+  const one = await kube.list(kinds.secret, {
     namespace: 'istio-system',
     labelSelector: 'own=many-7',
   })
@@ -197,7 +198,7 @@ test('what a cluster refuses is one of a few faults', async () => {
   await assert.rejects(kube.apply(unknown), isFault('unsupported'))
   const stranger = connect(kubeconfig.replace(/token: .*/, 'token: wrong'))
   after(() => stranger.close())
-  await assert.rejects(stranger.list('Gateway'), isFault('unauthorized'))
+  await assert.rejects(stranger.list(kinds.istioGateway), isFault('unauthorized'))
   const away = connect(kubeconfig.replace(sandbox.apiUrl, 'https://127.0.0.1:1'))
   await assert.rejects(away.version(), isFault('unreachable'))
 })

@@ -7,6 +7,7 @@ import { importAuthority } from '../../src/authorities/import.ts'
 import { crossSign } from '../../src/authorities/issuers/crosssign.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { openPrivateKey } from '../../src/certificates/issuance/key.ts'
+import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
 import { objectName } from '../../src/delivery/istio/manifests.ts'
 import { planHost } from '../../src/delivery/preview.ts'
 import { shakeHands } from '../../src/delivery/proof/handshake.ts'
@@ -61,7 +62,7 @@ async function serve(name: string, tls: NonNullable<HostSpec['tls']>) {
 
 async function subjectAltNames(name: string): Promise<string | undefined> {
   const found = await kube.get({
-    kind: 'Gateway',
+    ...kinds.istioGateway,
     namespace: 'istio-system',
     name: objectName(name),
   })

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
+import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
 import { changeCluster } from '../../src/clusters/register.ts'
 import { sql } from '../../src/core/database/db.ts'
 import { objectName } from '../../src/delivery/istio/manifests.ts'
 import { planHost } from '../../src/delivery/preview.ts'
 import { probeHost } from '../../src/delivery/proof/probe.ts'
 import { pushPlacement } from '../../src/delivery/push.ts'
+import { recordedRefs } from '../../src/hosts/objects.ts'
 import { removeHost } from '../../src/hosts/remove.ts'
 import { admin } from '../support/context.ts'
 import { isProblem } from '../support/problem.ts'
@@ -70,7 +72,7 @@ test('what somebody changed on the cluster is put right', async () => {
   const name = 'drift.shop.test'
   await put(ctx, name)
   await work(ctx, name)
-  const ref = { kind: 'VirtualService', ...ingress, name: objectName(name) } as const
+  const ref = { ...kinds.istioVirtualService, ...ingress, name: objectName(name) }
   await kube.remove(ref)
   assert.deepEqual(await actions(name), ['keep Secret', 'keep Gateway', 'create VirtualService'])
   await work(ctx, name)
@@ -165,7 +167,7 @@ test('a change of mode leaves nothing behind', async () => {
   const nginx = { ...httpbin, service: 'nginx-service', port: 443 }
   await put(ctx, name, { tls: { mode: 'PASSTHROUGH' }, routes: [{ to: nginx }] })
   await work(ctx, name)
-  const backend = { kind: 'Secret', namespace: 'test', name: 'mode-shop-test-tls' } as const
+  const backend = { ...kinds.secret, namespace: 'test', name: 'mode-shop-test-tls' }
   assert.ok(await kube.get(backend))
   await put(ctx, name)
   const { status } = await work(ctx, name)
@@ -218,13 +220,13 @@ test('what others have put before the ingress is a conflict, and nothing is push
   const { status } = await work(ctx, name)
   assert.equal(status.clusters[0]?.status, 'Conflict')
   assert.match(status.clusters[0]?.message ?? '', /Gateway test\/theirs already serves/)
-  assert.equal(await kube.get({ kind: 'Secret', ...ingress, name: objectName(name) }), undefined)
+  assert.equal(await kube.get({ ...kinds.secret, ...ingress, name: objectName(name) }), undefined)
   const { row } = await placementOf(ctx, name)
   const jobs = await ctx.db.read.$queryRaw<{ run_at: Date }[]>(
     sql`select run_at from graphile_worker.jobs where key like ${`placement.push/${row.id}%`}`,
   )
   assert.ok(jobs.some(({ run_at }) => run_at.getTime() > Date.now() + 30_000))
-  await kube.remove({ kind: 'Gateway', namespace: 'test', name: 'theirs' })
+  await kube.remove({ ...kinds.istioGateway, namespace: 'test', name: 'theirs' })
   assert.equal((await work(ctx, name)).status.clusters[0]?.status, 'Synced')
 })
 
@@ -243,7 +245,7 @@ test('an object under our name that is not ours is left alone', async () => {
   const { status } = await work(ctx, name)
   assert.equal(status.clusters[0]?.status, 'Conflict')
   assert.match(status.clusters[0]?.message ?? '', /was not made for this host/)
-  assert.deepEqual((await kube.get({ kind: 'Secret', ...metadata }))?.data, { a: 'YQ==' })
+  assert.deepEqual((await kube.get({ ...kinds.secret, ...metadata }))?.data, { a: 'YQ==' })
 })
 
 test('a host is taken off: its objects, its placement and at last its row', async () => {
@@ -254,7 +256,7 @@ test('a host is taken off: its objects, its placement and at last its row', asyn
   await removeHost(ctx, admin, { tenant: 'shop', name })
   const { row } = await placementOf(ctx, name)
   await pushPlacement(ctx, { placementId: row.id })
-  for (const ref of objects) assert.equal(await kube.get(ref), undefined, ref.kind)
+  for (const ref of recordedRefs(objects)) assert.equal(await kube.get(ref), undefined, ref.kind)
   await assert.rejects(read(ctx, name), isProblem('host-unknown'))
   const events = await ctx.db.read.auditEvent.findMany({
     where: { subjectName: name, subjectKind: 'host' },

@@ -1,22 +1,26 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { KubeObject } from '../../src/clusters/kubernetes/kube.ts'
-import { plan, strangers } from '../../src/delivery/plan.ts'
+import { istio } from '../../src/delivery/istio/renderer.ts'
+import { foreignObjects, plan } from '../../src/delivery/plan.ts'
 
 const hostId = 'h'
+const istioVersion = 'networking.istio.io/v1'
 const ours = { 'app.kubernetes.io/managed-by': 'gatesmith', 'gatesmith.dev/host-id': hostId }
+
+const groups = { Secret: 'v1', Gateway: istioVersion, VirtualService: istioVersion } as const
 
 function object(kind: 'Secret' | 'Gateway' | 'VirtualService', change: object = {}): KubeObject {
   const metadata = { name: 'www', namespace: 'ns', labels: ours, annotations: { a: '1' } }
   const content = kind === 'Secret' ? { type: 'x', data: { k: 'v' } } : { spec: { hosts: ['h'] } }
-  return { apiVersion: 'v1', kind, metadata, ...content, ...change }
+  return { apiVersion: groups[kind], kind, metadata, ...content, ...change }
 }
 
 const all = [object('Secret'), object('Gateway'), object('VirtualService')]
 const meta = (change: object) => ({ metadata: { ...object('Secret').metadata, ...change } })
 
 function actions(desired: readonly KubeObject[], observed: readonly KubeObject[]) {
-  const steps = plan({ hostId, desired, observed })
+  const steps = plan({ hostId, order: istio.kinds, desired, observed })
   return steps.map(({ action, ref }) => `${action} ${ref.kind}`)
 }
 
@@ -60,10 +64,19 @@ test('an object that is not this host’s is named, and never removed', () => {
   for (const labels of rows) {
     const foreign = object('Gateway', meta({ labels }))
     assert.match(
-      strangers({ hostId, desired: all, observed: [foreign] })[0] ?? '',
+      foreignObjects({ hostId, desired: all, observed: [foreign] })[0] ?? '',
       /Gateway ns\/www/,
     )
     assert.deepEqual(actions([], [foreign]), [])
   }
-  assert.deepEqual(strangers({ hostId, desired: all, observed: all }), [])
+  assert.deepEqual(foreignObjects({ hostId, desired: all, observed: all }), [])
+})
+
+test('two kinds of one name are two objects, and a kind is the same in every version', () => {
+  const other = object('Gateway', { apiVersion: 'gateway.networking.k8s.io/v1' })
+  const older = object('Gateway', { apiVersion: 'networking.istio.io/v1beta1' })
+  assert.deepEqual(actions([object('Gateway')], [other]), ['create Gateway', 'remove Gateway'])
+  assert.deepEqual(actions([object('Gateway')], [older]), ['keep Gateway'])
+  const foreign = { ...other, ...meta({ labels: {} }) }
+  assert.deepEqual(foreignObjects({ hostId, desired: all, observed: [foreign] }), [])
 })

@@ -4,6 +4,7 @@ import { trustCrlsOf } from '../../src/authorities/crl/find.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { revokeCertificate } from '../../src/certificates/revocation/revoke.ts'
 import { probeHost } from '../../src/delivery/proof/probe.ts'
+import { recordedRefs } from '../../src/hosts/objects.ts'
 import { startWorker } from '../../src/jobs/worker.ts'
 import { toPem } from '../../src/x509/der/pem.ts'
 import { admin } from '../support/context.ts'
@@ -50,7 +51,7 @@ test('a revoked client is refused at the gateway, at once, and nobody else is', 
     assert.ok(await isServed(good))
   }
   const { objects } = (await placementOf(ctx, name)).shown
-  const ref = objects.find(({ kind }) => kind === 'Secret')
+  const ref = recordedRefs(objects).find(({ kind }) => kind === 'Secret')
   assert.ok(ref)
   const secret = await kube.get(ref)
   const lists = (await trustCrlsOf(ctx, 'house')).map((der) => toPem('X509 CRL', der)).join('')

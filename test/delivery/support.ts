@@ -7,7 +7,7 @@ import { startCluster } from '../../sandbox/cluster.ts'
 import { createAuthority } from '../../src/authorities/create.ts'
 import { certifyHost } from '../../src/certificates/hosts/certify.ts'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
-import type { KubeRef } from '../../src/clusters/kubernetes/kube.ts'
+import type { KubeRef } from '../../src/clusters/kubernetes/kinds.ts'
 import { createCluster } from '../../src/clusters/register.ts'
 import type { Context } from '../../src/core/context.ts'
 import { pushPlacement } from '../../src/delivery/push.ts'
@@ -79,6 +79,6 @@ export async function placementOf(ctx: Context, name: string) {
 }
 
 /** `Secret istio-system`, in the order in which they are recorded. */
-export function places(objects: readonly KubeRef[]): readonly string[] {
+export function places(objects: readonly Pick<KubeRef, 'kind' | 'namespace'>[]): readonly string[] {
   return objects.map(({ kind, namespace }) => `${kind} ${namespace}`)
 }

@@ -5,8 +5,9 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
-import { labels, manager } from '../../src/delivery/istio/manifests.ts'
+import { labels, manager } from '../../src/delivery/renderer.ts'
 import type { Host, ObjectRef } from '../../src/hosts/host.ts'
+import { recordedRefs } from '../../src/hosts/objects.ts'
 import { openTestDatabase } from '../support/context.ts'
 import { openFolder, settingsFor, startProcess, until, untilReady } from '../support/process.ts'
 import { type Http, httpOf, runbookCases, type Stage, serve } from './runbook.ts'
@@ -101,17 +102,15 @@ async function clear({ http, names, patienceSeconds }: Stage, path: string): Pro
   )
   const kube = connect(await readFile(path, 'utf8'))
   // Only where objects were: no right to list Secrets elsewhere is asked for (docs/operating.md).
-  const places = new Map(
-    carried.map(({ kind, namespace }) => [`${kind} ${namespace}`, { kind, namespace }]),
-  )
+  const places = new Map(recordedRefs(carried).map((ref) => [`${ref.kind} ${ref.namespace}`, ref]))
   assert.deepEqual([...new Set(carried.map(({ kind }) => kind))].toSorted(), [
     'Gateway',
     'Secret',
     'VirtualService',
   ])
   const labelSelector = `${labels.managedBy}=${manager}`
-  for (const { kind, namespace } of places.values()) {
-    const left = await kube.list(kind, { namespace, labelSelector })
+  for (const { apiVersion, kind, namespace } of places.values()) {
+    const left = await kube.list({ apiVersion, kind }, { namespace, labelSelector })
     const names = left.map(({ metadata }) => metadata.name)
     for (const { name } of carried) assert.ok(!names.includes(name), `${kind} ${namespace}/${name}`)
   }

@@ -5,7 +5,8 @@ import { join } from 'node:path'
 import { describe, test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
-import { labels, manager } from '../../src/delivery/istio/manifests.ts'
+import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
+import { labels, manager } from '../../src/delivery/renderer.ts'
 import { ask } from '../support/clients.ts'
 import { kill, openFolder, until, untilSaid } from '../support/process.ts'
 import { type DevPorts, devPorts, startDev, tokenIn, untilUp } from './dev.ts'
@@ -85,9 +86,9 @@ async function isWhole(http: Http, state: string, ports: DevPorts, shown: Readon
   assert.equal(new Set(events.map(({ subject }) => subject.id)).size, events.length)
   assert.equal(events.length, 2 + 1 + 1 + 4 + 5)
   const kube = connect(await readFile(join(state, 'kubeconfig'), 'utf8'))
-  for (const kind of ['Secret', 'Gateway', 'VirtualService'] as const) {
+  for (const kind of [kinds.secret, kinds.istioGateway, kinds.istioVirtualService]) {
     const ours = await kube.list(kind, { labelSelector: `${labels.managedBy}=${manager}` })
-    assert.equal(ours.length, 4, kind)
+    assert.equal(ours.length, 4, kind.kind)
   }
   kube.close()
   const told418 = await ask({

@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
+import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
 import { type Http, type Stage, serve, specs } from './runbook.ts'
 
 const clusters = ['sandbox']
@@ -145,8 +146,8 @@ async function stored(http: Http): Promise<object> {
 
 /** Every object that could carry a host, whole, but for the revocation lists, which are renewed. */
 async function pushed(kube: ReturnType<typeof connect>): Promise<readonly object[]> {
-  const kinds = ['Secret', 'Gateway', 'VirtualService'] as const
-  const found = await Promise.all(kinds.map((kind) => kube.list(kind)))
+  const carrying = [kinds.secret, kinds.istioGateway, kinds.istioVirtualService]
+  const found = await Promise.all(carrying.map((kind) => kube.list(kind)))
   return found.flat().map(({ kind, metadata, spec: stated, data }) => {
     const { namespace, name, labels } = metadata
     return { kind, namespace, name, labels, stated, chain: data?.['tls.crt'] }

@@ -17,11 +17,12 @@ import {
 } from '@kubernetes/client-node'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { apiVersions, type Kube, KubeError, type KubeFault, KubeObject } from './kube.ts'
+import type { Kind } from './kinds.ts'
+import { type Kube, KubeError, type KubeFault, KubeObject } from './kube.ts'
 
 const fieldManager = 'gatesmith'
 /** How long a cluster may take to make a connection, TLS included; and to answer a question whole. */
-const patience = { connect: 3_000, answer: 10_000 } as const
+const timeoutMilliseconds = { connect: 3_000, answer: 10_000 } as const
 const answerLimit = 16 * 1024 * 1024
 const pageSize = 250
 const pageLimit = 40
@@ -46,11 +47,11 @@ export function connect(kubeconfig: string): Kube {
   })
   const objects = new KubernetesObjectApi(configuration)
   return {
-    get: ({ kind, namespace, name }) =>
+    get: ({ apiVersion, kind, namespace, name }) =>
       orUndefined(async () =>
         plain(
           await objects.read({
-            apiVersion: apiVersions[kind],
+            apiVersion,
             kind,
             metadata: { namespace, name },
           }),
@@ -74,10 +75,8 @@ export function connect(kubeconfig: string): Kube {
         }),
       )
     },
-    remove: async ({ kind, namespace, name }) => {
-      await orUndefined(() =>
-        objects.delete({ apiVersion: apiVersions[kind], kind, metadata: { namespace, name } }),
-      )
+    remove: async ({ apiVersion, kind, namespace, name }) => {
+      await orUndefined(() => objects.delete({ apiVersion, kind, metadata: { namespace, name } }))
     },
     version: () =>
       translated(async () => (await new VersionApi(configuration).getCode()).gitVersion),
@@ -104,10 +103,9 @@ export function connect(kubeconfig: string): Kube {
 
 async function listAll(
   objects: KubernetesObjectApi,
-  kind: keyof typeof apiVersions,
+  { apiVersion, kind }: Kind,
   { namespace, labelSelector }: { readonly namespace?: string; readonly labelSelector?: string },
 ): Promise<readonly KubeObject[]> {
-  const apiVersion = apiVersions[kind]
   const found: KubeObject[] = []
   let next: string | undefined
   for (let page = 0; page < pageLimit; page++) {
@@ -184,7 +182,7 @@ function send(request: RequestContext, { agent, headers, seen }: Line) {
       method: request.getHttpMethod(),
       agent,
       headers: { ...request.getHeaders(), ...headers },
-      signal: AbortSignal.timeout(patience.answer),
+      signal: AbortSignal.timeout(timeoutMilliseconds.answer),
     })
     sent.on('socket', (socket) => {
       if (!seen.has(socket)) connectInTime(sent, socket)
@@ -198,7 +196,7 @@ function send(request: RequestContext, { agent, headers, seen }: Line) {
 
 /** A cluster that is gone mostly takes no connection: that is known long before an answer is late. */
 function connectInTime(sent: ClientRequest, socket: Socket): void {
-  const timer = setTimeout(() => sent.destroy(new ConnectTimeout()), patience.connect)
+  const timer = setTimeout(() => sent.destroy(new ConnectTimeout()), timeoutMilliseconds.connect)
   const end = () => clearTimeout(timer)
   for (const event of ['secureConnect', 'close'] as const) socket.once(event, end)
 }
@@ -239,9 +237,9 @@ function unreachable(cause: unknown): KubeError {
   const late = name === 'TimeoutError' || name === 'AbortError'
   const what =
     cause instanceof ConnectTimeout
-      ? `it made no TLS connection within ${patience.connect / 1000} s`
+      ? `it made no TLS connection within ${timeoutMilliseconds.connect / 1000} s`
       : late
-        ? `it did not answer within ${patience.answer / 1000} s`
+        ? `it did not answer within ${timeoutMilliseconds.answer / 1000} s`
         : (code ?? message)
   return new KubeError('unreachable', `The Kubernetes API cannot be reached: ${what}`, { cause })
 }

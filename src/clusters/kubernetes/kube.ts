@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import type { Kind, KubeRef } from './kinds.ts'
 
 /** Why a cluster did not do what it was asked: `not-found`, the object or its namespace; `unsupported`,
  *  it knows no such kind; `conflict`, another field manager or a newer version; `invalid`, refused for
@@ -41,19 +42,6 @@ export const KubeObject = Type.Object({
   spec: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 })
 export type KubeObject = Type.Static<typeof KubeObject>
-
-/** The kinds that are dealt with, and the API version of each. */
-export const apiVersions = {
-  Secret: 'v1',
-  Service: 'v1',
-  Pod: 'v1',
-  Gateway: 'networking.istio.io/v1',
-  VirtualService: 'networking.istio.io/v1',
-} as const
-export type Kind = keyof typeof apiVersions
-
-/** One object of a cluster. */
-export type KubeRef = { readonly kind: Kind; readonly namespace: string; readonly name: string }
 
 /** What one may be allowed to do on a cluster; no namespace: in all of them. */
 export type Access = {

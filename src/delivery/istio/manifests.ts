@@ -1,42 +1,9 @@
 import { createHash } from 'node:crypto'
-import type { Ingress } from '../../clusters/cluster.ts'
-import { apiVersions, type KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { kinds } from '../../clusters/kubernetes/kinds.ts'
+import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import type { CompleteSpec, Route } from '../../hosts/host.ts'
 import { tlsRoute } from '../../hosts/request/complete.ts'
-
-/** Everything that a host's objects are made of. */
-export type Delivery = {
-  readonly host: {
-    readonly id: string
-    readonly name: string
-    readonly tenant: string
-    readonly generation: number
-    readonly spec: CompleteSpec
-  }
-  readonly ingress: Ingress
-  readonly certificate: {
-    readonly serial: string
-    /** PEM: the leaf, then its issuers, without the root. */
-    readonly chain: string
-    /** PEM, PKCS#8. */
-    readonly key: string
-  }
-  /** MUTUAL only: whose client certificates are accepted, PEM; what they have revoked; and the
-   *  alternative name that they must bear, if not all are accepted. */
-  readonly clients?: {
-    readonly trust: string
-    readonly crl?: string
-    readonly subjectAltName?: string
-  }
-}
-
-/** Which objects are ours, for label selectors. */
-export const labels = {
-  managedBy: 'app.kubernetes.io/managed-by',
-  tenant: 'gatesmith.dev/tenant',
-  hostId: 'gatesmith.dev/host-id',
-} as const
-export const manager = 'gatesmith'
+import { type Delivery, labels, manager } from '../renderer.ts'
 
 /** The objects of a host, in the order in which they may appear: the Secret before the Gateway that
  *  names it, the Gateway before the VirtualService bound to it (istio.md 7.6). */
@@ -117,8 +84,7 @@ function secret(
   // On the Secret alone: a rotation touches nothing else, so no listener is pushed anew.
   const annotations = { ...common.annotations, 'gatesmith.dev/certificate': serial }
   return {
-    apiVersion: apiVersions.Secret,
-    kind: 'Secret',
+    ...kinds.secret,
     metadata: { ...common, annotations },
     type: 'kubernetes.io/tls',
     data: { 'tls.crt': base64(chain), 'tls.key': base64(key), ...trust },
@@ -131,8 +97,7 @@ function gateway(delivery: Delivery): KubeObject {
   // Only VirtualServices of the ingress namespace, where tenants cannot write, may bind to the host.
   const hosts = [`${ingress.namespace}/${host.name}`]
   return {
-    apiVersion: apiVersions.Gateway,
-    kind: 'Gateway',
+    ...kinds.istioGateway,
     metadata: metadata(delivery, name, ingress.namespace),
     spec: {
       selector: ingress.selector,
@@ -176,8 +141,7 @@ function virtualService(delivery: Delivery): KubeObject {
   const name = objectName(host.name)
   const plain = host.spec.routes.filter((route) => route !== tlsRoute(host.spec))
   return {
-    apiVersion: apiVersions.VirtualService,
-    kind: 'VirtualService',
+    ...kinds.istioVirtualService,
     metadata: metadata(delivery, name, ingress.namespace),
     spec: {
       hosts: [host.name],

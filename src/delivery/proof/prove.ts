@@ -8,7 +8,7 @@ import { Problem } from '../../shared/problem.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import type { CertificateRow, PlacementRow } from '../gather.ts'
 import { footingOf } from './footing.ts'
-import { servedOr } from './verify.ts'
+import { awaitServed } from './verify.ts'
 
 /** What is known of a host on a cluster: what is wrong, if anything, what could not be proved, and
  *  until when it can hold. */
@@ -23,8 +23,8 @@ export type Proof = {
 type Proved = {
   readonly placement: PlacementRow
   readonly certificate: CertificateRow
-  /** How long the ingress may take, in milliseconds. */
-  readonly patience: number
+  /** How long the ingress may take. */
+  readonly timeoutMilliseconds: number
 }
 
 /** Proves a host: what it rests on has not ended, the ingress serves the issued certificate and a path
@@ -33,7 +33,7 @@ type Proved = {
  *  being let in is not proved, and a warning says so. */
 export async function prove(
   ctx: Context,
-  { placement, certificate, patience }: Proved,
+  { placement, certificate, timeoutMilliseconds }: Proved,
 ): Promise<Proof> {
   const { host, cluster } = placement
   const { tls } = specOf(host)
@@ -41,7 +41,7 @@ export async function prove(
   const { faults, warnings, until } = await footingOf(ctx, { certificate, authority })
   if (faults.length > 0) return { fault: faults.join('. '), unanswered: false, warnings, until }
   const shown = authority === undefined ? undefined : await clientOf(ctx, host, authority)
-  const { fault, unanswered } = await servedOr(
+  const { fault, unanswered } = await awaitServed(
     {
       address: ingressOf(cluster).address,
       hostname: host.name,
@@ -51,7 +51,7 @@ export async function prove(
         ? {}
         : { clients: { authority, ...(shown && 'client' in shown ? shown : {}) } }),
     },
-    patience,
+    timeoutMilliseconds,
   )
   const unproved = shown && 'unproved' in shown ? [shown.unproved] : []
   const refused = authority === undefined ? [] : await refusedOf(ctx, host, authority)

@@ -19,13 +19,13 @@ export type Expectation = {
 /** What an ingress was found to do. `unanswered`: it let the time of a handshake pass in silence. */
 export type Verdict = { readonly fault: string | null; readonly unanswered: boolean }
 
-/** Asks the ingress for the host until it does all that is expected, or until `patience` is over; one
+/** Asks the ingress for the host until it does all that is expected, or until the time is over; one
  *  that says nothing is not asked twice. The fault is a sentence about what it does instead. */
-export async function servedOr(
+export async function awaitServed(
   expected: Expectation,
-  patienceMilliseconds: number,
+  timeoutMilliseconds: number,
 ): Promise<Verdict> {
-  const end = performance.now() + patienceMilliseconds
+  const end = performance.now() + timeoutMilliseconds
   for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
     const found = await look(expected)
     const { fault, unanswered } = found
@@ -76,9 +76,9 @@ function servingFault(
  *  that cannot be reached, or says nothing, serves nobody. */
 export async function stopped(
   expected: Expectation,
-  patienceMilliseconds: number,
+  timeoutMilliseconds: number,
 ): Promise<{ readonly stopped: boolean; readonly unanswered: boolean }> {
-  const answer = await until(expected, patienceMilliseconds, (each) => !serves(each, expected.der))
+  const answer = await until(expected, timeoutMilliseconds, (each) => !serves(each, expected.der))
   return { stopped: !serves(answer, expected.der), unanswered: answer.late }
 }
 
@@ -88,10 +88,10 @@ function serves({ tls }: Answer, der: Buffer): boolean {
 
 async function until(
   { address, hostname }: Expectation,
-  patienceMilliseconds: number,
+  timeoutMilliseconds: number,
   done: (answer: Answer) => boolean,
 ): Promise<Answer> {
-  const end = performance.now() + patienceMilliseconds
+  const end = performance.now() + timeoutMilliseconds
   for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
     const answer = await shakeHands({ address, name: nameUnder(hostname) })
     if (done(answer) || answer.late || performance.now() + pause > end) return answer

@@ -3,12 +3,8 @@ import { test } from 'node:test'
 import { Gateway } from '@kubernetes-models/istio/networking.istio.io/v1/Gateway'
 import { VirtualService } from '@kubernetes-models/istio/networking.istio.io/v1/VirtualService'
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
-import {
-  type Delivery,
-  manifests,
-  objectName,
-  secretName,
-} from '../../../src/delivery/istio/manifests.ts'
+import { manifests, objectName, secretName } from '../../../src/delivery/istio/manifests.ts'
+import type { Delivery } from '../../../src/delivery/renderer.ts'
 import type { CompleteSpec, HostSpec } from '../../../src/hosts/host.ts'
 import { completeSpec } from '../../../src/hosts/request/complete.ts'
 

@@ -8,6 +8,7 @@ import { probeCredential } from '../../../src/certificates/hosts/probing.ts'
 import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
 import { renewCertificate } from '../../../src/certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../../src/certificates/revocation/revoke.ts'
+import { kinds } from '../../../src/clusters/kubernetes/kinds.ts'
 import { changeCluster } from '../../../src/clusters/register.ts'
 import { sql } from '../../../src/core/database/db.ts'
 import { lookAtPlacement } from '../../../src/delivery/push.ts'
@@ -156,7 +157,7 @@ test('a Secret NAME-cacert that comes before ours is a conflict', async () => {
   const { status, message } = await look(name)
   assert.equal(status, 'Conflict')
   assert.match(message, /-cacert decides in our place whose clients are let in/)
-  await kube.remove({ kind: 'Secret', ...metadata })
+  await kube.remove({ ...kinds.secret, ...metadata })
   await synced(name)
   // One that we would have made is removed without a word.
   const { row } = await placementOf(ctx, name)
@@ -167,7 +168,7 @@ test('a Secret NAME-cacert that comes before ours is a conflict', async () => {
   const ours = { ...metadata, labels }
   await kube.apply({ apiVersion: 'v1', kind: 'Secret', metadata: ours, type: 'Opaque', data })
   assert.equal((await look(name)).status, 'Synced')
-  assert.equal(await kube.get({ kind: 'Secret', ...metadata }), undefined)
+  assert.equal(await kube.get({ ...kinds.secret, ...metadata }), undefined)
 })
 
 test('a foreign TCP Gateway on port 80 is said, and is a conflict where it was first', async () => {
@@ -201,7 +202,7 @@ test('a foreign TCP Gateway on port 80 is said, and is a conflict where it was f
   )
   await put(ctx, second, { http: 'off' })
   await synced(second)
-  await kube.remove({ kind: 'Gateway', namespace: 'test', name: 'raw' })
+  await kube.remove({ ...kinds.istioGateway, namespace: 'test', name: 'raw' })
 })
 
 test('what has ended since is looked at first, and the host is Synced no more', async () => {

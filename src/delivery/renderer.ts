@@ -1,0 +1,65 @@
+import type { Ingress } from '../clusters/cluster.ts'
+import type { Kind, KubeRef } from '../clusters/kubernetes/kinds.ts'
+import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
+import type { CompleteSpec } from '../hosts/host.ts'
+
+/** Everything that a host's objects are made of. */
+export type Delivery = {
+  readonly host: {
+    readonly id: string
+    readonly name: string
+    readonly tenant: string
+    readonly generation: number
+    readonly spec: CompleteSpec
+  }
+  readonly ingress: Ingress
+  readonly certificate: {
+    readonly serial: string
+    /** PEM: the leaf, then its issuers, without the root. */
+    readonly chain: string
+    /** PEM, PKCS#8. */
+    readonly key: string
+  }
+  /** MUTUAL only: whose client certificates are accepted, PEM; what they have revoked; and the
+   *  alternative name that they must bear, if not all are accepted. */
+  readonly clients?: {
+    readonly trust: string
+    readonly crl?: string
+    readonly subjectAltName?: string
+  }
+}
+
+/** Which objects are ours, for label selectors. */
+export const labels = {
+  managedBy: 'app.kubernetes.io/managed-by',
+  tenant: 'gatesmith.dev/tenant',
+  hostId: 'gatesmith.dev/host-id',
+} as const
+export const manager = 'gatesmith'
+
+/** What others have put beside a host. */
+export type Collision = {
+  /** A sentence that names the object. */
+  readonly message: string
+  /** It takes from the host what is not proved at the ingress, since it was there before. */
+  readonly wins: boolean
+}
+
+/** How hosts become objects of an ingress. All else of delivery knows an ingress only by this. */
+export type Renderer = {
+  /** The kinds of its objects, in the order in which they may appear: none refers to a later one. */
+  readonly kinds: readonly Kind[]
+  /** The objects of a host, in that order. */
+  readonly manifests: (delivery: Delivery) => readonly KubeObject[]
+  /** Objects which, if others have them, are read in place of the host's own. */
+  readonly shadows: (delivery: Delivery) => readonly KubeRef[]
+  /** What others have before the ingress that is in the way of a host. `observed`: what is there of the
+   *  host. What they have may be known from at most half a minute ago when `recent` will do. */
+  readonly collisions: (kube: Kube, question: CollisionQuestion) => Promise<readonly Collision[]>
+}
+
+export type CollisionQuestion = {
+  readonly delivery: Delivery
+  readonly observed: readonly KubeObject[]
+  readonly recent: boolean
+}

@@ -1,0 +1,45 @@
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { type Kind, type KubeRef, kinds } from '../clusters/kubernetes/kinds.ts'
+import { shown, shownJson } from '../shared/view.ts'
+import { ObjectRef } from './host.ts'
+
+/** An object as it is recorded with a placement: without an API version where its kind alone says what it
+ *  is, as all that were recorded before other groups came. */
+const Recorded = Type.Object({
+  apiVersion: Type.Optional(Type.String()),
+  kind: Type.String(),
+  namespace: Type.String(),
+  name: Type.String(),
+})
+type Recorded = Type.Static<typeof Recorded>
+
+const plainKinds: readonly Kind[] = [kinds.secret, kinds.istioGateway, kinds.istioVirtualService]
+
+/** The objects that are recorded to carry a host. Throws for what another release recorded in words that
+ *  this one does not know: nothing is done about a host whose objects are not known. */
+export function recordedRefs(objects: unknown): readonly KubeRef[] {
+  return Value.Parse(Type.Array(Recorded), objects).map(({ apiVersion, kind, namespace, name }) => {
+    const known = apiVersion ?? plainKinds.find((each) => each.kind === kind)?.apiVersion
+    if (known === undefined) throw new Error(`${kind} ${namespace}/${name} is of no known kind`)
+    return { apiVersion: known, kind, namespace, name }
+  })
+}
+
+/** The objects as they are recorded. */
+export function recordOf(refs: readonly KubeRef[]): readonly Recorded[] {
+  return refs.map(({ apiVersion, kind, namespace, name }) => {
+    const plain = plainKinds.some((each) => each.kind === kind && each.apiVersion === apiVersion)
+    return { ...(plain ? {} : { apiVersion }), kind, namespace, name }
+  })
+}
+
+/** The object as it is shown. */
+export function objectRef({ kind, namespace, name }: Omit<KubeRef, 'apiVersion'>): ObjectRef {
+  return shown(ObjectRef, { kind, namespace, name })
+}
+
+/** What is recorded, as it is shown. */
+export function shownObjects(objects: unknown): ObjectRef[] {
+  return shownJson(Type.Array(ObjectRef), objects).map(objectRef)
+}
