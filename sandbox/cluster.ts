@@ -4,7 +4,7 @@ import { certify, findIdentity, kubeconfigOf } from './apiserver/identity.ts'
 import { ingressPod, seed } from './apiserver/seeds.ts'
 import { createIngress } from './ingress/connections.ts'
 import { createUpstreams } from './ingress/upstreams.ts'
-import { gateways, secrets, services, virtualServices } from './kinds.ts'
+import { gateways, resourceName, secrets, services, virtualServices } from './kinds.ts'
 import { openStore } from './store.ts'
 import { createWorkloads, sampleNamespace } from './workloads.ts'
 
@@ -83,8 +83,9 @@ export async function startCluster(options: SandboxOptions): Promise<Sandbox> {
         pod: ingressPod,
       }),
     })
+    const served = [gateways, virtualServices, services].map(resourceName)
     store.watch((change) => {
-      if (['gateways', 'virtualservices', 'services'].includes(change.plural)) ingress.refresh()
+      if (served.includes(change.resource)) ingress.refresh()
     })
     const tlsPort = await listen(ingress.tls, options.tlsPort, host, "the sandbox's TLS ingress")
     stops.push(() => ended(ingress.tls, ingress.destroy))

@@ -156,3 +156,8 @@ export const kinds: readonly Kind[] = [
 export function apiVersion(group: string, version: string): string {
   return group ? `${group}/${version}` : version
 }
+
+/** The name that tells a kind from all others: `gateways.networking.istio.io`, `secrets`. */
+export function resourceName({ group, plural }: Pick<Kind, 'group' | 'plural'>): string {
+  return group ? `${plural}.${group}` : plural
+}

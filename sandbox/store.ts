@@ -2,12 +2,12 @@ import { constants } from 'node:fs'
 import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { amend, at, type Fields, fields, isFields, type Json, parseJson, text } from './json.ts'
-import type { Kind } from './kinds.ts'
+import { type Kind, kinds, resourceName } from './kinds.ts'
 
 /** One stored change, as a watch tells it. `before` is absent for ADDED. */
 export type Change = {
   readonly type: 'ADDED' | 'MODIFIED' | 'DELETED'
-  readonly plural: string
+  readonly resource: string
   readonly revision: number
   readonly object: Fields
   readonly before?: Fields
@@ -30,7 +30,7 @@ export type Store = {
 
 type Entry = {
   readonly revision: number
-  readonly plural: string
+  readonly resource: string
   readonly id: string
   readonly object: Json
 }
@@ -105,9 +105,9 @@ export async function openStore(directory: string): Promise<Store> {
   }
 
   return {
-    get: (kind, namespace, name) => objects.get(kind.plural)?.get(`${namespace}/${name}`),
+    get: (kind, namespace, name) => objects.get(resourceName(kind))?.get(`${namespace}/${name}`),
     list: (kind, namespace) => {
-      const all = [...(objects.get(kind.plural)?.entries() ?? [])]
+      const all = [...(objects.get(resourceName(kind))?.entries() ?? [])]
       all.sort(([a], [b]) => (a < b ? -1 : 1))
       const of =
         namespace === undefined ? all : all.filter(([id]) => id.startsWith(`${namespace}/`))
@@ -115,21 +115,21 @@ export async function openStore(directory: string): Promise<Store> {
     },
     revision: () => revision,
     put(kind, object) {
-      const { plural } = kind
+      const resource = resourceName(kind)
       const id = idOf(object)
-      const before = objects.get(plural)?.get(id)
+      const before = objects.get(resource)?.get(id)
       const stored = revised(object)
-      const facts = { plural, revision, object: stored }
+      const facts = { resource, revision, object: stored }
       const change: Change = before
         ? { type: 'MODIFIED', before, ...facts }
         : { type: 'ADDED', ...facts }
-      return store({ revision, plural, id, object: stored }, change)
+      return store({ revision, resource, id, object: stored }, change)
     },
     remove(kind, object) {
-      const { plural } = kind
+      const resource = resourceName(kind)
       const last = revised(object)
-      const change: Change = { type: 'DELETED', plural, revision, object: last, before: object }
-      return store({ revision, plural, id: idOf(object), object: null }, change)
+      const change: Change = { type: 'DELETED', resource, revision, object: last, before: object }
+      return store({ revision, resource, id: idOf(object), object: null }, change)
     },
     since: (from) =>
       from < forgotten ? undefined : changes.filter((change) => change.revision > from),
@@ -144,9 +144,9 @@ export async function openStore(directory: string): Promise<Store> {
   }
 }
 
-function keep(objects: Map<string, Map<string, Fields>>, { plural, id, object }: Entry): void {
-  const of = objects.get(plural) ?? new Map<string, Fields>()
-  objects.set(plural, of)
+function keep(objects: Map<string, Map<string, Fields>>, { resource, id, object }: Entry): void {
+  const of = objects.get(resource) ?? new Map<string, Fields>()
+  objects.set(resource, of)
   if (isFields(object)) of.set(id, object)
   else of.delete(id)
 }
@@ -160,11 +160,11 @@ function replay(log: string, objects: Map<string, Map<string, Fields>>): number 
   for (const line of log.split('\n').slice(0, -1)) {
     const entry = parseJson(line)
     revision = Math.max(revision, Number(at(entry, 'revision')))
-    const plural = text(entry, 'plural')
-    if (plural) {
+    const resource = text(entry, 'resource') || resourceOf(text(entry, 'plural'))
+    if (resource) {
       keep(objects, {
         revision,
-        plural,
+        resource,
         id: text(entry, 'id'),
         object: at(entry, 'object') ?? null,
       })
@@ -173,16 +173,22 @@ function replay(log: string, objects: Map<string, Map<string, Fields>>): number 
   return revision
 }
 
+/** As logs named a kind before two kinds could have one plural. */
+function resourceOf(plural: string): string {
+  const kind = kinds.find((each) => each.plural === plural)
+  return kind ? resourceName(kind) : ''
+}
+
 async function rewrite(
   path: string,
   revision: number,
   objects: Map<string, Map<string, Fields>>,
 ): Promise<FileHandle> {
   const lines = [JSON.stringify({ revision })]
-  for (const [plural, of] of objects) {
+  for (const [resource, of] of objects) {
     for (const [id, object] of of) {
       const of = Number(text(object, 'metadata', 'resourceVersion'))
-      lines.push(JSON.stringify({ revision: of, plural, id, object }))
+      lines.push(JSON.stringify({ revision: of, resource, id, object }))
     }
   }
   const fresh = await open(`${path}.new`, 'w', 0o600)

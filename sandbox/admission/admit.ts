@@ -2,7 +2,14 @@ import { randomUUID } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import { badRequest, invalid, notFound, wrong } from '../apiserver/status.ts'
 import { amend, at, type Fields, fields, isFields, text } from '../json.ts'
-import { apiVersion, type Kind, namespaces } from '../kinds.ts'
+import {
+  apiVersion,
+  gateways,
+  type Kind,
+  namespaces,
+  resourceName,
+  virtualServices,
+} from '../kinds.ts'
 import type { Store } from '../store.ts'
 import { defaulted, undecodable, violations } from './core.ts'
 import { judgeGateway } from './gateway.ts'
@@ -44,7 +51,7 @@ export function admit(store: Store, write: Write, wanted: Fields, live: Fields |
   const { kind, namespace } = write
   if (kind.namespaced && !store.get(namespaces, '', namespace))
     throw notFound(namespaces, namespace)
-  const { value, unknown, causes } = check(schemas[kind.plural] ?? 'any', wanted)
+  const { value, unknown, causes } = check(schemas[resourceName(kind)] ?? 'any', wanted)
   strict(write, unknown)
   const bad = kind.plural === 'secrets' ? undecodable(wanted) : []
   if (bad.length > 0)
@@ -72,8 +79,8 @@ export function admit(store: Store, write: Write, wanted: Fields, live: Fields |
 }
 
 function judge(kind: Kind, object: Fields): Verdict {
-  if (kind.plural === 'gateways') return judgeGateway(object)
-  if (kind.plural === 'virtualservices') return judgeVirtualService(object)
+  if (kind === gateways) return judgeGateway(object)
+  if (kind === virtualServices) return judgeVirtualService(object)
   return { errors: [], warnings: [] }
 }
 

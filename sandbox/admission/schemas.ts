@@ -105,7 +105,7 @@ const httpRoute = {
   headers: 'any',
 } as const
 
-/** The members an object of each kind may have, by plural; Istio's as its CRDs of 1.29 to 1.31 declare
+/** The members an object of each kind may have, by the name of its resource; Istio's as its CRDs of 1.29 to 1.31 declare
  *  them, with rarely used depths left open. */
 export const schemas: Readonly<Record<string, Schema>> = {
   namespaces: { ...head, spec: { finalizers: strings }, status: 'any' },
@@ -119,8 +119,12 @@ export const schemas: Readonly<Record<string, Schema>> = {
   configmaps: { ...head, immutable: 'boolean', data: stringMap, binaryData: stringMap },
   services: { ...head, spec: 'any', status: 'any' },
   pods: { ...head, spec: 'any', status: 'any' },
-  gateways: { ...head, spec: { selector: stringMap, servers: [server] }, status: 'any' },
-  virtualservices: {
+  'gateways.networking.istio.io': {
+    ...head,
+    spec: { selector: stringMap, servers: [server] },
+    status: 'any',
+  },
+  'virtualservices.networking.istio.io': {
     ...head,
     status: 'any',
     spec: {

@@ -5,7 +5,7 @@ import { check } from '../admission/schema.ts'
 import { schemas } from '../admission/schemas.ts'
 import { applied, sameContent, updated, type Writer } from '../apply/ownership.ts'
 import { amend, at, type Fields, fields, isFields, type Json, list, text } from '../json.ts'
-import { apiVersion, kinds, namespaces } from '../kinds.ts'
+import { apiVersion, kinds, namespaces, resourceName } from '../kinds.ts'
 import type { Store } from '../store.ts'
 import {
   alreadyExists,
@@ -70,7 +70,7 @@ export async function applyObject(store: Store, write: Write, body: Json): Promi
   if (live) expectSame(write, live, wanted)
   else if (text(wanted, 'metadata', 'resourceVersion')) throw stale(write.kind, write.name)
   const { kind, version } = write
-  const { unknown, value } = check(schemas[kind.plural] ?? 'any', wanted)
+  const { unknown, value } = check(schemas[resourceName(kind)] ?? 'any', wanted)
   strict(write, unknown)
   if (unknown.length > 0) {
     const which = `${write.namespace}/${write.name}; ${apiVersion(kind.group, version)}, Kind=${kind.kind}`

@@ -1,5 +1,5 @@
 import type { Fields } from '../json.ts'
-import type { Kind } from '../kinds.ts'
+import { type Kind, resourceName } from '../kinds.ts'
 
 /** An answer that is not a success: what is thrown anywhere below the server, with the Kubernetes
  *  Status object it is answered with. */
@@ -18,11 +18,6 @@ export function refusal(code: number, reason: string, message: string, details?:
 /** Is it a Refusal (and not a fault of the sandbox)? */
 export function isRefusal(error: unknown): error is Refusal {
   return error instanceof Error && 'status' in error
-}
-
-/** The name of a kind in messages: `gateways.networking.istio.io`, `secrets`. */
-function resourceName(kind: Kind): string {
-  return kind.group ? `${kind.plural}.${kind.group}` : kind.plural
 }
 
 function detailsOf(kind: Kind, name: string): { [key: string]: string } {

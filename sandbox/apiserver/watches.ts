@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { amend, type Fields, fields, type Json } from '../json.ts'
-import { apiVersion } from '../kinds.ts'
+import { apiVersion, resourceName } from '../kinds.ts'
 import type { Change, Store } from '../store.ts'
 import type { Target } from './requests.ts'
 import type { Selector } from './selectors.ts'
@@ -32,7 +32,7 @@ export function startWatch(store: Store, response: ServerResponse, options: Watc
     response.write(`${JSON.stringify({ type, object })}\n`)
   const told = new Set<number>()
   const hear = (change: Change): void => {
-    if (change.plural !== target.kind.plural || told.has(change.revision)) return
+    if (change.resource !== resourceName(target.kind) || told.has(change.revision)) return
     const event = seen(change, target.namespace, selected)
     if (event) send(event, show(change.object))
   }
