@@ -7,7 +7,7 @@ import { orRefuse } from '../core/refusal.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import { roomUnder, verifyIssued } from '../x509/certificates/chain.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
-import { type Certificate, readCertificate, signedBy } from '../x509/certificates/read.ts'
+import { type Certificate, isSignedBy, readCertificate } from '../x509/certificates/read.ts'
 import { readPem } from '../x509/der/pem.ts'
 import { spkiOf } from '../x509/keys/public.ts'
 import { keySigner, type Signer } from '../x509/keys/sign.ts'
@@ -171,7 +171,7 @@ async function findParent(ctx: Context, certificate: Certificate) {
     .map((issuer) => ({ ...issuer, read: readCertificate(Buffer.from(issuer.der)) }))
     .filter(
       ({ read }) =>
-        sameName(read.subjectDer, certificate.issuerDer) && signedBy(certificate, read.spki),
+        sameName(read.subjectDer, certificate.issuerDer) && isSignedBy(certificate, read.spki),
     )
     .map((issuer) => ({ ...issuer, faults: verifyIssued(certificate, issuer.read) }))
   const parent = signers.find(({ faults }) => faults.length === 0)

@@ -19,7 +19,7 @@ export const MomentHashKey = Type.Tuple([MomentText, Type.String({ pattern: '^[0
 export const SequenceKey = Type.Tuple([Type.String({ pattern: '^(0|[1-9][0-9]{0,17})$' })])
 
 /** An opaque cursor: the sort key of the last item of a page, base64url of JSON. */
-export function cursorOf(key: readonly string[]): string {
+function cursorOf(key: readonly string[]): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url')
 }
 

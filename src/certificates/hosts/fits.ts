@@ -1,7 +1,6 @@
 import type { CompleteSpec } from '../../hosts/host.ts'
+import { day } from '../../shared/moment.ts'
 import { type Renewable, type RenewalReason, whyRenew } from '../renewal/rules.ts'
-
-const day = 86_400_000
 
 /** What of a certificate matters to the host that it is for. */
 export type Held = Renewable & {

@@ -2,6 +2,7 @@ import type { IssuingAuthority } from '../../authorities/issuers/current.ts'
 import { currentIssuer } from '../../authorities/issuers/current.ts'
 import { orRefuse } from '../../core/refusal.ts'
 import { brokenRules } from '../../shared/brokenrules.ts'
+import { day } from '../../shared/moment.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { type CertificateRequest, readRequest } from '../../x509/certificates/request.ts'
@@ -13,8 +14,6 @@ import { type DistinguishedName, subjectFaults } from '../../x509/names/distingu
 import { ipBytes } from '../../x509/names/ip.ts'
 import type { NewCertificate } from '../certificate.ts'
 import { mailParts, uriHost, type Wanted } from './policy.ts'
-
-const day = 86_400_000
 
 /** A request for a certificate after its CSR has been read and merged into it. */
 export type Ask = Wanted & {

@@ -8,6 +8,7 @@ import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
 import { brokenRules } from '../../shared/brokenrules.ts'
+import { day } from '../../shared/moment.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { DistinguishedName } from '../../shared/schema.ts'
@@ -25,8 +26,6 @@ import { daysWithin, defaultDays } from '../issuance/limits.ts'
 import { isPassing, laterWhenBusy } from '../issuance/passing.ts'
 import { type Ask, readAsk, spelled } from '../issuance/request.ts'
 import { backoff, type RenewalReason, whyRenew } from './rules.ts'
-
-const day = 86_400_000
 
 /** Which certificate to renew, and for whose key. */
 export type RenewalAsk = {

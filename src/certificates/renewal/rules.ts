@@ -1,8 +1,6 @@
+import { day, hour } from '../../shared/moment.ts'
 import type { RenewBefore } from '../../tenants/tenant.ts'
 import type { Validity } from '../../x509/der/time.ts'
-
-const day = 86_400_000
-const hour = 3_600_000
 
 /** When to renew: at two thirds of the lifetime, or as long before the end as `before` says, up to a
  *  tenth of the lifetime earlier as `spread` goes 0..1, so that what was issued together does not come

@@ -1,24 +1,14 @@
 import { brokenRules } from '../../shared/brokenrules.ts'
 import { sameName } from '../names/distinguished.ts'
-import { type Certificate, signedBy } from './read.ts'
+import { type Certificate, isSignedBy } from './read.ts'
 
 /** Why `issuer` did not issue `certificate`, all reasons together; empty when it did. Signature, name
  *  bytes, key identifiers, authority bits, path length (RFC 5280 6.1.3, 6.1.4), and, beyond the RFC,
  *  a period within the issuer's. */
 export function verifyIssued(certificate: Certificate, issuer: Certificate): readonly string[] {
-  const { notBefore, notAfter } = certificate.validity
-  return [
-    ...linkFaults(certificate, issuer),
-    ...(notBefore < issuer.validity.notBefore ? ['It begins before its issuer'] : []),
-    ...(notAfter > issuer.validity.notAfter ? ['It ends after its issuer'] : []),
-  ]
-}
-
-/** The same without the period: a cross-signature may well end before what it helps to verify. */
-function linkFaults(certificate: Certificate, issuer: Certificate): readonly string[] {
-  const { authorityKeyIdentifier, ca, der } = certificate
+  const { authorityKeyIdentifier, ca, der, validity } = certificate
   return brokenRules([
-    [!signedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
+    [!isSignedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
     ...issuerNameFaults(certificate, issuer),
     [
       !sameKey(authorityKeyIdentifier, issuer.subjectKeyIdentifier),
@@ -37,6 +27,8 @@ function linkFaults(certificate: Certificate, issuer: Certificate): readonly str
       ca && issuer.pathLength === 0 && !der.equals(issuer.der),
       'The issuer’s path length allows no further authority',
     ],
+    [validity.notBefore < issuer.validity.notBefore, 'It begins before its issuer'],
+    [validity.notAfter > issuer.validity.notAfter, 'It ends after its issuer'],
   ])
 }
 
@@ -90,53 +82,4 @@ function countedIn(path: readonly Certificate[]): number {
 
 function sameKey(authority: Buffer | undefined, subject: Buffer | undefined): boolean {
   return authority === undefined || subject === undefined || authority.equals(subject)
-}
-
-/** How long a path may be built: deeper hierarchies do not occur, loops do. */
-const longest = 8
-
-/** The shortest path from `leaf` to one of `roots`, leaf first and root last, through `candidates` in
- *  any order; undefined when there is none. Every link is verified (RFC 5280 6.1), so of reissued
- *  and cross-signed twins the one that fits is taken. Times are not judged against a clock. */
-export function buildChain(
-  leaf: Certificate,
-  candidates: readonly Certificate[],
-  roots: readonly Certificate[],
-): readonly Certificate[] | undefined {
-  let paths: readonly (readonly Certificate[])[] = [[leaf]]
-  for (let length = 1; length <= longest && paths.length > 0; length++) {
-    for (const path of paths) {
-      const root = issuersOf(path, roots)[0]
-      if (isOneOf(path.at(-1), roots)) return path
-      if (root) return [...path, root]
-    }
-    paths = paths.flatMap((path) => issuersOf(path, candidates).map((next) => [...path, next]))
-    // Cross-signed meshes multiply paths; no honest bundle needs more than these.
-    paths = paths.slice(0, 64)
-  }
-  return undefined
-}
-
-function issuersOf(
-  path: readonly Certificate[],
-  among: readonly Certificate[],
-): readonly Certificate[] {
-  const last = path.at(-1)
-  if (last === undefined) return []
-  return among.filter(
-    (issuer) =>
-      last.issuerDer.equals(issuer.subjectDer) &&
-      !isOneOf(issuer, path) &&
-      authoritiesFit(path, issuer) &&
-      linkFaults(last, issuer).length === 0,
-  )
-}
-
-/** Path length counts the authorities below that are not self-issued (RFC 5280 6.1.4 (l), (m)). */
-function authoritiesFit(path: readonly Certificate[], issuer: Certificate): boolean {
-  return issuer.pathLength === undefined || countedIn(path) <= issuer.pathLength
-}
-
-function isOneOf(certificate: Certificate | undefined, list: readonly Certificate[]): boolean {
-  return certificate !== undefined && list.some((one) => one.der.equals(certificate.der))
 }

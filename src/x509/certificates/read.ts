@@ -137,7 +137,7 @@ export function signsLists({ keyUsage }: Pick<Certificate, 'keyUsage'>): boolean
 }
 
 /** Whether the key in `spki` made this certificate's signature (SHA-2 algorithms only). */
-export function signedBy(certificate: Certificate, spki: Buffer): boolean {
+export function isSignedBy(certificate: Certificate, spki: Buffer): boolean {
   const { tbs, signatureAlgorithmDer, signature } = certificate
   return verifies({ bytes: tbs, algorithm: readDer(signatureAlgorithmDer), signature }, spki)
 }
