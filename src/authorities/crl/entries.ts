@@ -29,7 +29,7 @@ export async function* listEntries(ctx: Context, entries: Entries): AsyncGenerat
   for (const { id } of issuers) yield* issuerEntries(ctx, id, entries)
 }
 
-/** Certificates of authorities below: few, all on the first shard (./create.ts). */
+/** Certificates of authorities below: few, all on the first shard (../issuers/parent.ts). */
 async function* authorityEntries(
   ctx: Context,
   { keyId, shard, since, at }: Entries,
