@@ -40,83 +40,34 @@ const SecretName = Type.String({
 })
 const Clusters = Type.Array(Name, { minItems: 1, maxItems: 64, uniqueItems: true })
 
-const destination = { service: ServiceName, namespace: Namespace, port: Port }
-const certificate = {
-  organization: Type.String({ minLength: 1, maxLength: 64 }),
-  validityDays: Type.Integer({ minimum: 1, maximum: 825 }),
+/** What a host may say, each field once: as it is stored and shown, complete with defaults. What a release
+ *  adds is optional here, since hosts are stored that know nothing of it (test/hosts/stored.test.ts). */
+const tls = {
+  mode: TlsMode,
+  minVersion: Type.Optional(TlsVersion),
+  maxVersion: Type.Optional(TlsVersion),
+  clientAuthority: Type.Optional(Name),
+  clients: Type.Optional(Clients),
+  plainHttpWithoutClientCertificate: Type.Optional(PlainHttpWithoutClientCertificate),
 }
-
-/** What is asked for. What is left out is filled in by src/hosts/request/complete.ts; no `default` stands here,
- *  since filling in at the edge would hide what was said from what was not. */
-export const HostSpec = closed(
-  {
-    tls: Type.Optional(
-      closed({
-        mode: Type.Optional(TlsMode),
-        minVersion: Type.Optional(TlsVersion),
-        maxVersion: Type.Optional(TlsVersion),
-        clientAuthority: Type.Optional(Name),
-        clients: Type.Optional(Clients),
-        plainHttpWithoutClientCertificate: Type.Optional(PlainHttpWithoutClientCertificate),
-      }),
-    ),
-    http: Type.Optional(PlainHttp),
-    certificate: Type.Optional(
-      closed({
-        authority: Type.Optional(Name),
-        keyAlgorithm: Type.Optional(KeyAlgorithm),
-        validityDays: Type.Optional(certificate.validityDays),
-        organization: Type.Optional(certificate.organization),
-        secretName: Type.Optional(SecretName),
-      }),
-    ),
-    routes: Type.Array(
-      closed({
-        match: Type.Optional(
-          closed({
-            prefix: Type.Optional(Path),
-            exact: Type.Optional(Path),
-            port: Type.Optional(GatewayPort),
-          }),
-        ),
-        to: closed(destination),
-      }),
-      { minItems: 1, maxItems: 64 },
-    ),
-    clusters: Clusters,
-  },
-  { title: 'HostSpec' },
-)
-export type HostSpec = Type.Static<typeof HostSpec>
-
-/** What was asked for, complete with defaults: as it is stored and shown. */
+const certificate = {
+  authority: Name,
+  keyAlgorithm: KeyAlgorithm,
+  validityDays: Type.Integer({ minimum: 1, maximum: 825 }),
+  organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
+  secretName: Type.Optional(SecretName),
+}
+const match = closed({
+  prefix: Type.Optional(Path),
+  exact: Type.Optional(Path),
+  port: Type.Optional(GatewayPort),
+})
+const to = closed({ service: ServiceName, namespace: Namespace, port: Port })
 const complete = {
-  tls: closed({
-    mode: TlsMode,
-    minVersion: Type.Optional(TlsVersion),
-    maxVersion: Type.Optional(TlsVersion),
-    clientAuthority: Type.Optional(Name),
-    clients: Type.Optional(Clients),
-    plainHttpWithoutClientCertificate: Type.Optional(PlainHttpWithoutClientCertificate),
-  }),
+  tls: closed(tls),
   http: PlainHttp,
-  certificate: closed({
-    authority: Name,
-    keyAlgorithm: KeyAlgorithm,
-    validityDays: certificate.validityDays,
-    organization: Type.Optional(certificate.organization),
-    secretName: Type.Optional(SecretName),
-  }),
-  routes: Type.Array(
-    closed({
-      match: closed({
-        prefix: Type.Optional(Path),
-        exact: Type.Optional(Path),
-        port: Type.Optional(GatewayPort),
-      }),
-      to: closed(destination),
-    }),
-  ),
+  certificate: closed(certificate),
+  routes: Type.Array(closed({ match, to })),
   clusters: Type.Array(Name, {
     maxItems: 64,
     uniqueItems: true,
@@ -124,13 +75,32 @@ const complete = {
   }),
 }
 
+/** The same fields, none of which has to be there. */
+function asked<Fields extends Type.TProperties>(fields: Fields) {
+  return Type.Optional(closed(Type.Partial(Type.Object(fields)).properties))
+}
+
+/** What is asked for. What is left out is filled in by src/hosts/request/complete.ts; no `default` stands here,
+ *  since filling in at the edge would hide what was said from what was not. */
+export const HostSpec = closed(
+  {
+    tls: asked(tls),
+    http: Type.Optional(PlainHttp),
+    certificate: asked(certificate),
+    routes: Type.Array(closed({ match: Type.Optional(match), to }), { minItems: 1, maxItems: 64 }),
+    clusters: Clusters,
+  },
+  { title: 'HostSpec' },
+)
+export type HostSpec = Type.Static<typeof HostSpec>
+
 export const CompleteSpec = closed(complete)
+export type CompleteSpec = Type.Static<typeof CompleteSpec>
+export type Route = CompleteSpec['routes'][number]
 
 /** How a host may be served on a cluster: as it was last seen to be, and as was pushed since. */
 export const ServedSpecs = Type.Array(closed({ tls: complete.tls, http: complete.http }))
 export type ServedSpecs = Type.Static<typeof ServedSpecs>
-export type CompleteSpec = Type.Static<typeof CompleteSpec>
-export type Route = CompleteSpec['routes'][number]
 
 export const PlacementStatus = Type.Enum(['Pending', 'Synced', 'Failed', 'Conflict'])
 export type PlacementStatus = Type.Static<typeof PlacementStatus>

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { type Kind, type KubeRef, kinds } from '../clusters/kubernetes/kinds.ts'
+import { Problem } from '../shared/problem.ts'
 import { shown, shownJson } from '../shared/view.ts'
 import { ObjectRef } from './host.ts'
 
@@ -16,14 +17,22 @@ type Recorded = Type.Static<typeof Recorded>
 
 const plainKinds: readonly Kind[] = [kinds.secret, kinds.istioGateway, kinds.istioVirtualService]
 
-/** The objects that are recorded to carry a host. Throws for what another release recorded in words that
- *  this one does not know: nothing is done about a host whose objects are not known. */
+/** The objects that are recorded to carry a host. Throws host-refused for what another release recorded in
+ *  words that this one does not know: nothing is done about a host whose objects are not known. */
 export function recordedRefs(objects: unknown): readonly KubeRef[] {
-  return Value.Parse(Type.Array(Recorded), objects).map(({ apiVersion, kind, namespace, name }) => {
+  if (!Value.Check(Type.Array(Recorded), objects)) throw unknownObjects('what is recorded')
+  return objects.map(({ apiVersion, kind, namespace, name }) => {
     const known = apiVersion ?? plainKinds.find((each) => each.kind === kind)?.apiVersion
-    if (known === undefined) throw new Error(`${kind} ${namespace}/${name} is of no known kind`)
+    if (known === undefined) throw unknownObjects(`${kind} ${namespace}/${name}`)
     return { apiVersion: known, kind, namespace, name }
   })
+}
+
+function unknownObjects(what: string): Problem {
+  return new Problem(
+    'host-refused',
+    `Another release recorded the objects of the host, in words that this one does not know (${what}): it has to be updated`,
+  )
 }
 
 /** The objects as they are recorded. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { recordedRefs, recordOf, shownObjects } from '../../src/hosts/objects.ts'
+import { isProblem } from '../support/problem.ts'
 
 const place = { namespace: 'istio-system', name: 'www-0badcafe' }
 // As the first release recorded them.
@@ -31,6 +32,7 @@ test('two Gateways of two API groups are recorded apart, and shown as the contra
 })
 
 test('nothing is done about an object of which nobody knows what it is', () => {
-  assert.throws(() => recordedRefs([{ kind: 'Route', ...place }]), /Route istio-system/)
-  assert.throws(() => recordedRefs('none'))
+  for (const odd of [[{ kind: 'Route', ...place }], [{ kind: 'Secret' }], 'none', null]) {
+    assert.throws(() => recordedRefs(odd), isProblem('host-refused'))
+  }
 })
