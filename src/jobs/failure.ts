@@ -22,7 +22,7 @@ export async function attempt(
 
 /** Its class, and its code where it has one: `KubeError unreachable`, `PrismaClientKnownRequestError
  *  P2034`. Never its message. */
-export function kindOf(error: unknown): string {
+function kindOf(error: unknown): string {
   if (!(error instanceof Error)) return typeof error
   const facts = [
     'fault' in error ? error.fault : undefined,

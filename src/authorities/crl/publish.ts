@@ -7,8 +7,8 @@ import {
   readCertificate,
   signsLists,
 } from '../../x509/certificates/read.ts'
-import { longCrlFaults } from '../../x509/crl/faults.ts'
-import { buildCrl, type CrlHeader, crlSignedBy, readLongCrl } from '../../x509/crl/list.ts'
+import { crlFaults } from '../../x509/crl/faults.ts'
+import { buildCrl, type CrlHeader, crlSignedBy, readCrl } from '../../x509/crl/list.ts'
 import { assemble } from '../../x509/keys/sign.ts'
 import { openSigner } from '../keys/signer.ts'
 import { dueWhereTrusted } from '../trust/lists.ts'
@@ -137,8 +137,8 @@ async function check(
   der: Buffer,
   { header, issuer, published }: { header: CrlHeader; issuer: Issuer; published: bigint | null },
 ): Promise<void> {
-  const crl = await readLongCrl(der)
-  const faults = await longCrlFaults(crl, {
+  const crl = await readCrl(der)
+  const faults = await crlFaults(crl, {
     issuerDer: issuer.certificate.subjectDer,
     urls: header.url === undefined ? [] : [header.url],
     ...(published === null ? {} : { number: published }),

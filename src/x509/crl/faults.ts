@@ -9,16 +9,8 @@ export type Predecessor = Pick<Crl, 'issuerDer' | 'urls'> & {
 }
 
 /** Why a list may not follow `previous` at its place, or be published at all, all together: times,
- *  number, scope, dates (RFC 5280 5.1.2, 5.2.3). */
-export function crlFaults(crl: Crl, previous?: Predecessor): string[] {
-  const scan = scanEntries(crl)
-  let step = scan.next()
-  while (!step.done) step = scan.next()
-  return [...headFaults(crl, previous), ...step.value]
-}
-
-/** The same for a long list: it lets the event loop run between groups of entries. */
-export async function longCrlFaults(crl: Crl, previous?: Predecessor): Promise<string[]> {
+ *  number, scope, dates (RFC 5280 5.1.2, 5.2.3). It lets the event loop run between groups of entries. */
+export async function crlFaults(crl: Crl, previous?: Predecessor): Promise<string[]> {
   const scan = scanEntries(crl)
   let step = scan.next()
   for (; !step.done; step = scan.next()) await setImmediate()

@@ -86,15 +86,10 @@ export type Crl = {
 
 const longestList = 1 << 27
 
-/** Reads a revocation list from DER, whatever its length up to 128 MiB; throws `der-malformed`.
- *  Whether it is to be believed is for `crlSignedBy` to say. */
-export function readCrl(der: Buffer): Crl {
-  const { entries, ...list } = openList(der)
-  return { ...list, entries: Array.from(entries, entryOf) }
-}
-
-/** The same for a long list, which takes a second: it lets the event loop run in between. */
-export async function readLongCrl(der: Buffer): Promise<Crl> {
+/** Reads a revocation list from DER, whatever its length up to 128 MiB; throws `der-malformed`. A long
+ *  one takes a second: it lets the event loop run in between. Whether the list is to be believed is
+ *  for `crlSignedBy` to say. */
+export async function readCrl(der: Buffer): Promise<Crl> {
   const { entries, ...list } = openList(der)
   const read: CrlEntry[] = []
   for (const element of entries) {

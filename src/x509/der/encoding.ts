@@ -97,7 +97,7 @@ export function integer(value: number | Buffer): Buffer {
 }
 
 /** The contents octets of a non-negative INTEGER: minimal, top bit clear (X.690 8.3). */
-export function integerContents(value: number | Buffer): Buffer {
+function integerContents(value: number | Buffer): Buffer {
   const octets =
     typeof value === 'number' ? Buffer.from(value.toString(16).padStart(14, '0'), 'hex') : value
   let first = 0
@@ -131,7 +131,7 @@ export type DerLimits = {
 }
 
 /** Ample for certificates and requests; revocation lists are walked by `listElements`. */
-export const derLimits: DerLimits = { bytes: 1 << 20, depth: 24, elements: 20_000 }
+const derLimits: DerLimits = { bytes: 1 << 20, depth: 24, elements: 20_000 }
 
 /** The sentence-carrying error of every reader in this room. */
 export function malformed(what: string): X509Error {

@@ -68,7 +68,7 @@ export function readAltNames(der: Buffer): ReadAltNames {
 }
 
 /** Reads a GeneralNames element. */
-export function altNamesOf(element: Element | undefined): ReadAltNames {
+function altNamesOf(element: Element | undefined): ReadAltNames {
   const children = sequenceOf(element, 'subjectAltName')
   if (children.length === 0) throw malformed('an empty subjectAltName')
   const found: Record<'dns' | 'ip' | 'email' | 'uri' | 'other', string[]> = {
