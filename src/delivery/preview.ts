@@ -9,7 +9,7 @@ import { hostRow, specOf } from '../hosts/find.ts'
 import { CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
 import { conflictsOn } from '../hosts/neighbours/conflictson.ts'
 import { objectRef, recordedRefs } from '../hosts/objects.ts'
-import { wantedHost } from '../hosts/request/wanted.ts'
+import { checkHost } from '../hosts/request/check.ts'
 import { closed, Name } from '../shared/schema.ts'
 import { shownJson } from '../shared/view.ts'
 import { accessTenant, type TenantRow } from '../tenants/access.ts'
@@ -89,7 +89,7 @@ async function asRequested(
   actor: Actor,
   asked: { tenant: string; name: string; spec: HostSpec },
 ): Promise<Subject> {
-  const { tenant, name, spec } = await wantedHost(ctx, actor, { asked, permission: 'read' })
+  const { tenant, name, spec } = await checkHost(ctx, actor, { asked, permission: 'read' })
   const row = await ctx.db.read.host.findUnique({
     where: { tenantId_name: { tenantId: tenant.id, name } },
   })

@@ -9,7 +9,7 @@ import { clusterLock, hostLock, lock } from './lock.ts'
 import { shownObjects } from './objects.ts'
 
 /** How many placements one transaction forgets. */
-const portion = 200
+const batchSize = 200
 
 type Told = { readonly actor: Actor; readonly now: Date }
 type Named = { readonly id: string; readonly name: string }
@@ -34,11 +34,11 @@ async function abandonSome(tx: Tx, told: Told, cluster: Named): Promise<boolean>
     where: { clusterId: cluster.id },
     select: { id: true, tenantId: true, name: true },
     orderBy: { id: 'asc' },
-    take: portion,
+    take: batchSize,
   })
   await lock(tx, some.map(hostLock))
   for (const { id } of some) await abandonPlacement(tx, told, { id, cluster })
-  if (some.length === portion) return true
+  if (some.length === batchSize) return true
   const { count } = await tx.cluster.deleteMany({ where: { id: cluster.id } })
   if (count === 0) return false
   await record(tx, told, 'cluster.removed', {

@@ -13,7 +13,7 @@ import { hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
 import { conflictsOn } from './neighbours/conflictson.ts'
-import { type AskedHost, type WantedHost, wantedHost } from './request/wanted.ts'
+import { type CheckedHost, checkHost, type HostRequest } from './request/check.ts'
 
 /** Makes the host what is asked for, on the clusters that are named and on no others. The same twice
  *  changes nothing. A host that is being removed comes back. Throws tenant-unknown, host-refused,
@@ -21,24 +21,24 @@ import { type AskedHost, type WantedHost, wantedHost } from './request/wanted.ts
 export async function putHost(
   ctx: Context,
   actor: Actor,
-  asked: AskedHost,
+  asked: HostRequest,
 ): Promise<{ readonly host: Host; readonly created: boolean }> {
-  const wanted = await wantedHost(ctx, actor, { asked, permission: 'write-hosts' })
-  const { tenant, name, clusters } = wanted
+  const checked = await checkHost(ctx, actor, { asked, permission: 'write-hosts' })
+  const { tenant, name, clusters } = checked
   return ctx.db.transaction(async (tx) => {
     // Two who want one name on one cluster ask one after the other.
     const keys = clusters.map(({ id }) => clusterLock(id))
     await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
-    await holdAuthorities(tx, wanted)
-    await refuseConflicts(tx, actor, wanted)
-    const created = await store(tx, { ctx, actor, wanted })
+    await holdAuthorities(tx, checked)
+    await refuseConflicts(tx, actor, checked)
+    const created = await store(tx, { ctx, actor, checked })
     const row = await hostRow(tx, { tenantId: tenant.id, name })
     return { host: await viewHost(tx, row), created }
   })
 }
 
 /** Those that the host names are not removed meanwhile. */
-async function holdAuthorities(tx: Tx, { spec }: WantedHost): Promise<void> {
+async function holdAuthorities(tx: Tx, { spec }: CheckedHost): Promise<void> {
   const { certificate, tls } = spec
   const named = [
     { field: '/certificate/authority', name: certificate.authority },
@@ -57,19 +57,19 @@ async function holdAuthorities(tx: Tx, { spec }: WantedHost): Promise<void> {
   )
 }
 
-async function refuseConflicts(tx: Tx, actor: Actor, wanted: WantedHost): Promise<void> {
-  const found = await conflictsOn(tx, actor, wanted)
+async function refuseConflicts(tx: Tx, actor: Actor, checked: CheckedHost): Promise<void> {
+  const found = await conflictsOn(tx, actor, checked)
   const [first] = found
   if (!first) return
   const more = found.length > 1 ? ` (and ${found.length - 1} more, see conflicts)` : ''
   throw new Problem('host-conflict', `${first.message}${more}`, { conflicts: found })
 }
 
-type Write = { readonly ctx: Context; readonly actor: Actor; readonly wanted: WantedHost }
+type Write = { readonly ctx: Context; readonly actor: Actor; readonly checked: CheckedHost }
 
 /** Answers whether there was no such host, or only one on its way out. */
-async function store(tx: Tx, { ctx, actor, wanted }: Write): Promise<boolean> {
-  const { tenant, name, spec } = wanted
+async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
+  const { tenant, name, spec } = checked
   const now = ctx.now()
   const tenantId = tenant.id
   const before = await tx.host.findUnique({ where: { tenantId_name: { tenantId, name } } })
@@ -91,7 +91,7 @@ async function store(tx: Tx, { ctx, actor, wanted }: Write): Promise<boolean> {
   } else {
     await tx.host.create({ data: { id, tenantId, name, ...asked, createdAt: now } })
   }
-  await place(tx, { now, hostId: id, wanted })
+  await place(tx, { now, hostId: id, checked })
   await record(tx, { actor, now }, created ? 'host.created' : 'host.changed', {
     subject: { kind: 'host', id, name, tenantId },
     changes: {
@@ -119,9 +119,9 @@ function certificateIn(spec: unknown): unknown {
 /** A placement for each cluster that is named; those on other clusters are to go. */
 async function place(
   tx: Tx,
-  { now, hostId, wanted }: { now: Date; hostId: string; wanted: WantedHost },
+  { now, hostId, checked }: { now: Date; hostId: string; checked: CheckedHost },
 ): Promise<void> {
-  const { tenant, name, clusters } = wanted
+  const { tenant, name, clusters } = checked
   const pending = { status: 'Pending', since: now }
   for (const { id: clusterId } of clusters) {
     const again = { ...pending, wanted: true, message: null }
@@ -135,11 +135,11 @@ async function place(
     where: { hostId, clusterId: { notIn: clusters.map(({ id }) => id) } },
     select: { id: true, clusterId: true },
   })
-  await withdraw(tx, now, dropped)
+  await withdrawPlacements(tx, now, dropped)
 }
 
 /** Marks placements as to be taken off their clusters, and makes that due. */
-export async function withdraw(
+export async function withdrawPlacements(
   tx: Tx,
   now: Date,
   placements: readonly { readonly id: string; readonly clusterId: string }[],

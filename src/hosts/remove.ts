@@ -6,7 +6,7 @@ import { accessTenant } from '../tenants/access.ts'
 import { findHost, type HostRow, hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
 import { hostLock, lock } from './lock.ts'
-import { withdraw } from './put.ts'
+import { withdrawPlacements } from './put.ts'
 
 /** Has the host taken off all its clusters; the row goes with the last placement. Again while that is
  *  under way changes nothing. Answers the host as it goes. Throws tenant-unknown, host-unknown. */
@@ -32,7 +32,7 @@ export async function removeHost(
       where: { hostId: host.id },
       include: { cluster: { select: { name: true } } },
     })
-    await withdraw(tx, now, placements)
+    await withdrawPlacements(tx, now, placements)
     await record(tx, { actor, now }, 'host.removed', {
       subject: { kind: 'host', id: host.id, name: host.name, tenantId },
       changes: { clusters: placements.map(({ cluster }) => cluster.name) },

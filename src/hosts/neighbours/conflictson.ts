@@ -2,8 +2,8 @@ import type { Actor } from '../../core/actor.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { shownJson } from '../../shared/view.ts'
 import { CompleteSpec, ServedSpecs } from '../host.ts'
+import type { CheckedHost } from '../request/check.ts'
 import { wildcardsOver } from '../request/hostname.ts'
-import type { WantedHost } from '../request/wanted.ts'
 import { concealed, conflicts, type HostConflict } from './conflicts.ts'
 
 /** Which hosts stand in the way on these clusters, as far as the actor may know. Ask under the clusters'
@@ -11,7 +11,7 @@ import { concealed, conflicts, type HostConflict } from './conflicts.ts'
 export async function conflictsOn(
   tx: Tx,
   actor: Pick<Actor, 'tenantId'>,
-  { tenant, name, spec, clusters }: WantedHost,
+  { tenant, name, spec, clusters }: CheckedHost,
 ): Promise<readonly HostConflict[]> {
   const host = { tenantId: tenant.id, name, ...spec }
   const over = { name: { in: [...wildcardsOver(name)] } }

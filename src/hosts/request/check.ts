@@ -14,14 +14,14 @@ import { completeSpec } from './complete.ts'
 import { parseHostname } from './hostname.ts'
 
 /** What a caller says of a host. */
-export type AskedHost = {
+export type HostRequest = {
   readonly tenant: string
   readonly name: string
   readonly spec: HostSpec
 }
 
 /** A host that may be served, as far as it alone goes; whom it collides with is asked apart. */
-export type WantedHost = {
+export type CheckedHost = {
   readonly tenant: TenantRow
   readonly name: string
   readonly spec: CompleteSpec
@@ -30,11 +30,11 @@ export type WantedHost = {
 
 /** What is asked for, complete with defaults. Throws tenant-unknown, forbidden, and host-refused with
  *  every rule that it breaks. */
-export async function wantedHost(
+export async function checkHost(
   ctx: Context,
   actor: Actor,
-  { asked, permission }: { asked: AskedHost; permission: Permission },
-): Promise<WantedHost> {
+  { asked, permission }: { asked: HostRequest; permission: Permission },
+): Promise<CheckedHost> {
   const tenant = await accessTenant(ctx, actor, { name: asked.tenant, permission })
   const tx = ctx.db.read
   const parsed = parseHostname(asked.name)
