@@ -50,9 +50,11 @@ export function without(program: string): string | false {
   return has(program) ? false : `${program} is not on this machine`
 }
 
+/** One moment for the whole run: a period written down before another must not begin before it. */
+const now = Math.floor(Date.now() / 1000) * 1000
+
 /** The period of certificates in tests: begins an hour ago, as openssl judges by today's clock. */
 export function period(days: number) {
-  const now = Math.floor(Date.now() / 1000) * 1000
   return {
     notBefore: new Date(now - 3_600_000),
     notAfter: new Date(now + days * 86_400_000 - 1000),
