@@ -102,9 +102,10 @@ async function deliver(
   placement: PlacementRow,
   certificate: CertificateRow,
 ): Promise<Outcome> {
-  // 1. What is wanted, what is there, and what stands in the way.
+  // Gather what is wanted.
   const delivery = await deliveryOf(ctx, placement, certificate)
   const kube = await openCluster(ctx, placement.clusterId)
+  // Plan: what is there, what has to be done, and what stands in the way.
   const { steps, conflicts, risks } = await compare(kube, {
     delivery,
     recorded: recordedRefs(placement.objects),
@@ -113,15 +114,15 @@ async function deliver(
   if (conflicts.length > 0) {
     return { status: 'Conflict', message: conflicts.join('. '), againAfterSeconds: 60 }
   }
-  // 2. What may exist from here on is stored before it does, or a crash would leave it behind.
+  // What may exist from here on is stored before it does, or a crash would leave it behind.
   const objects = json(recordOf(steps.map(({ ref }) => ref)))
   const served = json(servedWith(placement))
   await ctx.db.transaction((tx) =>
     tx.placement.updateMany({ where: { id: placement.id }, data: { objects, served } }),
   )
-  // 3. Up in order, then what is no longer needed, down.
-  const advice = await take(kube, steps)
-  // 4. Only the ingress itself can say that the host is served.
+  // Apply: up in order, then what is no longer needed, down.
+  const advice = await apply(kube, steps)
+  // Prove: only the ingress itself can say that the host is served.
   const changed = steps.some(({ action }) => action !== 'keep')
   const proof = await prove(ctx, {
     placement,
@@ -180,9 +181,9 @@ async function foreignNames(ctx: Context, { host }: PlacementRow): Promise<reado
   return fault === undefined ? [] : [fault]
 }
 
-/** Takes the steps; answers what admission warned of. What the cluster would refuse is found out by a
+/** Takes the steps on the cluster; answers what admission warned of. What the cluster would refuse is found out by a
  *  dry run, before the first object is there. */
-async function take(kube: Kube, steps: readonly Step[]): Promise<readonly string[]> {
+async function apply(kube: Kube, steps: readonly Step[]): Promise<readonly string[]> {
   const changed = steps.flatMap(({ action, object }) =>
     object && action !== 'keep' ? [object] : [],
   )
