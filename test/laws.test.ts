@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join, normalize, relative, sep } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -171,4 +171,16 @@ test('keys that take their time are made in turns, in one place', () => {
     /generateEncodedKey|generateKey\((?!'ECDSA_P256')/.test(readFileSync(join(root, file), 'utf8')),
   )
   assert.deepEqual(makers, ['src/core/keys/make.ts', 'src/x509/keys/generate.ts'])
+})
+
+test('the page of the architecture names files that are there', () => {
+  const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8')
+  const named = [...page.matchAll(/`((?:src|sandbox|test|prisma)\/[\w./-]+)`/g)].map(
+    ([, path = '']) => path,
+  )
+  assert.ok(named.length > 30)
+  assert.deepEqual(
+    named.filter((path) => !existsSync(join(root, path))),
+    [],
+  )
 })
