@@ -34,7 +34,7 @@ const pure = new RegExp(
     'x509/(?!keys/(public|sign|generate))',
     'clusters/credentials/',
     'hosts/(request/(hostname|complete)|neighbours/conflicts)',
-    'certificates/(renewal/(rules|info)|hosts/fits|issuance/(policy|limits))',
+    'certificates/(renewal/(rules|info)|hosts/need|vetting/(policy|limits))',
     'delivery/(istio/|plan)',
   ].join('|')})`,
 )

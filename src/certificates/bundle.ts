@@ -9,11 +9,11 @@ import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { readPem, toPem } from '../x509/der/pem.ts'
 import { toPkcs12 } from '../x509/pkcs12.ts'
-import { nameOf } from './facts.ts'
 import { openPrivateKey } from './issuance/key.ts'
+import { certificateName } from './name.ts'
 
 /** What to download. */
-export type BundleAsk = {
+export type BundleRequest = {
   readonly tenant: string
   readonly id: string
   /** pem (if left out): certificate and chain; der: the certificate alone; p12: both and the key
@@ -43,12 +43,19 @@ export type Bundle = {
  *
  *  Throws tenant-unknown, certificate-unknown, certificate-unfinished, forbidden, request-invalid,
  *  key-absent, key-withheld, key-downloaded. */
-export async function getBundle(ctx: Context, actor: Actor, ask: BundleAsk): Promise<Bundle> {
-  const { id, format = 'pem' } = ask
-  const { id: tenantId } = await accessTenant(ctx, actor, { name: ask.tenant, permission: 'read' })
-  const withKey = ask.privateKey || format === 'p12'
+export async function getBundle(
+  ctx: Context,
+  actor: Actor,
+  request: BundleRequest,
+): Promise<Bundle> {
+  const { id, format = 'pem' } = request
+  const { id: tenantId } = await accessTenant(ctx, actor, {
+    name: request.tenant,
+    permission: 'read',
+  })
+  const withKey = request.privateKey || format === 'p12'
   if (withKey) allow(actor, 'read-keys')
-  refuse('request-invalid', faults(ask))
+  refuse('request-invalid', faults(request))
   const row = await ctx.db.read.certificate.findFirst({ where: { id, tenantId } })
   if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   if (row.der === null) {
@@ -61,8 +68,8 @@ export async function getBundle(ctx: Context, actor: Actor, ask: BundleAsk): Pro
     )
   }
   const key = withKey ? await openPrivateKey(ctx, id) : undefined
-  const name = nameOf(row)
-  const bundle = await render(ctx, ask, {
+  const name = certificateName(row)
+  const bundle = await render(ctx, request, {
     tenantId,
     name,
     der: Buffer.from(row.der),
@@ -80,7 +87,7 @@ export async function getBundle(ctx: Context, actor: Actor, ask: BundleAsk): Pro
   return bundle
 }
 
-function faults({ format, privateKey, password }: BundleAsk): readonly Violation[] {
+function faults({ format, privateKey, password }: BundleRequest): readonly Violation[] {
   if (format === 'der' && privateKey) {
     return [{ field: 'querystring/privateKey', message: 'der is the certificate alone; use pem' }]
   }
@@ -118,7 +125,7 @@ type Parts = {
 
 async function render(
   ctx: Context,
-  { format, password = '' }: BundleAsk,
+  { format, password = '' }: BundleRequest,
   { tenantId, name, der, chain, key }: Parts,
 ): Promise<Bundle> {
   const stem = name.replace(/[^A-Za-z0-9._-]+/g, '_')

@@ -17,7 +17,7 @@ const related = {
 } as const
 
 /** A certificate's row with the names it is shown with. */
-export type CertificateRow = Awaited<ReturnType<typeof read>>[number]
+export type CertificateWithNames = Awaited<ReturnType<typeof read>>[number]
 
 function read(tx: Tx, where: object) {
   return tx.certificate.findMany({ where, include: related })
@@ -152,8 +152,8 @@ export function endOf(duration: string, now: Date): Date {
 }
 
 /** What of a row is shown. */
-export type Viewable = Omit<
-  Pick<CertificateRow, Exclude<keyof CertificateRow, Hidden>>,
+export type ViewableCertificate = Omit<
+  Pick<CertificateWithNames, Exclude<keyof CertificateWithNames, Hidden>>,
   'dnsNames' | 'ipAddresses' | 'emailAddresses' | 'uris' | 'subject' | 'der' | 'replacedBy'
 > & {
   readonly subject: unknown
@@ -177,7 +177,10 @@ type Hidden =
   | 'crlShard'
 
 /** The row as it is shown. */
-export async function certificateView(ctx: Context, row: Viewable): Promise<Certificate> {
+export async function certificateView(
+  ctx: Context,
+  row: ViewableCertificate,
+): Promise<Certificate> {
   const ended = row.status === 'active' && row.notAfter < ctx.now()
   return shown(Certificate, {
     id: row.id,

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import forge from 'node-forge'
 import { getAuthority } from '../../src/authorities/find.ts'
 import { getTrustBundle } from '../../src/authorities/trust/bundle.ts'
-import { type BundleAsk, getBundle } from '../../src/certificates/bundle.ts'
+import { type BundleRequest, getBundle } from '../../src/certificates/bundle.ts'
 import type { Actor } from '../../src/core/actor.ts'
 import { newId } from '../../src/core/context.ts'
 import { readPem } from '../../src/x509/der/pem.ts'
@@ -21,7 +21,7 @@ const directory = scratch()
 const password = 'open sesame & 1'
 const operator: Actor = { ...admin, role: 'operator', name: 'operator' }
 
-const download = (id: string, ask: Partial<BundleAsk> = {}, actor: Actor = operator) =>
+const download = (id: string, ask: Partial<BundleRequest> = {}, actor: Actor = operator) =>
   getBundle(ctx, actor, { tenant: 'example', id, privateKey: false, ...ask })
 const store = { format: 'p12', password } as const
 const server = { profile: 'server', subject: { commonName: 'a.example.com' } } as const
@@ -142,7 +142,7 @@ test('the key of a certificate that was made for a host goes to its clusters alo
 
 test('a store without a proper password, and der with a key, are refused before the key is taken', async () => {
   const leaf = await issueOne(ctx, server)
-  const asks: readonly Partial<BundleAsk>[] = [
+  const asks: readonly Partial<BundleRequest>[] = [
     { format: 'p12' },
     { format: 'p12', password: '' },
     { format: 'p12', password: 'pässword' },

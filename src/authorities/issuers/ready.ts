@@ -15,7 +15,7 @@ import type { Signer } from '../../x509/keys/sign.ts'
 import { issuerUrl, ocspUrl, shardUrl } from '../crl/urls.ts'
 import { openSigner } from '../keys/signer.ts'
 import { permitsTenantUris } from '../trust/tenantnames.ts'
-import { chainOf, pathOf } from './current.ts'
+import { chainOf, currentIssuer, pathOf } from './current.ts'
 
 /** An issuer certificate made ready: read, its shared pieces encoded, its chain in PEM. */
 export type ReadyIssuer = {
@@ -41,17 +41,21 @@ type Stored = {
 /** What is known of issuers of each context, by id: an issuer certificate never changes. */
 const ready = oncePerContext(() => new Map<string, ReadyIssuer>())
 
-/** The issuer ready to sign. `authority` is the name under which its revocation data is published.
- *  Throws authority-keyless. */
+/** The certificate of an authority that signs now, ready to sign. Throws authority-keyless. */
 export async function readyIssuer(
   ctx: Context,
-  { issuer, authority }: { issuer: Stored; authority: string },
+  authority: { readonly name: string; readonly issuers: readonly Stored[] },
 ): Promise<ReadyIssuer> {
+  const issuer = currentIssuer(authority)
   const known = ready(ctx).get(issuer.id)
   if (known) return known
   const certificate = readCertificate(Buffer.from(issuer.der))
   const signer = await openSigner(ctx, issuer.keyId)
-  const onShard = shardsOf(ctx.config.publicUrl, { certificate, authority, signer })
+  const onShard = shardsOf(ctx.config.publicUrl, {
+    certificate,
+    authority: authority.name,
+    signer,
+  })
   const path = await pathOf(ctx.db.read, issuer.id)
   const constraints = path.flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
   const namesTenants = permitsTenantUris(constraints)

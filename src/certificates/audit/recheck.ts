@@ -2,8 +2,8 @@ import { X509Certificate } from 'node:crypto'
 import { record } from '../../audit/record.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { nameOf } from '../facts.ts'
-import { misrecorded } from './misrecorded.ts'
+import { certificateName } from '../name.ts'
+import { recordMismatches } from './mismatches.ts'
 
 /** How many certificates are read at a time. */
 const page = 100
@@ -108,14 +108,14 @@ async function isAsRecorded(
   const { id, issuerId, der, serial, tenantId } = row
   const issuer = issuers.get(issuerId) ?? (await readIssuer(ctx, issuerId))
   issuers.set(issuerId, issuer)
-  const fields = misrecorded(row, der ?? Buffer.alloc(0), issuer)
+  const fields = recordMismatches(row, der ?? Buffer.alloc(0), issuer)
   if (fields.length === 0) return true
   ctx.log.error({ certificateId: id, serial, fields }, 'a certificate is not what its row says')
   await ctx.db.transaction(async (tx) => {
-    const told = { action: 'certificate.misrecorded', subjectKind: 'certificate', subjectId: id }
-    if (await tx.auditEvent.findFirst({ where: told, select: { seq: true } })) return
+    const event = { action: 'certificate.misrecorded', subjectKind: 'certificate', subjectId: id }
+    if (await tx.auditEvent.findFirst({ where: event, select: { seq: true } })) return
     await record(tx, { actor, now: ctx.now() }, 'certificate.misrecorded', {
-      subject: { kind: 'certificate', id, name: nameOf(row), tenantId },
+      subject: { kind: 'certificate', id, name: certificateName(row), tenantId },
       changes: { serial, fields },
     })
   })

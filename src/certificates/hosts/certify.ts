@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { readyIssuer } from '../../authorities/issuers/ready.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
@@ -8,13 +8,15 @@ import type { CompleteSpec } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
 import { policyOf } from '../../tenants/access.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
-import { issue, judge } from '../issuance/issue.ts'
-import { daysWithin } from '../issuance/limits.ts'
+import { requestDigest } from '../issuance/idempotency.ts'
+import { issue } from '../issuance/issue.ts'
 import { isPassing, laterWhenBusy } from '../issuance/passing.ts'
-import type { Ask } from '../issuance/request.ts'
-import { type Standing, standing } from '../issuance/standing.ts'
 import { backoff } from '../renewal/rules.ts'
-import { type Held, type Need, need } from './fits.ts'
+import { type Checked, checkRequest } from '../vetting/check.ts'
+import { daysWithin } from '../vetting/limits.ts'
+import type { IssuanceRequest } from '../vetting/request.ts'
+import { issuanceRules } from '../vetting/rules.ts'
+import { type CertificateNeed, certificateNeed, type HeldCertificate } from './need.ts'
 
 const actor = systemActor('host.certify')
 
@@ -28,7 +30,12 @@ export async function certifyHost(ctx: Context, hostId: string): Promise<void> {
   const spec = await readableSpec(ctx, host)
   if (!spec) return
   const order = await orderFor(ctx, host, spec)
-  const why = need(heldBy(host, order), { name: host.name, spec, ...order, now: ctx.now() })
+  const why = certificateNeed(heldBy(host, order), {
+    name: host.name,
+    spec,
+    ...order,
+    now: ctx.now(),
+  })
   const certificateId = why ? await replace(ctx, host, { order, why }) : host.certificateId
   if (certificateId === null) return
   await ctx.db.transaction(async (tx) => {
@@ -101,29 +108,30 @@ function findHost(tx: Tx, id: string) {
 /** What would be issued now, or why nothing would be. */
 type HostOrder = {
   readonly days: number
-  readonly judged?: Standing & { readonly ask: Ask }
+  readonly checked?: Checked
   readonly refusal?: Problem
 }
 
 async function orderFor(ctx: Context, host: HostRow, spec: CompleteSpec): Promise<HostOrder> {
   let days = spec.certificate.validityDays
   try {
-    const stands = await standing(ctx, actor, {
+    const rules = await issuanceRules(ctx, actor, {
       tenant: host.tenant.name,
       authority: spec.certificate.authority,
       hosts: [host.name],
     })
-    days = daysWithin(days, stands.authority, policyOf(stands.tenant))
-    const judged = { ...stands, ask: askFor(host.name, spec, days) }
-    await judge(ctx, judged)
-    return { days, judged }
+    days = daysWithin(days, rules.authority, policyOf(rules.tenant))
+    const issuer = await readyIssuer(ctx, rules.authority)
+    const checked = { ...rules, issuer, request: requestFor(host.name, spec, days) }
+    await checkRequest(ctx, checked)
+    return { days, checked }
   } catch (error) {
     if (!(error instanceof Problem)) throw error
     return { days, refusal: error }
   }
 }
 
-function heldBy({ certificate }: HostRow, { refusal }: HostOrder): Held | undefined {
+function heldBy({ certificate }: HostRow, { refusal }: HostOrder): HeldCertificate | undefined {
   if (!certificate) return undefined
   const { subject, issuer } = certificate
   const organization =
@@ -145,12 +153,12 @@ function heldBy({ certificate }: HostRow, { refusal }: HostOrder): Held | undefi
 async function replace(
   ctx: Context,
   host: HostRow,
-  { order, why }: { order: HostOrder; why: Need },
+  { order, why }: { order: HostOrder; why: CertificateNeed },
 ): Promise<string | null> {
   try {
-    if (!order.judged) throw order.refusal ?? new Error('neither judged nor refused')
+    if (!order.checked) throw order.refusal ?? new Error('neither checked nor refused')
     const { id } = await issue(ctx, actor, {
-      ...order.judged,
+      ...order.checked,
       cause: host.certificateId === null ? 'host' : 'renewal',
       hostId: host.id,
       autoRenew: true,
@@ -161,7 +169,7 @@ async function replace(
     })
     return id
   } catch (error) {
-    // What is only busy is asked again by the queue.
+    // What is only busy is taken up again by the queue.
     if (!(error instanceof Problem) || isPassing(error)) throw error
     await ctx.db.transaction((tx) => fail(tx, host, { why, error, now: ctx.now() }))
     return null
@@ -172,7 +180,11 @@ async function replace(
 async function fail(
   tx: Tx,
   host: HostRow,
-  { why, error, now }: { why: Pick<Need, 'message' | 'urgent'>; error: Problem; now: Date },
+  {
+    why,
+    error,
+    now,
+  }: { why: Pick<CertificateNeed, 'message' | 'urgent'>; error: Problem; now: Date },
 ): Promise<void> {
   const certifyFailures = host.certifyFailures + 1
   const { count } = await tx.host.updateMany({
@@ -194,7 +206,11 @@ async function fail(
   await due(tx, 'host.certify', { hostId: host.id }, at)
 }
 
-function askFor(name: string, { certificate }: CompleteSpec, validityDays: number): Ask {
+function requestFor(
+  name: string,
+  { certificate }: CompleteSpec,
+  validityDays: number,
+): IssuanceRequest {
   // RFC 5280 App. A: a commonName has at most 64 characters.
   const commonName = name.length <= 64 ? name : undefined
   const { organization } = certificate
@@ -215,7 +231,7 @@ function askFor(name: string, { certificate }: CompleteSpec, validityDays: numbe
 /** A retry after a crash finds the certificate that was made for this very need. */
 function identity(host: HostRow, reason: string) {
   const need = [host.id, String(host.generation), host.certificateId ?? '', reason]
-  const digest = createHash('sha256').update(JSON.stringify(need)).digest('hex')
+  const digest = requestDigest(...need)
   return { requestKey: digest, requestHash: digest }
 }
 

@@ -1,4 +1,5 @@
 import { currentIssuer, issuingAuthority } from '../../authorities/issuers/current.ts'
+import { readyIssuer } from '../../authorities/issuers/ready.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { makeKey } from '../../core/keys/make.ts'
@@ -63,7 +64,8 @@ async function make(
   const { id, row } = await issue(ctx, actor, {
     tenant,
     authority,
-    ask: {
+    issuer: await readyIssuer(ctx, authority),
+    request: {
       profile: 'client',
       subject: { commonName },
       commonName,

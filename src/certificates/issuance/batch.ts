@@ -4,44 +4,50 @@ import type { Context } from '../../core/context.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import type { Certificate, NewCertificate } from '../certificate.ts'
-import { hostsIn, issueDraft } from './issue.ts'
-import { type Ask, readAsk } from './request.ts'
-import { type Standing, standing } from './standing.ts'
+import { requestedHosts } from '../vetting/check.ts'
+import { type IssuanceRequest, readIssuanceRequest } from '../vetting/request.ts'
+import { type IssuanceRules, issuanceRules } from '../vetting/rules.ts'
+import { issueChecked } from './issue.ts'
 
 /** What came of one item of a batch: a certificate, or why there is none. */
-export type Outcome = { readonly certificate: Certificate } | { readonly problem: Problem }
+export type BatchOutcome = { readonly certificate: Certificate } | { readonly problem: Problem }
 
 /** How many are under way at a time: enough to fill the group commits, and not so many that other
  *  requests wait while all their keys are made. */
 const atOnce = 100
 
-/** How many are read or judged before others have their turn: one may take a millisecond. */
+/** How many are read or checked before others have their turn: one may take a millisecond. */
 const portion = 10
 
 /** Issues many certificates for a tenant, each as issueCertificate does and each for itself: one that is
- *  refused does not keep the others from being issued. All are judged by what holds as the batch begins.
+ *  refused does not keep the others from being issued. The rules for all are those that apply as the batch begins.
  *  Outcomes come in the order of the items. With an `idempotencyKey` a retry of the whole batch answers
  *  with the same certificates. Throws what concerns them all: tenant-unknown, forbidden. */
 export async function issueCertificates(
   ctx: Context,
   actor: Actor,
   input: { tenant: string; items: readonly NewCertificate[]; idempotencyKey: string | undefined },
-): Promise<readonly Outcome[]> {
+): Promise<readonly BatchOutcome[]> {
   const { tenant, items, idempotencyKey } = input
   const read = await readAll(items)
-  const standings = await standingsOf(ctx, actor, { tenant, read })
-  const outcomes: Outcome[] = []
+  const rulesFor = await rulesOf(ctx, actor, { tenant, read })
+  const outcomes: BatchOutcome[] = []
   const left = read.entries()
   const pace = inPortions()
   const lane = async () => {
-    for (const [index, { asked, draft }] of left) {
+    for (const [index, { asked, request }] of left) {
       await pace()
       const key = idempotencyKey === undefined ? undefined : `${idempotencyKey}#${index}`
       outcomes[index] = await outcomeOf(async () => {
-        const stands = must(standings.get(asked.authority), 'an item was judged by nothing')
-        if (stands instanceof Problem) throw stands
-        if (draft instanceof Problem) throw draft
-        return issueDraft(ctx, actor, { stands, asked, draft, idempotencyKey: key })
+        const rules = must(rulesFor.get(asked.authority), 'an item has no rules')
+        if (rules instanceof Problem) throw rules
+        if (request instanceof Problem) throw request
+        return issueChecked(ctx, actor, {
+          rules: rules,
+          asked,
+          request: request,
+          idempotencyKey: key,
+        })
       })
     }
   }
@@ -59,36 +65,38 @@ function inPortions(): () => Promise<void> {
   }
 }
 
-type Read = { readonly asked: NewCertificate; readonly draft: Ask | Problem }
+type ReadItem = { readonly asked: NewCertificate; readonly request: IssuanceRequest | Problem }
 
-async function readAll(items: readonly NewCertificate[]): Promise<readonly Read[]> {
-  const read: Read[] = []
+async function readAll(items: readonly NewCertificate[]): Promise<readonly ReadItem[]> {
+  const read: ReadItem[] = []
   for (const asked of items) {
-    read.push({ asked, draft: draftOf(asked) })
+    read.push({ asked, request: requestOf(asked) })
     if (read.length % portion === 0) await turn()
   }
   return read
 }
 
-function draftOf(asked: NewCertificate): Ask | Problem {
+function requestOf(asked: NewCertificate): IssuanceRequest | Problem {
   try {
-    return readAsk(asked, 0)
+    return readIssuanceRequest(asked, 0)
   } catch (error) {
     return problemIn(error)
   }
 }
 
 /** One reading for all that name the same authority. */
-async function standingsOf(
+async function rulesOf(
   ctx: Context,
   actor: Actor,
-  { tenant, read }: { tenant: string; read: readonly Read[] },
-): Promise<ReadonlyMap<string | undefined, Standing | Problem>> {
+  { tenant, read }: { tenant: string; read: readonly ReadItem[] },
+): Promise<ReadonlyMap<string | undefined, IssuanceRules | Problem>> {
   const groups = Map.groupBy(read, ({ asked }) => asked.authority)
   const answers = [...groups].map(async ([authority, group]) => {
-    const hosts = group.flatMap(({ draft }) => (draft instanceof Problem ? [] : hostsIn(draft)))
+    const hosts = group.flatMap(({ request }) =>
+      request instanceof Problem ? [] : requestedHosts(request),
+    )
     const asked = { tenant, authority, hosts: [...new Set(hosts)] }
-    return [authority, await standing(ctx, actor, asked).catch(problemIn)] as const
+    return [authority, await issuanceRules(ctx, actor, asked).catch(problemIn)] as const
   })
   return new Map(await Promise.all(answers))
 }
@@ -99,7 +107,7 @@ function problemIn(error: unknown): Problem {
   throw error
 }
 
-async function outcomeOf(issued: () => Promise<Certificate>): Promise<Outcome> {
+async function outcomeOf(issued: () => Promise<Certificate>): Promise<BatchOutcome> {
   try {
     return { certificate: await issued() }
   } catch (error) {

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import Value from 'typebox/value'
 import { record } from '../../audit/record.ts'
-import { type IssuingAuthority, issuingAuthority } from '../../authorities/issuers/current.ts'
+import { issuingAuthority } from '../../authorities/issuers/current.ts'
+import { readyIssuer } from '../../authorities/issuers/ready.ts'
 import { type Actor, systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
@@ -18,17 +18,19 @@ import { tenantUri } from '../../tenants/uri.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { keyAlgorithms } from '../../x509/keys/public.ts'
 import type { Certificate } from '../certificate.ts'
-import { nameOf } from '../facts.ts'
 import { getCertificate } from '../find.ts'
 import { certifyHost } from '../hosts/certify.ts'
-import { faultsOf, issue, issueOrdered, judge } from '../issuance/issue.ts'
-import { daysWithin, defaultDays } from '../issuance/limits.ts'
+import { type RequestIdentity, requestDigest } from '../issuance/idempotency.ts'
+import { issue, issueWithinQuota } from '../issuance/issue.ts'
 import { isPassing, laterWhenBusy } from '../issuance/passing.ts'
-import { type Ask, readAsk, spelled } from '../issuance/request.ts'
+import { certificateName } from '../name.ts'
+import { type Checked, checkRequest, requestFaults } from '../vetting/check.ts'
+import { daysWithin, defaultDays } from '../vetting/limits.ts'
+import { type IssuanceRequest, readIssuanceRequest, spelled } from '../vetting/request.ts'
 import { backoff, type RenewalReason, whyRenew } from './rules.ts'
 
 /** Which certificate to renew, and for whose key. */
-export type RenewalAsk = {
+export type RenewalRequest = {
   readonly tenant: string
   readonly id: string
   /** A new CSR of whoever has the key; left out, a new key is made here. */
@@ -44,11 +46,11 @@ export type RenewalAsk = {
 export async function renewCertificate(
   ctx: Context,
   actor: Actor,
-  asked: RenewalAsk,
+  request: RenewalRequest,
 ): Promise<Certificate> {
-  const { id, csr } = asked
+  const { id, csr } = request
   const tenant = await accessTenant(ctx, actor, {
-    name: asked.tenant,
+    name: request.tenant,
     permission: 'write-certificates',
   })
   const row = await findForRenewal(ctx.db.read, id)
@@ -65,14 +67,14 @@ export async function renewCertificate(
     getCertificate(ctx, actor, { tenant: tenant.name, id: next })
   if (row.hostId !== null) return answer(await renewOnHost(ctx, actor, { tenant, row, csr }))
   const order = await orderFor(ctx, tenant, { row, csr })
-  const identity = identityOf(actor, row, asked)
+  const identity = identityOf(actor, row, request)
   const known = await ctx.db.read.certificate.findUnique({
     where: { requestKey: new Uint8Array(Buffer.from(identity.requestKey, 'hex')) },
     select: { id: true },
   })
   if (!known) {
     refuseReplaced(row)
-    await judge(ctx, order)
+    await checkRequest(ctx, order)
   }
   const reason = row.status === 'revoked' ? 'revoked' : 'asked'
   return answer(await replace(ctx, actor, { row, order, reason, identity }))
@@ -91,8 +93,8 @@ export async function renewByItself(ctx: Context, certificateId: string): Promis
   if (!tenant) return
   try {
     const order = await orderFor(ctx, tenant, { row, csr: undefined })
-    const faults = await faultsOf(ctx, order)
-    const renewable = { ...row, ...standing(row), allowed: faults.length === 0 }
+    const faults = await requestFaults(ctx, order)
+    const renewable = { ...row, ...renewalState(row), allowed: faults.length === 0 }
     const reason = whyRenew(renewable, ctx.now())
     if (reason === undefined) return
     // Whoever revoked it wants it no more; one that ended before its turn is renewed all the same.
@@ -135,7 +137,7 @@ function findForRenewal(tx: Tx, id: string) {
   })
 }
 
-function standing({ issuer, replacementId }: Row) {
+function renewalState({ issuer, replacementId }: Row) {
   return { issuerSigns: issuer.key.issuers.length > 0, ordered: replacementId !== null }
 }
 
@@ -173,7 +175,12 @@ async function renewOnHost(
     if (!isOwed(row, now)) await countOne(tx, { ctx, tenant }, 'certificatesPerDay')
     await tx.certificate.updateMany({ where: { id: row.id }, data: { renewAt: now } })
     await record(tx, { actor, now }, 'certificate.renewal-asked', {
-      subject: { kind: 'certificate', id: row.id, name: nameOf(row), tenantId: row.tenantId },
+      subject: {
+        kind: 'certificate',
+        id: row.id,
+        name: certificateName(row),
+        tenantId: row.tenantId,
+      },
       changes: { serial: row.serial },
     })
   })
@@ -190,41 +197,38 @@ async function renewOnHost(
   throw new Problem('certificate-refused', renewError ?? 'The host was changed; ask again')
 }
 
-type RenewalOrder = {
-  readonly tenant: TenantRow
-  readonly authority: IssuingAuthority
-  readonly ask: Ask
-}
-
 /** The same again: names, purpose, kind of key and length, the length within the limits of today. */
 async function orderFor(
   ctx: Context,
   tenant: TenantRow,
   { row, csr }: { row: Row; csr: string | undefined },
-): Promise<RenewalOrder> {
+): Promise<Checked> {
   const authority = await issuingAuthority(ctx, { name: row.authority.name, tenantId: tenant.id })
   const policy = policyOf(tenant)
   const subject = Value.Clean(DistinguishedName, structuredClone(row.subject))
   const named = Value.Parse(DistinguishedName, subject)
-  const asked = {
+  const requested = {
     profile: oneOf(['server', 'client', 'peer'], row.profile),
     subject: named,
-    ...askedNames(row),
+    ...requestedNames(row),
     validityDays: daysWithin(daysOf(row) ?? defaultDays(authority, policy), authority, policy),
   }
-  const ask =
+  const request =
     csr === undefined
-      ? readAsk({ ...asked, keyAlgorithm: oneOf(keyAlgorithms, row.keyAlgorithm) }, 0)
-      : readAsk({ ...asked, csr }, 0)
-  refuse('certificate-refused', csrFaults(ask, row))
-  return { tenant, authority, ask }
+      ? readIssuanceRequest(
+          { ...requested, keyAlgorithm: oneOf(keyAlgorithms, row.keyAlgorithm) },
+          0,
+        )
+      : readIssuanceRequest({ ...requested, csr }, 0)
+  refuse('certificate-refused', csrFaults(request, row))
+  return { tenant, authority, issuer: await readyIssuer(ctx, authority), request }
 }
 
-/** The names that were asked for: that of the tenant is given anew. */
-function askedNames({ dnsNames, ipAddresses, emailAddresses, uris, tenantId }: Row) {
+/** The names that were requested: that of the tenant is given anew. */
+function requestedNames({ dnsNames, ipAddresses, emailAddresses, uris, tenantId }: Row) {
   const own = tenantUri(tenantId)
-  const asked = uris.filter((uri) => uri !== own)
-  return { dnsNames, ipAddresses, emailAddresses, uris: asked }
+  const requested = uris.filter((uri) => uri !== own)
+  return { dnsNames, ipAddresses, emailAddresses, uris: requested }
 }
 
 /** Undefined when its issuer's own end cut it short: nobody asked for that. */
@@ -233,7 +237,7 @@ function daysOf({ notBefore, notAfter, issuer }: Row): number | undefined {
   return Math.max(1, Math.round((notAfter.getTime() + 1000 - notBefore.getTime()) / day))
 }
 
-function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[] {
+function csrFaults({ spki, subject, names }: IssuanceRequest, row: Row): readonly Violation[] {
   const faults = brokenRules([
     [
       spki === undefined && row.keySource === 'caller',
@@ -244,7 +248,7 @@ function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[
       'A revoked certificate is only replaced for another key: make a new one',
     ],
     [
-      !isDeepStrictEqual(names, spelled(askedNames(row))) ||
+      !isDeepStrictEqual(names, spelled(requestedNames(row))) ||
         !isDeepStrictEqual({ ...subject }, row.subject),
       'The CSR names more than the certificate does: renewing changes no names, order a new one',
     ],
@@ -252,23 +256,19 @@ function csrFaults({ spki, subject, names }: Ask, row: Row): readonly Violation[
   return faults.map((message) => ({ field: '/csr', message }))
 }
 
-type Identity = { readonly requestKey: string; readonly requestHash: string }
-
 /** Without a key of the caller's own, a certificate is replaced once, however many ask at a time; once
  *  more when what took its place was revoked. */
 function identityOf(
   actor: Actor,
   row: Row,
-  { csr, idempotencyKey }: Pick<RenewalAsk, 'csr' | 'idempotencyKey'>,
-): Identity {
-  const digest = (...parts: readonly string[]) =>
-    createHash('sha256').update(JSON.stringify(parts)).digest('hex')
+  { csr, idempotencyKey }: Pick<RenewalRequest, 'csr' | 'idempotencyKey'>,
+): RequestIdentity {
   return {
     requestKey:
       idempotencyKey === undefined
-        ? digest('renew', row.id, String(row.replacedBy.length))
-        : digest(actor.id ?? actor.name, idempotencyKey),
-    requestHash: digest('renew', row.id, csr ?? ''),
+        ? requestDigest('renew', row.id, String(row.replacedBy.length))
+        : requestDigest(actor.id ?? actor.name, idempotencyKey),
+    requestHash: requestDigest('renew', row.id, csr ?? ''),
   }
 }
 
@@ -280,9 +280,9 @@ async function replace(
     order,
     reason,
     identity,
-  }: { row: Row; order: RenewalOrder; reason: RenewalReason; identity: Identity },
+  }: { row: Row; order: Checked; reason: RenewalReason; identity: RequestIdentity },
 ): Promise<string> {
-  const place = isOwed(row, ctx.now()) ? issue : issueOrdered
+  const place = isOwed(row, ctx.now()) ? issue : issueWithinQuota
   const { id } = await place(ctx, actor, {
     ...order,
     cause: 'renewal',

@@ -208,8 +208,8 @@ async function revokeReplaced(ctx: Context, { id }: Row): Promise<void> {
         where placement."certificateId" = certificate."id" and placement."wanted")
     order by "id" limit ${portion}::int`)
   for (const each of rows) {
-    const told = { actor, now: ctx.now() }
-    await ctx.db.transaction((tx) => revokeOne(tx, told, { id: each.id, reason: 'superseded' }))
+    const revoker = { actor, now: ctx.now() }
+    await ctx.db.transaction((tx) => revokeOne(tx, revoker, { id: each.id, reason: 'superseded' }))
   }
 }
 

@@ -30,8 +30,8 @@ export async function revokeBlocked(ctx: Context, spkiSha256: string): Promise<v
   for (const { id, status } of rows) {
     // It may be out there already: it is made whole, then revoked.
     if (status === 'signing') await finishCertificate(ctx, id)
-    const told = { actor, now: ctx.now() }
-    await ctx.db.transaction((tx) => revokeOne(tx, told, { id, reason: 'keyCompromise' }))
+    const revoker = { actor, now: ctx.now() }
+    await ctx.db.transaction((tx) => revokeOne(tx, revoker, { id, reason: 'keyCompromise' }))
   }
   if (rows.length < portion) return
   await ctx.db.transaction((tx) => due(tx, 'blocked-key.revoke', { spkiSha256 }))

@@ -10,9 +10,9 @@ import { accessTenant } from '../../tenants/access.ts'
 import { countOne } from '../../tenants/quotas/usage.ts'
 import type { RevocationReason } from '../../x509/crl/reasons.ts'
 import type { Certificate } from '../certificate.ts'
-import { nameOf } from '../facts.ts'
 import { getCertificate } from '../find.ts'
 import { finishCertificate } from '../issuance/finish.ts'
+import { certificateName } from '../name.ts'
 import { onCompromise, readProof } from './compromise.ts'
 
 /** Revokes a certificate and answers it. What follows is due in the same transaction: the revocation
@@ -23,7 +23,7 @@ import { onCompromise, readProof } from './compromise.ts'
 export async function revokeCertificate(
   ctx: Context,
   actor: Actor,
-  { tenant, id, reason, proof }: RevocationAsk,
+  { tenant, id, reason, proof }: RevocationRequest,
 ): Promise<Certificate> {
   const owner = await accessTenant(ctx, actor, { name: tenant, permission: 'write-certificates' })
   const tenantId = owner.id
@@ -39,19 +39,19 @@ export async function revokeCertificate(
   }
   // It may be out there already: it is made whole, then revoked.
   if (found.status === 'signing') await finishCertificate(ctx, id)
-  const told = { actor, now: ctx.now(), proven: proof !== undefined }
+  const revoker = { actor, now: ctx.now(), proven: proof !== undefined }
   return ctx.db.transaction(async (tx) => {
     // Lists grow by every revocation, for all who read them. Operators of the platform revoke all the same.
     if (actor.tenantId !== null && found.status !== 'revoked') {
       await countOne(tx, { ctx, tenant: owner }, 'revocationsPerDay')
     }
-    await revokeOne(tx, told, { id, reason })
+    await revokeOne(tx, revoker, { id, reason })
     return getCertificate(inTransaction(ctx, tx), actor, { tenant, id })
   })
 }
 
 /** Which certificate to revoke, why, and a CSR that shows who has its key. */
-export type RevocationAsk = {
+export type RevocationRequest = {
   readonly tenant: string
   readonly id: string
   readonly reason: RevocationReason
@@ -60,7 +60,7 @@ export type RevocationAsk = {
 
 /** Who revokes and when; whether they showed that they have the key, and whether what follows for the
  *  key has been seen to. */
-type Told = {
+type Revoker = {
   readonly actor: Actor
   readonly now: Date
   readonly proven?: boolean
@@ -71,7 +71,7 @@ type Told = {
  *  certificate-unknown, certificate-expired. */
 export async function revokeOne(
   tx: Tx,
-  { actor, now, proven = false, keySettled = false }: Told,
+  { actor, now, proven = false, keySettled = false }: Revoker,
   { id, reason }: { id: string; reason: RevocationReason },
 ): Promise<void> {
   await tx.$executeRaw(sql`select 1 from certificate where "id" = ${id}::uuid for update`)
@@ -95,7 +95,7 @@ export async function revokeOne(
     select: { id: true },
   })
   await record(tx, { actor, now }, 'certificate.revoked', {
-    subject: { kind: 'certificate', id, name: nameOf(row), tenantId: row.tenantId },
+    subject: { kind: 'certificate', id, name: certificateName(row), tenantId: row.tenantId },
     changes: {
       serial: row.serial,
       reason: result.reason,
@@ -104,8 +104,8 @@ export async function revokeOne(
     },
   })
   if (result.reason === 'keyCompromise' && !keySettled) {
-    const told = { actor, now, proven }
-    if ((await onCompromise(tx, told, row)) === 'own') await revokeOwn(tx, told, row)
+    const revoker = { actor, now, proven }
+    if ((await onCompromise(tx, revoker, row)) === 'own') await revokeOwn(tx, revoker, row)
   }
   for (const host of row.servedBy) await due(tx, 'host.certify', { hostId: host.id })
   // Last, since all revocations of a list wait here for one another.
@@ -122,8 +122,8 @@ async function revokeOwn(
     where: { tenantId, spkiSha256, notAfter: { gte: now }, status: 'active' },
     select: { id: true },
   })
-  const told = { actor, now, keySettled: true }
-  for (const { id } of rows) await revokeOne(tx, told, { id, reason: 'keyCompromise' })
+  const revoker = { actor, now, keySettled: true }
+  for (const { id } of rows) await revokeOne(tx, revoker, { id, reason: 'keyCompromise' })
 }
 
 function findForRevocation(tx: Tx, id: string) {

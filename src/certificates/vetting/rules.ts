@@ -13,36 +13,36 @@ import { accessible, type TenantRow } from '../../tenants/access.ts'
 import { claimsTogether } from '../../tenants/domains/claims.ts'
 import type { Claim } from '../../tenants/domains/ownership.ts'
 
-/** By what a certificate is judged: the tenant, who signs for it, and who has which of the domains. */
-export type Standing = {
+/** The rules that apply to a certificate: the tenant, who signs for it, and who has which of the domains. */
+export type IssuanceRules = {
   readonly tenant: TenantRow
   readonly authority: IssuingAuthority
   readonly claims: readonly Claim[]
 }
 
-/** Where a tenant stands that wants a certificate of an authority, or else of its default one, for
+/** The rules for a tenant that requests a certificate of an authority, or else of its default one, for
  *  these host names. All of it is read at once, with that of other requests of the same moment. Throws
  *  tenant-unknown, forbidden, authority-unknown. */
-export async function standing(
+export async function issuanceRules(
   ctx: Context,
   actor: Actor,
-  asked: { tenant: string; authority: string | undefined; hosts: readonly string[] },
-): Promise<Standing> {
+  request: { tenant: string; authority: string | undefined; hosts: readonly string[] },
+): Promise<IssuanceRules> {
   const [row, named, claims] = await Promise.all([
-    findTenant(ctx)(asked.tenant),
-    asked.authority === undefined ? null : findIssuing(ctx)(asked.authority),
-    claimsTogether(ctx, asked.hosts),
+    findTenant(ctx)(request.tenant),
+    request.authority === undefined ? null : findIssuing(ctx)(request.authority),
+    claimsTogether(ctx, request.hosts),
   ])
-  const access = { name: asked.tenant, permission: 'write-certificates' } as const
+  const access = { name: request.tenant, permission: 'write-certificates' } as const
   const tenant = accessible(row, actor, access)
-  const name = asked.authority ?? tenant.defaultAuthority?.name
+  const name = request.authority ?? tenant.defaultAuthority?.name
   if (name === undefined) {
     throw new Problem(
       'authority-unknown',
       `Name an authority: tenant "${tenant.name}" has no defaultAuthority`,
     )
   }
-  const authority = asked.authority === undefined ? tenant.defaultAuthority : named
+  const authority = request.authority === undefined ? tenant.defaultAuthority : named
   return { tenant, authority: usable(authority, { name, tenantId: tenant.id }), claims }
 }
 

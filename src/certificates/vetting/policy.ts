@@ -16,7 +16,7 @@ import type { DistinguishedName } from '../../x509/names/distinguished.ts'
 import { inRange, ipBytes, rangeBytes } from '../../x509/names/ip.ts'
 
 /** A certificate as asked for, names of the request and the CSR already merged. */
-export type Wanted = {
+export type RequestedCertificate = {
   readonly profile: 'server' | 'client' | 'peer'
   readonly subject: DistinguishedName
   readonly commonName: string | undefined
@@ -26,7 +26,7 @@ export type Wanted = {
 }
 
 /** Whose policy holds: the tenant's own, who has which domains, and who has which names. */
-export type Rules = {
+export type TenantRules = {
   readonly tenantId: string
   readonly policy: Policy
   readonly claims: readonly Claim[]
@@ -35,17 +35,20 @@ export type Rules = {
 
 /** Everything about `wanted` that is not allowed, all at once; empty when it may be issued. Every kind
  *  of name is judged: a kind that no rule allows is refused. */
-export function violations(wanted: Wanted, rules: Rules): readonly Violation[] {
+export function policyFaults(
+  wanted: RequestedCertificate,
+  rules: TenantRules,
+): readonly Violation[] {
   const { subject, names } = wanted
   return [
     ...purposeFaults(wanted),
-    ...nameFaults(wanted, rules),
+    ...altNameFaults(wanted, rules),
     ...subjectFaults(subject, rules, [...names.dnsNames, ...names.ipAddresses]),
-    ...limitFaults(wanted, rules),
+    ...tenantLimitFaults(wanted, rules),
   ]
 }
 
-function purposeFaults({ profile, commonName, names }: Wanted): readonly Violation[] {
+function purposeFaults({ profile, commonName, names }: RequestedCertificate): readonly Violation[] {
   const hosts = names.dnsNames.length + names.ipAddresses.length
   const any = hosts + names.emailAddresses.length + names.uris.length
   const faults: Violation[] = []
@@ -71,7 +74,7 @@ function purposeFaults({ profile, commonName, names }: Wanted): readonly Violati
   return faults
 }
 
-function nameFaults({ names }: Wanted, rules: Rules): readonly Violation[] {
+function altNameFaults({ names }: RequestedCertificate, rules: TenantRules): readonly Violation[] {
   const each = (field: string, values: readonly string[], fault: (text: string) => Fault) =>
     values.flatMap((value, index) => {
       const message = fault(value)
@@ -95,7 +98,7 @@ function nameFaults({ names }: Wanted, rules: Rules): readonly Violation[] {
 
 type Fault = string | undefined
 
-function domainRule(host: string, { tenantId, claims, policy }: Rules): Fault {
+function domainRule(host: string, { tenantId, claims, policy }: TenantRules): Fault {
   if (host.startsWith('*.') && policy.wildcards === false) {
     return `${host}: the tenant's policy allows no wildcards`
   }
@@ -119,14 +122,17 @@ function reservedRule(uri: string): Fault {
   return `${uri.slice(0, 60)}: client certificates are given the URN of their tenant; leave it out`
 }
 
-function rangeRule(text: string, { policy }: Rules): Fault {
+function rangeRule(text: string, { policy }: TenantRules): Fault {
   const address = ipBytes(text)
   const ranges = (policy.ipRanges ?? []).map(rangeBytes).filter((range) => range !== undefined)
   if (address && ranges.some((range) => inRange(address, range))) return undefined
   return `${text} does not lie in the ipRanges of the tenant's policy`
 }
 
-function limitFaults(wanted: Wanted, { policy }: Rules): readonly Violation[] {
+function tenantLimitFaults(
+  wanted: RequestedCertificate,
+  { policy }: TenantRules,
+): readonly Violation[] {
   const { keyAlgorithm, profile, validityDays } = wanted
   const { keyAlgorithms, maxValidityDays, renewBefore } = policy
   return [

@@ -13,10 +13,10 @@ import { type AltNames, noAltNames } from '../../x509/names/altnames.ts'
 import { type DistinguishedName, subjectFaults } from '../../x509/names/distinguished.ts'
 import { ipBytes } from '../../x509/names/ip.ts'
 import type { NewCertificate } from '../certificate.ts'
-import { mailParts, uriHost, type Wanted } from './policy.ts'
+import { mailParts, type RequestedCertificate, uriHost } from './policy.ts'
 
 /** A request for a certificate after its CSR has been read and merged into it. */
-export type Ask = Wanted & {
+export type IssuanceRequest = RequestedCertificate & {
   readonly subject: DistinguishedName
   /** The caller's public key; undefined: one is made here. */
   readonly spki: Buffer | undefined
@@ -25,11 +25,11 @@ export type Ask = Wanted & {
 /** Reads what was asked for. Names of the request and of the CSR become one list *before* any rule is
  *  asked, so that nothing can come in through either door unjudged. `days` is for who asks for none.
  *  Throws certificate-refused for a CSR that is not acceptable in itself. */
-export function readAsk(asked: NewCertificate, days: number): Ask {
+export function readIssuanceRequest(asked: NewCertificate, days: number): IssuanceRequest {
   const { csr } = asked
   const request =
     csr === undefined ? undefined : orRefuse('certificate-refused', '/csr', () => readRequest(csr))
-  if (request) refuse('certificate-refused', requestFaults(request, asked))
+  if (request) refuse('certificate-refused', csrFaults(request, asked))
   const subject = { ...(request ? subjectOf(request) : {}), ...asked.subject }
   const names = merged(asked, request ? namesOf(request) : noAltNames)
   refuse('certificate-refused', [
@@ -79,7 +79,7 @@ function namesOf({ subject: { emailAddress }, altNames }: CertificateRequest): A
 }
 
 /** A CSR asks; policy answers. What is never granted is refused instead of being left out silently. */
-function requestFaults(request: CertificateRequest, asked: NewCertificate): readonly Violation[] {
+function csrFaults(request: CertificateRequest, asked: NewCertificate): readonly Violation[] {
   const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = request
   const weak = weakKeyFault(spki)
   const faults = brokenRules([

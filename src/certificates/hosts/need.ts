@@ -2,8 +2,8 @@ import type { CompleteSpec } from '../../hosts/host.ts'
 import { day } from '../../shared/moment.ts'
 import { type Renewable, type RenewalReason, whyRenew } from '../renewal/rules.ts'
 
-/** What of a certificate matters to the host that it is for. */
-export type Held = Renewable & {
+/** The parts of a certificate that its host depends on. */
+export type HeldCertificate = Renewable & {
   readonly authority: string
   readonly keyAlgorithm: string
   readonly dnsNames: readonly string[]
@@ -13,7 +13,7 @@ export type Held = Renewable & {
 }
 
 /** Why a host needs another certificate. While it is `urgent`, what it has is of no use. */
-export type Need = {
+export type CertificateNeed = {
   readonly reason: RenewalReason | 'misfit'
   readonly message: string
   readonly urgent: boolean
@@ -23,10 +23,10 @@ export type Need = {
  *  not due for renewal. The first reason counts, in this order: missing, revoked, ended, issued by
  *  another authority, of other names, of another key, of another organization, of another length than
  *  `days`, and then the rest of whyRenew. */
-export function need(
-  held: Held | undefined,
+export function certificateNeed(
+  held: HeldCertificate | undefined,
   wanted: { name: string; spec: CompleteSpec; days: number; now: Date },
-): Need | undefined {
+): CertificateNeed | undefined {
   if (!held) return { reason: 'misfit', message: 'it has none', urgent: true }
   const reason = whyRenew(held, wanted.now)
   const message = reason === 'revoked' || reason === 'ended' ? undefined : misfit(held, wanted)
@@ -49,7 +49,7 @@ const sentences: Readonly<Record<RenewalReason, string>> = {
 }
 
 function misfit(
-  held: Held,
+  held: HeldCertificate,
   { name, spec, days }: { name: string; spec: CompleteSpec; days: number },
 ): string | undefined {
   const { authority, keyAlgorithm, organization } = spec.certificate

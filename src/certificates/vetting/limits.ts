@@ -3,10 +3,10 @@ import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
 import { constraintFaults } from '../../x509/constraints/faults.ts'
 import type { NameConstraints } from '../../x509/constraints/subtrees.ts'
-import type { Ask } from './request.ts'
+import type { IssuanceRequest } from './request.ts'
 
 /** What an authority lets its leaves be. */
-export type Limits = {
+export type AuthorityLimits = {
   readonly name: string
   readonly retiredAt: Date | null
   readonly maxValidityDays: number | null
@@ -15,29 +15,29 @@ export type Limits = {
 }
 
 /** The days of a leaf that asks for none: the authority's default, or 90, within every limit. */
-export function defaultDays(authority: Limits, { maxValidityDays }: Policy): number {
+export function defaultDays(authority: AuthorityLimits, { maxValidityDays }: Policy): number {
   const { defaultValidityDays, maxValidityDays: limit } = authority
   return Math.min(defaultValidityDays ?? 90, limit ?? 3650, maxValidityDays ?? 3650)
 }
 
-/** The days that `asked` come to within every limit: what was asked for once is not refused because a
+/** The days that `requested` come to within every limit: what was requested once is not refused because a
  *  limit has become lower since. */
 export function daysWithin(
-  asked: number,
-  { maxValidityDays: limit }: Pick<Limits, 'maxValidityDays'>,
+  requested: number,
+  { maxValidityDays: limit }: Pick<AuthorityLimits, 'maxValidityDays'>,
   { maxValidityDays }: Policy,
 ): number {
-  return Math.min(asked, limit ?? asked, maxValidityDays ?? asked)
+  return Math.min(requested, limit ?? requested, maxValidityDays ?? requested)
 }
 
-/** Everything about `ask` that the authority does not sign, all at once: purposes, days, and names
+/** Everything about `request` that the authority does not sign, all at once: purposes, days, and names
  *  outside the constraints of its whole path (RFC 5280 6.1.4 (g)). */
-export function limitFaults(
-  ask: Pick<Ask, 'profile' | 'names' | 'subject' | 'validityDays'>,
-  { name, profiles, maxValidityDays, retiredAt }: Limits,
+export function authorityFaults(
+  request: Pick<IssuanceRequest, 'profile' | 'names' | 'subject' | 'validityDays'>,
+  { name, profiles, maxValidityDays, retiredAt }: AuthorityLimits,
   constraints: readonly NameConstraints[],
 ): readonly Violation[] {
-  const { profile, validityDays } = ask
+  const { profile, validityDays } = request
   return [
     ...(retiredAt === null ? [] : [{ field: '/authority', message: retired(name) }]),
     ...(profiles.includes(profile)
@@ -51,7 +51,7 @@ export function limitFaults(
           },
         ]
       : []),
-    ...onePerField(constraintFaults(ask.names, ask.subject, ...constraints)),
+    ...onePerField(constraintFaults(request.names, request.subject, ...constraints)),
   ]
 }
 

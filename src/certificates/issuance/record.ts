@@ -1,0 +1,40 @@
+import type { Context } from '../../core/context.ts'
+import { certificateName } from '../name.ts'
+import type { ReservedRow } from './reserve.ts'
+import type { Signed } from './sign.ts'
+import { issueStore } from './store.ts'
+
+/** Stores a signed certificate and the audit event that tells of it, in the name of who asked. Answers
+ *  whether it was this signature that was stored (false: another one was first). */
+export function recordIssued(ctx: Context, signed: Signed): Promise<boolean> {
+  const { row, authority, der, fingerprintSha256 } = signed
+  const { id, actor, tenantId } = row
+  return issueStore(ctx).complete({
+    id,
+    der: der.toString('base64'),
+    fingerprintSha256,
+    at: ctx.now(),
+    actor,
+    tenantId,
+    name: certificateName(row),
+    changes: auditedChanges(row, authority),
+  })
+}
+
+/** What the audit trail says of an issued certificate. */
+function auditedChanges(row: ReservedRow, authority: string) {
+  return {
+    serial: row.serial,
+    authority,
+    profile: row.profile,
+    dnsNames: row.dnsNames,
+    ipAddresses: row.ipAddresses,
+    emailAddresses: row.emailAddresses,
+    uris: row.uris,
+    keyAlgorithm: row.keyAlgorithm,
+    keySource: row.keySource,
+    cause: row.cause,
+    ...(row.replacesId === null ? {} : { replaces: row.replacesId, reason: row.reason }),
+    notAfter: row.notAfter.toISOString(),
+  }
+}

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { createAuthority } from '../../../src/authorities/create.ts'
+import { issuingAuthority } from '../../../src/authorities/issuers/current.ts'
+import { readyIssuer } from '../../../src/authorities/issuers/ready.ts'
+import { prepareIssuance } from '../../../src/certificates/issuance/prepare.ts'
+import { recordIssued } from '../../../src/certificates/issuance/record.ts'
+import { findReserved, reserve } from '../../../src/certificates/issuance/reserve.ts'
+import { sign } from '../../../src/certificates/issuance/sign.ts'
+import { readIssuanceRequest } from '../../../src/certificates/vetting/request.ts'
+import { must } from '../../../src/shared/must.ts'
+import { readTenant } from '../../../src/tenants/access.ts'
+import { createTenant } from '../../../src/tenants/write.ts'
+import { admin, openTestContext } from '../../support/context.ts'
+
+const ctx = await openTestContext()
+await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'root' } })
+await createTenant(ctx, admin, { name: 'shop', domains: ['shop.test'], defaultAuthority: 'root' })
+
+async function prepared() {
+  const tenant = must(await readTenant(ctx.db.read, 'shop'), 'the tenant was not created')
+  const authority = await issuingAuthority(ctx, { name: 'root', tenantId: tenant.id })
+  const issuer = await readyIssuer(ctx, authority)
+  const request = readIssuanceRequest({ profile: 'server', dnsNames: ['www.shop.test'] }, 30)
+  const order = {
+    tenant,
+    authority,
+    issuer,
+    request,
+    cause: 'requested',
+    autoRenew: false,
+  } as const
+  return prepareIssuance(ctx, admin, order)
+}
+
+test('what was prepared is reserved once, and no copy of it is', async () => {
+  const first = await prepared()
+  await assert.rejects(reserve(ctx, { ...first }), /as it was prepared/)
+  assert.ok(await reserve(ctx, first))
+  await assert.rejects(reserve(ctx, first), /once/)
+})
+
+test('what is on record is signed once, and no copy of it is', async () => {
+  const reserved = must(await reserve(ctx, await prepared()), 'it was not reserved')
+  await assert.rejects(sign({ ...reserved, tbs: Buffer.from('other') }), /as it was reserved/)
+  const signed = await sign(reserved)
+  await assert.rejects(sign(reserved), /once/)
+  assert.equal(await recordIssued(ctx, signed), true)
+  assert.equal(await findReserved(ctx, signed.row.id), undefined)
+})
+
+test('of two signatures over one reservation the first to be stored is the certificate', async () => {
+  const reserved = must(await reserve(ctx, await prepared()), 'it was not reserved')
+  const again = must(await findReserved(ctx, reserved.row.id), 'it is not on record')
+  const [one, other] = [await sign(reserved), await sign(again)]
+  assert.equal(await recordIssued(ctx, other), true)
+  assert.equal(await recordIssued(ctx, one), false)
+  const { der } = await ctx.db.read.certificate.findUniqueOrThrow({ where: { id: one.row.id } })
+  assert.ok(other.der.equals(must(der, 'it has no signature')))
+})
+
+test('the steps cannot be written in another order', async () => {
+  const first = await prepared()
+  // @ts-expect-error only what is on record is signed
+  await assert.rejects(sign(first))
+  const { order, reservation, tbs } = first
+  // @ts-expect-error only prepareIssuance makes what is reserved
+  await assert.rejects(reserve(ctx, { order, reservation, tbs }))
+})
