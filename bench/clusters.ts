@@ -1,13 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as delay } from 'node:timers/promises'
-import { countOf, openFleet, putHosts } from '../test/jobs/fleet.ts'
+import { countOf, openFleet, putHosts, putWideHosts } from '../test/jobs/fleet.ts'
 import { setStage } from './stage.ts'
 
 // node bench/clusters.ts [hosts a cluster = 30] [healthy = 12] [silent = 8]
 // How long it takes until the hosts of healthy clusters are Synced while other clusters take connections
 // and never answer: one worker of eight slots. First everything is new and due at once, then the same
-// number of hosts again, on clusters that are known. The sandbox clusters live in this process.
+// number of hosts again, on clusters that are known; then hosts that are on all of them at once. The
+// sandbox clusters live in this process.
 
 const [each = 30, healthy = 12, silent = 8] = process.argv.slice(2).map(Number)
 const stage = await setStage()
@@ -41,6 +42,9 @@ try {
   await measure('everything new', healthy * each, begun)
   await putHosts(ctx, [...fleet.silent, ...fleet.healthy], each, 'again')
   await measure('clusters known, from the last PUT', 2 * healthy * each, performance.now())
+  const begunWide = performance.now()
+  await putWideHosts(ctx, [...fleet.silent, ...fleet.healthy], each)
+  await measure('hosts on all clusters, from the first PUT', 3 * healthy * each, begunWide)
   worker.kill('SIGTERM')
   await once(worker, 'exit')
 } finally {

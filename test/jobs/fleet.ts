@@ -131,6 +131,21 @@ export async function putHosts(
   }
 }
 
+/** Puts so many hosts, each on all of the clusters. */
+export async function putWideHosts(
+  ctx: Context,
+  clusters: readonly string[],
+  count: number,
+  prefix = 'wide',
+): Promise<void> {
+  const routes = [{ to: { service: 'httpbin', namespace: 'test', port: 80 } }]
+  for (let index = 0; index < count; index++) {
+    const spec = { routes, clusters: [...clusters] }
+    const name = `${prefix}${index}.fleet.test`
+    await putHost(ctx, actor, { tenant: 'fleet', name, spec })
+  }
+}
+
 /** How many placements on clusters whose name begins so have this status. */
 export function countOf(ctx: Context, kind: string, status: string): Promise<number> {
   return ctx.db.read.placement.count({
