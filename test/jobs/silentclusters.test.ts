@@ -12,16 +12,22 @@ import { countOf, openFleet, putHosts } from './fleet.ts'
 
 // Twenty clusters, of which eight take connections and never answer; one worker of eight slots.
 
+// Hooks run in the order in which they are made: this one before the database goes, and in reverse.
+const stops: (() => Promise<unknown>)[] = []
+after(async () => {
+  for (const stop of stops.reverse()) await stop()
+})
+
 const quiet = () => undefined
 const log = { info: quiet, warn: quiet, error: quiet }
 const ctx = openContext(testConfig(await openTestDatabase()), log)
-after(() => ctx.db.close())
+stops.push(() => ctx.db.close())
 const fleet = await openFleet(ctx, { healthy: 12, silent: 8 })
-after(fleet.stop)
+stops.push(fleet.stop)
 const each = 5
 
 const worker = await startWorker(ctx, 8)
-after(worker.stop)
+stops.push(worker.stop)
 
 test('clusters that never answer keep no host of the others waiting', async (t) => {
   const begun = Date.now()
