@@ -42,10 +42,7 @@ export async function pushPlacement(
     return settle(ctx, placement, { status: 'Failed', message: silence, silent: true })
   }
   try {
-    const outcome = await deliver(ctx, placement, certificate)
-    await settle(ctx, placement, outcome)
-    if (outcome.unanswered) await noteUnanswered(ctx, placement.clusterId)
-    else await noteAnswered(ctx, placement.cluster)
+    await deliverAndSettle(ctx, placement, certificate)
   } catch (error) {
     if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
     await settle(ctx, placement, failure(error))
@@ -68,16 +65,25 @@ export async function lookAtPlacement(
     return settle(ctx, placement, await seen(ctx, placement, certificate))
   }
   try {
-    const outcome = await deliver(ctx, placement, certificate)
-    await settle(ctx, placement, outcome)
-    if (outcome.unanswered) await noteUnanswered(ctx, placement.clusterId)
-    else await noteAnswered(ctx, placement.cluster)
+    await deliverAndSettle(ctx, placement, certificate)
   } catch (error) {
     if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
     const away = error instanceof KubeError && isPassing(error)
     await settle(ctx, placement, away ? await seen(ctx, placement, certificate) : failure(error))
     if (isUnreachable(error)) await noteUnanswered(ctx, placement.clusterId)
   }
+}
+
+/** Says how it went, and whether the cluster answered. */
+async function deliverAndSettle(
+  ctx: Context,
+  placement: PlacementRow,
+  certificate: CertificateRow,
+): Promise<void> {
+  const outcome = await deliver(ctx, placement, certificate)
+  await settle(ctx, placement, outcome)
+  if (outcome.unanswered) await noteUnanswered(ctx, placement.clusterId)
+  else await noteAnswered(ctx, placement.cluster)
 }
 
 async function seen(

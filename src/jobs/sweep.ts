@@ -1,6 +1,7 @@
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import { type Due, due, dueTasks, isDueKind, jobKey, readKey } from '../core/database/due.ts'
+import { hour } from '../shared/moment.ts'
 
 type Dead = {
   readonly id: bigint
@@ -12,7 +13,7 @@ type Dead = {
 
 const batchSize = 1000
 /** When work that was given up is tried again. */
-const pauseMilliseconds = 3_600_000
+const pauseMilliseconds = hour
 
 /** Leaves no job behind that nobody would run, and says what it found. What was given up after all its
  *  attempts is due again in an hour: its key names a thing, and what is to be done about that is read

@@ -9,7 +9,7 @@ export function shaped(schema: Type.TSchema, value: unknown): unknown {
     return Array.isArray(value) ? value.map((item) => shaped(schema.items, item)) : []
   }
   if (Type.IsObject(schema)) return shapedObject(schema, value)
-  if (Type.IsRecord(schema)) return isMembers(value) ? value : {}
+  if (Type.IsRecord(schema)) return isRecord(value) ? value : {}
   if (Type.IsBoolean(schema)) return value === true
   if (Type.IsInteger(schema) || isNumbers(schema)) {
     return typeof value === 'number' ? Math.trunc(value) : 0
@@ -25,7 +25,7 @@ function shapedUnion({ anyOf }: Type.TUnion, value: unknown): unknown {
 }
 
 function shapedObject({ properties }: Type.TObject, value: unknown): object {
-  const members = isMembers(value) ? value : {}
+  const members = isRecord(value) ? value : {}
   const held = Object.entries(properties).flatMap(([key, schema]) => {
     const member: unknown = members[key]
     const absent = member === undefined || member === null
@@ -35,7 +35,8 @@ function shapedObject({ properties }: Type.TObject, value: unknown): object {
   return Object.fromEntries([...held, ...unknown])
 }
 
-function isMembers(value: unknown): value is Readonly<Record<string, unknown>> {
+/** Whether a value is an object of named members. */
+export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 

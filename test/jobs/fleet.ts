@@ -2,7 +2,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createServer as createTlsServer } from 'node:tls'
 import { type Sandbox, startCluster } from '../../sandbox/cluster.ts'
 import { createAuthority } from '../../src/authorities/create.ts'
 import { createCluster } from '../../src/clusters/register.ts'
@@ -15,7 +14,7 @@ import { createTenant } from '../../src/tenants/write.ts'
 
 const actor: Actor = { ...systemActor('fleet'), requestId: 'fleet' }
 
-/** A server that takes connections and says nothing; or, with a certificate, nothing after TLS. */
+/** A server that takes connections and says nothing. */
 export type Hole = {
   readonly address: string
   /** Connections that wait for it now. */
@@ -24,10 +23,7 @@ export type Hole = {
 }
 
 /** Opens one at a port of its own. */
-export async function openHole(tls?: {
-  readonly cert: string
-  readonly key: string
-}): Promise<Hole> {
+async function openHole(): Promise<Hole> {
   const sockets = new Set<Socket>()
   const take = (socket: Socket) => {
     sockets.add(socket)
@@ -35,7 +31,7 @@ export async function openHole(tls?: {
     socket.on('close', () => sockets.delete(socket))
     socket.resume()
   }
-  const server: Server = tls ? createTlsServer(tls, take) : createServer(take)
+  const server: Server = createServer(take)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const place = server.address()
   return {

@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox'
 import { formats } from '../../shared/formats.ts'
 import { mostViolations, type Violation } from '../../shared/problem.ts'
+import { isRecord } from '../../shared/shape.ts'
 import { unstorable } from '../../shared/unstorable.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -197,8 +198,4 @@ function limit(schema: Json, key: string, otherwise: number): number {
 
 function record(value: unknown): Json {
   return isRecord(value) ? value : {}
-}
-
-function isRecord(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

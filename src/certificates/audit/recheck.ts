@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { record } from '../../audit/record.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
+import { hour } from '../../shared/moment.ts'
 import { certificateName } from '../name.ts'
 import { recordMismatches } from './mismatches.ts'
 
@@ -13,7 +14,7 @@ const nights = 30
 
 /** Ids say when they were made (UUID v7). Processes' clocks differ, and a certificate that was still
  *  being signed last time is passed over: so much is read once more. */
-const overlap = 3_600_000
+const overlap = hour
 
 const actor = systemActor('certificates.recheck')
 

@@ -4,6 +4,7 @@ import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { makeKey } from '../../core/keys/make.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
+import { day } from '../../shared/moment.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import { readTenant, type TenantRow } from '../../tenants/access.ts'
@@ -44,7 +45,7 @@ export async function probeCredential(
   const known = kept.get(name)
   if (known) return known.made
   const made = make(ctx, tenant, authority)
-  kept.set(name, { made, until: now + lifetimeDays * 86_400_000 - margin })
+  kept.set(name, { made, until: now + lifetimeDays * day - margin })
   made.catch(() => kept.delete(name))
   return made
 }

@@ -108,7 +108,7 @@ export async function prepareIssuance(
   return prepared
 }
 
-/** Who shows it to a gateway is known by this for the tenant's own: nobody can request for such a URI. */
+/** Who shows it to a gateway is known by this for the tenant's own: nobody can ask for such a URI. */
 function namingTenant(request: IssuanceRequest, tenantId: string): IssuanceRequest {
   if (request.profile === 'server') return request
   const { names } = request

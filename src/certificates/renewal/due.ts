@@ -1,11 +1,12 @@
 import type { Context } from '../../core/context.ts'
 import { due } from '../../core/database/due.ts'
+import { hour } from '../../shared/moment.ts'
 
 /** How many are made due by one turn; the next one goes on. */
 const portion = 1000
 
 /** How long a certificate that was made due is left alone. */
-const patience = 3_600_000
+const pauseMilliseconds = hour
 
 /** Makes the renewal due of every certificate whose time has come and that is renewed by itself: those
  *  of hosts by their hosts, so that the same Secret gets the next one. Answers how many. */
@@ -24,7 +25,7 @@ export async function renewalsDue(ctx: Context): Promise<number> {
   const idle = rows.filter(({ hostId, servedBy }) => hostId !== null && servedBy.length === 0)
   const ids = rows.map(({ id }) => id)
   await ctx.db.transaction(async (tx) => {
-    const after = new Date(now.getTime() + patience)
+    const after = new Date(now.getTime() + pauseMilliseconds)
     await tx.certificate.updateMany({ where: { id: { in: ids } }, data: { renewAfter: after } })
     // Its host has another one by now.
     const left = idle.filter(({ status }) => status !== 'signing').map(({ id }) => id)
