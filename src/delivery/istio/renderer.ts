@@ -2,7 +2,8 @@ import { isKind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { Kube } from '../../clusters/kubernetes/kube.ts'
 import type { Collision, CollisionQuestion, Renderer } from '../renderer.ts'
 import { collisions, precedes } from './collisions.ts'
-import { manifests, objectName, secretName } from './manifests.ts'
+import { manifests } from './manifests.ts'
+import { objectName, secretName } from './names.ts'
 import { neighboursOf, recentNeighbours } from './neighbours.ts'
 
 /** Hosts as Secret, Gateway and VirtualService of Istio. */

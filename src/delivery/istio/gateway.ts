@@ -1,0 +1,50 @@
+import { kinds } from '../../clusters/kubernetes/kinds.ts'
+import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import type { Delivery } from '../renderer.ts'
+import { metadata, objectName, secretName, shortHash } from './names.ts'
+
+/** The Gateway of a host: its TLS server, and what port 80 does for it. */
+export function gateway(delivery: Delivery): KubeObject {
+  const { host, ingress } = delivery
+  const name = objectName(host.name)
+  // Only VirtualServices of the ingress namespace, where tenants cannot write, may bind to the host.
+  const hosts = [`${ingress.namespace}/${host.name}`]
+  return {
+    ...kinds.istioGateway,
+    metadata: metadata(delivery, name, ingress.namespace),
+    spec: {
+      selector: ingress.selector,
+      servers: [
+        { port: tlsPort(host), hosts, tls: serverTls(delivery) },
+        ...plainServer(host, hosts),
+      ],
+    },
+  }
+}
+
+function tlsPort({ name, spec }: Delivery['host']) {
+  const protocol = spec.tls.mode === 'PASSTHROUGH' ? 'TLS' : 'HTTPS'
+  return { number: 443, name: `https-${shortHash(name)}`, protocol }
+}
+
+function serverTls(delivery: Delivery) {
+  const { host, clients } = delivery
+  const { tls } = host.spec
+  if (tls.mode === 'PASSTHROUGH') return { mode: tls.mode }
+  return {
+    mode: tls.mode,
+    credentialName: secretName(delivery),
+    ...(tls.minVersion === undefined ? {} : { minProtocolVersion: tls.minVersion }),
+    ...(tls.maxVersion === undefined ? {} : { maxProtocolVersion: tls.maxVersion }),
+    // One of these, letter by letter, must be among the client's alternative names (istio.md 1.3).
+    ...(clients?.subjectAltName === undefined ? {} : { subjectAltNames: [clients.subjectAltName] }),
+  }
+}
+
+function plainServer({ name, spec }: Delivery['host'], hosts: readonly string[]) {
+  const port = { number: 80, name: `http-${shortHash(name)}`, protocol: 'HTTP' }
+  if (spec.http === 'off') return []
+  return spec.http === 'redirect'
+    ? [{ port, hosts, tls: { httpsRedirect: true } }]
+    : [{ port, hosts }]
+}

@@ -1,0 +1,46 @@
+import { createHash } from 'node:crypto'
+import { type Delivery, labels, manager } from '../renderer.ts'
+
+/** The name of a host's objects: one DNS label, the same through every change, since a Secret under
+ *  another name would drain connections and a Gateway made anew would lose its age. It follows from the
+ *  host name alone: of two that would serve it, the second finds the first one's objects. */
+export function objectName(hostname: string): string {
+  return `${slugOf(hostname)}-${shortHash(hostname)}`
+}
+
+/** The name of the Secret in the ingress gateway's namespace: that of the other objects, and for MUTUAL
+ *  one that stands for whose clients are let in. A gateway hears of Secrets and of Gateways apart, in no
+ *  order: with one name for all, the trust of the one would for a moment go with the demands of the
+ *  other, and let in whom neither did. So whoever changes whom to let in changes the name, in the Gateway,
+ *  which takes effect whole. Certificates, lists and keys of the same authority come and go under it. */
+export function secretName({ host, clients }: Pick<Delivery, 'host' | 'clients'>): string {
+  const { mode, clientAuthority } = host.spec.tls
+  if (mode !== 'MUTUAL') return objectName(host.name)
+  const letIn = JSON.stringify([host.name, clientAuthority, clients?.subjectAltName ?? null])
+  return `${slugOf(host.name)}-${shortHash(letIn)}`
+}
+
+/** What ends in hex after it never ends in -cacert, which Istio takes for a client CA. */
+function slugOf(hostname: string): string {
+  const slug = hostname.replace('*', 'wildcard').replaceAll('.', '-')
+  return slug.slice(0, 54).replace(/-+$/, '')
+}
+
+/** Eight hexadecimal digits that follow from the text. */
+export function shortHash(text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 8)
+}
+
+/** The metadata of an object of a host: our labels, by which it is found again and known as ours. */
+export function metadata({ host }: Delivery, name: string, namespace: string) {
+  return {
+    name,
+    namespace,
+    labels: {
+      [labels.managedBy]: manager,
+      [labels.tenant]: host.tenant,
+      [labels.hostId]: host.id,
+    },
+    annotations: { 'gatesmith.dev/generation': String(host.generation) },
+  }
+}
