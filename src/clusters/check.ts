@@ -1,7 +1,7 @@
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
-import type { Cluster, Ingress } from './cluster.ts'
+import { type Cluster, defaultIngress, type Ingress } from './cluster.ts'
 import { clusterRow, clusterView, ingressOf } from './find.ts'
 import { kinds } from './kubernetes/kinds.ts'
 import { type Access, type Kube, KubeError } from './kubernetes/kube.ts'
@@ -33,7 +33,7 @@ export async function checkCluster(
 ): Promise<void> {
   const row = await ctx.db.read.cluster.findUnique({ where: { id: clusterId } })
   if (!row) return
-  const found = await look(await openCluster(ctx, clusterId), ingressOf(row))
+  const found = await look(await openCluster(ctx, clusterId), ingressOf(row, defaultIngress))
   const { status, message, kubernetes, silent } = found
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {

@@ -2,6 +2,8 @@ import Type from 'typebox'
 import { closed, Name, Namespace, Timestamp } from '../shared/schema.ts'
 import { kubeconfigLimit } from './credentials/kubeconfig.ts'
 
+const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+
 const Kubeconfig = Type.String({
   minLength: 1,
   maxLength: kubeconfigLimit,
@@ -24,11 +26,47 @@ const Selector = Type.Record(Type.String(), Type.String({ maxLength: 63 }), {
 export const Ingress = closed({ namespace: Namespace, selector: Selector, address: Address })
 export type Ingress = Type.Static<typeof Ingress>
 
+/** The name of the ingress that a cluster always has, which hosts come in by where they name none. */
+export const defaultIngress = 'default'
+
+/** Further ingresses of a cluster, by name. */
+export const Ingresses = Type.Record(Name, Ingress, {
+  additionalProperties: false,
+  description: 'Further ingress gateways, by name',
+})
+export type Ingresses = Type.Static<typeof Ingresses>
+
+/** An ingress by its name; without one it is the default. */
+export type NamedIngress = Ingress & { readonly name?: string }
+
+/** Where a host goes, as it is asked for: `prod` is the default ingress of that cluster, `prod/internal`
+ *  another one. */
+export const PlaceText = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(/[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?$',
+  maxLength: 127,
+  description: 'A cluster, or cluster/ingress for another ingress than its default one',
+})
+
+/** A cluster by name, and one of its ingresses. */
+export type Place = { readonly cluster: string; readonly ingress: string }
+
+/** The place of such a text. */
+export function placeOf(text: string): Place {
+  const [cluster = '', ingress = defaultIngress] = text.split('/')
+  return { cluster, ingress }
+}
+
+/** Its one spelling. */
+export function placeText({ cluster, ingress }: Place): string {
+  return ingress === defaultIngress ? cluster : `${cluster}/${ingress}`
+}
+
 const AskedIngress = closed({
   namespace: Type.Optional(Namespace),
   selector: Type.Optional(Selector),
   address: Address,
 })
+export type AskedIngress = Type.Static<typeof AskedIngress>
 
 /** What an ingress is where nothing else is said: istioctl's default profile. */
 export const ingressDefaults = {
@@ -36,25 +74,41 @@ export const ingressDefaults = {
   selector: { istio: 'ingressgateway' },
 } as const
 
-export const NewCluster = closed({ name: Name, kubeconfig: Kubeconfig, ingress: AskedIngress })
+export const NewCluster = closed({
+  name: Name,
+  kubeconfig: Kubeconfig,
+  ingress: AskedIngress,
+  ingresses: Type.Optional(
+    Type.Record(Name, AskedIngress, {
+      additionalProperties: false,
+      description: 'Further ingress gateways, by name: hosts go there as cluster/name',
+    }),
+  ),
+})
 export type NewCluster = Type.Static<typeof NewCluster>
 
 export const ClusterPatch = closed({
   kubeconfig: Type.Optional(Kubeconfig),
   ingress: Type.Optional(AskedIngress),
+  ingresses: Type.Optional(
+    Type.Record(Name, nullable(AskedIngress), {
+      additionalProperties: false,
+      description:
+        'Those that are named are added or replaced, null takes one away that carries no host; the others stay',
+    }),
+  ),
 })
 export type ClusterPatch = Type.Static<typeof ClusterPatch>
 
 export const ClusterStatus = Type.Enum(['Unknown', 'Ready', 'Failed'])
 export type ClusterStatus = Type.Static<typeof ClusterStatus>
 
-const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-
 export const Cluster = closed(
   {
     name: Name,
     server: nullable(Type.String({ description: 'null to the API key of a tenant' })),
     ingress: Ingress,
+    ingresses: Ingresses,
     status: ClusterStatus,
     message: nullable(Type.String()),
     kubernetesVersion: nullable(Type.String()),

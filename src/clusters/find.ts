@@ -1,12 +1,12 @@
 import Value from 'typebox/value'
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import type { Tx } from '../core/database/db.ts'
+import { sql, type Tx } from '../core/database/db.ts'
 import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
-import { Cluster, Ingress } from './cluster.ts'
+import { Cluster, defaultIngress, Ingress, Ingresses, type NamedIngress } from './cluster.ts'
 
 export type ClusterRow = NonNullable<Awaited<ReturnType<Tx['cluster']['findUnique']>>>
 
@@ -51,13 +51,30 @@ export async function clusterRow(tx: Tx, name: string): Promise<ClusterRow> {
   return row
 }
 
-/** Where hosts come in, as stored. */
-export function ingressOf(row: ClusterRow): Ingress {
-  return Value.Parse(Ingress, {
-    namespace: row.ingressNamespace,
-    selector: row.ingressSelector,
-    address: row.ingressAddress,
-  })
+/** These clusters, as they stay until the transaction ends. */
+export async function holdClusters(tx: Tx, ids: readonly string[]): Promise<readonly ClusterRow[]> {
+  const where = { id: { in: [...ids] } }
+  await tx.$executeRaw(sql`select 1 from cluster where id = any(${where.id.in}::uuid[]) for share`)
+  return tx.cluster.findMany({ where })
+}
+
+/** Where hosts come in that name this ingress of the cluster. Throws host-refused when it has no such one. */
+export function ingressOf(row: ClusterRow, name: string): NamedIngress {
+  if (name === defaultIngress) {
+    return Value.Parse(Ingress, {
+      namespace: row.ingressNamespace,
+      selector: row.ingressSelector,
+      address: row.ingressAddress,
+    })
+  }
+  const found = new Map(Object.entries(ingressesOf(row))).get(name)
+  if (!found) throw new Problem('host-refused', `Cluster "${row.name}" has no ingress "${name}"`)
+  return { name, ...found }
+}
+
+/** Its further ingresses, by name. */
+export function ingressesOf({ ingresses }: Pick<ClusterRow, 'ingresses'>): Ingresses {
+  return Value.Parse(Ingresses, ingresses)
 }
 
 /** The row as this actor is shown it. */
@@ -70,6 +87,7 @@ export function clusterView(row: ClusterRow, actor: Actor): Cluster {
       selector: shownJson(Ingress.properties.selector, row.ingressSelector),
       address: row.ingressAddress,
     },
+    ingresses: shownJson(Ingresses, row.ingresses),
     status: row.status,
     message: row.message,
     kubernetesVersion: row.kubernetes,

@@ -2,18 +2,26 @@ import { differences } from '../audit/differences.ts'
 import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
-import { bytes, isDuplicate, isReferenced, json } from '../core/database/db.ts'
+import { bytes, isDuplicate, isReferenced, json, sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import {
   type Cluster,
   type ClusterPatch,
+  defaultIngress,
   type Ingress,
-  ingressDefaults,
+  type Ingresses,
   type NewCluster,
 } from './cluster.ts'
 import { type Kubeconfig, parseKubeconfig } from './credentials/kubeconfig.ts'
-import { type ClusterRow, clusterRow, clusterView, ingressOf } from './find.ts'
+import { type ClusterRow, clusterRow, clusterView, ingressesOf, ingressOf } from './find.ts'
+import {
+  type AllIngresses,
+  changedIngresses,
+  completeIngress,
+  ingressFaults,
+  ingressNameFaults,
+} from './ingresses.ts'
 import { credentialBinding } from './kubernetes/open.ts'
 import { dueOnCluster } from './sync.ts'
 
@@ -26,7 +34,8 @@ export async function createCluster(
 ): Promise<Cluster> {
   allowPlatform(actor, 'write-clusters')
   const kubeconfig = readable(asked.kubeconfig, ctx.now())
-  const ingress = completeIngress(asked.ingress)
+  const others = asked.ingresses ?? {}
+  const ingresses = accepted(completeIngress(asked.ingress), changedIngresses({}, others))
   const now = ctx.now()
   const id = newId(now)
   try {
@@ -36,7 +45,7 @@ export async function createCluster(
           id,
           name: asked.name,
           server: kubeconfig.server,
-          ...ingressColumns(ingress),
+          ...ingressColumns(ingresses),
           status: 'Unknown',
           createdAt: now,
           updatedAt: now,
@@ -45,7 +54,7 @@ export async function createCluster(
       })
       await record(tx, { actor, now }, 'cluster.created', {
         subject: { kind: 'cluster', id, name: asked.name, tenantId: null },
-        changes: factsOf(kubeconfig.server, ingress),
+        changes: factsOf(row),
       })
       await due(tx, 'cluster.check', { clusterId: id })
       return clusterView(row, actor)
@@ -56,8 +65,8 @@ export async function createCluster(
   }
 }
 
-/** Changes the credentials, the ingress or both; every host on the cluster is then looked at again.
- *  Throws cluster-unknown, kubeconfig-refused, request-invalid. */
+/** Changes the credentials, the ingresses or both; every host on the cluster is then looked at again.
+ *  Throws cluster-unknown, cluster-in-use, kubeconfig-refused, request-invalid. */
 export async function changeCluster(
   ctx: Context,
   actor: Actor,
@@ -66,15 +75,27 @@ export async function changeCluster(
   allowPlatform(actor, 'write-clusters')
   const kubeconfig =
     patch.kubeconfig === undefined ? undefined : readable(patch.kubeconfig, ctx.now())
-  const asked = patch.ingress === undefined ? undefined : completeIngress(patch.ingress)
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
+    const { id } = await clusterRow(tx, name)
+    // Nobody places a host on it meanwhile.
+    await tx.$executeRaw(sql`select 1 from cluster where id = ${id}::uuid for update`)
     const before = await clusterRow(tx, name)
-    const { id } = before
+    const { ingress, ingresses = {} } = patch
+    const { [defaultIngress]: first, ...others } = named(before)
+    const next = accepted(
+      ingress === undefined ? first : completeIngress(ingress),
+      changedIngresses(others, ingresses),
+    )
+    await refuseCarrying(tx, {
+      id,
+      name,
+      gone: Object.keys(others).filter((one) => !Object.hasOwn(next, one)),
+    })
     const row = await tx.cluster.update({
       where: { id },
       data: {
-        ...(asked === undefined ? {} : ingressColumns(asked)),
+        ...ingressColumns(next),
         ...(kubeconfig === undefined
           ? {}
           : {
@@ -87,9 +108,9 @@ export async function changeCluster(
     await record(tx, { actor, now }, 'cluster.changed', {
       subject: { kind: 'cluster', id, name, tenantId: null },
       changes: {
-        ...factsOf(row.server, ingressOf(row)),
+        ...factsOf(row),
         credential: kubeconfig === undefined ? 'kept' : 'replaced',
-        changed: differences(placeOf(before), placeOf(row)),
+        changed: differences(shapeOf(before), shapeOf(row)),
       },
     })
     await due(tx, 'cluster.check', { clusterId: id })
@@ -120,6 +141,30 @@ export async function removeCluster(ctx: Context, actor: Actor, name: string): P
   }
 }
 
+/** These ingresses together. Throws request-invalid with everything that is wrong with them. */
+function accepted(first: Ingress, others: Ingresses): Named {
+  refuse('request-invalid', ingressNameFaults(Object.keys(others)))
+  const all = { [defaultIngress]: first, ...others }
+  refuse('request-invalid', ingressFaults(all))
+  return all
+}
+
+/** Throws cluster-in-use when hosts come in by an ingress that is to go. */
+async function refuseCarrying(
+  tx: Tx,
+  { id: clusterId, name, gone }: { id: string; name: string; gone: readonly string[] },
+): Promise<void> {
+  for (const ingress of gone) {
+    const hosts = await tx.placement.count({ where: { clusterId, ingress } })
+    if (hosts === 0) continue
+    const them = hosts === 1 ? 'One host comes' : `${hosts} hosts come`
+    throw new Problem(
+      'cluster-in-use',
+      `${them} in by ingress "${ingress}" of cluster "${name}", or are being taken off it: move them, then try again`,
+    )
+  }
+}
+
 function readable(text: string, now: Date): Kubeconfig {
   const parsed = parseKubeconfig(text, now)
   if ('kubeconfig' in parsed) return parsed.kubeconfig
@@ -127,20 +172,13 @@ function readable(text: string, now: Date): Kubeconfig {
   throw new Problem('kubeconfig-refused', 'The kubeconfig cannot be used')
 }
 
-function completeIngress(asked: NewCluster['ingress']): Ingress {
-  const port = Number(asked.address.slice(asked.address.lastIndexOf(':') + 1))
-  if (port < 1 || port > 65535) {
-    const message = `${port} is not a port: give host:port with 1 to 65535`
-    refuse('request-invalid', [{ field: '/ingress/address', message }])
-  }
-  return { ...ingressDefaults, ...asked }
-}
-
-function ingressColumns({ namespace, selector, address }: Ingress) {
+function ingressColumns({ [defaultIngress]: first, ...others }: Named) {
+  const { namespace, selector, address } = first
   return {
     ingressNamespace: namespace,
     ingressSelector: json(selector),
     ingressAddress: address,
+    ingresses: json(others),
   }
 }
 
@@ -148,10 +186,24 @@ function sealed(ctx: Context, clusterId: string, { text }: Kubeconfig) {
   return bytes(ctx.seal.seal(credentialBinding(clusterId), Buffer.from(text)))
 }
 
-function placeOf(row: ClusterRow) {
-  return { server: row.server, ingress: ingressOf(row) }
+type Named = AllIngresses & { readonly [defaultIngress]: Ingress }
+
+function named(row: ClusterRow): Named {
+  return { [defaultIngress]: ingressOf(row, defaultIngress), ...ingressesOf(row) }
 }
 
-function factsOf(server: string, { namespace, selector, address }: Ingress) {
-  return { server, namespace, selector: JSON.stringify(selector), address }
+function shapeOf(row: ClusterRow) {
+  const { [defaultIngress]: ingress, ...ingresses } = named(row)
+  return { server: row.server, ingress, ingresses }
+}
+
+function factsOf(row: ClusterRow) {
+  const { server, ingress, ingresses } = shapeOf(row)
+  return {
+    server,
+    namespace: ingress.namespace,
+    selector: JSON.stringify(ingress.selector),
+    address: ingress.address,
+    ...(Object.keys(ingresses).length === 0 ? {} : { ingresses: JSON.stringify(ingresses) }),
+  }
 }

@@ -31,19 +31,19 @@ export function readPlacement(tx: Tx, id: string) {
   return tx.placement.findUnique({ where: { id }, include: withHost })
 }
 
-/** The same for all placements of a host, by cluster name. */
+/** The same for all placements of a host, by cluster and ingress name. */
 export function readPlacements(tx: Tx, hostId: string) {
   return tx.placement.findMany({
     where: { hostId },
     include: withHost,
-    orderBy: { cluster: { name: 'asc' } },
+    orderBy: [{ cluster: { name: 'asc' } }, { ingress: 'asc' }],
   })
 }
 
 /** What the host's objects are made of. Throws key-absent. */
 export async function deliveryOf(
   ctx: Context,
-  { host, cluster }: PlacementRow,
+  { host, cluster, ingress }: PlacementRow,
   certificate: CertificateRow,
 ): Promise<Delivery> {
   const spec = specOf(host)
@@ -56,7 +56,7 @@ export async function deliveryOf(
       generation: host.generation,
       spec,
     },
-    ingress: ingressOf(cluster),
+    ingress: ingressOf(cluster, ingress),
     certificate: await pemOf(ctx, certificate),
     ...(clients ? { clients } : {}),
   }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
+import { placeOf, placeText } from '../clusters/cluster.ts'
 import { ingressOf } from '../clusters/find.ts'
 import { KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
@@ -33,6 +34,7 @@ export const HostPlan = closed(
     clusters: Type.Array(
       closed({
         cluster: Name,
+        ingress: Name,
         changes: Type.Array(
           closed({
             action: Type.Enum(['create', 'update', 'keep', 'remove']),
@@ -69,18 +71,31 @@ const unborn = '00000000-0000-0000-0000-000000000000'
 export async function planHost(
   ctx: Context,
   actor: Actor,
-  { tenant, name, asked }: { tenant: string; name: string; asked: PlanRequest },
+  { tenant, name, asked: request }: { tenant: string; name: string; asked: PlanRequest },
 ): Promise<HostPlan> {
-  const subject = asked.spec
-    ? await asRequested(ctx, actor, { tenant, name, spec: asked.spec })
+  const subject = request.spec
+    ? await asRequested(ctx, actor, { tenant, name, spec: request.spec })
     : await asStored(ctx, actor, { tenant, name })
+  const asked = subject.spec.clusters.map(placeOf)
+  const names = asked.map(({ cluster }) => cluster)
   const clusters = await ctx.db.read.cluster.findMany({
-    where: { OR: [{ name: { in: subject.spec.clusters } }, { id: { in: clusterIds(subject) } }] },
+    where: { OR: [{ name: { in: names } }, { id: { in: clusterIds(subject) } }] },
     orderBy: { name: 'asc' },
   })
+  const placed = subject.placements.map(({ cluster, ingress }) => ({
+    cluster: cluster.name,
+    ingress,
+  }))
+  const texts = new Set([...asked, ...placed].map(placeText))
+  const places = clusters.flatMap((cluster) =>
+    [...texts]
+      .map(placeOf)
+      .filter((place) => place.cluster === cluster.name)
+      .map(({ ingress }) => ({ cluster, ingress })),
+  )
   return {
     host: subject.name,
-    clusters: await Promise.all(clusters.map((cluster) => onCluster(ctx, actor, subject, cluster))),
+    clusters: await Promise.all(places.map((place) => onIngress(ctx, actor, subject, place))),
   }
 }
 
@@ -118,52 +133,65 @@ async function asStored(
   const row = await hostRow(ctx.db.read, { tenantId: tenant.id, name })
   const placements = await readPlacements(ctx.db.read, row.id)
   const wanted = placements.filter((placement) => placement.wanted)
-  const spec = { ...specOf(row), clusters: wanted.map(({ cluster }) => cluster.name) }
+  const spec = { ...specOf(row), clusters: wanted.map(textOf) }
   const certificate = placements[0]?.host.certificate ?? null
   const { id, generation } = row
   return { tenant, name: row.name, spec, generation, id, certificate, placements }
+}
+
+function textOf({ cluster, ingress }: PlacementRow): string {
+  return placeText({ cluster: cluster.name, ingress })
 }
 
 function clusterIds({ placements }: Subject): string[] {
   return placements.map(({ clusterId }) => clusterId)
 }
 
-async function onCluster(
+type IngressPlace = Pick<PlacementRow, 'cluster' | 'ingress'>
+
+async function onIngress(
   ctx: Context,
   actor: Actor,
   subject: Subject,
-  cluster: PlacementRow['cluster'],
+  { cluster, ingress }: IngressPlace,
 ): Promise<HostPlan['clusters'][number]> {
-  const wanted = subject.spec.clusters.includes(cluster.name)
-  const placement = subject.placements.find(({ clusterId }) => clusterId === cluster.id)
+  const text = placeText({ cluster: cluster.name, ingress })
+  const wanted = subject.spec.clusters.includes(text)
+  const placement = subject.placements.find((each) => textOf(each) === text)
   const { tenant, name, spec } = subject
   const conflicting = wanted
-    ? await conflictsOn(ctx.db.read, actor, { tenant, name, spec, clusters: [cluster] })
+    ? await conflictsOn(ctx.db.read, actor, {
+        tenant,
+        name,
+        spec,
+        clusters: [{ id: cluster.id, name: cluster.name, ingress }],
+      })
     : []
   const messages = conflicting.map(({ message }) => message)
+  const place = { cluster: cluster.name, ingress }
   try {
     const { steps, conflicts } = await compare(await openCluster(ctx, cluster.id), {
-      delivery: await deliveryFor(ctx, subject, cluster),
+      delivery: await deliveryFor(ctx, subject, { cluster, ingress }),
       recorded: placement ? recordedRefs(placement.objects) : [],
       wanted,
     })
     const changes = steps.map(({ action, ref }) => ({ action, ...objectRef(ref) }))
-    return { cluster: cluster.name, changes, conflicts: [...messages, ...conflicts], error: null }
+    return { ...place, changes, conflicts: [...messages, ...conflicts], error: null }
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
-    return { cluster: cluster.name, changes: [], conflicts: messages, error: error.message }
+    return { ...place, changes: [], conflicts: messages, error: error.message }
   }
 }
 
 async function deliveryFor(
   ctx: Context,
   { tenant, id, name, generation, spec, certificate }: Subject,
-  cluster: PlacementRow['cluster'],
+  { cluster, ingress }: IngressPlace,
 ): Promise<Delivery> {
   const clients = await clientsOf(ctx, spec, tenant.id)
   return {
     host: { id, name, tenant: tenant.name, generation, spec },
-    ingress: ingressOf(cluster),
+    ingress: ingressOf(cluster, ingress),
     certificate: certificate?.der ? await pemOf(ctx, certificate) : unissued,
     ...(clients ? { clients } : {}),
   }

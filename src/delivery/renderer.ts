@@ -1,4 +1,4 @@
-import type { Ingress } from '../clusters/cluster.ts'
+import type { NamedIngress } from '../clusters/cluster.ts'
 import type { Kind, KubeRef } from '../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
 import type { CompleteSpec } from '../hosts/host.ts'
@@ -12,7 +12,7 @@ export type Delivery = {
     readonly generation: number
     readonly spec: CompleteSpec
   }
-  readonly ingress: Ingress
+  readonly ingress: NamedIngress
   readonly certificate: {
     readonly serial: string
     /** PEM: the leaf, then its issuers, without the root. */

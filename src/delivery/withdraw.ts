@@ -1,6 +1,7 @@
 import { record } from '../audit/record.ts'
+import { placeText } from '../clusters/cluster.ts'
 import { ingressOf } from '../clusters/find.ts'
-import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
+import { isSameObject, type KubeRef } from '../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
 import { holdSilent, noteUnanswered, silenceOf } from '../clusters/silence.ts'
@@ -26,7 +27,7 @@ export async function removeObjects(ctx: Context, placement: PlacementRow): Prom
   if (silence !== null) return note(ctx, placement, { message: silence, silent: true })
   try {
     const kube = await openCluster(ctx, placement.clusterId)
-    const refs = await present(kube, placement)
+    const refs = await present(ctx, kube, placement)
     for (const ref of refs.filter((ref) => !isSecret(ref))) await kube.remove(ref)
     const { stopped, unanswered } = await isStopped(placement)
     if (unanswered) await noteUnanswered(ctx, placement.clusterId)
@@ -41,17 +42,37 @@ export async function removeObjects(ctx: Context, placement: PlacementRow): Prom
   await forget(ctx, placement)
 }
 
+/** What carries the host by another ingress of the cluster, too: the Secret of a PASSTHROUGH backend. */
+async function sharedRefs(
+  tx: Tx,
+  { id, hostId, clusterId }: PlacementRow,
+): Promise<readonly KubeRef[]> {
+  const others = await tx.placement.findMany({
+    where: { hostId, clusterId, wanted: true, id: { not: id } },
+    select: { objects: true },
+  })
+  return others.flatMap(({ objects }) => recordedRefs(objects))
+}
+
 /** Our objects that are there, in the order in which they may go. */
-async function present(kube: Kube, placement: PlacementRow): Promise<readonly KubeRef[]> {
-  const observed = await observe(kube, recordedRefs(placement.objects))
+async function present(
+  ctx: Context,
+  kube: Kube,
+  placement: PlacementRow,
+): Promise<readonly KubeRef[]> {
+  const shared = await sharedRefs(ctx.db.read, placement)
+  const own = recordedRefs(placement.objects).filter(
+    (ref) => !shared.some((each) => isSameObject(each, ref)),
+  )
+  const observed = await observe(kube, own)
   const steps = plan({ hostId: placement.hostId, order: renderer.kinds, desired: [], observed })
   return steps.map(({ ref }) => ref)
 }
 
-function isStopped({ host, cluster }: PlacementRow): ReturnType<typeof stopped> {
+function isStopped({ host, cluster, ingress }: PlacementRow): ReturnType<typeof stopped> {
   const der = host.certificate?.der
   if (!der) return Promise.resolve({ stopped: true, unanswered: false })
-  const { address } = ingressOf(cluster)
+  const { address } = ingressOf(cluster, ingress)
   return stopped({ address, hostname: host.name, der: Buffer.from(der) }, timeoutMilliseconds)
 }
 
@@ -76,7 +97,7 @@ async function note(
   })
 }
 
-async function forget(ctx: Context, { id, host, cluster }: PlacementRow): Promise<void> {
+async function forget(ctx: Context, { id, host, cluster, ingress }: PlacementRow): Promise<void> {
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
     await holdHost(tx, host)
@@ -85,7 +106,7 @@ async function forget(ctx: Context, { id, host, cluster }: PlacementRow): Promis
     if (count === 0) return
     await record(tx, { actor: systemActor('placement.push'), now }, 'host.withdrawn', {
       subject: { kind: 'host', id: host.id, name: host.name, tenantId: host.tenantId },
-      changes: { cluster: cluster.name },
+      changes: { cluster: placeText({ cluster: cluster.name, ingress }) },
     })
     await forgetHost(tx, host.id)
   })

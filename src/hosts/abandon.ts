@@ -1,4 +1,5 @@
 import { record } from '../audit/record.ts'
+import { placeOf } from '../clusters/cluster.ts'
 import { clusterRow } from '../clusters/find.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
@@ -59,7 +60,7 @@ async function abandonPlacement(
   await tx.placement.delete({ where: { id } })
   // Or the same PUT would change nothing once there is a cluster of this name again.
   const spec = shownJson(CompleteSpec, host.spec)
-  const clusters = spec.clusters.filter((each) => each !== cluster.name)
+  const clusters = spec.clusters.filter((each) => placeOf(each).cluster !== cluster.name)
   await tx.host.update({ where: { id: host.id }, data: { spec: json({ ...spec, clusters }) } })
   const { count } = await tx.host.deleteMany({
     where: { id: host.id, removedAt: { not: null }, placements: { none: {} } },

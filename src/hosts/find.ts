@@ -14,6 +14,11 @@ import { warnings } from './neighbours/warnings.ts'
 import { shownObjects } from './objects.ts'
 import { parseHostname } from './request/hostname.ts'
 
+const byPlace: ({ cluster: { name: 'asc' } } | { ingress: 'asc' })[] = [
+  { cluster: { name: 'asc' } },
+  { ingress: 'asc' },
+]
+
 const withRelations = {
   tenant: { select: { name: true } },
   certificate: {
@@ -27,7 +32,7 @@ const withRelations = {
   },
   placements: {
     include: { cluster: { select: { name: true } } },
-    orderBy: { cluster: { name: 'asc' } },
+    orderBy: byPlace,
   },
 } as const
 
@@ -104,7 +109,7 @@ export async function hostsByIds(
   return rows.map((row) => ({ ...keysOf(row), ...hostView(row, around) }))
 }
 
-/** How these hosts stand on their clusters, for all of them at once, by cluster name. */
+/** How these hosts stand on their clusters, for all of them at once, by cluster and ingress name. */
 export async function placementsByHostIds(
   ctx: Context,
   actor: Actor,
@@ -114,7 +119,7 @@ export async function placementsByHostIds(
   const rows = await ctx.db.read.placement.findMany({
     where: { hostId: { in: [...hostIds] }, ...ownedBy(actor) },
     include: withRelations.placements.include,
-    orderBy: withRelations.placements.orderBy,
+    orderBy: byPlace,
   })
   return rows.map((row) => ({
     hostId: row.hostId,
@@ -182,6 +187,7 @@ function clientsView(tenant: string, { letIn }: Surroundings): Host['status']['c
 
 function placementView(row: {
   cluster: { name: string }
+  ingress: string
   status: string
   since: Date
   message: string | null
@@ -191,6 +197,7 @@ function placementView(row: {
 }): PlacementView {
   return shown(PlacementView, {
     cluster: row.cluster.name,
+    ingress: row.ingress,
     status: row.status,
     since: timestamp(row.since),
     message: row.message,

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { PlaceText } from '../clusters/cluster.ts'
 import {
   closed,
   HostnameText,
@@ -38,7 +39,7 @@ const SecretName = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
   description: 'PASSTHROUGH only: the kubernetes.io/tls Secret for the workload to mount',
 })
-const Clusters = Type.Array(Name, { minItems: 1, maxItems: 64, uniqueItems: true })
+const Clusters = Type.Array(PlaceText, { minItems: 1, maxItems: 64, uniqueItems: true })
 
 /** What a host may say, each field once: as it is stored and shown, complete with defaults. What a release
  *  adds is optional here, since hosts are stored that know nothing of it (test/hosts/stored.test.ts). */
@@ -68,7 +69,7 @@ const complete = {
   http: PlainHttp,
   certificate: closed(certificate),
   routes: Type.Array(closed({ match, to })),
-  clusters: Type.Array(Name, {
+  clusters: Type.Array(PlaceText, {
     maxItems: 64,
     uniqueItems: true,
     description: 'Empty once the last one was removed by force',
@@ -116,6 +117,7 @@ export type ObjectRef = Type.Static<typeof ObjectRef>
 export const PlacementView = closed(
   {
     cluster: Name,
+    ingress: Type.String({ description: 'The ingress of the cluster by which it comes in' }),
     status: PlacementStatus,
     since: Timestamp,
     message: Type.Union([Type.String(), Type.Null()]),

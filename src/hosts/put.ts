@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { differences } from '../audit/differences.ts'
 import { record } from '../audit/record.ts'
 import { authorityUnknown } from '../authorities/authority.ts'
+import { placeOf } from '../clusters/cluster.ts'
+import { holdClusters } from '../clusters/find.ts'
 import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
@@ -13,7 +15,7 @@ import { hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
 import { conflictsOn } from './neighbours/conflictson.ts'
-import { type CheckedHost, checkHost, type HostRequest } from './request/check.ts'
+import { type CheckedHost, checkHost, clusterFaults, type HostRequest } from './request/check.ts'
 
 /** Makes the host what is asked for, on the clusters that are named and on no others. The same twice
  *  changes nothing. A host that is being removed comes back. Throws tenant-unknown, host-refused,
@@ -27,9 +29,10 @@ export async function putHost(
   const { tenant, name, clusters } = checked
   return ctx.db.transaction(async (tx) => {
     // Two who want one name on one cluster ask one after the other.
-    const keys = clusters.map(({ id }) => clusterLock(id))
+    const keys = [...new Set(clusters.map(({ id }) => clusterLock(id)))]
     await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
     await holdAuthorities(tx, checked)
+    await holdIngresses(tx, checked)
     await refuseConflicts(tx, actor, checked)
     const created = await store(tx, { ctx, actor, checked })
     const row = await hostRow(tx, { tenantId: tenant.id, name })
@@ -55,6 +58,15 @@ async function holdAuthorities(tx: Tx, { spec }: CheckedHost): Promise<void> {
     'host-refused',
     gone.map(({ field, name }) => ({ field, message: authorityUnknown(name).message })),
   )
+}
+
+/** Those that the host names are not taken from their clusters meanwhile. */
+async function holdIngresses(tx: Tx, { spec, clusters }: CheckedHost): Promise<void> {
+  const rows = await holdClusters(
+    tx,
+    clusters.map(({ id }) => id),
+  )
+  refuse('host-refused', clusterFaults(spec.clusters.map(placeOf), rows))
 }
 
 async function refuseConflicts(tx: Tx, actor: Actor, checked: CheckedHost): Promise<void> {
@@ -116,23 +128,24 @@ function certificateIn(spec: unknown): unknown {
     : undefined
 }
 
-/** A placement for each cluster that is named; those on other clusters are to go. */
+/** A placement for each ingress that is named; those on others are to go. */
 async function place(
   tx: Tx,
   { now, hostId, checked }: { now: Date; hostId: string; checked: CheckedHost },
 ): Promise<void> {
   const { tenant, name, clusters } = checked
   const pending = { status: 'Pending', since: now }
-  for (const { id: clusterId } of clusters) {
+  for (const { id: clusterId, ingress } of clusters) {
     const again = { ...pending, wanted: true, message: null }
     await tx.placement.upsert({
-      where: { clusterId_name: { clusterId, name } },
+      where: { clusterId_ingress_name: { clusterId, ingress, name } },
       update: again,
-      create: { ...again, id: newId(now), tenantId: tenant.id, hostId, clusterId, name },
+      create: { ...again, id: newId(now), tenantId: tenant.id, hostId, clusterId, ingress, name },
     })
   }
+  const kept = clusters.map(({ id: clusterId, ingress }) => ({ clusterId, ingress }))
   const dropped = await tx.placement.findMany({
-    where: { hostId, clusterId: { notIn: clusters.map(({ id }) => id) } },
+    where: { hostId, NOT: kept.length > 0 ? { OR: kept } : {} },
     select: { id: true, clusterId: true },
   })
   await withdrawPlacements(tx, now, dropped)

@@ -82,10 +82,10 @@ export const hostsOfClusters = pagesOf(
   ({ parents, tenantId, cursor, limit }) => sql`
     select cluster."name" as parent, one."hostId" as id, array[one."name"] as key
     from cluster cross join lateral (
-      select "hostId", "name" from placement
+      select distinct "hostId", "name" from placement
       where "clusterId" = cluster."id"
         ${only(sql`"tenantId"`, tenantId)} ${afterName(sql`"name"`, cursor)}
-      order by "name" limit ${limit}
+      order by "name", "hostId" limit ${limit}
     ) one
     where cluster."name" = any(${parents})
     order by one."name"`,

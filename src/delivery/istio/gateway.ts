@@ -6,7 +6,7 @@ import { metadata, objectName, secretName, shortHash } from './names.ts'
 /** The Gateway of a host: its TLS server, and what port 80 does for it. */
 export function gateway(delivery: Delivery): KubeObject {
   const { host, ingress } = delivery
-  const name = objectName(host.name)
+  const name = objectName(host.name, ingress.name)
   // Only VirtualServices of the ingress namespace, where tenants cannot write, may bind to the host.
   const hosts = [`${ingress.namespace}/${host.name}`]
   return {

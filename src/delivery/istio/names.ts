@@ -1,11 +1,17 @@
 import { createHash } from 'node:crypto'
+import { defaultIngress } from '../../clusters/cluster.ts'
 import { type Delivery, labels, manager } from '../renderer.ts'
 
 /** The name of a host's objects: one DNS label, the same through every change, since a Secret under
  *  another name would drain connections and a Gateway made anew would lose its age. It follows from the
- *  host name alone: of two that would serve it, the second finds the first one's objects. */
-export function objectName(hostname: string): string {
-  return `${slugOf(hostname)}-${shortHash(hostname)}`
+ *  host name and the ingress alone: of two that would serve it, the second finds the first one's objects. */
+export function objectName(hostname: string, ingress: string = defaultIngress): string {
+  return `${slugOf(hostname)}-${shortHash(apart(hostname, ingress))}`
+}
+
+/** No host name has a slash. The objects of the default ingress are called as before there were others. */
+function apart(hostname: string, ingress: string): string {
+  return ingress === defaultIngress ? hostname : `${ingress}/${hostname}`
 }
 
 /** The name of the Secret in the ingress gateway's namespace: that of the other objects, and for MUTUAL
@@ -13,10 +19,15 @@ export function objectName(hostname: string): string {
  *  order: with one name for all, the trust of the one would for a moment go with the demands of the
  *  other, and let in whom neither did. So whoever changes whom to let in changes the name, in the Gateway,
  *  which takes effect whole. Certificates, lists and keys of the same authority come and go under it. */
-export function secretName({ host, clients }: Pick<Delivery, 'host' | 'clients'>): string {
+export function secretName({
+  host,
+  ingress,
+  clients,
+}: Pick<Delivery, 'host' | 'ingress' | 'clients'>): string {
   const { mode, clientAuthority } = host.spec.tls
-  if (mode !== 'MUTUAL') return objectName(host.name)
-  const letIn = JSON.stringify([host.name, clientAuthority, clients?.subjectAltName ?? null])
+  if (mode !== 'MUTUAL') return objectName(host.name, ingress.name)
+  const name = apart(host.name, ingress.name ?? defaultIngress)
+  const letIn = JSON.stringify([name, clientAuthority, clients?.subjectAltName ?? null])
   return `${slugOf(host.name)}-${shortHash(letIn)}`
 }
 

@@ -30,16 +30,19 @@ export async function neighboursOf(kube: Kube, ingress: Ingress): Promise<Neighb
 
 type Recent = { readonly found: Promise<Neighbours>; readonly until: number }
 
-/** By connection: a cluster with other credentials has another one. */
-const recent = new WeakMap<Kube, Recent>()
+/** By connection, as a cluster with other credentials has another one, and by ingress. */
+const recent = new WeakMap<Kube, Map<string, Recent>>()
 const memoryMilliseconds = 30_000
 
 /** The same as it was at most half a minute ago: many hosts of a cluster are looked at together. */
 export function recentNeighbours(kube: Kube, ingress: Ingress): Promise<Neighbours> {
-  const known = recent.get(kube)
+  const byIngress = recent.get(kube) ?? new Map<string, Recent>()
+  recent.set(kube, byIngress)
+  const key = `${ingress.namespace} ${selectorText(ingress.selector)}`
+  const known = byIngress.get(key)
   if (known !== undefined && known.until > performance.now()) return known.found
   const found = neighboursOf(kube, ingress)
-  recent.set(kube, { found, until: performance.now() + memoryMilliseconds })
-  found.catch(() => recent.delete(kube))
+  byIngress.set(key, { found, until: performance.now() + memoryMilliseconds })
+  found.catch(() => byIngress.delete(key))
   return found
 }

@@ -24,7 +24,7 @@ async function collisionsOn(
   { delivery: { host, ingress }, observed, recent }: CollisionQuestion,
 ): Promise<readonly Collision[]> {
   const neighbours = await (recent ? recentNeighbours : neighboursOf)(kube, ingress)
-  const own = `${ingress.namespace}/${objectName(host.name)}`
+  const own = `${ingress.namespace}/${objectName(host.name, ingress.name)}`
   const gateway = observed.find((object) => isKind(object, kinds.istioGateway))
   const found = collisions({ name: host.name, spec: host.spec, own }, neighbours)
   // Of TLS the ingress itself tells.

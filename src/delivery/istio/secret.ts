@@ -16,7 +16,8 @@ export function ingressSecret(delivery: Delivery): KubeObject {
   return secret(delivery, { name: secretName(delivery), namespace: ingress.namespace }, trust)
 }
 
-/** The key pair where the workload mounts it: with PASSTHROUGH the backend ends the connection. */
+/** The key pair where the workload mounts it: with PASSTHROUGH the backend ends the connection. One for
+ *  all ingresses of a cluster that the host is on. */
 export function backendSecret(delivery: Delivery): KubeObject {
   const { spec } = delivery.host
   const name = spec.certificate.secretName ?? objectName(delivery.host.name)

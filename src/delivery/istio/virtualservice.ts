@@ -8,7 +8,7 @@ import { metadata, objectName } from './names.ts'
 /** The VirtualService of a host: where its requests go. */
 export function virtualService(delivery: Delivery): KubeObject {
   const { host, ingress } = delivery
-  const name = objectName(host.name)
+  const name = objectName(host.name, ingress.name)
   const plain = host.spec.routes.filter((route) => route !== tlsRoute(host.spec))
   return {
     ...kinds.istioVirtualService,

@@ -32,6 +32,7 @@ const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type
 export const ProbeResult = closed(
   {
     cluster: Name,
+    ingress: Name,
     address: Type.String(),
     tls: nullable(
       closed({
@@ -86,13 +87,14 @@ export async function probeHost(
 }
 
 async function probe(
-  { cluster, host }: PlacementRow,
+  { cluster, ingress, host }: PlacementRow,
   call: Omit<Call, 'address'>,
 ): Promise<ProbeResult> {
-  const { address } = ingressOf(cluster)
+  const { address } = ingressOf(cluster, ingress)
   const { tls, status, error } = await shakeHands({ ...call, address })
   return {
     cluster: cluster.name,
+    ingress,
     address,
     tls: tls && shown(tls, host.certificate?.der),
     http: status === null ? null : { status },

@@ -35,7 +35,7 @@ export async function prove(
   ctx: Context,
   { placement, certificate, timeoutMilliseconds }: Proved,
 ): Promise<Proof> {
-  const { host, cluster } = placement
+  const { host, cluster, ingress } = placement
   const { tls } = specOf(host)
   const authority = tls.mode === 'MUTUAL' ? tls.clientAuthority : undefined
   const { faults, warnings, until } = await footingOf(ctx, { certificate, authority })
@@ -43,7 +43,7 @@ export async function prove(
   const shown = authority === undefined ? undefined : await clientOf(ctx, host, authority)
   const { fault, unanswered } = await awaitServed(
     {
-      address: ingressOf(cluster).address,
+      address: ingressOf(cluster, ingress).address,
       hostname: host.name,
       der: Buffer.from(certificate.der ?? []),
       trust: [toPem('CERTIFICATE', await rootOf(ctx.db.read, certificate.issuerId))],

@@ -61,11 +61,11 @@ async function neighboursOf(
     join placement own on own."hostId" = asked."id" and own."wanted"
     cross join lateral (
       (select "name", "hostId" from placement
-        where "clusterId" = own."clusterId" and "name" = any(asked."over")
+        where "clusterId" = own."clusterId" and "ingress" = own."ingress" and "name" = any(asked."over")
           and "tenantId" = own."tenantId" and "wanted")
       union
       (select "name", "hostId" from placement
-        where "clusterId" = own."clusterId" and right("name", length(asked."below")) = asked."below"
+        where "clusterId" = own."clusterId" and "ingress" = own."ingress" and right("name", length(asked."below")) = asked."below"
           and "tenantId" = own."tenantId" and "wanted" and "name" <> own."name"
         order by "name" limit ${most})
     ) other

@@ -1,5 +1,7 @@
 import { authorityUnknown } from '../../authorities/authority.ts'
 import { issuingUnder, namesTenants, unlistedReason } from '../../authorities/trust/clients.ts'
+import { defaultIngress, type Place, placeOf, placeText } from '../../clusters/cluster.ts'
+import { type ClusterRow, ingressesOf } from '../../clusters/find.ts'
 import type { Actor, Permission } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
@@ -25,7 +27,14 @@ export type CheckedHost = {
   readonly tenant: TenantRow
   readonly name: string
   readonly spec: CompleteSpec
-  readonly clusters: readonly { readonly id: string; readonly name: string }[]
+  readonly clusters: readonly CheckedPlace[]
+}
+
+/** An ingress of a cluster that the host is to go to. */
+export type CheckedPlace = {
+  readonly id: string
+  readonly name: string
+  readonly ingress: string
 }
 
 /** What is asked for, complete with defaults. Throws tenant-unknown, forbidden, and host-refused with
@@ -39,9 +48,10 @@ export async function checkHost(
   const tx = ctx.db.read
   const parsed = parseHostname(asked.name)
   const name = 'name' in parsed ? parsed.name : asked.name
+  const places = asked.spec.clusters.map(placeOf)
   const clusters = await tx.cluster.findMany({
-    where: { name: { in: asked.spec.clusters } },
-    select: { id: true, name: true },
+    where: { name: { in: places.map(({ cluster }) => cluster) } },
+    select: { id: true, name: true, ingresses: true },
   })
   const completed = completeSpec(name, asked.spec, {
     namespaces: tenant.namespaces,
@@ -54,7 +64,7 @@ export async function checkHost(
       ? [{ field: '/name', message: parsed.fault }]
       : await nameFaults(tx, tenant, name)),
     ...('violations' in completed ? completed.violations : []),
-    ...clusterFaults(asked.spec, clusters),
+    ...clusterFaults(places, clusters),
     ...authorities,
     // Of an authority that is not the tenant's to name, nothing is told.
     ...('spec' in completed && authorities.length === 0
@@ -64,7 +74,12 @@ export async function checkHost(
   ]
   refuse('host-refused', violations)
   if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')
-  return { tenant, name, spec: completed.spec, clusters }
+  const checked = clusters.flatMap(({ id, name: cluster }) =>
+    places
+      .filter((place) => place.cluster === cluster)
+      .map(({ ingress }) => ({ id, name: cluster, ingress })),
+  )
+  return { tenant, name, spec: completed.spec, clusters: checked }
 }
 
 async function nameFaults(tx: Tx, tenant: TenantRow, name: string): Promise<readonly Violation[]> {
@@ -92,15 +107,32 @@ async function organizationFaults(
   }))
 }
 
-function clusterFaults(
-  spec: HostSpec,
-  known: readonly { readonly name: string }[],
+/** What is wrong with the places that a host is to go to, given the clusters that there are. */
+export function clusterFaults(
+  places: readonly Place[],
+  known: readonly Pick<ClusterRow, 'name' | 'ingresses'>[],
 ): readonly Violation[] {
-  return spec.clusters.flatMap((name, index) =>
-    known.some((cluster) => cluster.name === name)
-      ? []
-      : [{ field: `/clusters/${index}`, message: `There is no cluster "${name}"` }],
-  )
+  return places.flatMap((place, index) => {
+    const message = placeFault(places.slice(0, index), place, known)
+    return message === undefined ? [] : [{ field: `/clusters/${index}`, message }]
+  })
+}
+
+function placeFault(
+  before: readonly Place[],
+  place: Place,
+  known: readonly Pick<ClusterRow, 'name' | 'ingresses'>[],
+): string | undefined {
+  const { cluster, ingress } = place
+  const row = known.find(({ name }) => name === cluster)
+  if (!row) return `There is no cluster "${cluster}"`
+  const names = [defaultIngress, ...Object.keys(ingressesOf(row))]
+  if (!names.includes(ingress)) {
+    return `Cluster "${cluster}" has no ingress "${ingress}", only ${names.join(', ')}`
+  }
+  return before.some((each) => placeText(each) === placeText(place))
+    ? `${placeText(place)} is named before: name each once`
+    : undefined
 }
 
 async function authorityFaults(

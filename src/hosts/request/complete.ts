@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { placeOf, placeText } from '../../clusters/cluster.ts'
 import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
 import type { CompleteSpec, HostSpec, Route } from '../host.ts'
@@ -44,7 +45,7 @@ export function completeSpec(
           : {}),
       },
       routes: asked.routes.map((route) => completeRoute(modeOf(asked), route)),
-      clusters: asked.clusters,
+      clusters: asked.clusters.map((text) => placeText(placeOf(text))),
     },
   }
 }

@@ -237,7 +237,7 @@ test('names are DNS labels, differ by host, and are never taken for a client CA'
     'a-cacert',
     `${'a'.repeat(63)}.${'b'.repeat(63)}.test`,
     `${'a'.repeat(63)}.${'c'.repeat(63)}.test`,
-  ].map(objectName)
+  ].map((each) => objectName(each))
   for (const name of names) assert.match(name, /^[a-z0-9]([a-z0-9-]{0,61}[0-9a-f])$/)
   assert.equal(new Set(names).size, names.length)
   assert.ok(names.every((name) => !name.endsWith('-cacert')))
@@ -247,4 +247,18 @@ test('a wildcard host is served as such', () => {
   const { gateway, service } = made(manifests(delivery({}, '*.shop.test')))
   assert.deepEqual(new Gateway(gateway).spec?.servers?.[0]?.hosts, ['istio-system/*.shop.test'])
   assert.deepEqual(service.spec?.hosts, ['*.shop.test'])
+})
+
+test('the objects of a host differ by ingress, and on the default one are called as ever', () => {
+  const tls = { mode: 'MUTUAL', clientAuthority: 'house' } as const
+  const on = (name?: string) => {
+    const { ingress, ...rest } = delivery({ tls })
+    return manifests({ ...rest, ingress: name === undefined ? ingress : { ...ingress, name } })
+  }
+  const names = [on(), on('default'), on('internal')].map((objects) =>
+    objects.map(({ metadata }) => metadata.name),
+  )
+  assert.deepEqual(names[0], names[1])
+  assert.ok(names[2]?.every((name) => !names[0]?.includes(name)))
+  assert.equal(names[0]?.[1], 'www-shop-test-5589a712')
 })

@@ -1,0 +1,91 @@
+import type { Violation } from '../shared/problem.ts'
+import {
+  type AskedIngress,
+  defaultIngress,
+  type Ingress,
+  type Ingresses,
+  ingressDefaults,
+} from './cluster.ts'
+
+/** All ingresses of a cluster, by name, the default one among them. */
+export type AllIngresses = Readonly<Record<string, Ingress>>
+
+/** An ingress with what is not said filled in. */
+export function completeIngress(asked: AskedIngress): Ingress {
+  return { ...ingressDefaults, ...asked }
+}
+
+/** The further ingresses once these changes are made: null takes one away. */
+export function changedIngresses(
+  before: Ingresses,
+  changes: Readonly<Record<string, AskedIngress | null>>,
+): Ingresses {
+  const kept = Object.entries(before).filter(([name]) => !Object.hasOwn(changes, name))
+  const given = Object.entries(changes).flatMap(([name, asked]) =>
+    asked === null ? [] : [[name, completeIngress(asked)] as const],
+  )
+  return Object.fromEntries([...kept, ...given])
+}
+
+/** What is wrong with the ingresses of one cluster, taken together. */
+export function ingressFaults(ingresses: AllIngresses): readonly Violation[] {
+  const all = Object.entries(ingresses)
+  return all.flatMap(([name, ingress], index) => {
+    const field = name === defaultIngress ? '/ingress' : `/ingresses/${name}`
+    return [
+      ...portFaults(field, ingress),
+      ...all.slice(0, index).flatMap((other) => sharingFaults(field, ingress, other)),
+    ]
+  })
+}
+
+/** The largest number of further ingresses of a cluster. */
+export const mostIngresses = 15
+
+/** What is wrong with the names of further ingresses. */
+export function ingressNameFaults(names: readonly string[]): readonly Violation[] {
+  const taken = names.includes(defaultIngress)
+    ? [
+        {
+          field: `/ingresses/${defaultIngress}`,
+          message: `"${defaultIngress}" is the one under "ingress": give this one another name`,
+        },
+      ]
+    : []
+  return names.length > mostIngresses
+    ? [
+        ...taken,
+        { field: '/ingresses', message: `A cluster has at most ${mostIngresses} of these` },
+      ]
+    : taken
+}
+
+function portFaults(field: string, { address }: Ingress): readonly Violation[] {
+  const port = Number(address.slice(address.lastIndexOf(':') + 1))
+  if (port >= 1 && port <= 65535) return []
+  const message = `${port} is not a port: give host:port with 1 to 65535`
+  return [{ field: `${field}/address`, message }]
+}
+
+/** Two ingresses that are one would serve the hosts of both: a Gateway selects pods by their labels, in
+ *  every namespace (istio.md 1.1). */
+function sharingFaults(
+  field: string,
+  { selector, address }: Ingress,
+  [name, other]: readonly [string, Ingress],
+): readonly Violation[] {
+  const faults: Violation[] = []
+  if (includes(selector, other.selector) || includes(other.selector, selector)) {
+    const message = `These labels and those of ingress "${name}" select the same pods, in whatever namespace they are: give each ingress a label whose value the other lacks`
+    faults.push({ field: `${field}/selector`, message })
+  }
+  if (address.toLowerCase() === other.address.toLowerCase()) {
+    const message = `This is the address of ingress "${name}": nobody could tell by which of them a host is served`
+    faults.push({ field: `${field}/address`, message })
+  }
+  return faults
+}
+
+function includes(whole: Ingress['selector'], part: Ingress['selector']): boolean {
+  return Object.entries(part).every(([key, value]) => whole[key] === value)
+}
