@@ -17,8 +17,16 @@ import {
 } from '@kubernetes/client-node'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import type { Kind } from './kinds.ts'
-import { type Kube, KubeError, type KubeFault, KubeObject } from './kube.ts'
+import { groupOf, type Kind, resourceOf } from './kinds.ts'
+import {
+  type Kube,
+  KubeError,
+  type KubeFault,
+  KubeObject,
+  type KubePage,
+  type Where,
+} from './kube.ts'
+import { watchEvents, watchSeconds } from './watch.ts'
 
 const fieldManager = 'gatesmith'
 /** How long a cluster may take to make a connection, TLS included; and to answer a question whole. */
@@ -57,7 +65,10 @@ export function connect(kubeconfig: string): Kube {
           }),
         ),
       ),
-    list: (kind, where = {}) => translated(() => listAll(objects, kind, where)),
+    list: (kind, where = {}) => listAll(line, kind, where),
+    pages: (kind, where = {}) => pagesOf(line, kind, where),
+    watch: async (kind, { signal, resourceVersion, ...where }) =>
+      watchEvents(kind, await line.open(watchPath(kind, where, resourceVersion), signal)),
     apply: (object, { dryRun = false, force = false } = {}) => {
       const warnings: string[] = []
       return heard.run(warnings, () =>
@@ -101,54 +112,137 @@ export function connect(kubeconfig: string): Kube {
   }
 }
 
-async function listAll(
-  objects: KubernetesObjectApi,
-  { apiVersion, kind }: Kind,
-  { namespace, labelSelector }: { readonly namespace?: string; readonly labelSelector?: string },
-): Promise<readonly KubeObject[]> {
+async function listAll(line: Line, kind: Kind, where: Where): Promise<readonly KubeObject[]> {
   const found: KubeObject[] = []
-  let next: string | undefined
-  for (let page = 0; page < pageLimit; page++) {
-    const none = undefined
-    const answer = await objects.list(
-      apiVersion,
-      kind,
-      namespace,
-      none,
-      none,
-      none,
-      none,
-      labelSelector,
-      pageSize,
-      next,
-    )
-    // Items of a list do not say what they are.
-    found.push(...answer.items.map((item) => plain({ ...item, apiVersion, kind })))
-    next = answer.metadata?._continue
-    if (!next) return found
+  let pages = 0
+  for await (const { objects } of pagesOf(line, kind, where)) {
+    found.push(...objects)
+    if (++pages > pageLimit) {
+      const message = `The cluster has more than ${found.length} of kind ${kind.kind}`
+      throw new KubeError('unavailable', message)
+    }
   }
-  throw new KubeError('unavailable', `The cluster has more than ${found.length} of kind ${kind}`)
+  return found
+}
+
+/** As much of a list as is read here; its items do not say what they are. */
+const List = Type.Object({
+  metadata: Type.Object({
+    resourceVersion: Type.String(),
+    continue: Type.Optional(Type.String()),
+  }),
+  items: Type.Array(Type.Record(Type.String(), Type.Unknown())),
+})
+
+async function* pagesOf(line: Line, kind: Kind, where: Where): AsyncIterable<KubePage> {
+  const { apiVersion } = kind
+  let next: string | undefined
+  do {
+    const query = { limit: String(pageSize), ...(next ? { continue: next } : {}) }
+    const answer = await named(kind, line.ask(pathOf(kind, where, query)))
+    if (!Value.Check(List, answer)) throw noObject()
+    const { metadata, items } = answer
+    const objects = items.map((item) => asObject({ ...item, apiVersion, kind: kind.kind }))
+    yield { objects, resourceVersion: metadata.resourceVersion }
+    next = metadata.continue
+  } while (next)
+}
+
+/** A path that is not served has an answer that names no kind. */
+async function named<T>({ apiVersion, kind }: Kind, asked: Promise<T>): Promise<T> {
+  try {
+    return await asked
+  } catch (cause) {
+    if (!(cause instanceof KubeError) || cause.fault !== 'unsupported') throw cause
+    const message = `The cluster does not serve ${kind} (${apiVersion}): ${cause.message}`
+    throw new KubeError('unsupported', message, { cause })
+  }
+}
+
+function watchPath(kind: Kind, where: Where, resourceVersion: string): string {
+  return pathOf(kind, where, {
+    watch: 'true',
+    allowWatchBookmarks: 'true',
+    timeoutSeconds: String(watchSeconds),
+    resourceVersion,
+  })
+}
+
+function pathOf(
+  kind: Kind,
+  { namespace, labelSelector }: Where,
+  asked: Readonly<Record<string, string>>,
+): string {
+  const query = new URLSearchParams({ ...asked, ...(labelSelector ? { labelSelector } : {}) })
+  const inside = namespace === undefined ? '' : `/namespaces/${encodeURIComponent(namespace)}`
+  const root = groupOf(kind) === '' ? 'api' : 'apis'
+  return `/${root}/${kind.apiVersion}${inside}/${resourceOf(kind)}?${query}`
 }
 
 /** As JSON: the library makes dates of times. */
 function plain(value: unknown): KubeObject {
-  const object: unknown = JSON.parse(JSON.stringify(value))
-  if (Value.Check(KubeObject, object)) return object
-  throw new KubeError('unavailable', 'The cluster answers with something that is no object')
+  return asObject(JSON.parse(JSON.stringify(value)))
 }
 
-/** The library's own sender opens a connection per request, and reads answers of any size. */
+function asObject(object: unknown): KubeObject {
+  if (Value.Check(KubeObject, object)) return object
+  throw noObject()
+}
+
+function noObject(): KubeError {
+  return new KubeError('unavailable', 'The cluster answers with something that is no object')
+}
+
+type Line = ReturnType<typeof openLine>
+
+/** The library's own sender opens a connection per request, and reads answers of any size. Answers that
+ *  stay open have connections of their own, so that they never hold up a question. */
 function openLine(config: KubeConfig) {
   let opened: ReturnType<typeof open> | undefined
+  const server = config.getCurrentCluster()?.server.replace(/\/+$/, '') ?? ''
   async function open() {
     const { ca, cert, key, servername, headers } = await optionsOf(config)
-    const agent = new Agent({ ca, cert, key, servername, keepAlive: true, maxSockets: 8 })
-    return { agent, headers, seen: new WeakSet<Socket>() }
+    const shared = { ca, cert, key, servername, keepAlive: true }
+    const agent = new Agent({ ...shared, maxSockets: 8 })
+    const streams = new Agent({ ...shared, maxFreeSockets: 0 })
+    return { agent, streams, headers, seen: new WeakSet<Socket>() }
+  }
+  async function begin(path: string, signal?: AbortSignal): Promise<IncomingMessage> {
+    opened ??= open()
+    const { agent, streams, ...rest } = await opened
+    const get = { url: `${server}${path}`, method: 'GET', headers: { accept: 'application/json' } }
+    return send(
+      { ...get, ...(signal ? { signal } : {}) },
+      { ...rest, agent: signal ? streams : agent },
+    )
   }
   return {
+    /** The answer to a GET, as JSON. */
+    async ask(path: string): Promise<unknown> {
+      const message = await begin(path)
+      const body = (await read(message)).toString('utf8')
+      if (message.statusCode !== 200) throw refusal({ code: message.statusCode ?? 0, body })
+      return jsonOf(body)
+    },
+    /** The answer to a GET that stays open until `signal`. */
+    async open(path: string, signal: AbortSignal): Promise<IncomingMessage> {
+      const message = await begin(path, signal)
+      if (message.statusCode === 200) return message
+      const body = (await read(message)).toString('utf8')
+      throw refusal({ code: message.statusCode ?? 0, body })
+    },
     async exchange(request: RequestContext): Promise<ResponseContext> {
       opened ??= open()
-      const message = await send(request, await opened)
+      const body = request.getBody()
+      const message = await send(
+        {
+          url: request.getUrl(),
+          method: request.getHttpMethod(),
+          headers: request.getHeaders(),
+          body: typeof body === 'string' ? body : undefined,
+        },
+        await opened,
+      )
       const octets = await read(message)
       const text = async () => octets.toString('utf8')
       return new ResponseContext(message.statusCode ?? 0, flat(message), {
@@ -158,7 +252,10 @@ function openLine(config: KubeConfig) {
       })
     },
     close: () => {
-      void opened?.then(({ agent }) => agent.destroy())
+      void opened?.then(({ agent, streams }) => {
+        agent.destroy()
+        streams.destroy()
+      })
     },
   }
 }
@@ -169,28 +266,46 @@ async function optionsOf(config: KubeConfig): Promise<RequestOptions> {
   return options
 }
 
-type Line = Pick<RequestOptions, 'headers'> & {
+type Wire = Pick<RequestOptions, 'headers'> & {
   readonly agent: Agent
   /** Sockets that were given to a request before: they are connected. */
   readonly seen: WeakSet<Socket>
 }
 
-function send(request: RequestContext, { agent, headers, seen }: Line) {
-  const body = request.getBody()
+/** A request; with a signal its answer may take until that, once it has begun. */
+type Sent = {
+  readonly url: string
+  readonly method: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string | undefined
+  readonly signal?: AbortSignal
+}
+
+function send({ url, method, body, signal, ...given }: Sent, { agent, headers, seen }: Wire) {
   return new Promise<IncomingMessage>((resolve, reject) => {
-    const sent = httpsRequest(request.getUrl(), {
-      method: request.getHttpMethod(),
+    const sent = httpsRequest(url, {
+      method,
       agent,
-      headers: { ...request.getHeaders(), ...headers },
-      signal: AbortSignal.timeout(timeoutMilliseconds.answer),
+      headers: { ...given.headers, ...headers },
+      signal: signal ?? AbortSignal.timeout(timeoutMilliseconds.answer),
     })
+    const late =
+      signal && setTimeout(() => sent.destroy(new AnswerTimeout()), timeoutMilliseconds.answer)
     sent.on('socket', (socket) => {
       if (!seen.has(socket)) connectInTime(sent, socket)
+      // A peer that is gone without a word is noticed within half a minute.
+      if (signal) socket.setKeepAlive(true, 15_000)
       seen.add(socket)
     })
-    sent.on('response', resolve)
-    sent.on('error', (cause) => reject(unreachable(cause)))
-    sent.end(typeof body === 'string' ? body : undefined)
+    sent.on('response', (message) => {
+      clearTimeout(late)
+      resolve(message)
+    })
+    sent.on('error', (cause) => {
+      clearTimeout(late)
+      reject(unreachable(cause))
+    })
+    sent.end(body)
   })
 }
 
@@ -202,6 +317,7 @@ function connectInTime(sent: ClientRequest, socket: Socket): void {
 }
 
 class ConnectTimeout extends Error {}
+class AnswerTimeout extends Error {}
 
 async function read(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = []
@@ -234,7 +350,7 @@ function warningsIn(header: string | undefined): readonly string[] {
 
 function unreachable(cause: unknown): KubeError {
   const { name, code, message } = cause instanceof Error ? errorFacts(cause) : errorFacts(Error())
-  const late = name === 'TimeoutError' || name === 'AbortError'
+  const late = name === 'TimeoutError' || name === 'AbortError' || cause instanceof AnswerTimeout
   const what =
     cause instanceof ConnectTimeout
       ? `it made no TLS connection within ${timeoutMilliseconds.connect / 1000} s`
@@ -282,11 +398,12 @@ const faults: Readonly<Record<number, KubeFault>> = {
   403: 'forbidden',
   405: 'unsupported',
   409: 'conflict',
+  410: 'expired',
   415: 'unsupported',
   422: 'invalid',
 }
 
-function refusal(cause: { code: number; body: unknown }): KubeError {
+function refusal(cause: { readonly code: number; readonly body: unknown }): KubeError {
   const status = statusOf(cause.body)
   const message = (status.message ?? `The Kubernetes API answers ${cause.code}`).slice(0, 2000)
   // Only a Status that names an object is about one; a kind that is not served has a bare 404.
@@ -298,10 +415,14 @@ function refusal(cause: { code: number; body: unknown }): KubeError {
 }
 
 function statusOf(body: unknown): Type.Static<typeof Status> {
+  const value = typeof body === 'string' ? jsonOf(body) : body
+  return Value.Check(Status, value) ? value : {}
+}
+
+function jsonOf(text: string): unknown {
   try {
-    const value: unknown = typeof body === 'string' ? JSON.parse(body) : body
-    return Value.Check(Status, value) ? value : {}
+    return JSON.parse(text)
   } catch {
-    return {}
+    return undefined
   }
 }

@@ -23,8 +23,13 @@ export function isSameObject(one: KubeRef, other: KubeRef): boolean {
   return isKind(one, other) && one.namespace === other.namespace && one.name === other.name
 }
 
+/** Where the kind's objects are, as paths of the API and rights name it: `gateways`. */
+export function resourceOf({ kind }: Kind): string {
+  return `${kind.toLowerCase()}s`
+}
+
 /** The API group; none for the kinds of the core. */
-function groupOf({ apiVersion }: Kind): string {
+export function groupOf({ apiVersion }: Kind): string {
   const slash = apiVersion.indexOf('/')
   return slash < 0 ? '' : apiVersion.slice(0, slash)
 }

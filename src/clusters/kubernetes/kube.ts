@@ -2,12 +2,14 @@ import Type from 'typebox'
 import type { Kind, KubeRef } from './kinds.ts'
 
 /** Why a cluster did not do what it was asked: `not-found`, the object or its namespace; `unsupported`,
- *  it knows no such kind; `conflict`, another field manager or a newer version; `invalid`, refused for
- *  good; `unavailable`, refused for now; `unreachable`, no answer at all. */
+ *  it knows no such kind; `conflict`, another field manager or a newer version; `expired`, what was asked
+ *  for by resourceVersion is not kept any more; `invalid`, refused for good; `unavailable`, refused for
+ *  now; `unreachable`, no answer at all. */
 export type KubeFault =
   | 'not-found'
   | 'unsupported'
   | 'conflict'
+  | 'expired'
   | 'unauthorized'
   | 'forbidden'
   | 'invalid'
@@ -36,6 +38,7 @@ export const KubeObject = Type.Object({
     namespace: Type.Optional(Type.String()),
     labels: Type.Optional(Labels),
     annotations: Type.Optional(Labels),
+    resourceVersion: Type.Optional(Type.String()),
   }),
   type: Type.Optional(Type.String()),
   data: Type.Optional(Labels),
@@ -51,15 +54,38 @@ export type Access = {
   readonly namespace?: string
 }
 
+/** Which objects of a kind: those of a namespace or of all, and those that labels select. */
+export type Where = { readonly namespace?: string; readonly labelSelector?: string }
+
+/** Some objects of a list, and the state of the cluster that the whole list is of. */
+export type KubePage = {
+  readonly objects: readonly KubeObject[]
+  readonly resourceVersion: string
+}
+
+/** Something that a watch tells: an object was added, changed or removed (then it is as it last was), or,
+ *  without an object, how far the cluster has come. A watch goes on from `resourceVersion`. */
+export type WatchEvent = {
+  readonly resourceVersion: string
+  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK'
+  readonly object: KubeObject | undefined
+}
+
 /** A cluster as we talk to it. Every method throws KubeError. */
 export type Kube = {
   /** The object, or undefined when there is none. */
   readonly get: (ref: KubeRef) => Promise<KubeObject | undefined>
   /** All objects that match, page by page. */
-  readonly list: (
+  readonly list: (kind: Kind, where?: Where) => Promise<readonly KubeObject[]>
+  /** The same, without holding more than a page; throws `expired` where the pages take too long. */
+  readonly pages: (kind: Kind, where?: Where) => AsyncIterable<KubePage>
+  /** Begins to tell what happens to these objects after `resourceVersion`, until the cluster ends the answer, which it is
+   *  asked to do after some minutes. Throws `expired` where that is not known any more, and `unreachable`
+   *  when the connection is lost. */
+  readonly watch: (
     kind: Kind,
-    where?: { readonly namespace?: string; readonly labelSelector?: string },
-  ) => Promise<readonly KubeObject[]>
+    asked: Where & { readonly resourceVersion: string; readonly signal: AbortSignal },
+  ) => Promise<AsyncIterable<WatchEvent>>
   /** Server-side apply as field manager `gatesmith`; answers the warnings of admission. */
   readonly apply: (
     object: KubeObject,
