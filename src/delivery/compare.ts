@@ -1,8 +1,8 @@
-import { isSameObject, type KubeRef } from '../clusters/kubernetes/kinds.ts'
-import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
+import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
+import type { Kube } from '../clusters/kubernetes/kube.ts'
 import { istio } from './istio/renderer.ts'
 import { observe } from './observe.ts'
-import { foreignObjects, isOurs, isSecret, nameOf, plan, refOf, type Step } from './plan.ts'
+import { foreignObjects, isSecret, plan, refOf, type Step } from './plan.ts'
 import type { Collision, Delivery, Renderer } from './renderer.ts'
 
 /** A host as it is wanted on a cluster, or no longer is, and the objects recorded to carry it. */
@@ -32,28 +32,14 @@ export async function compare(
 ): Promise<Compared> {
   const hostId = delivery.host.id
   const desired = wanted ? renderer.manifests(delivery) : []
-  const shadows = wanted ? renderer.shadows(delivery) : []
-  const observed = await observe(kube, [...desired.map(refOf), ...recorded, ...shadows])
+  const observed = await observe(kube, [...desired.map(refOf), ...recorded])
   const comparison = { hostId, order: renderer.kinds, desired, observed }
   const steps = plan(comparison)
-  const conflicts = [...foreignObjects(comparison), ...shadowing(hostId, shadows, observed)]
+  const conflicts = foreignObjects(comparison)
   const routing = steps.filter(({ ref, object }) => object && !isSecret(ref))
   if (routing.length === 0) return { steps, conflicts, risks: [] }
   const unchanged = routing.every(({ action }) => action === 'keep')
   const found = await renderer.collisions(kube, { delivery, observed, recent: unchanged })
   if (unchanged) return { steps, conflicts, risks: found }
   return { steps, conflicts: [...conflicts, ...found.map(({ message }) => message)], risks: [] }
-}
-
-/** One that bears our labels is removed by the plan, as is all that is ours and not wanted. */
-function shadowing(
-  hostId: string,
-  shadows: readonly KubeRef[],
-  observed: readonly KubeObject[],
-): readonly string[] {
-  return observed
-    .filter((object) => !isOurs(object, hostId))
-    .map(refOf)
-    .filter((ref) => shadows.some((each) => isSameObject(each, ref)))
-    .map((ref) => `${nameOf(ref)} decides in our place whose clients are let in; remove it`)
 }

@@ -1,5 +1,5 @@
 import type { NamedIngress } from '../clusters/cluster.ts'
-import type { Kind, KubeRef } from '../clusters/kubernetes/kinds.ts'
+import type { Kind } from '../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
 import type { CompleteSpec } from '../hosts/host.ts'
 
@@ -51,8 +51,6 @@ export type Renderer = {
   readonly kinds: readonly Kind[]
   /** The objects of a host, in that order. */
   readonly manifests: (delivery: Delivery) => readonly KubeObject[]
-  /** Objects which, if others have them, are read in place of the host's own. */
-  readonly shadows: (delivery: Delivery) => readonly KubeRef[]
   /** What others have before the ingress that is in the way of a host. `observed`: what is there of the
    *  host. What they have may be known from at most half a minute ago when `recent` will do. */
   readonly collisions: (kube: Kube, question: CollisionQuestion) => Promise<readonly Collision[]>

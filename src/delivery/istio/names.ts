@@ -15,10 +15,12 @@ function apart(hostname: string, ingress: string): string {
 }
 
 /** The name of the Secret in the ingress gateway's namespace: that of the other objects, and for MUTUAL
- *  one that stands for whose clients are let in. A gateway hears of Secrets and of Gateways apart, in no
- *  order: with one name for all, the trust of the one would for a moment go with the demands of the
- *  other, and let in whom neither did. So whoever changes whom to let in changes the name, in the Gateway,
- *  which takes effect whole. Certificates, lists and keys of the same authority come and go under it. */
+ *  one that stands for whose clients are let in, for it and for the Secret with the trust, which is named
+ *  after it (`secret.ts`). A gateway hears of Secrets and of Gateways apart, in no order: with one name for
+ *  all, the trust of the one would for a moment go with the demands of the other, and let in whom neither
+ *  did. So whoever changes whom to let in changes the name, in the Gateway, which takes effect whole.
+ *  Certificates, lists and keys of the same authority come and go under it, each in its own Secret: neither
+ *  says who is let in by the other, and with one of the two missing Envoy takes no connection. */
 export function secretName({
   host,
   ingress,

@@ -4,16 +4,31 @@ import type { Delivery } from '../renderer.ts'
 import { metadata, objectName, secretName } from './names.ts'
 import { tlsBackend } from './virtualservice.ts'
 
-/** The key pair of a host where its ingress reads it, with what a MUTUAL host is to trust. */
-export function ingressSecret(delivery: Delivery): KubeObject {
+/** The key pair of a host where its ingress reads it, after what a MUTUAL host is to trust: a Secret of its
+ *  own, so that a list that no Secret has room for never holds up a certificate. Istio reads NAME-cacert
+ *  before it looks for a client CA in NAME (istio.md 1.5). */
+export function ingressSecrets(delivery: Delivery): readonly KubeObject[] {
   const { ingress, clients } = delivery
-  const trust = clients
-    ? {
-        'ca.crt': base64(clients.trust),
-        ...(clients.crl === undefined ? {} : { 'ca.crl': base64(clients.crl) }),
-      }
-    : {}
-  return secret(delivery, { name: secretName(delivery), namespace: ingress.namespace }, trust)
+  const place = { name: secretName(delivery), namespace: ingress.namespace }
+  const pair = keyPair(delivery, place)
+  return clients ? [clientTrust(delivery, clients), pair] : [pair]
+}
+
+/** The name of the Secret that holds whom a MUTUAL host trusts. */
+export function trustName(delivery: Pick<Delivery, 'host' | 'ingress' | 'clients'>): string {
+  return `${secretName(delivery)}-cacert`
+}
+
+function clientTrust(
+  delivery: Delivery,
+  { trust, crl }: NonNullable<Delivery['clients']>,
+): KubeObject {
+  return {
+    ...kinds.secret,
+    metadata: metadata(delivery, trustName(delivery), delivery.ingress.namespace),
+    type: 'Opaque',
+    data: { 'ca.crt': base64(trust), ...(crl === undefined ? {} : { 'ca.crl': base64(crl) }) },
+  }
 }
 
 /** The key pair where the workload mounts it: with PASSTHROUGH the backend ends the connection. One for
@@ -21,13 +36,12 @@ export function ingressSecret(delivery: Delivery): KubeObject {
 export function backendSecret(delivery: Delivery): KubeObject {
   const { spec } = delivery.host
   const name = spec.certificate.secretName ?? objectName(delivery.host.name)
-  return secret(delivery, { name, namespace: tlsBackend(spec).to.namespace }, {})
+  return keyPair(delivery, { name, namespace: tlsBackend(spec).to.namespace })
 }
 
-function secret(
+function keyPair(
   delivery: Delivery,
   { name, namespace }: { name: string; namespace: string },
-  trust: Readonly<Record<string, string>>,
 ): KubeObject {
   const { serial, chain, key } = delivery.certificate
   const common = metadata(delivery, name, namespace)
@@ -37,7 +51,7 @@ function secret(
     ...kinds.secret,
     metadata: { ...common, annotations },
     type: 'kubernetes.io/tls',
-    data: { 'tls.crt': base64(chain), 'tls.key': base64(key), ...trust },
+    data: { 'tls.crt': base64(chain), 'tls.key': base64(key) },
   }
 }
 

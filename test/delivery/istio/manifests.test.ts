@@ -33,15 +33,15 @@ function delivery(asked: Partial<HostSpec> = {}, name = 'www.shop.test'): Delive
 
 /** Fields of a spec, as JSON has them. */
 function made(objects: readonly KubeObject[]) {
-  const [secret, gateway, service] = objects
+  const [service, gateway, secret, trust] = objects.toReversed()
   assert.ok(secret && gateway && service)
   assert.deepEqual(
     objects.map(({ kind }) => kind),
-    ['Secret', 'Gateway', 'VirtualService'],
+    [...(trust ? ['Secret'] : []), 'Secret', 'Gateway', 'VirtualService'],
   )
   new Gateway(gateway).validate()
   new VirtualService(service).validate()
-  return { secret, gateway, service }
+  return { secret, gateway, service, ...(trust ? { trust } : {}) }
 }
 
 const text = (value: string | undefined) => Buffer.from(value ?? '', 'base64').toString()
@@ -109,12 +109,16 @@ test('port 80 serves, redirects or is not there', () => {
   }
 })
 
-test('a MUTUAL host carries whom it trusts, and what they revoked', () => {
+test('a MUTUAL host carries whom it trusts, and what they revoked, apart from its key pair', () => {
   const asked = { tls: { mode: 'MUTUAL', minVersion: 'TLSV1_3' } } as const
   const clients = { trust: 'TRUST', crl: 'CRL' }
-  const { secret, gateway } = made(manifests({ ...delivery(asked), clients }))
-  assert.equal(text(secret.data?.['ca.crt']), 'TRUST')
-  assert.equal(text(secret.data?.['ca.crl']), 'CRL')
+  const { secret, trust, gateway } = made(manifests({ ...delivery(asked), clients }))
+  assert.equal(trust?.metadata.name, `${secret.metadata.name}-cacert`)
+  assert.equal(trust?.metadata.namespace, secret.metadata.namespace)
+  assert.equal(trust?.type, 'Opaque')
+  assert.equal(text(trust?.data?.['ca.crt']), 'TRUST')
+  assert.equal(text(trust?.data?.['ca.crl']), 'CRL')
+  assert.deepEqual(Object.keys(secret.data ?? {}), ['tls.crt', 'tls.key'])
   const tls = new Gateway(gateway).spec?.servers?.[0]?.tls
   assert.equal(tls?.mode, 'MUTUAL')
   assert.equal(tls?.minProtocolVersion, 'TLSV1_3')
@@ -202,20 +206,46 @@ test('whom a gateway lets in is what was asked before or is asked now, in whatev
     mutual('shared', 'urn:uuid:1'),
     mutual('other', 'urn:uuid:1'),
   ]
-  /** What a Gateway comes to with these Secrets there. */
+  /** What a Gateway comes to with these Secrets there: Istio reads NAME-cacert, if it is there, before it
+   *  looks for a client CA in NAME; without the one or the other Envoy takes no connection. */
   const comesTo = (gateway: KubeObject, secrets: readonly KubeObject[]) => {
     const tls = new Gateway(gateway).spec?.servers?.[0]?.tls
-    const secret = secrets.findLast(({ metadata }) => metadata.name === tls?.credentialName)
-    return [tls?.mode, tls?.subjectAltNames, text(secret?.data?.['ca.crt'])]
+    const find = (name: string) => secrets.findLast(({ metadata }) => metadata.name === name)
+    const name = tls?.credentialName ?? ''
+    if (!find(name)) return 'nobody'
+    if (tls?.mode !== 'MUTUAL') return [tls?.mode]
+    const trust = (find(`${name}-cacert`) ?? find(name))?.data?.['ca.crt']
+    return trust === undefined ? 'nobody' : [tls.mode, tls.subjectAltNames, text(trust)]
   }
   for (const before of states) {
     for (const after of states) {
-      const [old, now] = [made(manifests(before)), made(manifests(after))]
-      const [was, is] = [comesTo(old.gateway, [old.secret]), comesTo(now.gateway, [now.secret])]
-      assert.deepEqual(comesTo(old.gateway, [old.secret, now.secret]), was)
-      assert.deepEqual(comesTo(now.gateway, [old.secret, now.secret]), is)
+      const [old, now] = [manifests(before), manifests(after)]
+      const secretsOf = (objects: readonly KubeObject[]) =>
+        objects.filter(({ kind }) => kind === 'Secret')
+      const allowed = [
+        'nobody',
+        comesTo(made(old).gateway, secretsOf(old)),
+        comesTo(made(now).gateway, secretsOf(now)),
+      ].map((each) => JSON.stringify(each))
+      // Any of these Secrets may be heard of or not yet, may be gone or not yet, whichever Gateway it is.
+      const all = [...secretsOf(old), ...secretsOf(now)]
+      for (let heard = 0; heard < 2 ** all.length; heard++) {
+        const there = all.filter((_, index) => (heard & (1 << index)) > 0)
+        for (const { gateway } of [made(old), made(now)]) {
+          const found = JSON.stringify(comesTo(gateway, there))
+          assert.ok(allowed.includes(found), `${found} is neither of ${allowed.join()}`)
+        }
+      }
     }
   }
+})
+
+test('a Secret of before, with key pair and trust in one, changes into two without a gap', () => {
+  const clients = { trust: 'TRUST', crl: 'CRL' }
+  const objects = manifests({ ...delivery({ tls: { mode: 'MUTUAL' } }), clients })
+  const { secret, trust } = made(objects)
+  // The trust comes first: at no time is there a key pair whose trust is nowhere.
+  assert.deepEqual(objects.slice(0, 2), [trust, secret])
 })
 
 test('the Secret of a MUTUAL host keeps its name while the same clients are let in', () => {

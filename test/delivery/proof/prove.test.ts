@@ -9,6 +9,7 @@ import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
 import { renewCertificate } from '../../../src/certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../../src/certificates/revocation/revoke.ts'
 import { kinds } from '../../../src/clusters/kubernetes/kinds.ts'
+import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 import { changeCluster } from '../../../src/clusters/register.ts'
 import { sql } from '../../../src/core/database/db.ts'
 import { lookAtPlacement } from '../../../src/delivery/push.ts'
@@ -145,31 +146,56 @@ test('a host is Synced no more when the trust that its gateway has lets in nobod
   await synced(name)
 })
 
-test('a Secret NAME-cacert that comes before ours is a conflict', async () => {
+/** The two Secrets of a MUTUAL host: whom it trusts, and its key pair. */
+async function secretsOf(name: string) {
+  const { shown } = await placementOf(ctx, name)
+  const [trust, pair, ...more] = shown.objects.filter(({ kind }) => kind === 'Secret')
+  assert.ok(trust && pair && more.length === 0)
+  assert.equal(trust.name, `${pair.name}-cacert`)
+  const found = await Promise.all(
+    [trust, pair].map((ref) => kube.get({ ...kinds.secret, namespace, name: ref.name })),
+  )
+  return { trust: found[0], pair: found[1] }
+}
+
+test('a Secret of others under the name of the trust is a conflict', async () => {
   const name = 'shadow.shop.test'
   await put(ctx, name, { tls: { mode: 'MUTUAL' } })
-  const placement = await synced(name)
-  const secret = placement?.objects.find(({ kind }) => kind === 'Secret')
-  assert.ok(secret)
-  const metadata = { namespace, name: `${secret.name}-cacert` }
+  await synced(name)
+  const { trust } = await secretsOf(name)
+  assert.ok(trust)
+  const metadata = { namespace, name: trust.metadata.name }
+  await kube.remove({ ...kinds.secret, ...metadata })
   const data = { 'ca.crt': Buffer.from('stale').toString('base64') }
   await kube.apply({ apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data })
   const { status, message } = await look(name)
   assert.equal(status, 'Conflict')
-  assert.match(message, /-cacert decides in our place whose clients are let in/)
+  assert.match(message, /^Secret istio-system\/\S+-cacert exists and was not made for this host/)
   await kube.remove({ ...kinds.secret, ...metadata })
   await synced(name)
-  // One that we would have made is removed without a word.
-  const { row } = await placementOf(ctx, name)
-  const labels = {
-    'app.kubernetes.io/managed-by': 'gatesmith',
-    'gatesmith.dev/host-id': row.hostId,
-  }
-  const ours = { ...metadata, labels }
-  await kube.apply({ apiVersion: 'v1', kind: 'Secret', metadata: ours, type: 'Opaque', data })
-  assert.equal((await look(name)).status, 'Synced')
-  assert.equal(await kube.get({ ...kinds.secret, ...metadata }), undefined)
 })
+
+test('a host whose trust lies beside its key pair, as an earlier release put it, gets two Secrets', async () => {
+  const name = 'before.shop.test'
+  await put(ctx, name, { tls: { mode: 'MUTUAL' } })
+  await synced(name)
+  const { trust, pair } = await secretsOf(name)
+  assert.ok(trust && pair)
+  await kube.apply({ ...pair, metadata: strip(pair), data: { ...pair.data, ...trust.data } })
+  await kube.remove({ ...kinds.secret, namespace, name: trust.metadata.name })
+  assert.equal((await look(name)).status, 'Synced')
+  const after = await secretsOf(name)
+  assert.deepEqual([after.trust?.data, after.pair?.data], [trust.data, pair.data])
+})
+
+/** What may be applied of the metadata of what was read. */
+function strip({ metadata: { name, namespace: of = '', labels, annotations } }: KubeObject) {
+  return {
+    ...{ name, namespace: of },
+    ...(labels ? { labels } : {}),
+    ...(annotations ? { annotations } : {}),
+  }
+}
 
 test('a foreign TCP Gateway on port 80 is said, and is a conflict where it was first', async () => {
   const tcp = {
