@@ -2,7 +2,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { isSameObject, type KubeRef, kinds } from '../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
-import type { Route } from '../hosts/host.ts'
+import { type Destination, destinationsOf, type Route } from '../hosts/route.ts'
 
 /** Those of these objects that are there; each is asked for once. */
 export async function observe(
@@ -25,13 +25,15 @@ export async function missingBackends(
   kube: Kube,
   routes: readonly Route[],
 ): Promise<readonly string[]> {
-  const found = await Promise.all(routes.map(({ to }) => missingBackend(kube, to)))
+  const found = await Promise.all(
+    routes.flatMap(destinationsOf).map((to) => missingBackend(kube, to)),
+  )
   return [...new Set(found.filter((sentence) => sentence !== undefined))]
 }
 
 async function missingBackend(
   kube: Kube,
-  { service: name, namespace, port }: Route['to'],
+  { service: name, namespace, port }: Destination,
 ): Promise<string | undefined> {
   const service = await orNothing(kube.get({ ...kinds.service, namespace, name }))
   if (service === 'unknown') return undefined

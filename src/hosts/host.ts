@@ -9,6 +9,7 @@ import {
   Namespace,
   Timestamp,
 } from '../shared/schema.ts'
+import { AskedRoute, Route } from './route.ts'
 
 export const TlsMode = Type.Enum(['SIMPLE', 'MUTUAL', 'PASSTHROUGH'])
 export type TlsMode = Type.Static<typeof TlsMode>
@@ -25,15 +26,6 @@ const Clients = Type.Enum(['tenant', 'authority'], {
 const PlainHttpWithoutClientCertificate = Type.Boolean({
   description:
     'MUTUAL with http "serve" only: port 80 serves everybody, without asking for a certificate',
-})
-const Path = Type.String({ pattern: '^/', maxLength: 1024 })
-const Port = Type.Integer({ minimum: 1, maximum: 65535 })
-const GatewayPort = Type.Enum([80, 443], {
-  description: 'Only for requests that come in by this port of the gateway',
-})
-const ServiceName = Type.String({
-  pattern: '^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$',
-  description: 'RFC 1035 label, as Services have',
 })
 const SecretName = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
@@ -58,17 +50,11 @@ const certificate = {
   organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   secretName: Type.Optional(SecretName),
 }
-const match = closed({
-  prefix: Type.Optional(Path),
-  exact: Type.Optional(Path),
-  port: Type.Optional(GatewayPort),
-})
-const to = closed({ service: ServiceName, namespace: Namespace, port: Port })
 const complete = {
   tls: closed(tls),
   http: PlainHttp,
   certificate: closed(certificate),
-  routes: Type.Array(closed({ match, to })),
+  routes: Type.Array(Route),
   clusters: Type.Array(PlaceText, {
     maxItems: 64,
     uniqueItems: true,
@@ -88,7 +74,7 @@ export const HostSpec = closed(
     tls: asked(tls),
     http: Type.Optional(PlainHttp),
     certificate: asked(certificate),
-    routes: Type.Array(closed({ match: Type.Optional(match), to }), { minItems: 1, maxItems: 64 }),
+    routes: Type.Array(AskedRoute, { minItems: 1, maxItems: 64 }),
     clusters: Clusters,
   },
   { title: 'HostSpec' },
@@ -97,7 +83,6 @@ export type HostSpec = Type.Static<typeof HostSpec>
 
 export const CompleteSpec = closed(complete)
 export type CompleteSpec = Type.Static<typeof CompleteSpec>
-export type Route = CompleteSpec['routes'][number]
 
 /** How a host may be served on a cluster: as it was last seen to be, and as was pushed since. */
 export const ServedSpecs = Type.Array(closed({ tls: complete.tls, http: complete.http }))

@@ -3,6 +3,7 @@ import { Authority } from '../../authorities/authority.ts'
 import { Certificate } from '../../certificates/certificate.ts'
 import { Cluster } from '../../clusters/cluster.ts'
 import { ClientsView, CompleteSpec, Host, PlacementView } from '../../hosts/host.ts'
+import { Destination, destinationsOf, Route } from '../../hosts/route.ts'
 import { PageOf } from '../../shared/schema.ts'
 import { Tenant } from '../../tenants/tenant.ts'
 import { field, pageArgs, pageQuery, relation } from './field.ts'
@@ -110,6 +111,23 @@ const host: Shape = {
   },
 }
 
+const route: Shape = {
+  name: 'HostSpecRoute',
+  schema: Route,
+  fields: {
+    to: relation<Route>(
+      'HostSpecRouteTo',
+      'Where its requests go: the first destination; null: they are redirected',
+      (own) => destinationsOf(own)[0] ?? null,
+    ),
+    destinations: relation<Route>(
+      '[HostSpecRouteTo!]!',
+      'Where its requests go, each destination with its weight',
+      destinationsOf,
+    ),
+  },
+}
+
 const placement: Shape = {
   name: 'Placement',
   schema: PlacementView,
@@ -152,6 +170,8 @@ export const types: readonly Shape[] = [
   ...listed,
   placement,
   { name: 'HostSpec', schema: CompleteSpec },
+  route,
+  { name: 'HostSpecRouteTo', schema: Destination },
   { name: 'HostClients', schema: ClientsView },
   ...listed.map(({ name, schema }) => ({ name: `${name}Page`, schema: PageOf(schema) })),
 ]

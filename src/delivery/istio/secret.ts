@@ -36,7 +36,7 @@ function clientTrust(
 export function backendSecret(delivery: Delivery): KubeObject {
   const { spec } = delivery.host
   const name = spec.certificate.secretName ?? objectName(delivery.host.name)
-  return keyPair(delivery, { name, namespace: tlsBackend(spec).to.namespace })
+  return keyPair(delivery, { name, namespace: tlsBackend(spec).namespace })
 }
 
 function keyPair(

@@ -1,7 +1,13 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
-import type { CompleteSpec, Route } from '../../hosts/host.ts'
-import { tlsRoute } from '../../hosts/request/complete.ts'
+import type { CompleteSpec } from '../../hosts/host.ts'
+import { tlsRoute } from '../../hosts/request/routes.ts'
+import {
+  type Destination,
+  destinationsOf,
+  type HeaderChanges,
+  type Route,
+} from '../../hosts/route.ts'
 import type { Delivery } from '../renderer.ts'
 import { metadata, objectName } from './names.ts'
 
@@ -9,58 +15,205 @@ import { metadata, objectName } from './names.ts'
 export function virtualService(delivery: Delivery): KubeObject {
   const { host, ingress } = delivery
   const name = objectName(host.name, ingress.name)
-  const plain = host.spec.routes.filter((route) => route !== tlsRoute(host.spec))
+  const tls = tlsRoute(host.spec)
+  const http = [
+    ...ordered(host.spec.routes.filter((route) => route !== tls)).map(httpRoute),
+    ...plainRedirect(host.spec),
+  ]
   return {
     ...kinds.istioVirtualService,
     metadata: metadata(delivery, name, ingress.namespace),
     spec: {
       hosts: [host.name],
       gateways: [`${ingress.namespace}/${name}`],
-      ...(host.spec.tls.mode === 'PASSTHROUGH'
-        ? {
-            tls: [
-              {
-                match: [{ port: 443, sniHosts: [host.name] }],
-                route: [destination(tlsBackend(host.spec))],
-              },
-            ],
-          }
+      ...(tls
+        ? { tls: [{ match: [{ port: 443, sniHosts: [host.name] }], route: weighted(tls) }] }
         : {}),
-      ...(plain.length > 0 ? { http: ordered(plain).map(httpRoute) } : {}),
+      ...(http.length > 0 ? { http } : {}),
     },
   }
 }
 
-/** The first match wins in Envoy: exact paths, then longer prefixes, then those for one port. */
+/** What a PASSTHROUGH host hands its TLS connections to. */
+export function tlsBackend(spec: CompleteSpec): Destination {
+  const [backend] = destinationsOf(tlsRoute(spec) ?? {})
+  if (!backend) throw new Error('A PASSTHROUGH host has a TLS route: src/hosts/request/routes.ts')
+  return backend
+}
+
+/** istiod makes a virtual host of port 80 from the routes for that port. Where there are none, its redirect
+ *  to https stands under a name that no request asks for (the server's host with its namespace), and all
+ *  that comes is answered 404. */
+function plainRedirect({ http, routes }: CompleteSpec) {
+  const redirects = http === 'redirect' && routes.every(({ match }) => match.port === 443)
+  return redirects
+    ? [{ match: [{ uri: { prefix: '/' }, port: 80 }], redirect: { scheme: 'https' } }]
+    : []
+}
+
+/** The first match wins in Envoy. The order is that of the Gateway API (HTTPRouteRule): exact paths, then
+ *  regular expressions as they were given, then longer prefixes before shorter ones; of one path those for
+ *  one port, for methods, for more headers and for more query parameters before those for all. */
 function ordered(routes: readonly Route[]): readonly Route[] {
-  const rank = ({ match }: Route) => [
-    match.exact === undefined ? 1 : 0,
-    -(match.exact ?? match.prefix ?? '').length,
-    match.port === undefined ? 1 : 0,
-  ]
   return routes.toSorted((a, b) => {
-    const ranks = rank(b)
-    return rank(a).reduce((order, each, index) => order || each - (ranks[index] ?? 0), 0)
+    const ranks = rank(b.match)
+    return rank(a.match).reduce((order, each, index) => order || each - (ranks[index] ?? 0), 0)
   })
 }
 
+function rank(match: Route['match']): readonly number[] {
+  const { exact, regex, prefix = '', port, methods, headers = [], queryParams = [] } = match
+  return [
+    exact === undefined ? (regex === undefined ? 2 : 1) : 0,
+    regex === undefined ? -(exact ?? prefix).length : 0,
+    port === undefined ? 1 : 0,
+    methods === undefined ? 1 : 0,
+    -headers.length,
+    -queryParams.length,
+  ]
+}
+
 function httpRoute(route: Route) {
-  const { exact, prefix, port } = route.match
-  const uri = exact === undefined ? { prefix: prefix ?? '/' } : { exact }
+  const { redirect, timeout, cors } = route
   return {
-    match: [{ uri, ...(port === undefined ? {} : { port }) }],
-    route: [destination(route)],
+    match: matches(route),
+    ...(redirect ? { redirect: redirected(redirect) } : { route: weighted(route) }),
+    ...rewritten(route),
+    ...(timeout === undefined ? {} : { timeout }),
+    ...retried(route),
+    ...headersOf(route),
+    ...(cors ? { corsPolicy: corsPolicy(cors) } : {}),
   }
 }
 
-function destination({ to }: Route) {
-  const host = `${to.service}.${to.namespace}.svc.cluster.local`
-  return { destination: { host, port: { number: to.port } } }
+/** A browser asks by OPTIONS, without the page's own headers, whether the page may ask (the Fetch standard
+ *  calls it a preflight): where the route is for other methods or for some headers, that question is a
+ *  match of its own, or it would go elsewhere. */
+function matches({ match, cors }: Route) {
+  const { methods, headers, queryParams, port } = match
+  const place = {
+    uri: uri(match),
+    ...(port === undefined ? {} : { port }),
+    ...(queryParams ? { queryParams: named(queryParams) } : {}),
+  }
+  const asked = {
+    ...place,
+    ...(methods ? { method: oneOf(methods) } : {}),
+    ...(headers ? { headers: lowered(named(headers)) } : {}),
+  }
+  const hidden = cors && (headers !== undefined || methods?.includes('OPTIONS') === false)
+  const preflight = {
+    ...place,
+    method: { exact: 'OPTIONS' },
+    headers: { origin: {}, 'access-control-request-method': {} },
+  }
+  return hidden ? [asked, preflight] : [asked]
 }
 
-/** What a PASSTHROUGH host hands its TLS connections to. */
-export function tlsBackend(spec: CompleteSpec): Route {
-  const route = tlsRoute(spec)
-  if (!route) throw new Error('A PASSTHROUGH host has a TLS route: src/hosts/request/complete.ts')
-  return route
+function uri({ exact, prefix, regex }: Route['match']) {
+  if (exact !== undefined) return { exact }
+  return regex === undefined ? { prefix: prefix ?? '/' } : { regex }
+}
+
+function oneOf(methods: readonly string[]) {
+  const [only, ...more] = methods
+  return more.length === 0 && only !== undefined ? { exact: only } : { regex: methods.join('|') }
+}
+
+type Named = NonNullable<Route['match']['headers']>[number]
+
+/** By name, as Istio has it; an empty match is one of presence. */
+function named(list: readonly Named[]) {
+  return Object.fromEntries(list.map(({ name, present: _, ...match }) => [name, match]))
+}
+
+function lowered<Value>(headers: Readonly<Record<string, Value>>) {
+  return Object.fromEntries(Object.entries(headers).map(([name, v]) => [name.toLowerCase(), v]))
+}
+
+function redirected({ host, path, scheme, port, code }: NonNullable<Route['redirect']>) {
+  return {
+    ...(path === undefined ? {} : { uri: path }),
+    ...(host === undefined ? {} : { authority: host }),
+    ...(scheme === undefined ? {} : { scheme }),
+    ...(port === undefined ? {} : { port }),
+    ...(code === undefined ? {} : { redirectCode: code }),
+  }
+}
+
+/** A prefix without a slash at its end that is to become one with, or only that, would leave two of them:
+ *  `/api` to `/` makes `//users` of `/api/users`. There the slash that follows is taken with it. */
+function rewritten({ rewrite, match }: Route) {
+  if (!rewrite) return {}
+  const { path, host } = rewrite
+  const authority = host === undefined ? {} : { authority: host }
+  if (path === undefined) return { rewrite: authority }
+  const { prefix } = match
+  if (prefix === undefined || prefix.endsWith('/') || !path.endsWith('/')) {
+    return { rewrite: { uri: path, ...authority } }
+  }
+  const quoted = prefix.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+  const substitute = `${path.replaceAll('\\', '\\\\')}\\1`
+  const uriRegexRewrite = { match: `^${quoted}/?(.*)$`, rewrite: substitute }
+  return { rewrite: { uriRegexRewrite, ...authority } }
+}
+
+function retried({ retries }: Route) {
+  if (!retries) return {}
+  const { attempts, perTryTimeout, retryOn } = retries
+  return {
+    retries: {
+      attempts,
+      ...(perTryTimeout === undefined ? {} : { perTryTimeout }),
+      ...(retryOn === undefined ? {} : { retryOn: retryOn.join(',') }),
+    },
+  }
+}
+
+function headersOf({ requestHeaders, responseHeaders }: Route) {
+  if (!requestHeaders && !responseHeaders) return {}
+  return {
+    headers: {
+      ...(requestHeaders ? { request: changed(requestHeaders) } : {}),
+      ...(responseHeaders ? { response: changed(responseHeaders) } : {}),
+    },
+  }
+}
+
+function changed({ set, add, remove }: HeaderChanges) {
+  return {
+    ...(set ? { set: valued(set) } : {}),
+    ...(add ? { add: valued(add) } : {}),
+    ...(remove ? { remove } : {}),
+  }
+}
+
+/** For Envoy a % begins a variable: two of them are one that means itself. */
+function valued(settings: NonNullable<HeaderChanges['set']>) {
+  return Object.fromEntries(settings.map(({ name, value }) => [name, value.replaceAll('%', '%%')]))
+}
+
+function corsPolicy(cors: NonNullable<Route['cors']>) {
+  const { allowOrigins, allowMethods, allowHeaders, exposeHeaders, maxAge, allowCredentials } = cors
+  return {
+    allowOrigins,
+    ...(allowMethods ? { allowMethods } : {}),
+    ...(allowHeaders ? { allowHeaders } : {}),
+    ...(exposeHeaders ? { exposeHeaders } : {}),
+    ...(maxAge === undefined ? {} : { maxAge }),
+    ...(allowCredentials === undefined ? {} : { allowCredentials }),
+  }
+}
+
+/** One destination alone needs no weight. */
+function weighted(route: Route) {
+  const destinations = destinationsOf(route)
+  return destinations.map((each) => ({
+    destination: destination(each),
+    ...(destinations.length > 1 ? { weight: each.weight ?? 0 } : {}),
+  }))
+}
+
+function destination({ service, namespace, port }: Destination) {
+  return { host: `${service}.${namespace}.svc.cluster.local`, port: { number: port } }
 }

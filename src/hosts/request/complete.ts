@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { placeOf, placeText } from '../../clusters/cluster.ts'
 import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
-import type { CompleteSpec, HostSpec, Route } from '../host.ts'
+import type { CompleteSpec, HostSpec } from '../host.ts'
+import { completeRoute, routeFaults } from './routes.ts'
 
 /** What of the tenant decides about a host's defaults and limits. */
 export type Rules = {
@@ -21,7 +22,7 @@ export function completeSpec(
   const violations = [
     ...tlsFaults(asked, rules),
     ...certificateFaults(asked, rules),
-    ...routeFaults(asked, rules),
+    ...routeFaults(name, asked, rules.namespaces),
   ]
   const authority = asked.certificate?.authority ?? rules.defaultAuthority
   if (authority === null) {
@@ -50,11 +51,6 @@ export function completeSpec(
   }
 }
 
-/** The route of a PASSTHROUGH host that gets the TLS connection itself; undefined in other modes. */
-export function tlsRoute({ tls, routes }: CompleteSpec): Route | undefined {
-  return tls.mode === 'PASSTHROUGH' ? routes.find(({ match }) => match.port === 443) : undefined
-}
-
 function modeOf({ tls }: HostSpec) {
   return tls?.mode ?? 'SIMPLE'
 }
@@ -74,15 +70,6 @@ function completeTls({ tls }: HostSpec, authority: string): CompleteSpec['tls'] 
       ? { plainHttpWithoutClientCertificate: true }
       : {}),
   }
-}
-
-function completeRoute(
-  mode: CompleteSpec['tls']['mode'],
-  { match, to }: HostSpec['routes'][number],
-) {
-  if (mode === 'PASSTHROUGH' && match?.port !== 80) return { match: { port: 443 as const }, to }
-  if (match?.exact !== undefined) return { match, to }
-  return { match: { ...match, prefix: match?.prefix ?? '/' }, to }
 }
 
 /** ED25519 is left out: Envoy serves RSA and ECDSA only. */
@@ -162,63 +149,6 @@ function certificateFaults(asked: HostSpec, { policy }: Rules): readonly Violati
   // Istio reads a Secret of such a name as client CA only (istio.md 1.5).
   if (secretName?.endsWith('-cacert')) {
     faults.push({ field: '/certificate/secretName', message: 'secretName must not end in -cacert' })
-  }
-  return faults
-}
-
-function routeFaults(asked: HostSpec, { namespaces }: Rules): readonly Violation[] {
-  const each = asked.routes.flatMap(({ match, to }, index) => {
-    const field = `/routes/${index}`
-    const faults: Violation[] = []
-    if (match?.prefix !== undefined && match.exact !== undefined) {
-      faults.push({ field: `${field}/match`, message: 'Match by prefix or by exact, not by both' })
-    }
-    if (!namespaces.includes(to.namespace)) {
-      const message = `Namespace "${to.namespace}" is not one of the tenant's: ${namespaces.join(', ') || 'it has none'}`
-      faults.push({ field: `${field}/to/namespace`, message })
-    }
-    if (match?.port === 80 && (asked.http ?? 'redirect') !== 'serve') {
-      const message = 'Nothing is served on port 80: ask for http "serve", or leave the route out'
-      faults.push({ field: `${field}/match/port`, message })
-    }
-    return faults
-  })
-  return [...each, ...repeated(asked), ...passthroughFaults(asked)]
-}
-
-function repeated(asked: HostSpec): readonly Violation[] {
-  const keys = asked.routes.map((route) =>
-    JSON.stringify(matchKey(completeRoute(modeOf(asked), route))),
-  )
-  return keys.flatMap((key, index) => {
-    const first = keys.indexOf(key)
-    if (first === index) return []
-    const message = `Route ${first} already matches exactly this: nothing would get here`
-    return [{ field: `/routes/${index}/match`, message }]
-  })
-}
-
-function matchKey({ match }: Route) {
-  return [match.exact, match.prefix, match.port]
-}
-
-function passthroughFaults(asked: HostSpec): readonly Violation[] {
-  if (modeOf(asked) !== 'PASSTHROUGH') return []
-  const tls = asked.routes.flatMap(({ match }, index) => (match?.port === 80 ? [] : [index]))
-  const faults: Violation[] = []
-  if (tls.length === 0) {
-    const message = 'PASSTHROUGH needs one route for port 443, which takes the TLS connection'
-    faults.push({ field: '/routes', message })
-  }
-  for (const index of tls) {
-    const { prefix, exact } = asked.routes[index]?.match ?? {}
-    if (prefix === undefined && exact === undefined) continue
-    const message = 'With PASSTHROUGH no path is seen on port 443: leave prefix and exact out'
-    faults.push({ field: `/routes/${index}/match`, message })
-  }
-  if (asked.http === 'serve' && tls.length === asked.routes.length) {
-    const message = 'http "serve" with PASSTHROUGH needs a route with match.port 80'
-    faults.push({ field: '/routes', message })
   }
   return faults
 }

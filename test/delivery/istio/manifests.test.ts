@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { isDeepStrictEqual } from 'node:util'
 import { Gateway } from '@kubernetes-models/istio/networking.istio.io/v1/Gateway'
 import { VirtualService } from '@kubernetes-models/istio/networking.istio.io/v1/VirtualService'
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
@@ -160,9 +161,160 @@ test('a PASSTHROUGH host routes by SNI, and its Secret lies with the workload', 
   ])
 })
 
-test('a pass-through host without plain routes has no http block', () => {
-  const { service } = made(manifests(delivery({ tls: { mode: 'PASSTHROUGH' } })))
-  assert.ok(!('http' in (service.spec ?? {})))
+test('a host that redirects has a route on port 80, of its own where none leads there', () => {
+  const redirect = { match: [{ uri: { prefix: '/' }, port: 80 }], redirect: { scheme: 'https' } }
+  const route = { match: { port: 443 as const }, to: web }
+  const rows: readonly (readonly [Partial<HostSpec>, boolean])[] = [
+    [{ tls: { mode: 'PASSTHROUGH' } }, true],
+    [{ tls: { mode: 'PASSTHROUGH' }, http: 'off' }, false],
+    [{ routes: [route] }, true],
+    [{ routes: [route], http: 'serve' }, false],
+    [{}, false],
+    [{ tls: { mode: 'MUTUAL' } }, false],
+  ]
+  for (const [asked, own] of rows) {
+    const { service } = made(manifests(delivery(asked)))
+    const { http = [] } = new VirtualService(service).spec ?? {}
+    const found = http.filter((each) => isDeepStrictEqual(each, redirect))
+    assert.equal(found.length, own ? 1 : 0, JSON.stringify(asked))
+  }
+  const off = delivery({ tls: { mode: 'PASSTHROUGH' }, http: 'off' })
+  assert.ok(!('http' in (made(manifests(off)).service.spec ?? {})))
+})
+
+/** The one http route that a route of a host becomes. */
+function httpOf(route: HostSpec['routes'][number]) {
+  const { service } = made(manifests(delivery({ http: 'serve', routes: [route] })))
+  return new VirtualService(service).spec?.http?.[0]
+}
+
+test('what a route says stands in the words of Istio', () => {
+  const uri = { prefix: '/' }
+  const route = [{ destination: { host: 'web.test.svc.cluster.local', port: { number: 8000 } } }]
+  const rows: readonly (readonly [HostSpec['routes'][number], object])[] = [
+    [
+      { match: { regex: '/v[0-9]+' }, to: web },
+      { match: [{ uri: { regex: '/v[0-9]+' } }], route },
+    ],
+    [
+      { match: { methods: ['GET'] }, to: web },
+      { match: [{ uri, method: { exact: 'GET' } }], route },
+    ],
+    [
+      { match: { methods: ['GET', 'HEAD'] }, to: web },
+      { match: [{ uri, method: { regex: 'GET|HEAD' } }], route },
+    ],
+    [
+      {
+        match: {
+          headers: [
+            { name: 'X-Canary', exact: 'yes' },
+            { name: 'x-any', present: true },
+          ],
+          queryParams: [{ name: 'V', regex: '[0-9]+' }],
+        },
+        to: web,
+      },
+      {
+        match: [
+          {
+            uri,
+            headers: { 'x-canary': { exact: 'yes' }, 'x-any': {} },
+            queryParams: { V: { regex: '[0-9]+' } },
+          },
+        ],
+        route,
+      },
+    ],
+    [
+      { redirect: { scheme: 'http', host: 'a.test', port: 81, path: '/x', code: 308 } },
+      {
+        match: [{ uri }],
+        redirect: { scheme: 'http', authority: 'a.test', port: 81, uri: '/x', redirectCode: 308 },
+      },
+    ],
+    [
+      { match: { prefix: '/a' }, to: web, rewrite: { path: '/b', host: 'inner.test' } },
+      {
+        match: [{ uri: { prefix: '/a' } }],
+        route,
+        rewrite: { uri: '/b', authority: 'inner.test' },
+      },
+    ],
+    [
+      { to: web, timeout: '15s', retries: { attempts: 2, retryOn: ['5xx', '503'] } },
+      { match: [{ uri }], route, timeout: '15s', retries: { attempts: 2, retryOn: '5xx,503' } },
+    ],
+    [
+      {
+        to: web,
+        requestHeaders: { set: [{ name: 'x-a', value: '5% %HOSTNAME%' }], remove: ['cookie'] },
+        responseHeaders: { add: [{ name: 'x-b', value: 'b' }] },
+      },
+      {
+        match: [{ uri }],
+        route,
+        headers: {
+          request: { set: { 'x-a': '5%% %%HOSTNAME%%' }, remove: ['cookie'] },
+          response: { add: { 'x-b': 'b' } },
+        },
+      },
+    ],
+  ]
+  for (const [asked, expected] of rows) assert.deepEqual(httpOf(asked), expected)
+})
+
+test('of several destinations each has its share', () => {
+  const to = [
+    { ...web, weight: 90 },
+    { ...web, service: 'canary', weight: 10 },
+  ]
+  const found = httpOf({ to })?.route?.map(({ destination, weight }) => [destination.host, weight])
+  assert.deepEqual(found, [
+    ['web.test.svc.cluster.local', 90],
+    ['canary.test.svc.cluster.local', 10],
+  ])
+})
+
+test('a prefix that is taken off leaves one slash', () => {
+  const becomes = (prefix: string, path: string, asked: string) => {
+    const { uri = '', uriRegexRewrite } =
+      httpOf({ match: { prefix }, to: web, rewrite: { path } })?.rewrite ?? {}
+    if (!uriRegexRewrite) return uri + asked.slice(prefix.length)
+    const { match = '', rewrite = '' } = uriRegexRewrite
+    return asked.replace(new RegExp(match), rewrite.replaceAll('\\1', '$1'))
+  }
+  const rows = [
+    ['/api', '/', '/api/users', '/users'],
+    ['/api', '/', '/api', '/'],
+    ['/api', '/v2', '/api/users', '/v2/users'],
+    ['/api/', '/v2/', '/api/users', '/v2/users'],
+    ['/a.b', '/v2/', '/a.b/users', '/v2/users'],
+    ['/', '/v2/', '/users', '/v2/users'],
+  ] as const
+  for (const [prefix, path, asked, expected] of rows) {
+    assert.equal(becomes(prefix, path, asked), expected, `${prefix} to ${path}`)
+  }
+})
+
+test('a preflight reaches the route whose answers it asks for', () => {
+  const cors = { allowOrigins: [{ exact: 'https://a.test' }] }
+  const preflight = {
+    uri: { prefix: '/' },
+    method: { exact: 'OPTIONS' },
+    headers: { origin: {}, 'access-control-request-method': {} },
+  }
+  const rows: readonly (readonly [HostSpec['routes'][number]['match'], boolean])[] = [
+    [{}, false],
+    [{ methods: ['GET', 'OPTIONS'] }, false],
+    [{ methods: ['GET'] }, true],
+    [{ headers: [{ name: 'x-key', present: true }] }, true],
+  ]
+  for (const [match, own] of rows) {
+    const http = httpOf({ ...(match ? { match } : {}), to: web, cors })
+    assert.deepEqual(http?.match?.slice(1), own ? [preflight] : [], JSON.stringify(match))
+    assert.deepEqual(http?.corsPolicy, cors)
+  }
 })
 
 test('routes stand in the order in which Envoy must try them, whatever was asked', () => {
@@ -173,12 +325,18 @@ test('routes stand in the order in which Envoy must try them, whatever was asked
     { prefix: '/a/b' },
     { prefix: '/a', port: 80 as const },
     { exact: '/a/b' },
+    { regex: '/.*' },
+    { prefix: '/a', methods: ['GET' as const] },
+    { prefix: '/a', headers: [{ name: 'x', exact: '1' }] },
   ]
   const expected = [
     { uri: { exact: '/a/b' } },
     { uri: { exact: '/a' } },
+    { uri: { regex: '/.*' } },
     { uri: { prefix: '/a/b' } },
     { uri: { prefix: '/a' }, port: 80 },
+    { uri: { prefix: '/a' }, method: { exact: 'GET' } },
+    { uri: { prefix: '/a' }, headers: { x: { exact: '1' } } },
     { uri: { prefix: '/a' } },
     { uri: { prefix: '/' } },
   ]

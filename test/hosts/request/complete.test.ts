@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { HostSpec } from '../../../src/hosts/host.ts'
-import { completeSpec, tlsRoute } from '../../../src/hosts/request/complete.ts'
+import { completeSpec } from '../../../src/hosts/request/complete.ts'
+import { tlsRoute } from '../../../src/hosts/request/routes.ts'
+import { destinationsOf } from '../../../src/hosts/route.ts'
 
 const to = { service: 'httpbin', namespace: 'test', port: 80 }
 const least: HostSpec = { routes: [{ to }], clusters: ['one'] }
@@ -53,7 +55,7 @@ test('a pass-through host has one TLS route, its plain routes and a Secret by it
   }
   const spec = completed(asked)
   assert.deepEqual(spec.tls, { mode: 'PASSTHROUGH' })
-  assert.equal(tlsRoute(spec)?.to.port, 443)
+  assert.equal(destinationsOf(tlsRoute(spec) ?? {})[0]?.port, 443)
   assert.equal(spec.certificate.secretName, 'www-example-com-tls')
   const long = completed(asked, `${'a'.repeat(60)}.${'b'.repeat(60)}.example.com`)
   assert.match(long.certificate.secretName ?? '', /^[a-z0-9-]{1,63}$/)

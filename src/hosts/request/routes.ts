@@ -1,0 +1,233 @@
+import type { Violation } from '../../shared/problem.ts'
+import type { CompleteSpec, HostSpec, TlsMode } from '../host.ts'
+import {
+  type AskedRoute,
+  type Destination,
+  destinationsOf,
+  millisecondsOf,
+  type Route,
+  type RouteMatch,
+} from '../route.ts'
+import { corsFaults, headerFaults, stringFaults } from './headers.ts'
+import { re2Fault } from './re2.ts'
+
+/** The route as it is stored: what it matches is said. */
+export function completeRoute(mode: TlsMode, { match, ...rest }: AskedRoute): Route {
+  if (mode === 'PASSTHROUGH' && match?.port !== 80) return { ...rest, match: { port: 443 } }
+  if (match?.exact !== undefined || match?.regex !== undefined) return { ...rest, match }
+  return { ...rest, match: { ...match, prefix: match?.prefix ?? '/' } }
+}
+
+/** The route of a PASSTHROUGH host that gets the TLS connection itself; undefined in other modes. */
+export function tlsRoute({ tls, routes }: CompleteSpec): Route | undefined {
+  return tls.mode === 'PASSTHROUGH' ? routes.find(({ match }) => match.port === 443) : undefined
+}
+
+/** What of the routes would be refused by Istio, or could not do what it says; all at once. */
+export function routeFaults(
+  name: string,
+  asked: HostSpec,
+  namespaces: readonly string[],
+): readonly Violation[] {
+  const mode = asked.tls?.mode ?? 'SIMPLE'
+  const each = asked.routes.flatMap((route, index) =>
+    [
+      ...matchFaults(asked, route),
+      ...targetFaults(route, namespaces),
+      ...redirectFaults(name, route),
+      ...timingFaults(route),
+      ...rewriteFaults(route),
+      ...headerFaults(route),
+      ...corsFaults(route),
+    ].map(({ field, message }) => ({ field: `/routes/${index}${field}`, message })),
+  )
+  return [...each, ...repeated(mode, asked.routes), ...passthroughFaults(asked)]
+}
+
+function matchFaults(asked: HostSpec, { match = {} }: AskedRoute): readonly Violation[] {
+  const { prefix, exact, regex, port, headers = [], queryParams = [] } = match
+  const faults: Violation[] = []
+  if ([prefix, exact, regex].filter((each) => each !== undefined).length > 1) {
+    const message = 'Match the path by prefix, by exact or by regex, not by several'
+    faults.push({ field: '/match', message })
+  }
+  const fault = regex === undefined ? undefined : re2Fault(regex)
+  if (fault !== undefined) faults.push({ field: '/match/regex', message: `No regex: ${fault}` })
+  if (port === 80 && (asked.http ?? 'redirect') !== 'serve') {
+    const message = 'Nothing is served on port 80: ask for http "serve", or leave the route out'
+    faults.push({ field: '/match/port', message })
+  }
+  return [
+    ...faults,
+    ...stringFaults('/match/headers', headers, { caseless: true }),
+    ...stringFaults('/match/queryParams', queryParams, { caseless: false }),
+  ]
+}
+
+/** Requests go somewhere, or are redirected. */
+function targetFaults(route: AskedRoute, namespaces: readonly string[]): readonly Violation[] {
+  const { to, redirect } = route
+  if ((to === undefined) === (redirect === undefined)) {
+    const message = 'A route has either "to" or "redirect"'
+    return [{ field: to === undefined ? '/to' : '/redirect', message }]
+  }
+  const destinations = destinationsOf(route)
+  const place = (index: number) => (Array.isArray(to) ? `/to/${index}` : '/to')
+  const foreign = destinations.flatMap(({ namespace }, index) => {
+    if (namespaces.includes(namespace)) return []
+    const message = `Namespace "${namespace}" is not one of the tenant's: ${namespaces.join(', ') || 'it has none'}`
+    return [{ field: `${place(index)}/namespace`, message }]
+  })
+  return [...foreign, ...weightFaults(destinations), ...twice(destinations)]
+}
+
+/** As Istio has it: of several, each has a share, and the sum is not 0. */
+function weightFaults(destinations: readonly Destination[]): readonly Violation[] {
+  if (destinations.length < 2) return []
+  const without = destinations.findIndex(({ weight }) => weight === undefined)
+  if (without >= 0) {
+    const message = 'Of several destinations each needs a weight: its share of the requests'
+    return [{ field: `/to/${without}/weight`, message }]
+  }
+  const sum = destinations.reduce((all, { weight = 0 }) => all + weight, 0)
+  return sum > 0
+    ? []
+    : [{ field: '/to', message: 'The weights come to 0: nothing would be served' }]
+}
+
+function twice(destinations: readonly Destination[]): readonly Violation[] {
+  const keys = destinations.map(({ service, namespace, port }) => `${namespace}/${service}:${port}`)
+  return keys.flatMap((key, index) =>
+    keys.indexOf(key) < index
+      ? [{ field: `/to/${index}`, message: `${key} is a destination of this route already` }]
+      : [],
+  )
+}
+
+/** Fields that say what is done on the way to a backend. */
+const onTheWay = ['rewrite', 'timeout', 'retries', 'requestHeaders'] as const
+
+function redirectFaults(name: string, route: AskedRoute): readonly Violation[] {
+  const { redirect, match } = route
+  if (!redirect) return []
+  const idle = onTheWay
+    .filter((field) => route[field] !== undefined)
+    .map((field) => ({
+      field: `/${field}`,
+      message: `No backend is asked by a redirect: leave ${field} out`,
+    }))
+  const { scheme, host, port, path } = redirect
+  if ([scheme, host, port, path].every((each) => each === undefined)) {
+    const message = 'Say where to: by scheme, host, port or path'
+    return [...idle, { field: '/redirect', message }]
+  }
+  // Over TLS it would be asked the same again, if nothing but the scheme is said.
+  const stays =
+    (host === undefined || host.toLowerCase() === name) &&
+    (port === undefined || port === 443) &&
+    scheme !== 'http' &&
+    match?.port !== 80 &&
+    (path === undefined || takesPath(match, path))
+  const message = 'This redirects to itself: say another host or path, or match.port 80'
+  return stays ? [...idle, { field: '/redirect', message }] : idle
+}
+
+function takesPath({ exact, prefix, regex }: RouteMatch = {}, path: string): boolean {
+  const asked = path.split(/[?#]/)[0] ?? ''
+  if (exact !== undefined) return asked === exact
+  return regex === undefined && asked.startsWith(prefix ?? '/')
+}
+
+/** Istio has no limit of its own; a request that takes longer is no request. */
+const longest = 3_600_000
+
+function timingFaults({ timeout, retries }: AskedRoute): readonly Violation[] {
+  const { attempts, perTryTimeout, retryOn } = retries ?? {}
+  const long = [
+    { field: '/timeout', value: timeout },
+    { field: '/retries/perTryTimeout', value: perTryTimeout },
+  ].filter(({ value }) => value !== undefined && millisecondsOf(value) > longest)
+  const faults = long.map(({ field, value }) => ({
+    field,
+    message: `${value} is more than an hour`,
+  }))
+  if (attempts === 0 && (perTryTimeout !== undefined || retryOn !== undefined)) {
+    const message = 'With no attempts nothing is retried: leave perTryTimeout and retryOn out'
+    faults.push({ field: '/retries', message })
+  }
+  if (
+    timeout !== undefined &&
+    perTryTimeout !== undefined &&
+    millisecondsOf(perTryTimeout) > millisecondsOf(timeout)
+  ) {
+    const message = `perTryTimeout ${perTryTimeout} is never reached: the whole has ${timeout}`
+    faults.push({ field: '/retries/perTryTimeout', message })
+  }
+  return faults
+}
+
+function rewriteFaults({ rewrite, match }: AskedRoute): readonly Violation[] {
+  if (!rewrite) return []
+  const { path, host } = rewrite
+  if (path === undefined && host === undefined) {
+    return [{ field: '/rewrite', message: 'Say what is rewritten: path or host' }]
+  }
+  const prefix = match?.prefix ?? '/'
+  const byPrefix = match?.exact === undefined && match?.regex === undefined
+  if (path === undefined || !byPrefix || !prefix.endsWith('/') || path.endsWith('/')) return []
+  const message = `${prefix}x would become ${path}x: end both in / or neither`
+  return [{ field: '/rewrite/path', message }]
+}
+
+function repeated(mode: TlsMode, routes: readonly AskedRoute[]): readonly Violation[] {
+  const keys = routes.map((route) => matchKey(completeRoute(mode, route)))
+  return keys.flatMap((key, index) => {
+    const first = keys.indexOf(key)
+    if (first === index) return []
+    const message = `Route ${first} already matches exactly this: nothing would get here`
+    return [{ field: `/routes/${index}/match`, message }]
+  })
+}
+
+function matchKey({ match }: Route): string {
+  const { exact, prefix, regex, port, methods = [], headers = [], queryParams = [] } = match
+  const sorted = <Named extends { readonly name: string }>(list: readonly Named[]) =>
+    list
+      .toSorted((a, b) => (a.name < b.name ? -1 : 1))
+      .map((each) => Object.entries(each).toSorted())
+  const low = headers.map((each) => ({ ...each, name: each.name.toLowerCase() }))
+  const path = [exact, prefix, regex, port]
+  return JSON.stringify([path, methods.toSorted(), sorted(low), sorted(queryParams)])
+}
+
+function passthroughFaults(asked: HostSpec): readonly Violation[] {
+  if (asked.tls?.mode !== 'PASSTHROUGH') return []
+  const tls = asked.routes.flatMap(({ match }, index) => (match?.port === 80 ? [] : [index]))
+  const faults: Violation[] = []
+  if (tls.length === 0) {
+    const message = 'PASSTHROUGH needs one route for port 443, which takes the TLS connection'
+    faults.push({ field: '/routes', message })
+  }
+  for (const index of tls) {
+    const { match, to, ...rest } = asked.routes[index] ?? {}
+    const seen = Object.keys(match ?? {}).filter((field) => field !== 'port')
+    if (seen.length > 0) {
+      const message = `With PASSTHROUGH no request is seen on port 443: leave ${seen.join(', ')} out`
+      faults.push({ field: `/routes/${index}/match`, message })
+    }
+    const done = Object.keys(rest)
+    if (done.length > 0) {
+      const message = `With PASSTHROUGH nothing is done to requests on port 443: leave ${done.join(', ')} out`
+      faults.push({ field: `/routes/${index}/${done[0]}`, message })
+    }
+    if (Array.isArray(to) && to.length > 1) {
+      const message = 'With PASSTHROUGH one backend has the certificate: name one destination'
+      faults.push({ field: `/routes/${index}/to`, message })
+    }
+  }
+  if (asked.http === 'serve' && tls.length === asked.routes.length) {
+    const message = 'http "serve" with PASSTHROUGH needs a route with match.port 80'
+    faults.push({ field: '/routes', message })
+  }
+  return faults
+}
