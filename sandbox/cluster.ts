@@ -12,8 +12,8 @@ import { createWorkloads, sampleNamespace } from './workloads.ts'
  * for trying and for tests. It is a sandbox and says so wherever it can. It knowingly differs from the real
  * thing in this:
  *
- * API server: whoever has the token may do everything (no RBAC, access reviews always allow). Seven kinds,
- * no subresources, no CRDs, no controllers: a Service has no endpoints, a Pod is a record, a deleted namespace
+ * API server: whoever has the token may do everything (no RBAC, access reviews always allow). Eight kinds,
+ * no subresources, no controllers; a CRD says whether its kind is served, and no more: a Service has no endpoints, a Pod is a record, a deleted namespace
  * is empty at once. Lists are not consistent snapshots (`continue` counts objects). Changes are kept for watches
  * until a restart or some thousands later; then a watch gets 410. A PUT cannot set managedFields. Strategic
  * merge knows the lists of Services only. Validation of names, Secrets, ConfigMaps and Services is the part

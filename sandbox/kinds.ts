@@ -141,6 +141,19 @@ export const virtualServices: Kind = {
   ],
 }
 
+/** CustomResourceDefinitions: kinds outside the core are served as long as theirs are there. */
+export const customResourceDefinitions: Kind = {
+  group: 'apiextensions.k8s.io',
+  versions: ['v1'],
+  namespaced: false,
+  generations: true,
+  kind: 'CustomResourceDefinition',
+  plural: 'customresourcedefinitions',
+  singular: 'customresourcedefinition',
+  shortNames: ['crd', 'crds'],
+  columns: [name, age],
+}
+
 /** Every kind that is stored. */
 export const kinds: readonly Kind[] = [
   namespaces,
@@ -148,6 +161,7 @@ export const kinds: readonly Kind[] = [
   configMaps,
   services,
   pods,
+  customResourceDefinitions,
   gateways,
   virtualServices,
 ]
@@ -160,4 +174,22 @@ export function apiVersion(group: string, version: string): string {
 /** The name that tells a kind from all others: `gateways.networking.istio.io`, `secrets`. */
 export function resourceName({ group, plural }: Pick<Kind, 'group' | 'plural'>): string {
   return group ? `${plural}.${group}` : plural
+}
+
+/** The kinds that are served now, with the versions that their CustomResourceDefinitions serve; `definition`
+ *  finds one of these by its name. */
+export function servedKinds(definition: (name: string) => Fields | undefined): readonly Kind[] {
+  return kinds.flatMap((kind) => {
+    if (!isCustom(kind)) return [kind]
+    const all = list(definition(resourceName(kind)), 'spec', 'versions').filter(isFields)
+    const served = all.filter((each) => at(each, 'served') === true)
+    const names = served.map((each) => text(each, 'name'))
+    const versions = kind.versions.filter((each) => names.includes(each))
+    return versions.length === 0 ? [] : [{ ...kind, versions }]
+  })
+}
+
+/** Whether a CustomResourceDefinition decides if the kind is served. */
+export function isCustom({ group }: Kind): boolean {
+  return group !== '' && group !== customResourceDefinitions.group
 }

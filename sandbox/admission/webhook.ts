@@ -6,11 +6,14 @@ export type Verdict = { readonly errors: readonly string[]; readonly warnings: r
 /** One label of a name, in either case. */
 export const label = /^[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?$/
 
-const forbiddenAnnotations = ['istio.io/dry-run', 'internal.istio.io/webhook-always-reject']
+const alwaysReject = 'internal.istio.io/webhook-always-reject'
+const forbiddenAnnotations = ['istio.io/dry-run']
 
 /** What is wrong with the annotations of any Istio kind. */
 export function annotationErrors(object: Fields): string[] {
   const annotations = Object.keys(fields(object, 'metadata', 'annotations'))
+  // By which istiod itself tries out whether it is asked.
+  if (annotations.includes(alwaysReject)) return [`"${alwaysReject}" annotation found, rejecting`]
   const bad = annotations.filter((key) => forbiddenAnnotations.includes(key))
   return bad.map((key) => `unsupported annotation: ${key}`)
 }

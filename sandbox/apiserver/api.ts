@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:https'
 import type { Write } from '../admission/admit.ts'
 import { jsonPatch, mergePatch, strategicPatch } from '../apply/patches.ts'
 import { at, type Fields, fields, isFields, type Json, text } from '../json.ts'
+import { customResourceDefinitions, servedKinds } from '../kinds.ts'
 import type { Store } from '../store.ts'
 import { documentAt, version } from './discovery.ts'
 import { admits, type Credential, type Identity } from './identity.ts'
@@ -52,20 +53,24 @@ function send(response: ServerResponse, { code, body, warnings = [] }: Answer): 
   response.end(`${JSON.stringify(body)}\n`)
 }
 
+const reviews =
+  /^\/apis\/authorization\.k8s\.io\/v1\/((self)?subjectaccessreviews|namespaces\/[^/]+\/localsubjectaccessreviews)$/
+
 async function answer(call: Call, identity: Identity): Promise<Answer | undefined> {
-  const { request, path } = call
+  const { store, request, path } = call
   if (['/livez', '/readyz', '/healthz'].includes(path)) return { code: 200, body: 'ok' }
   if (path === '/version') return { code: 200, body: version }
   if (!admits(identity, request.headers.authorization)) {
     throw refusal(401, 'Unauthorized', 'Unauthorized')
   }
-  const document = documentAt(path)
+  const served = () => servedKinds((name) => store.get(customResourceDefinitions, '', name))
+  const document = documentAt(path, served)
   if (document !== undefined) return documented(call, document)
   const body = request.method === 'GET' ? Buffer.alloc(0) : await readBody(request)
-  if (/^\/apis\/authorization\.k8s\.io\/v1\/(self)?subjectaccessreviews$/.test(path)) {
+  if (reviews.test(path)) {
     return allow(call, parseBody(body, request.headers['content-type']))
   }
-  const target = targetOf(path)
+  const target = targetOf(path, served)
   if (!target) throw unknownPath()
   if (target.name) return one(call, target, body)
   return many(call, target, body)

@@ -1,5 +1,5 @@
 import type { Fields, Json } from '../json.ts'
-import { apiVersion, type Kind, kinds } from '../kinds.ts'
+import { apiVersion, type Kind } from '../kinds.ts'
 
 const verbs = [
   'create',
@@ -11,8 +11,6 @@ const verbs = [
   'update',
   'watch',
 ] as const
-
-const groups: readonly string[] = [...new Set(kinds.map(({ group }) => group))].filter(Boolean)
 
 /** /version. The sandbox says what it is; clients look at major and minor. */
 export const version: Fields = {
@@ -27,24 +25,29 @@ export const version: Fields = {
   platform: 'sandbox',
 }
 
-/** The discovery and OpenAPI documents, by path; undefined for a path that is none of them. */
-export function documentAt(path: string): Json | undefined {
-  return documents.get(path)
+const documentPath = /^\/(version|api(\/[^/]+)?|apis(\/[^/]+){0,2}|openapi\/.*)$/
+
+/** The discovery and OpenAPI documents of the kinds that are served, by path; undefined for a path that is
+ *  none of them. */
+export function documentAt(path: string, served: () => readonly Kind[]): Json | undefined {
+  return documentPath.test(path) ? documentsOf(served()).get(path) : undefined
 }
 
-function documentsOf(): Map<string, Json> {
+function documentsOf(kinds: readonly Kind[]): Map<string, Json> {
+  const groups = [...new Set(kinds.map(({ group }) => group))].filter(Boolean)
+  const groupOf = (group: string) => groupIn(kinds, group)
   const reviews = 'authorization.k8s.io'
   const map = new Map<string, Json>([
     ['/version', version],
     ['/api', { kind: 'APIVersions', versions: ['v1'], serverAddressByClientCIDRs: [] }],
-    ['/api/v1', resourceList('', 'v1')],
+    ['/api/v1', resourceList(kinds, '', 'v1')],
     [
       '/apis',
       { kind: 'APIGroupList', apiVersion: 'v1', groups: [...groups.map(groupOf), reviewGroup] },
     ],
     [`/apis/${reviews}`, { kind: 'APIGroup', apiVersion: 'v1', ...reviewGroup }],
     [`/apis/${reviews}/v1`, reviewList],
-    ['/openapi/v3', { paths: openapiPaths() }],
+    ['/openapi/v3', { paths: openapiPaths(kinds) }],
     [
       '/openapi/v2',
       { swagger: '2.0', info: { title: 'Gatesmith sandbox', version: 'v1.33.0' }, paths: {} },
@@ -56,16 +59,19 @@ function documentsOf(): Map<string, Json> {
   for (const { group, versions } of kinds) {
     for (const each of versions) {
       const root = group ? `apis/${group}/${each}` : `api/${each}`
-      map.set(`/${root}`, resourceList(group, each))
-      map.set(`/openapi/v3/${root}`, openapi(group, each, root))
+      map.set(`/${root}`, resourceList(kinds, group, each))
+      map.set(`/openapi/v3/${root}`, openapi(kinds, { group, version: each, root }))
     }
   }
   return map
 }
 
-function groupOf(group: string): { [key: string]: Json } {
-  const versions = kinds.find((kind) => kind.group === group)?.versions ?? []
-  const each = versions.map((version) => ({ groupVersion: apiVersion(group, version), version }))
+function groupIn(kinds: readonly Kind[], group: string): { [key: string]: Json } {
+  const all = kinds.filter((kind) => kind.group === group).flatMap(({ versions }) => versions)
+  const each = [...new Set(all)].map((version) => ({
+    groupVersion: apiVersion(group, version),
+    version,
+  }))
   return { name: group, versions: each, preferredVersion: each[0] ?? {} }
 }
 
@@ -79,16 +85,18 @@ const reviewList: Fields = {
   kind: 'APIResourceList',
   apiVersion: 'v1',
   groupVersion: review.groupVersion,
-  resources: ['SelfSubjectAccessReview', 'SubjectAccessReview'].map((kind) => ({
-    name: `${kind.toLowerCase()}s`,
-    singularName: kind.toLowerCase(),
-    namespaced: false,
-    kind,
-    verbs: ['create'],
-  })),
+  resources: ['LocalSubjectAccessReview', 'SelfSubjectAccessReview', 'SubjectAccessReview'].map(
+    (kind) => ({
+      name: `${kind.toLowerCase()}s`,
+      singularName: kind.toLowerCase(),
+      namespaced: kind.startsWith('Local'),
+      kind,
+      verbs: ['create'],
+    }),
+  ),
 }
 
-function resourceList(group: string, version: string): Json {
+function resourceList(kinds: readonly Kind[], group: string, version: string): Json {
   const served = kinds.filter((kind) => kind.group === group && kind.versions.includes(version))
   const resources = served.map(({ plural, singular, namespaced, kind, shortNames }) => ({
     name: plural,
@@ -106,7 +114,7 @@ function resourceList(group: string, version: string): Json {
   }
 }
 
-function openapiPaths(): { [path: string]: Json } {
+function openapiPaths(kinds: readonly Kind[]): { [path: string]: Json } {
   const roots = kinds.flatMap(({ group, versions }) =>
     versions.map((each) => (group ? `apis/${group}/${each}` : `api/${each}`)),
   )
@@ -117,7 +125,10 @@ function openapiPaths(): { [path: string]: Json } {
 
 /** As much as kubectl reads before it leaves validation to the server: for each kind, that its PATCH
  *  takes fieldValidation and dryRun. */
-function openapi(group: string, version: string, root: string): Json {
+function openapi(
+  kinds: readonly Kind[],
+  { group, version, root }: { group: string; version: string; root: string },
+): Json {
   const served = kinds.filter((kind) => kind.group === group && kind.versions.includes(version))
   const paths = Object.fromEntries(
     served.map((kind) => [pathOf(root, kind), { patch: patchOf(kind, version) }]),
@@ -152,5 +163,3 @@ function patchOf({ group, kind }: Kind, version: string): Json {
     'x-kubernetes-group-version-kind': { group, version, kind },
   }
 }
-
-const documents: ReadonlyMap<string, Json> = documentsOf()

@@ -5,7 +5,7 @@ import { check } from '../admission/schema.ts'
 import { schemas } from '../admission/schemas.ts'
 import { applied, sameContent, updated, type Writer } from '../apply/ownership.ts'
 import { amend, at, type Fields, fields, isFields, type Json, list, text } from '../json.ts'
-import { apiVersion, kinds, namespaces, resourceName } from '../kinds.ts'
+import { apiVersion, customResourceDefinitions, kinds, namespaces, resourceName } from '../kinds.ts'
 import type { Store } from '../store.ts'
 import {
   alreadyExists,
@@ -96,7 +96,7 @@ export async function applyObject(store: Store, write: Write, body: Json): Promi
 }
 
 /** DELETE: removes the object, or, while it has finalizers, marks it as to be removed. A namespace takes
- *  all that is in it along. Throws 404, and 409 for a precondition that does not hold. */
+ *  all that is in it along, a CustomResourceDefinition all objects of its kind. Throws 404, and 409 for a precondition that does not hold. */
 export async function removeObject(store: Store, write: Write, options: Json): Promise<Fields> {
   const { kind } = write
   const live = store.get(kind, write.namespace, write.name)
@@ -121,6 +121,12 @@ export async function removeObject(store: Store, write: Write, options: Json): P
       store.list(each, write.name).map((object) => store.remove(each, object)),
     )
     await Promise.all(removed)
+  }
+  if (kind === customResourceDefinitions) {
+    const of = kinds.filter((each) => resourceName(each) === write.name)
+    await Promise.all(
+      of.flatMap((each) => store.list(each).map((object) => store.remove(each, object))),
+    )
   }
   return store.remove(kind, live)
 }

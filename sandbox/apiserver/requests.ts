@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { parse as parseYaml } from 'yaml'
 import { type Json, parseJson } from '../json.ts'
-import { type Kind, kinds, namespaces } from '../kinds.ts'
+import { isCustom, type Kind, kinds, namespaces } from '../kinds.ts'
 import type { Store } from '../store.ts'
 import { readProtobuf } from './protobuf.ts'
 import { badRequest, refusal } from './status.ts'
@@ -26,8 +26,8 @@ export type Call = {
 const paths =
   /^\/(?:api|apis\/([^/]+))\/([^/]+)(?:\/namespaces\/([^/]+))?(?:\/([^/]+))?(?:\/([^/]+))?$/
 
-/** The target of a path; undefined when it names nothing the sandbox keeps, subresources included. */
-export function targetOf(path: string): Target | undefined {
+/** The target of a path; undefined when it names nothing that is served, subresources included. */
+export function targetOf(path: string, served: () => readonly Kind[]): Target | undefined {
   const [, group = '', version = '', namespace = '', plural = '', name = ''] =
     paths.exec(path) ?? []
   if (!version) return undefined
@@ -35,11 +35,18 @@ export function targetOf(path: string): Target | undefined {
   const wanted = named ? 'namespaces' : plural
   const kind = kinds.find((each) => each.plural === wanted && each.group === group)
   if (!kind?.versions.includes(version)) return undefined
+  if (isCustom(kind) && !isServed(served(), kind, version)) return undefined
   if (named) return { kind, version, namespace: '', name: decodeURIComponent(namespace) }
   if (kind === namespaces && namespace) return undefined
   if (kind.namespaced && name && !namespace) return undefined
   const decoded = { namespace: decodeURIComponent(namespace), name: decodeURIComponent(name) }
   return { kind, version, ...decoded }
+}
+
+function isServed(served: readonly Kind[], { group, plural }: Kind, version: string): boolean {
+  return served.some(
+    (each) => each.group === group && each.plural === plural && each.versions.includes(version),
+  )
 }
 
 /** The whole body. Throws 413 above 3 MiB, as the API server does. */

@@ -1,5 +1,15 @@
 import { type Fields, fields, text } from '../json.ts'
-import { configMaps, type Kind, namespaces, pods, services } from '../kinds.ts'
+import {
+  configMaps,
+  customResourceDefinitions,
+  isCustom,
+  type Kind,
+  kinds,
+  namespaces,
+  pods,
+  resourceName,
+  services,
+} from '../kinds.ts'
 import type { Store } from '../store.ts'
 import { createObject } from './objects.ts'
 
@@ -72,6 +82,41 @@ const pod: Fields = {
   status: { phase: 'Running', podIP: '127.0.0.1', conditions: [{ type: 'Ready', status: 'True' }] },
 }
 
+/** As the control plane of the Istio that the sandbox takes after. */
+const istiod: Fields = {
+  metadata: {
+    name: 'istiod-sandbox',
+    namespace: ingressPod.namespace,
+    labels: {
+      app: 'istiod',
+      istio: 'pilot',
+      'istio.io/rev': 'default',
+      'app.kubernetes.io/version': '1.31.0',
+    },
+    annotations: { 'gatesmith.dev/sandbox': 'stands in for istiod' },
+  },
+  spec: {
+    serviceAccountName: 'istiod',
+    containers: [{ name: 'discovery', image: 'gatesmith-sandbox' }],
+  },
+  status: pod.status ?? {},
+}
+
+function definition(kind: Kind): readonly [Kind, Fields] {
+  const { group, plural, singular, shortNames, namespaced } = kind
+  const names = { kind: kind.kind, plural, singular, shortNames: [...shortNames] }
+  const versions = kind.versions.map((version, index) => ({
+    name: version,
+    served: true,
+    storage: index === 0,
+  }))
+  const scope = namespaced ? 'Namespaced' : 'Cluster'
+  return [
+    customResourceDefinitions,
+    { metadata: { name: resourceName(kind) }, spec: { group, names, scope, versions } },
+  ]
+}
+
 const seeds: readonly (readonly [Kind, Fields])[] = [
   ...['default', 'kube-system', 'istio-system', 'test'].map(namespace),
   [
@@ -82,6 +127,8 @@ const seeds: readonly (readonly [Kind, Fields])[] = [
     },
   ],
   [pods, pod],
+  [pods, istiod],
+  ...kinds.filter(isCustom).map(definition),
   service('istio-ingressgateway', ingressPod.namespace, ingressPod.labels, [
     ['http2', 80, 8080],
     ['https', 443, 8443],

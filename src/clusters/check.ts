@@ -1,120 +1,182 @@
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import { sql, type Tx } from '../core/database/db.ts'
-import { type Cluster, defaultIngress, type Ingress } from './cluster.ts'
-import { clusterRow, clusterView, ingressOf } from './find.ts'
-import { kinds } from './kubernetes/kinds.ts'
-import { type Access, type Kube, KubeError } from './kubernetes/kube.ts'
+import { json, sql, type Tx } from '../core/database/db.ts'
+import { rightChecks } from './checks/access.ts'
+import type { Asked } from './checks/ask.ts'
+import { secretsCheck, validationCheck } from './checks/gateways.ts'
+import { identityCheck, uidOf } from './checks/identity.ts'
+import { gatewayApiCheck, kindChecks, servedKinds } from './checks/kinds.ts'
+import { defects, meshOf } from './checks/mesh.ts'
+import { type Check, check, type Found } from './checks/schema.ts'
+import { foundIngress, podsOf, workloadChecks, workloadsOf } from './checks/workloads.ts'
+import { type Cluster, defaultIngress } from './cluster.ts'
+import { allIngressesOf, type ClusterRow, clusterRow, clusterView } from './find.ts'
+import { type Kube, KubeError } from './kubernetes/kube.ts'
 import { openCluster } from './kubernetes/open.ts'
+import { placesOn } from './rights/places.ts'
+import { meshNamespace, type Places } from './rights/table.ts'
 import { dueOnCluster } from './sync.ts'
 
-type Finding = {
-  readonly status: 'Ready' | 'Failed'
-  readonly message: string | null
+/** What a look at a cluster says. */
+type Look = {
+  /** None: it answers, and nothing else was looked at. */
+  readonly checks?: readonly Check[]
   readonly kubernetes: string | null
   /** There was no answer at all. */
   readonly silent: boolean
+  /** Where all of it was looked at: what it is, and what tells it from others. */
+  readonly whole?: { readonly found: Omit<Found, 'uid'>; readonly uid: Asked<string | null> }
 }
+
+/** How long what was found of a cluster that is as it should be does for the looks of every minute. */
+const freshMilliseconds = 5 * 60_000
 
 /** Looks at the cluster now and answers what was found. Throws cluster-unknown. */
 export async function checkClusterNow(ctx: Context, actor: Actor, name: string): Promise<Cluster> {
   allowPlatform(actor, 'check-clusters')
   const { id } = await clusterRow(ctx.db.read, name)
-  await checkCluster(ctx, { clusterId: id })
+  await examine(ctx, id, 'all')
   return clusterView(await clusterRow(ctx.db.read, name), actor)
 }
 
-/** Stores whether the cluster answers, serves Istio's kinds, has the ingress that hosts go to, and lets
- *  us do what we must. Nothing is sent to a cluster that is found silent, until it is found to answer:
- *  what waited for it is due at once then. */
+/** Stores whether the cluster answers and, every few minutes or where something is wrong, whether it has
+ *  all that hosts need, item by item. Nothing is sent to a cluster that is found silent, until it is found
+ *  to answer: what waited for it is due at once then. */
 export async function checkCluster(
   ctx: Context,
   { clusterId }: { readonly clusterId: string },
 ): Promise<void> {
+  await examine(ctx, clusterId, 'what is due')
+}
+
+async function examine(ctx: Context, clusterId: string, how: 'all' | 'what is due'): Promise<void> {
   const row = await ctx.db.read.cluster.findUnique({ where: { id: clusterId } })
   if (!row) return
-  const found = await look(await openCluster(ctx, clusterId), ingressOf(row, defaultIngress))
-  const { status, message, kubernetes, silent } = found
-  const now = ctx.now()
-  await ctx.db.transaction(async (tx) => {
-    const before = await holdCluster(tx, clusterId)
-    if (!before) return
-    const answersAgain = before.silentSince !== null && !silent
-    await tx.cluster.update({
-      where: { id: clusterId },
-      data: {
-        ...{ status, message, kubernetes: kubernetes ?? row.kubernetes, checkedAt: now },
-        silentSince: silent ? (before.silentSince ?? now) : null,
-        ...(answersAgain ? { unansweredAt: null } : {}),
-      },
-    })
-    if (answersAgain || (status === 'Ready' && before.status === 'Failed')) {
-      await dueOnCluster(tx, clusterId, 'unsettled')
-    }
+  const kube = await openCluster(ctx, clusterId)
+  const age = ctx.now().getTime() - (row.examinedAt?.getTime() ?? 0)
+  const fresh = how !== 'all' && row.status === 'Ready' && age < freshMilliseconds
+  const look = fresh
+    ? await lookBriefly(kube)
+    : await lookAtAll(kube, row, await placesOn(ctx.db.read, clusterId, allIngressesOf(row)))
+  await ctx.db.transaction((tx) => store(tx, row, look, ctx.now()))
+}
+
+async function store(tx: Tx, row: ClusterRow, look: Look, now: Date): Promise<void> {
+  const before = await holdCluster(tx, row.id)
+  if (!before) return
+  const { silent, kubernetes, whole } = look
+  if (whole && 'answer' in whole.uid) {
+    await tx.cluster.update({ where: { id: row.id }, data: { uid: whole.uid.answer } })
+  }
+  const identity = whole ? [await identityCheck(tx, row, whole.uid)] : []
+  const outcome = look.checks && outcomeOf([...look.checks, ...identity])
+  const uid = whole && 'answer' in whole.uid ? whole.uid.answer : before.uid
+  const answersAgain = before.silentSince !== null && !silent
+  await tx.cluster.update({
+    where: { id: row.id },
+    data: {
+      ...outcome,
+      ...(whole ? { found: json({ uid, ...whole.found }), examinedAt: now } : {}),
+      ...{ kubernetes: kubernetes ?? row.kubernetes, checkedAt: now },
+      silentSince: silent ? (before.silentSince ?? now) : null,
+      ...(answersAgain ? { unansweredAt: null } : {}),
+    },
   })
+  const ready = outcome?.status === 'Ready' && before.status === 'Failed'
+  if (answersAgain || ready) await dueOnCluster(tx, row.id, 'unsettled')
+}
+
+/** A warning keeps nobody from being served. */
+function outcomeOf(checks: readonly Check[]) {
+  const failed = checks.filter(({ status }) => status === 'failed')
+  const message = failed.map((each) => each.message).join('. ')
+  return {
+    checks: json(checks),
+    status: failed.length === 0 ? 'Ready' : 'Failed',
+    message: failed.length === 0 ? null : message.slice(0, 2000),
+  }
 }
 
 /** As it stands now, until the transaction ends: two may look at it at once. */
 async function holdCluster(tx: Tx, id: string) {
   await tx.$executeRaw(sql`select 1 from cluster where id = ${id}::uuid for update`)
-  return tx.cluster.findUnique({ where: { id }, select: { status: true, silentSince: true } })
+  return tx.cluster.findUnique({
+    where: { id },
+    select: { status: true, silentSince: true, uid: true },
+  })
 }
 
-async function look(kube: Kube, ingress: Ingress): Promise<Finding> {
-  try {
+/** Whether it answers, and nothing else. */
+function lookBriefly(kube: Kube): Promise<Look> {
+  return looked(async () => ({ kubernetes: await kube.version(), silent: false }))
+}
+
+function lookAtAll(kube: Kube, row: ClusterRow, places: Places): Promise<Look> {
+  return looked(async () => {
     const kubernetes = await kube.version()
-    const lacking = await denied(kube, ingress)
-    const faults = lacking.length > 0 ? lacking : await missing(kube, ingress)
-    const message = faults.length > 0 ? faults.join('. ').slice(0, 2000) : null
-    return { status: message === null ? 'Ready' : 'Failed', message, kubernetes, silent: false }
+    const ingresses = allIngressesOf(row)
+    const [served, workloads, rights, uid] = await Promise.all([
+      servedKinds(kube),
+      workloadsOf(kube, ingresses),
+      rightChecks(kube, places),
+      uidOf(kube),
+    ])
+    const gateways = workloads.flatMap(podsOf)
+    const namespaces = [...new Set([meshNamespace, ...places.ingress])]
+    const [gatewayApi, { mesh, check: istio }, secrets, validation] = await Promise.all([
+      gatewayApiCheck(kube, served),
+      meshOf(kube, { namespaces, gateways }),
+      Promise.all(workloads.map((workload) => secretsCheck(kube, workload))),
+      validationCheck(kube, ingresses[defaultIngress]),
+    ])
+    const { version } = mesh
+    const known =
+      version === null ? [] : defects(version, { gatewayApiVersion: gatewayApi.version })
+    return {
+      checks: [
+        check('reachable', 'ok', 'The Kubernetes API answers'),
+        check('credentials', 'ok', 'The Kubernetes API takes the credentials'),
+        check('kubernetes', 'ok', `Kubernetes ${kubernetes}`),
+        ...kindChecks(served),
+        gatewayApi.check,
+        istio,
+        ...known.map((message) => check('istio', 'warning', message, 'known defects')),
+        ...workloadChecks(workloads),
+        ...secrets,
+        ...rights,
+        validation,
+      ],
+      kubernetes,
+      silent: false,
+      whole: {
+        found: {
+          istioVersion: version,
+          istioRevision: mesh.revision,
+          gatewayApiVersion: gatewayApi.version,
+          served: [...served],
+          ingresses: workloads.map(foundIngress),
+        },
+        uid,
+      },
+    }
+  })
+}
+
+/** A cluster that does not answer or does not know us says nothing of the rest. */
+async function looked(look: () => Promise<Look>): Promise<Look> {
+  try {
+    return await look()
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
-    const silent = error.fault === 'unreachable'
-    return { status: 'Failed', message: error.message, kubernetes: null, silent }
+    const { message } = error
+    if (error.fault === 'unreachable') {
+      return { checks: [check('reachable', 'failed', message)], kubernetes: null, silent: true }
+    }
+    const answers = check('reachable', 'ok', 'The Kubernetes API answers')
+    const refused =
+      error.fault === 'unauthorized'
+        ? check('credentials', 'failed', `The credentials are refused (${message}): give new ones`)
+        : check('kubernetes', 'failed', message)
+    return { checks: [answers, refused], kubernetes: null, silent: false }
   }
-}
-
-const write = ['get', 'create', 'patch', 'delete']
-
-/** What pushing hosts takes. Gateways and VirtualServices are read everywhere, since those of others
- *  collide with ours wherever they are. */
-function needed(namespace: string): readonly Access[] {
-  const istio = 'networking.istio.io'
-  return [
-    ...write.map((verb) => ({ verb, group: '', resource: 'secrets', namespace })),
-    ...write.map((verb) => ({ verb, group: istio, resource: 'gateways', namespace })),
-    ...write.map((verb) => ({ verb, group: istio, resource: 'virtualservices', namespace })),
-    { verb: 'list', group: istio, resource: 'gateways' },
-    { verb: 'list', group: istio, resource: 'virtualservices' },
-    { verb: 'list', group: '', resource: 'pods', namespace },
-    { verb: 'get', group: '', resource: 'services' },
-  ]
-}
-
-async function denied(kube: Kube, { namespace }: Ingress): Promise<readonly string[]> {
-  const accesses = needed(namespace)
-  const allowed = await Promise.all(accesses.map((access) => kube.can(access)))
-  const lacking = accesses.filter((_, index) => !allowed[index])
-  if (lacking.length === 0) return []
-  const list = lacking.map(({ verb, resource, namespace: where }) =>
-    where === undefined
-      ? `${verb} ${resource} in all namespaces`
-      : `${verb} ${resource} in ${where}`,
-  )
-  return [`The credentials do not allow: ${list.join(', ')}`]
-}
-
-async function missing(kube: Kube, { namespace, selector }: Ingress): Promise<readonly string[]> {
-  const labelSelector = selectorText(selector)
-  const pods = await kube.list(kinds.pod, { namespace, labelSelector })
-  await kube.list(kinds.istioGateway, { namespace })
-  if (pods.length > 0) return []
-  return [`No pod in namespace ${namespace} has the labels ${labelSelector} of the ingress gateway`]
-}
-
-/** As a labelSelector parameter. */
-export function selectorText(selector: Ingress['selector']): string {
-  return Object.entries(selector)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(',')
 }

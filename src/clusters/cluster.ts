@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { closed, Name, Namespace, Timestamp } from '../shared/schema.ts'
+import { Check, Found } from './checks/schema.ts'
 import { kubeconfigLimit } from './credentials/kubeconfig.ts'
 
 const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
@@ -112,6 +113,12 @@ export const Cluster = closed(
     status: ClusterStatus,
     message: nullable(Type.String()),
     kubernetesVersion: nullable(Type.String()),
+    checks: Type.Array(Check, {
+      description: 'What was looked at, item by item; none to the API key of a tenant',
+    }),
+    found: Type.Union([Found, Type.Null()], {
+      description: 'What the cluster was found to be; null: not yet, or to the API key of a tenant',
+    }),
     checkedAt: nullable(Timestamp),
     createdAt: Timestamp,
     updatedAt: Timestamp,

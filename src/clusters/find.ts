@@ -6,7 +6,9 @@ import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
+import { Checks, Found } from './checks/schema.ts'
 import { Cluster, defaultIngress, Ingress, Ingresses, type NamedIngress } from './cluster.ts'
+import type { AllIngresses } from './ingresses.ts'
 
 export type ClusterRow = NonNullable<Awaited<ReturnType<Tx['cluster']['findUnique']>>>
 
@@ -72,16 +74,25 @@ export function ingressOf(row: ClusterRow, name: string): NamedIngress {
   return { name, ...found }
 }
 
-/** Its further ingresses, by name. */
+/** Its further ingresses, in the order of their names. */
 export function ingressesOf({ ingresses }: Pick<ClusterRow, 'ingresses'>): Ingresses {
-  return Value.Parse(Ingresses, ingresses)
+  const found = Object.entries(Value.Parse(Ingresses, ingresses))
+  return Object.fromEntries(found.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
+
+/** All of its ingresses by name, the default one first. */
+export function allIngressesOf(row: ClusterRow): AllIngresses & DefaultIngress {
+  return { [defaultIngress]: ingressOf(row, defaultIngress), ...ingressesOf(row) }
+}
+
+type DefaultIngress = { readonly [defaultIngress]: Ingress }
 
 /** The row as this actor is shown it. */
 export function clusterView(row: ClusterRow, actor: Actor): Cluster {
+  const platform = actor.tenantId === null
   return shown(Cluster, {
     name: row.name,
-    server: actor.tenantId === null ? row.server : null,
+    server: platform ? row.server : null,
     ingress: {
       namespace: row.ingressNamespace,
       selector: shownJson(Ingress.properties.selector, row.ingressSelector),
@@ -89,10 +100,17 @@ export function clusterView(row: ClusterRow, actor: Actor): Cluster {
     },
     ingresses: shownJson(Ingresses, row.ingresses),
     status: row.status,
-    message: row.message,
+    message: platform || row.silentSince !== null ? row.message : messageToTenants(row),
     kubernetesVersion: row.kubernetes,
+    checks: platform ? shownJson(Checks, row.checks) : [],
+    found: platform && row.found !== null ? shownJson(Found, row.found) : null,
     checkedAt: timestampOrNull(row.checkedAt),
     createdAt: timestamp(row.createdAt),
     updatedAt: timestamp(row.updatedAt),
   })
+}
+
+/** What is wrong may name the namespaces and hosts of other tenants. */
+function messageToTenants({ message }: ClusterRow): string | null {
+  return message === null ? null : 'The cluster cannot be used as it is: ask whoever runs it'
 }

@@ -89,3 +89,10 @@ function sharingFaults(
 function includes(whole: Ingress['selector'], part: Ingress['selector']): boolean {
   return Object.entries(part).every(([key, value]) => whole[key] === value)
 }
+
+/** Labels as a labelSelector parameter. */
+export function selectorText(selector: Ingress['selector']): string {
+  return Object.entries(selector)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(',')
+}

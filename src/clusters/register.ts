@@ -14,14 +14,8 @@ import {
   type NewCluster,
 } from './cluster.ts'
 import { type Kubeconfig, parseKubeconfig } from './credentials/kubeconfig.ts'
-import { type ClusterRow, clusterRow, clusterView, ingressesOf, ingressOf } from './find.ts'
-import {
-  type AllIngresses,
-  changedIngresses,
-  completeIngress,
-  ingressFaults,
-  ingressNameFaults,
-} from './ingresses.ts'
+import { allIngressesOf, type ClusterRow, clusterRow, clusterView } from './find.ts'
+import { changedIngresses, completeIngress, ingressFaults, ingressNameFaults } from './ingresses.ts'
 import { credentialBinding } from './kubernetes/open.ts'
 import { dueOnCluster } from './sync.ts'
 
@@ -82,7 +76,7 @@ export async function changeCluster(
     await tx.$executeRaw(sql`select 1 from cluster where id = ${id}::uuid for update`)
     const before = await clusterRow(tx, name)
     const { ingress, ingresses = {} } = patch
-    const { [defaultIngress]: first, ...others } = named(before)
+    const { [defaultIngress]: first, ...others } = allIngressesOf(before)
     const next = accepted(
       ingress === undefined ? first : completeIngress(ingress),
       changedIngresses(others, ingresses),
@@ -186,14 +180,10 @@ function sealed(ctx: Context, clusterId: string, { text }: Kubeconfig) {
   return bytes(ctx.seal.seal(credentialBinding(clusterId), Buffer.from(text)))
 }
 
-type Named = AllIngresses & { readonly [defaultIngress]: Ingress }
-
-function named(row: ClusterRow): Named {
-  return { [defaultIngress]: ingressOf(row, defaultIngress), ...ingressesOf(row) }
-}
+type Named = ReturnType<typeof allIngressesOf>
 
 function shapeOf(row: ClusterRow) {
-  const { [defaultIngress]: ingress, ...ingresses } = named(row)
+  const { [defaultIngress]: ingress, ...ingresses } = allIngressesOf(row)
   return { server: row.server, ingress, ingresses }
 }
 

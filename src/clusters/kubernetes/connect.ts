@@ -5,6 +5,7 @@ import type { Socket } from 'node:net'
 import {
   ApiException,
   AuthorizationV1Api,
+  CustomObjectsApi,
   createConfiguration,
   KubeConfig,
   KubernetesObjectApi,
@@ -19,6 +20,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { groupOf, type Kind, resourceOf } from './kinds.ts'
 import {
+  type Access,
   type Kube,
   KubeError,
   type KubeFault,
@@ -56,14 +58,16 @@ export function connect(kubeconfig: string): Kube {
   const objects = new KubernetesObjectApi(configuration)
   return {
     get: ({ apiVersion, kind, namespace, name }) =>
-      orUndefined(async () =>
-        plain(
-          await objects.read({
-            apiVersion,
-            kind,
-            metadata: { namespace, name },
-          }),
-        ),
+      orUndefined(
+        async () =>
+          plain(
+            await objects.read({
+              apiVersion,
+              kind,
+              metadata: { namespace, name },
+            }),
+          ),
+        { apiVersion, kind },
       ),
     list: (kind, where = {}) => listAll(line, kind, where),
     pages: (kind, where = {}) => pagesOf(line, kind, where),
@@ -83,32 +87,68 @@ export function connect(kubeconfig: string): Kube {
             PatchStrategy.ServerSideApply,
           )
           return warnings
-        }),
+        }, object),
       )
     },
     remove: async ({ apiVersion, kind, namespace, name }) => {
-      await orUndefined(() => objects.delete({ apiVersion, kind, metadata: { namespace, name } }))
+      const work = () => objects.delete({ apiVersion, kind, metadata: { namespace, name } })
+      await orUndefined(work, { apiVersion, kind })
     },
     version: () =>
       translated(async () => (await new VersionApi(configuration).getCode()).gitVersion),
-    can: ({ verb, group, resource, namespace }) =>
+    can: (access) =>
       translated(async () => {
-        const resourceAttributes = {
-          verb,
-          group,
-          resource,
-          ...(namespace === undefined ? {} : { namespace }),
-        }
         const review = await new AuthorizationV1Api(configuration).createSelfSubjectAccessReview({
           body: {
             apiVersion: 'authorization.k8s.io/v1',
             kind: 'SelfSubjectAccessReview',
-            spec: { resourceAttributes },
+            spec: { resourceAttributes: attributesOf(access) },
           },
         })
         return review.status?.allowed === true
       }),
+    mayAccount: ({ namespace, name }, access) =>
+      translated(async () => {
+        const api = new AuthorizationV1Api(configuration)
+        const review = await api.createNamespacedLocalSubjectAccessReview({
+          namespace,
+          body: {
+            apiVersion: 'authorization.k8s.io/v1',
+            kind: 'LocalSubjectAccessReview',
+            metadata: { namespace },
+            spec: {
+              user: `system:serviceaccount:${namespace}:${name}`,
+              groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`],
+              resourceAttributes: attributesOf(access),
+            },
+          },
+        })
+        return review.status?.allowed === true
+      }),
+    served: async (apiVersion) => {
+      const [group = '', version = ''] = apiVersion.split('/')
+      try {
+        const list = await translated(() =>
+          new CustomObjectsApi(configuration).getAPIResources({ group, version }),
+        )
+        return list.resources.flatMap(({ name, kind }) => (name.includes('/') ? [] : [kind]))
+      } catch (error) {
+        if (error instanceof KubeError && error.fault === 'unsupported') return undefined
+        throw error
+      }
+    },
     close: line.close,
+  }
+}
+
+function attributesOf({ verb, group, resource: path, namespace, name }: Access) {
+  const [resource, subresource] = path.split('/')
+  return {
+    ...{ verb, group },
+    ...(resource === undefined ? {} : { resource }),
+    ...(subresource === undefined ? {} : { subresource }),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(name === undefined ? {} : { name }),
   }
 }
 
@@ -149,13 +189,12 @@ async function* pagesOf(line: Line, kind: Kind, where: Where): AsyncIterable<Kub
 }
 
 /** A path that is not served has an answer that names no kind. */
-async function named<T>({ apiVersion, kind }: Kind, asked: Promise<T>): Promise<T> {
+async function named<T>(kind: Kind, asked: Promise<T>): Promise<T> {
   try {
     return await asked
   } catch (cause) {
     if (!(cause instanceof KubeError) || cause.fault !== 'unsupported') throw cause
-    const message = `The cluster does not serve ${kind} (${apiVersion}): ${cause.message}`
-    throw new KubeError('unsupported', message, { cause })
+    throw unserved(kind, cause)
   }
 }
 
@@ -365,26 +404,32 @@ function errorFacts(error: Error) {
   return { name: error.name, code, message: error.message }
 }
 
-async function orUndefined<T>(work: () => Promise<T>): Promise<T | undefined> {
+async function orUndefined<T>(work: () => Promise<T>, kind?: Kind): Promise<T | undefined> {
   try {
-    return await translated(work)
+    return await translated(work, kind)
   } catch (error) {
     if (error instanceof KubeError && error.fault === 'not-found') return undefined
     throw error
   }
 }
 
-async function translated<T>(work: () => Promise<T>): Promise<T> {
+/** What the library throws, as faults. `kind` is what was asked for. */
+async function translated<T>(work: () => Promise<T>, kind?: Kind): Promise<T> {
   try {
     return await work()
   } catch (cause) {
     if (cause instanceof KubeError) throw cause
-    if (cause instanceof ApiException) throw refusal(cause)
+    if (cause instanceof ApiException) throw refusal(cause, kind)
     // The library's own complaints: a kind that the group lacks, an answer that is not JSON.
-    throw new KubeError('unsupported', `The cluster does not serve this: ${String(cause)}`, {
-      cause,
-    })
+    const lacks = cause instanceof Error && cause.message.startsWith('Unrecognized API version')
+    throw lacks && kind
+      ? unserved(kind, cause)
+      : new KubeError('unsupported', `The cluster does not serve this: ${String(cause)}`, { cause })
   }
+}
+
+function unserved({ apiVersion, kind }: Kind, cause: unknown): KubeError {
+  return new KubeError('unsupported', `The cluster does not serve ${apiVersion} ${kind}`, { cause })
 }
 
 const Status = Type.Object({
@@ -403,13 +448,14 @@ const faults: Readonly<Record<number, KubeFault>> = {
   422: 'invalid',
 }
 
-function refusal(cause: { readonly code: number; readonly body: unknown }): KubeError {
+function refusal(cause: { readonly code: number; readonly body: unknown }, kind?: Kind): KubeError {
   const status = statusOf(cause.body)
   const message = (status.message ?? `The Kubernetes API answers ${cause.code}`).slice(0, 2000)
   // Only a Status that names an object is about one; a kind that is not served has a bare 404.
   if (cause.code === 404) {
-    const fault = status.details?.name === undefined ? 'unsupported' : 'not-found'
-    return new KubeError(fault, message, { cause })
+    const named = status.details?.name !== undefined
+    if (named) return new KubeError('not-found', message, { cause })
+    return kind ? unserved(kind, cause) : new KubeError('unsupported', message, { cause })
   }
   return new KubeError(faults[cause.code] ?? 'unavailable', message, { cause })
 }

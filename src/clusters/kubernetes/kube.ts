@@ -39,19 +39,23 @@ export const KubeObject = Type.Object({
     labels: Type.Optional(Labels),
     annotations: Type.Optional(Labels),
     resourceVersion: Type.Optional(Type.String()),
+    uid: Type.Optional(Type.String()),
   }),
   type: Type.Optional(Type.String()),
   data: Type.Optional(Labels),
   spec: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+  status: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 })
 export type KubeObject = Type.Static<typeof KubeObject>
 
-/** What one may be allowed to do on a cluster; no namespace: in all of them. */
+/** What one may be allowed to do on a cluster; no namespace: in all of them; no name: to all objects. A
+ *  subresource stands behind its resource: pods/portforward. */
 export type Access = {
   readonly verb: string
   readonly group: string
   readonly resource: string
   readonly namespace?: string
+  readonly name?: string
 }
 
 /** Which objects of a kind: those of a namespace or of all, and those that labels select. */
@@ -73,7 +77,7 @@ export type WatchEvent = {
 
 /** A cluster as we talk to it. Every method throws KubeError. */
 export type Kube = {
-  /** The object, or undefined when there is none. */
+  /** The object, or undefined when there is none. Of a kind without namespaces: namespace ''. */
   readonly get: (ref: KubeRef) => Promise<KubeObject | undefined>
   /** All objects that match, page by page. */
   readonly list: (kind: Kind, where?: Where) => Promise<readonly KubeObject[]>
@@ -97,5 +101,12 @@ export type Kube = {
   readonly version: () => Promise<string>
   /** Whether the credentials allow this (SelfSubjectAccessReview). */
   readonly can: (access: Access) => Promise<boolean>
+  /** Whether a service account is allowed this in its own namespace (LocalSubjectAccessReview). */
+  readonly mayAccount: (
+    account: { readonly namespace: string; readonly name: string },
+    access: Access,
+  ) => Promise<boolean>
+  /** The kinds that a group version has now, by their names (discovery); undefined: it is not served. */
+  readonly served: (apiVersion: string) => Promise<readonly string[] | undefined>
   readonly close: () => void
 }

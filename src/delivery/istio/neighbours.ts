@@ -1,5 +1,5 @@
-import { selectorText } from '../../clusters/check.ts'
 import type { Ingress } from '../../clusters/cluster.ts'
+import { selectorText } from '../../clusters/ingresses.ts'
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { Kube } from '../../clusters/kubernetes/kube.ts'
 import { orNothing } from '../observe.ts'

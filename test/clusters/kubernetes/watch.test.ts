@@ -195,7 +195,7 @@ test('a kind that is not served is asked for again in its time', async () => {
     (error) =>
       error instanceof KubeError &&
       error.fault === 'unsupported' &&
-      /does not serve Nothing \(nothing\.test\/v1\)/.test(error.message),
+      /does not serve nothing\.test\/v1 Nothing/.test(error.message),
   )
 })
 

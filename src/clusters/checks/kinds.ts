@@ -1,0 +1,89 @@
+import type { Kube } from '../kubernetes/kube.ts'
+import { ask } from './ask.ts'
+import { type Check, check, type ServedKind } from './schema.ts'
+
+const istio = 'networking.istio.io'
+const gatewayApi = 'gateway.networking.k8s.io'
+
+/** The API versions that are asked about, newest first. */
+const versions = {
+  [istio]: ['v1', 'v1beta1', 'v1alpha3'],
+  [gatewayApi]: ['v1', 'v1beta1', 'v1alpha3', 'v1alpha2'],
+} as const
+
+/** What hosts become, and what some routes become. */
+const needed = ['Gateway', 'VirtualService'] as const
+const useful = ['DestinationRule'] as const
+
+/** Versions of Istio's kinds that hosts can be written in. */
+const spoken: readonly string[] = ['v1', 'v1beta1']
+
+/** Which kinds of Istio and of the Gateway API are served, and in which versions (discovery, which every
+ *  authenticated client may read). */
+export async function servedKinds(kube: Kube): Promise<readonly ServedKind[]> {
+  const asked = Object.entries(versions).flatMap(([group, all]) =>
+    all.map((version) => ({ group, version })),
+  )
+  const found = await Promise.all(
+    asked.map(async ({ group, version }) => {
+      const kinds = await kube.served(`${group}/${version}`)
+      return (kinds ?? []).map((kind) => ({ group, kind, version }))
+    }),
+  )
+  const byKind = Map.groupBy(found.flat(), ({ group, kind }) => `${group} ${kind}`)
+  return [...byKind.values()].flatMap((each) => {
+    const [first] = each
+    return first
+      ? [{ group: first.group, kind: first.kind, versions: each.map(({ version }) => version) }]
+      : []
+  })
+}
+
+/** What is said of the kinds of Istio, each by its name. */
+export function kindChecks(served: readonly ServedKind[]): readonly Check[] {
+  return [
+    ...needed.map((kind) => kindCheck(served, kind, 'failed')),
+    ...useful.map((kind) => kindCheck(served, kind, 'warning')),
+  ]
+}
+
+function kindCheck(
+  served: readonly ServedKind[],
+  kind: string,
+  otherwise: 'failed' | 'warning',
+): Check {
+  const subject = `${istio} ${kind}`
+  const found = served.find((each) => each.group === istio && each.kind === kind)
+  const version = found?.versions.find((each) => spoken.includes(each))
+  if (version === 'v1') return check('kinds', 'ok', `${istio}/v1 ${kind} is served`, subject)
+  if (version !== undefined) {
+    const message = `${istio}/v1 ${kind} is not served, and ${version} is spoken instead: Istio 1.22 and later serve v1`
+    return check('kinds', 'warning', message, subject)
+  }
+  const message = `The cluster does not serve ${istio}/v1 ${kind}: install the CRDs of Istio (helm chart istio/base)`
+  return check('kinds', otherwise, message, subject)
+}
+
+/** What is known of the Gateway API: the version of its CRDs, where we may read one of them. */
+export async function gatewayApiCheck(
+  kube: Kube,
+  served: readonly ServedKind[],
+): Promise<{ readonly version: string | null; readonly check: Check }> {
+  const kinds = served.filter(({ group }) => group === gatewayApi)
+  if (kinds.length === 0) {
+    const message = 'The Gateway API is not installed; hosts do without it'
+    return { version: null, check: check('gateway-api', 'ok', message) }
+  }
+  const crd = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' }
+  const asked = await ask(() => kube.get({ ...crd, namespace: '', name: `gateways.${gatewayApi}` }))
+  if ('why' in asked) {
+    const message = `The Gateway API is served; its version is not known: ${asked.why}`
+    return { version: null, check: check('gateway-api', 'unknown', message) }
+  }
+  const { annotations = {} } = asked.answer?.metadata ?? {}
+  const version = annotations[`${gatewayApi}/bundle-version`] ?? null
+  const channel = annotations[`${gatewayApi}/channel`] ?? 'unknown'
+  return version === null
+    ? { version, check: check('gateway-api', 'unknown', 'Its CRDs name no bundle-version') }
+    : { version, check: check('gateway-api', 'ok', `${version}, channel ${channel}`) }
+}

@@ -1,0 +1,129 @@
+import type { Access } from '../kubernetes/kube.ts'
+
+/** What a right is needed for. Without `delivery` and `backends` no host is served; without one of the
+ *  others the service does less, and says so. */
+export type Feature = 'delivery' | 'backends' | 'watch' | 'checks' | 'listeners' | 'mesh-tls'
+
+/** Where a right is needed: in the namespace of each ingress gateway, in each that a workload's Secrets
+ *  are delivered to, in that of istiod, or in the whole cluster. */
+export type Scope = 'ingress' | 'workload' | 'mesh' | 'cluster'
+
+/** A rule of a Role or ClusterRole (rbac.authorization.k8s.io/v1). */
+export type Right = {
+  readonly feature: Feature
+  readonly scope: Scope
+  readonly group: string
+  readonly resources: readonly string[]
+  /** Only these objects; none: all. */
+  readonly names?: readonly string[]
+  readonly verbs: readonly string[]
+}
+
+const istio = 'networking.istio.io'
+const routing = ['gateways', 'virtualservices']
+const write = ['get', 'list', 'create', 'patch', 'delete']
+
+/** Every right that the service makes use of, once: what it asks for in a check, and what
+ *  `gatesmith rbac` prints. */
+export const rights: readonly Right[] = [
+  // The objects of hosts, and what they are compared with.
+  { feature: 'delivery', scope: 'ingress', group: '', resources: ['secrets'], verbs: write },
+  { feature: 'delivery', scope: 'ingress', group: istio, resources: routing, verbs: write },
+  {
+    feature: 'delivery',
+    scope: 'ingress',
+    group: '',
+    resources: ['pods', 'services'],
+    verbs: ['get', 'list'],
+  },
+  // What others made collides with ours wherever it is (istio.md 2.2); routes lead to any namespace.
+  { feature: 'delivery', scope: 'cluster', group: istio, resources: routing, verbs: ['list'] },
+  { feature: 'delivery', scope: 'cluster', group: '', resources: ['services'], verbs: ['get'] },
+  { feature: 'backends', scope: 'workload', group: '', resources: ['secrets'], verbs: write },
+  { feature: 'watch', scope: 'cluster', group: istio, resources: routing, verbs: ['watch'] },
+  { feature: 'watch', scope: 'ingress', group: '', resources: ['secrets'], verbs: ['watch'] },
+  { feature: 'watch', scope: 'workload', group: '', resources: ['secrets'], verbs: ['watch'] },
+  {
+    feature: 'checks',
+    scope: 'ingress',
+    group: 'authorization.k8s.io',
+    resources: ['localsubjectaccessreviews'],
+    verbs: ['create'],
+  },
+  {
+    feature: 'checks',
+    scope: 'cluster',
+    group: '',
+    resources: ['namespaces'],
+    names: ['kube-system'],
+    verbs: ['get'],
+  },
+  {
+    feature: 'checks',
+    scope: 'cluster',
+    group: 'apiextensions.k8s.io',
+    resources: ['customresourcedefinitions'],
+    names: ['gateways.gateway.networking.k8s.io'],
+    verbs: ['get'],
+  },
+  { feature: 'checks', scope: 'mesh', group: '', resources: ['pods'], verbs: ['list'] },
+  {
+    feature: 'listeners',
+    scope: 'ingress',
+    group: '',
+    resources: ['pods/portforward'],
+    verbs: ['get', 'create'],
+  },
+  {
+    feature: 'mesh-tls',
+    scope: 'mesh',
+    group: '',
+    resources: ['configmaps'],
+    names: ['istio'],
+    verbs: ['get', 'patch'],
+  },
+]
+
+/** Where the rights are needed on a cluster. */
+export type Places = {
+  readonly ingress: readonly string[]
+  readonly workload: readonly string[]
+  readonly mesh: readonly string[]
+}
+
+/** Where istiod runs where nothing else is known. */
+export const meshNamespace = 'istio-system'
+
+/** One thing that one must be allowed to do, and what for. */
+export type Needed = Access & { readonly feature: Feature }
+
+/** All that these features need at these places, each once; the namespaces of `cluster` are all of them. */
+export function neededAccess(features: readonly Feature[], places: Places): readonly Needed[] {
+  const all = rights
+    .filter(({ feature }) => features.includes(feature))
+    .flatMap((right) => namespacesOf(right, places).flatMap((where) => accessOf(right, where)))
+  const seen = new Map(all.toReversed().map((each) => [keyOf(each), each]))
+  return [...seen.values()].toReversed()
+}
+
+/** The namespaces in which a right is needed; `undefined` is the cluster. */
+export function namespacesOf({ scope }: Right, places: Places): readonly (string | undefined)[] {
+  return scope === 'cluster' ? [undefined] : [...new Set(places[scope])]
+}
+
+function accessOf(right: Right, namespace: string | undefined): readonly Needed[] {
+  const { feature, group, resources, verbs, names = [undefined] } = right
+  return resources.flatMap((resource) =>
+    names.flatMap((name) =>
+      verbs.map((verb) => ({
+        ...{ feature, verb, group, resource },
+        ...(namespace === undefined ? {} : { namespace }),
+        ...(name === undefined ? {} : { name }),
+      })),
+    ),
+  )
+}
+
+function keyOf({ verb, group, resource, namespace, name }: Access): string {
+  return JSON.stringify([verb, group, resource, namespace, name])
+}
