@@ -2,13 +2,14 @@ import { chainPem } from '../authorities/issuers/ready.ts'
 import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
-import { MomentIdKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { pageOf } from '../shared/cursor.ts'
 import { Problem } from '../shared/problem.ts'
-import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { toPem } from '../x509/der/pem.ts'
-import { Certificate } from './certificate.ts'
+import { Certificate, type CertificatePage, mostCounted, type Total } from './certificate.ts'
+import type { CertificateFilter } from './search/filter.ts'
+import { countCertificates, selectIds, sortKey } from './search/select.ts'
 
 const related = {
   tenant: { select: { name: true } },
@@ -50,105 +51,52 @@ export async function certificatesByIds(
   )
 }
 
-/** What a list of certificates is narrowed by. */
-export type CertificateFilter = PageQuery & {
-  readonly status?: 'active' | 'expired' | 'revoked'
-  /** ISO 8601 duration: those that end within it and have not ended yet. */
-  readonly expiringWithin?: string
-  readonly dnsName?: string
-  readonly serial?: string
-}
-
-/** A tenant's certificates, soonest end first. */
+/** A tenant's certificates, soonest end first unless asked otherwise. */
 export async function listCertificates(
   ctx: Context,
   actor: Actor,
   { tenant, ...filter }: CertificateFilter & { readonly tenant: string },
-): Promise<Page<Certificate>> {
+): Promise<CertificatePage> {
   const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
-  return listWhere(ctx, { tenantId: id }, filter)
+  return listWhere(ctx, id, filter)
 }
 
-/** Certificates of every tenant, soonest end first; for platform-wide roles. */
+/** Certificates of every tenant, soonest end first unless asked otherwise; for platform-wide roles. */
 export async function listAllCertificates(
   ctx: Context,
   actor: Actor,
   filter: CertificateFilter,
-): Promise<Page<Certificate>> {
+): Promise<CertificatePage> {
   allowPlatform(actor, 'read')
-  return listWhere(ctx, {}, filter)
+  return listWhere(ctx, null, filter)
 }
 
 async function listWhere(
   ctx: Context,
-  owner: { tenantId?: string },
+  tenantId: string | null,
   filter: CertificateFilter,
-): Promise<Page<Certificate>> {
-  const { limit = 50, cursor } = filter
-  const now = ctx.now()
-  const rows = await ctx.db.read.certificate.findMany({
-    where: {
-      AND: [owner, listed(filter), statusWhere(filter, now), nameWhere(filter), after(cursor)],
-    },
-    orderBy: [{ notAfter: 'asc' }, { id: 'asc' }],
-    take: limit + 1,
-    include: related,
-  })
-  const page = pageOf(rows, limit, {
-    key: ({ notAfter, id }) => [notAfter.toISOString(), id],
-    item: (row) => row,
-  })
-  return { ...page, items: await Promise.all(page.items.map((row) => certificateView(ctx, row))) }
-}
-
-/** What was made to prove hosts by is only listed where it is asked for, by its serial. */
-function listed({ serial }: CertificateFilter) {
-  return serial === undefined ? { cause: { not: 'probe' } } : {}
-}
-
-function statusWhere({ status, expiringWithin }: CertificateFilter, now: Date) {
+): Promise<CertificatePage> {
+  const { limit = 50, sort = 'notAfter', count = false } = filter
+  const ids = await selectIds(ctx, tenantId, filter)
+  const rows = await read(ctx.db.read, { id: { in: [...ids] } })
+  const places = new Map(ids.map((id, index) => [id, index]))
+  const place = ({ id }: { readonly id: string }) => places.get(id) ?? 0
+  const ordered = rows.toSorted((a, b) => place(a) - place(b))
+  const page = pageOf(ordered, limit, { key: (row) => sortKey(sort, row), item: (row) => row })
   return {
-    AND: [
-      status === 'revoked' ? { status: 'revoked' } : {},
-      status === 'active' ? { status: 'active', notAfter: { gte: now } } : {},
-      status === 'expired' ? { status: 'active', notAfter: { lt: now } } : {},
-      expiringWithin === undefined
-        ? {}
-        : { status: 'active', notAfter: { gte: now, lte: endOf(expiringWithin, now) } },
-    ],
+    ...page,
+    items: await Promise.all(page.items.map((row) => certificateView(ctx, row))),
+    ...(count ? { total: await totalOf(ctx, tenantId, filter) } : {}),
   }
 }
 
-function nameWhere({ dnsName, serial }: CertificateFilter) {
-  return {
-    ...(dnsName === undefined ? {} : { dnsNames: { has: dnsName.toLowerCase() } }),
-    ...(serial === undefined ? {} : { serial }),
-  }
-}
-
-function after(cursor: string | undefined) {
-  if (cursor === undefined) return {}
-  const [notAfter, id] = readCursor(cursor, MomentIdKey)
-  const at = new Date(notAfter)
-  return { OR: [{ notAfter: { gt: at } }, { notAfter: at, id: { gt: id } }] }
-}
-
-/** The end of a period of ISO 8601 (`P30D`, `P4W`, `PT12H`) that begins now. Months and years have no
- *  fixed length and are not taken. Throws request-invalid. */
-export function endOf(duration: string, now: Date): Date {
-  const found =
-    /^P(?=.)(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?=.)(?:(\d{1,6})H)?(?:(\d{1,8})M)?)?$/.exec(duration)
-  if (!found) {
-    throw new Problem(
-      'request-invalid',
-      `"${duration}" is not a period such as P30D, P4W or PT12H (ISO 8601, no months or years)`,
-    )
-  }
-  const [weeks = 0, days = 0, hours = 0, minutes = 0] = found
-    .slice(1)
-    .map((part) => (part === undefined ? 0 : Number(part)))
-  const seconds = ((weeks * 7 + days) * 24 + hours) * 3600 + minutes * 60
-  return new Date(now.getTime() + seconds * 1000)
+async function totalOf(
+  ctx: Context,
+  tenantId: string | null,
+  filter: CertificateFilter,
+): Promise<Total> {
+  const found = await countCertificates(ctx, tenantId, filter, mostCounted + 1)
+  return { value: Math.min(found, mostCounted), exact: found <= mostCounted }
 }
 
 /** What of a row is shown. */

@@ -2,12 +2,13 @@ import Type from 'typebox'
 import { AuditQuery } from '../../audit/event.ts'
 import { findAuditEvents } from '../../audit/find.ts'
 import { getAuthority, listAuthorities } from '../../authorities/find.ts'
+import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
+import { ExpiryStep, expiries } from '../../certificates/search/expiries.ts'
 import {
   type CertificateFilter,
-  getCertificate,
-  listAllCertificates,
-  listCertificates,
-} from '../../certificates/find.ts'
+  CertificateSort,
+  filters,
+} from '../../certificates/search/filter.ts'
 import { getCluster, listClusters } from '../../clusters/find.ts'
 import { getHost, listHosts } from '../../hosts/find.ts'
 import { Problem } from '../../shared/problem.ts'
@@ -17,6 +18,8 @@ import { type Asking, field, pageArgs, pageQuery } from './field.ts'
 import type { Shape } from './sdl.ts'
 
 const { limit: _limit, cursor: _cursor, ...auditArgs } = AuditQuery.properties
+const { status: _status, expiringWithin: _within, ...narrowed } = filters
+const period = Type.String({ maxLength: 20, description: 'ISO 8601 period: P30D, P4W, PT12H' })
 
 /** A thing by its name is null where it is not there or not the actor's to see; a list is refused by a
  *  problem instead, since an empty one would say that there is nothing. */
@@ -71,14 +74,12 @@ const fields: Shape['fields'] = {
   }),
   certificates: field({
     type: 'CertificatePage',
-    description: 'Soonest end first; of every tenant that the API key sees where none is named',
+    description:
+      'Soonest end first unless sorted otherwise; of every tenant that the API key sees where none is named',
     args: {
       tenant: Type.Optional(Name),
-      status: Type.Optional(
-        Type.Enum(['active', 'expired', 'revoked'], { title: 'CertificateStatusFilter' }),
-      ),
-      dnsName: Type.Optional(Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$' })),
-      serial: Type.Optional(Type.String({ pattern: '^[0-9a-f]{2,40}$' })),
+      ...filters,
+      sort: Type.Optional(CertificateSort),
       ...pageArgs,
     },
     resolve: (_: unknown, args, asking) => certificates(asking, pageQuery(args)),
@@ -93,12 +94,25 @@ const fields: Shape['fields'] = {
     type: 'CertificatePage',
     description: 'Those that end within a period and have not ended yet, soonest first',
     args: {
-      within: Type.String({ maxLength: 20, description: 'ISO 8601 period: P30D, P4W, PT12H' }),
+      within: period,
       tenant: Type.Optional(Name),
+      ...narrowed,
       ...pageArgs,
     },
     resolve: (_: unknown, { within, ...args }, asking) =>
       certificates(asking, { ...pageQuery(args), expiringWithin: within }),
+  }),
+  expiries: field({
+    type: '[Expiries!]!',
+    description:
+      'How many active certificates end on each day or in each week (from Monday) of a period, UTC; days without one are left out',
+    args: {
+      within: period,
+      by: Type.Optional(ExpiryStep),
+      tenant: Type.Optional(Name),
+      ...narrowed,
+    },
+    resolve: (_: unknown, args, { ctx, actor }) => expiries(ctx, actor, args),
   }),
   auditEvents: field({
     type: 'AuditEventPage',

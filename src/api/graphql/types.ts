@@ -1,6 +1,7 @@
 import { AuditEvent } from '../../audit/event.ts'
 import { Authority } from '../../authorities/authority.ts'
 import { Certificate } from '../../certificates/certificate.ts'
+import { Expiries } from '../../certificates/search/expiries.ts'
 import { Cluster } from '../../clusters/cluster.ts'
 import { ClientsView, CompleteSpec, Host, PlacementView } from '../../hosts/host.ts'
 import { Destination, destinationsOf, Route } from '../../hosts/route.ts'
@@ -173,5 +174,6 @@ export const types: readonly Shape[] = [
   route,
   { name: 'HostSpecRouteTo', schema: Destination },
   { name: 'HostClients', schema: ClientsView },
+  { name: 'Expiries', schema: Expiries },
   ...listed.map(({ name, schema }) => ({ name: `${name}Page`, schema: PageOf(schema) })),
 ]

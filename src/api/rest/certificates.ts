@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { getBundle } from '../../certificates/bundle.ts'
 import {
   Certificate,
+  CertificatePage,
   CertificateRevocation,
   NewCertificate,
   Renewal,
@@ -10,17 +11,9 @@ import { getCertificate, listAllCertificates, listCertificates } from '../../cer
 import { issueCertificate } from '../../certificates/issuance/issue.ts'
 import { renewCertificate } from '../../certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
+import { CertificateFilter } from '../../certificates/search/filter.ts'
 import type { Context } from '../../core/context.ts'
-import {
-  BundlePassword,
-  closed,
-  HostnameText,
-  Id,
-  Name,
-  Octets,
-  PageOf,
-  PageQuery,
-} from '../../shared/schema.ts'
+import { BundlePassword, closed, Id, Name, Octets } from '../../shared/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
@@ -28,16 +21,6 @@ import { problemResponse } from '../openapi.ts'
 
 const tags = ['certificates']
 const one = closed({ tenant: Name, id: Id })
-
-const filter = closed({
-  ...PageQuery.properties,
-  status: Type.Optional(Type.Enum(['active', 'expired', 'revoked'])),
-  expiringWithin: Type.Optional(
-    Type.String({ maxLength: 20, description: 'ISO 8601 period: P30D, P4W, PT12H' }),
-  ),
-  dnsName: Type.Optional(HostnameText),
-  serial: Type.Optional(Type.String({ pattern: '^[0-9a-f]{2,40}$' })),
-})
 
 /** /v1/tenants/{tenant}/certificates, and /v1/certificates across tenants */
 export function certificates(api: Api, ctx: Context): void {
@@ -68,8 +51,8 @@ export function certificates(api: Api, ctx: Context): void {
         tags,
         summary: 'List the certificates of a tenant, soonest end first',
         params: closed({ tenant: Name }),
-        querystring: filter,
-        response: { 200: PageOf(Certificate), ...problemResponse },
+        querystring: CertificateFilter,
+        response: { 200: CertificatePage, ...problemResponse },
       },
     },
     (request) =>
@@ -176,8 +159,8 @@ export function certificates(api: Api, ctx: Context): void {
       schema: {
         tags,
         summary: 'List certificates of every tenant, soonest end first',
-        querystring: filter,
-        response: { 200: PageOf(Certificate), ...problemResponse },
+        querystring: CertificateFilter,
+        response: { 200: CertificatePage, ...problemResponse },
       },
     },
     (request) => listAllCertificates(ctx, actorOf(request), request.query),

@@ -188,6 +188,10 @@ const completing = `
         "actor" = null
       from item where certificate."id" = item."id" and "status" = 'signing'
       returning certificate."id"
+    ), printed as (
+      insert into certificate_fingerprint ("sha256", "certificateId")
+      select decode("fingerprintSha256", 'hex'), "id" from item join stored using ("id")
+      on conflict do nothing
     ), recorded as (
       insert into audit_event ("at", "actorKind", "actorId", "actorName", "requestId", "tenantId",
         "action", "subjectKind", "subjectId", "subjectName", "changes")

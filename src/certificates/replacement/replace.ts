@@ -9,9 +9,9 @@ import { Problem } from '../../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import { countOne } from '../../tenants/quotas/usage.ts'
-import { endOf } from '../find.ts'
 import { spreadOf } from '../renewal/rules.ts'
 import { revokeOne } from '../revocation/revoke.ts'
+import { endOf } from '../search/select.ts'
 import { type NewReplacement, Replacement, type Where } from './schema.ts'
 
 /** Orders that many certificates are replaced: what the service can renew itself it does, spread over

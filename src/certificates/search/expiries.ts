@@ -1,0 +1,80 @@
+import Type from 'typebox'
+import { type Actor, allowPlatform } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { joinSql, sql } from '../../core/database/db.ts'
+import { day } from '../../shared/moment.ts'
+import { refuse } from '../../shared/problem.ts'
+import { closed, Timestamp } from '../../shared/schema.ts'
+import { timestamp } from '../../shared/view.ts'
+import { accessTenant } from '../../tenants/access.ts'
+import type { CertificateFilter } from './filter.ts'
+import { conditionsOf, endOf } from './select.ts'
+
+export const ExpiryStep = Type.Enum(['day', 'week'], { title: 'ExpiryStep' })
+export type ExpiryStep = Type.Static<typeof ExpiryStep>
+
+/** How many certificates end in a day or a week. */
+export const Expiries = closed(
+  {
+    from: Timestamp,
+    count: Type.Integer(),
+    renewing: Type.Integer({ description: 'Of these, renewed without being asked' }),
+  },
+  { title: 'Expiries' },
+)
+export type Expiries = Type.Static<typeof Expiries>
+
+type Asked = Omit<CertificateFilter, 'status' | 'expiringWithin'> & {
+  readonly within: string
+  readonly by?: ExpiryStep
+  readonly tenant?: string
+}
+
+/** The most days or weeks that are told of at once. */
+const mostSteps = 400
+const stepMilliseconds = { day, week: 7 * day } as const
+
+/** When certificates end within a period: a histogram, in order of time. Those that were revoked are left
+ *  out. A tenant's API key is told of its own. Throws forbidden, tenant-unknown, request-invalid. */
+export async function expiries(
+  ctx: Context,
+  actor: Actor,
+  { within, by = 'day', tenant, ...filter }: Asked,
+): Promise<readonly Expiries[]> {
+  const tenantId = await whose(ctx, actor, tenant)
+  const now = ctx.now()
+  const end = endOf(within, now)
+  if (end.getTime() - now.getTime() > mostSteps * stepMilliseconds[by]) {
+    const message = `At most ${mostSteps} ${by}s are told of at once: ask for a shorter period, or by week`
+    refuse('request-invalid', [{ field: '/within', message }])
+  }
+  const conditions = conditionsOf(now, tenantId, filter)
+  // Each step is a range of the index of ends, which is far faster than to group what a scan finds.
+  const rows = await ctx.db.read.$queryRaw<readonly Row[]>(sql`
+    select "from", "count", "renewing"
+    from generate_series(date_trunc(${by}, ${now}::timestamptz, 'UTC'), ${end}::timestamptz,
+      ${`1 ${by}`}::interval) as "from"
+    cross join lateral (
+      select count(*)::int as "count", (count(*) filter (where certificate."autoRenew"))::int as "renewing"
+      from certificate where certificate."notAfter" >= greatest("from", ${now}::timestamptz)
+        and certificate."notAfter" < "from" + ${`1 ${by}`}::interval
+        and certificate."notAfter" <= ${end}::timestamptz
+        and ${joinSql([sql`certificate."revokedAt" is null`, ...conditions], ' and ')}
+    ) as step where "count" > 0 order by "from"`)
+  return rows.map(({ from, ...counts }) => ({ from: timestamp(from), ...counts }))
+}
+
+type Row = Omit<Expiries, 'from'> & { readonly from: Date }
+
+async function whose(
+  ctx: Context,
+  actor: Actor,
+  tenant: string | undefined,
+): Promise<string | null> {
+  if (tenant !== undefined) {
+    return (await accessTenant(ctx, actor, { name: tenant, permission: 'read' })).id
+  }
+  if (actor.tenantId !== null) return actor.tenantId
+  allowPlatform(actor, 'read')
+  return null
+}

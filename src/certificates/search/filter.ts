@@ -1,0 +1,67 @@
+import Type from 'typebox'
+import {
+  closed,
+  HostnameText,
+  KeyAlgorithm,
+  moment,
+  Name,
+  PageQuery,
+  Profile,
+} from '../../shared/schema.ts'
+
+const hexText = (description: string) =>
+  Type.String({ pattern: '^[0-9A-Fa-fxX: -]{2,128}$', description })
+
+/** Which certificates are listed; all that is named must hold. */
+export const filters = {
+  status: Type.Optional(
+    Type.Enum(['active', 'expired', 'revoked'], { title: 'CertificateStatusFilter' }),
+  ),
+  expiringWithin: Type.Optional(
+    Type.String({
+      maxLength: 20,
+      description: 'Active ones that end within this ISO 8601 period: P30D, P4W, PT12H',
+    }),
+  ),
+  notAfterFrom: Type.Optional(moment('Those that end at this moment or later')),
+  notAfterTo: Type.Optional(moment('Those that end before this moment')),
+  profile: Type.Optional(Profile),
+  authority: Type.Optional(Name),
+  host: Type.Optional(HostnameText),
+  cluster: Type.Optional(Name),
+  name: Type.Optional(
+    Type.String({
+      pattern: '^[\\x21-\\x7e]{1,255}$',
+      description:
+        'A DNS name; *.example.com finds every name that ends in .example.com, at any depth',
+    }),
+  ),
+  dnsName: Type.Optional(
+    Type.String({
+      pattern: '^[\\x21-\\x7e]{1,255}$',
+      description:
+        'A DNS name as the certificate bears it; here *.example.com is that wildcard alone',
+    }),
+  ),
+  serial: Type.Optional(hexText('Hexadecimal, in any spelling: colons, capitals, leading zeros')),
+  fingerprint: Type.Optional(hexText('SHA-256 of the certificate, hexadecimal in any spelling')),
+  publicKey: Type.Optional(hexText('SHA-256 of its SubjectPublicKeyInfo, hexadecimal')),
+  keyAlgorithm: Type.Optional(KeyAlgorithm),
+} as const
+
+/** How a list of certificates is ordered: by their end, or by when they were made; `-`: downwards. */
+export const CertificateSort = Type.Enum(['notAfter', '-notAfter', 'createdAt', '-createdAt'], {
+  title: 'CertificateSort',
+  description: 'notAfter: soonest end first (the default); -createdAt: the newest first',
+})
+export type CertificateSort = Type.Static<typeof CertificateSort>
+
+export const CertificateFilter = closed({
+  ...PageQuery.properties,
+  ...filters,
+  sort: Type.Optional(CertificateSort),
+  count: Type.Optional(
+    Type.Boolean({ description: 'Also say how many there are in all, as `total` (false)' }),
+  ),
+})
+export type CertificateFilter = Readonly<Type.Static<typeof CertificateFilter>>

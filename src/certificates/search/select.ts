@@ -1,0 +1,208 @@
+import type { Context } from '../../core/context.ts'
+import { emptySql, joinSql, type Sql, sql } from '../../core/database/db.ts'
+import { IdKey, MomentIdKey, readCursor } from '../../shared/cursor.ts'
+import { Problem, refuse } from '../../shared/problem.ts'
+import { canonicalSerial } from '../../x509/certificates/serial.ts'
+import type { CertificateFilter, CertificateSort } from './filter.ts'
+
+/** The ids of a page of certificates in its order, and of one more if there are more. A page costs the
+ *  same wherever it is: the place that the cursor names is sought in the index, not counted to. Throws
+ *  cursor-refused, request-invalid. */
+export async function selectIds(
+  ctx: Context,
+  tenantId: string | null,
+  filter: CertificateFilter,
+): Promise<readonly string[]> {
+  const { limit = 50, cursor, sort = 'notAfter' } = filter
+  const conditions = [
+    ...conditionsOf(ctx.now(), tenantId, filter),
+    ...(cursor === undefined ? [] : [after(sort, cursor)]),
+  ]
+  const rows = await ctx.db.read.$queryRaw<readonly { readonly id: string }[]>(sql`
+    select certificate."id"::text from certificate ${where(conditions)}
+    order by ${orders[sort]} limit ${limit + 1}::int`)
+  return rows.map(({ id }) => id)
+}
+
+/** How many certificates there are, counted no further than `atMost`. */
+export async function countCertificates(
+  ctx: Context,
+  tenantId: string | null,
+  filter: CertificateFilter,
+  atMost: number,
+): Promise<number> {
+  const [row] = await ctx.db.read.$queryRaw<readonly { readonly count: number }[]>(sql`
+    select count(*)::int as count from (
+      select from certificate ${where(conditionsOf(ctx.now(), tenantId, filter))} limit ${atMost}::int
+    ) as found`)
+  return row?.count ?? 0
+}
+
+/** An id of a later certificate is greater: it begins with the time (src/core/context.ts). */
+const orders: Readonly<Record<CertificateSort, Sql>> = {
+  notAfter: sql`certificate."notAfter", certificate."id"`,
+  '-notAfter': sql`certificate."notAfter" desc, certificate."id" desc`,
+  createdAt: sql`certificate."id"`,
+  '-createdAt': sql`certificate."id" desc`,
+}
+
+/** The sort key of a certificate in this order: what a cursor is made of. */
+export function sortKey(
+  sort: CertificateSort,
+  { id, notAfter }: { readonly id: string; readonly notAfter: Date },
+): readonly string[] {
+  return sort.endsWith('notAfter') ? [notAfter.toISOString(), id] : [id]
+}
+
+function after(sort: CertificateSort, cursor: string): Sql {
+  const relation = sort.startsWith('-') ? sql`<` : sql`>`
+  if (!sort.endsWith('notAfter')) {
+    const [id] = readCursor(cursor, IdKey)
+    return sql`certificate."id" ${relation} ${id}::uuid`
+  }
+  const [notAfter, id] = readCursor(cursor, MomentIdKey)
+  return sql`(certificate."notAfter", certificate."id") ${relation} (${notAfter}::timestamptz, ${id}::uuid)`
+}
+
+function where(conditions: readonly Sql[]): Sql {
+  return conditions.length === 0 ? emptySql : sql`where ${joinSql([...conditions], ' and ')}`
+}
+
+/** What holds for all that are listed. What was made to prove hosts by is only listed where it is asked
+ *  for, by its serial or fingerprint. */
+export function conditionsOf(
+  now: Date,
+  tenantId: string | null,
+  filter: CertificateFilter,
+): readonly Sql[] {
+  const { serial, fingerprint } = filter
+  const byName = serial !== undefined || fingerprint !== undefined
+  return [
+    ...(tenantId === null ? [] : [sql`certificate."tenantId" = ${tenantId}::uuid`]),
+    ...(byName ? [] : [sql`certificate."cause" <> 'probe'`]),
+    ...statusConditions(now, filter),
+    ...nameConditions(filter),
+    ...relationConditions(filter),
+  ]
+}
+
+function statusConditions(
+  now: Date,
+  { status, expiringWithin, notAfterFrom, notAfterTo }: CertificateFilter,
+): readonly Sql[] {
+  const active = sql`certificate."status" = 'active'`
+  return [
+    ...(status === 'revoked' ? [sql`certificate."status" = 'revoked'`] : []),
+    ...(status === 'active' ? [active, sql`certificate."notAfter" >= ${now}::timestamptz`] : []),
+    ...(status === 'expired' ? [active, sql`certificate."notAfter" < ${now}::timestamptz`] : []),
+    ...(expiringWithin === undefined
+      ? []
+      : [
+          active,
+          sql`certificate."notAfter" >= ${now}::timestamptz`,
+          sql`certificate."notAfter" <= ${endOf(expiringWithin, now)}::timestamptz`,
+        ]),
+    ...(notAfterFrom === undefined
+      ? []
+      : [sql`certificate."notAfter" >= ${new Date(notAfterFrom)}::timestamptz`]),
+    ...(notAfterTo === undefined
+      ? []
+      : [sql`certificate."notAfter" < ${new Date(notAfterTo)}::timestamptz`]),
+  ]
+}
+
+function nameConditions({
+  name,
+  dnsName,
+  serial,
+  fingerprint,
+  publicKey,
+  keyAlgorithm,
+  profile,
+}: CertificateFilter): readonly Sql[] {
+  return [
+    ...(name === undefined ? [] : [endsIn(name)]),
+    // Through the index of endings, which holds every name itself.
+    ...(dnsName === undefined ? [] : [holdsEnding(dnsName.toLowerCase())]),
+    ...(serial === undefined ? [] : [sql`certificate."serial" = ${serialOf(serial)}`]),
+    ...(fingerprint === undefined
+      ? []
+      : [
+          sql`certificate."id" = (select "certificateId" from certificate_fingerprint
+            where "sha256" = decode(${digestOf('/fingerprint', fingerprint)}, 'hex'))`,
+        ]),
+    ...(publicKey === undefined
+      ? []
+      : [sql`certificate."spkiSha256" = ${digestOf('/publicKey', publicKey)}`]),
+    ...(keyAlgorithm === undefined ? [] : [sql`certificate."keyAlgorithm" = ${keyAlgorithm}`]),
+    ...(profile === undefined ? [] : [sql`certificate."profile" = ${profile}`]),
+  ]
+}
+
+/** `*.example.com`: every name that ends in .example.com, which that wildcard itself does. */
+function endsIn(name: string): Sql {
+  const lower = name.toLowerCase().replace(/\.$/, '')
+  return holdsEnding(lower.startsWith('*.') ? lower.slice(1) : lower)
+}
+
+function holdsEnding(ending: string): Sql {
+  return sql`certificate."dnsEndings" @> array[${ending}::text]`
+}
+
+function relationConditions({ authority, host, cluster }: CertificateFilter): readonly Sql[] {
+  return [
+    ...(authority === undefined
+      ? []
+      : [
+          sql`certificate."authorityId" = (select "id" from authority where "name" = ${authority})`,
+        ]),
+    ...(host === undefined
+      ? []
+      : [
+          sql`certificate."hostId" in (select "id" from host where "name" = ${host.toLowerCase()})`,
+        ]),
+    ...(cluster === undefined
+      ? []
+      : [
+          sql`certificate."hostId" is not null and exists (
+            select from placement join cluster on cluster."id" = placement."clusterId"
+            where placement."tenantId" = certificate."tenantId"
+              and placement."hostId" = certificate."hostId" and cluster."name" = ${cluster})`,
+        ]),
+  ]
+}
+
+function serialOf(text: string): string {
+  const serial = canonicalSerial(text)
+  if (serial === undefined) {
+    refuse('request-invalid', [{ field: '/serial', message: 'This is no serial in hexadecimal' }])
+  }
+  return serial ?? ''
+}
+
+function digestOf(field: string, text: string): string {
+  const digest = text.toLowerCase().replace(/[: -]/g, '')
+  if (!/^[0-9a-f]{64}$/.test(digest)) {
+    const message = 'This is no SHA-256: give 64 hexadecimal digits, with colons or without'
+    refuse('request-invalid', [{ field, message }])
+  }
+  return digest
+}
+
+/** The end of a period of ISO 8601 (`P30D`, `P4W`, `PT12H`) that begins now. Months and years have no
+ *  fixed length and are not taken. Throws request-invalid. */
+export function endOf(duration: string, now: Date): Date {
+  const found =
+    /^P(?=.)(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?=.)(?:(\d{1,6})H)?(?:(\d{1,8})M)?)?$/.exec(duration)
+  if (!found) {
+    throw new Problem(
+      'request-invalid',
+      `"${duration}" is not a period such as P30D, P4W or PT12H (ISO 8601, no months or years)`,
+    )
+  }
+  const [weeks = 0, days = 0, hours = 0, minutes = 0] = found
+    .slice(1)
+    .map((part) => (part === undefined ? 0 : Number(part)))
+  const seconds = ((weeks * 7 + days) * 24 + hours) * 3600 + minutes * 60
+  return new Date(now.getTime() + seconds * 1000)
+}
