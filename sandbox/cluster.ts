@@ -68,7 +68,6 @@ export async function startCluster(options: SandboxOptions): Promise<Sandbox> {
     )
     const workloads = createWorkloads(() => store.list(secrets, sampleNamespace), nginx)
     for (const server of workloads.flatMap(({ ports }) => [...ports.values()])) {
-      if (typeof server === 'function') continue
       await listen(server, 0, '127.0.0.1', 'a sample workload')
       stops.push(() => ended(server, () => server.closeAllConnections()))
     }

@@ -1,15 +1,21 @@
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http'
-import { createServer, type Server } from 'node:https'
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+} from 'node:http'
+import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Credential } from './apiserver/identity.ts'
 import { servingPair } from './ingress/credentials.ts'
 import { type Fields, text } from './json.ts'
 
 /** A sample workload: which pods it would be, by the label `app` in namespace `test`, and what answers on
- *  which container port: a request of HTTP, or a whole connection of TLS. */
+ *  which container port, by HTTP or by TLS. */
 export type Workload = {
   readonly app: string
-  readonly ports: ReadonlyMap<number, RequestListener | Server>
+  readonly ports: ReadonlyMap<number, Server | TlsServer>
 }
 
 /** The namespace the samples run in. */
@@ -23,7 +29,7 @@ export function createWorkloads(
   fallback: Credential,
 ): readonly Workload[] {
   const otherwise = createSecureContext(fallback)
-  const nginx = createServer(
+  const nginx = createTlsServer(
     {
       ...fallback,
       SNICallback: (name, done) => done(null, servingContext(secrets(), name) ?? otherwise),
@@ -31,12 +37,12 @@ export function createWorkloads(
     answerNginx,
   )
   return [
-    { app: 'httpbin', ports: new Map([[8080, answerHttpbin]]) },
-    { app: 'helloworld', ports: new Map([[5000, answerHelloworld]]) },
+    { app: 'httpbin', ports: new Map([[8080, createServer(answerHttpbin)]]) },
+    { app: 'helloworld', ports: new Map([[5000, createServer(answerHelloworld)]]) },
     {
       app: 'nginx',
-      ports: new Map<number, RequestListener | Server>([
-        [80, answerNginx],
+      ports: new Map<number, Server | TlsServer>([
+        [80, createServer(answerNginx)],
         [443, nginx],
       ]),
     },
@@ -84,6 +90,12 @@ const answerHttpbin: RequestListener = (request, response) => {
   const origin = request.socket.remoteAddress ?? ''
   const facts = { args: Object.fromEntries(searchParams), headers: titled(request), origin, url }
   if (pathname === '/headers') return json(response, 200, { headers: titled(request) })
+  const delay = /^\/delay\/(\d{1,2})$/.exec(pathname)?.[1]
+  if (delay) {
+    const wait = Math.min(Number(delay), 10) * 1000
+    const timer = setTimeout(() => json(response, 200, facts), wait)
+    return void response.once('close', () => clearTimeout(timer))
+  }
   if (pathname === '/get' && request.method === 'GET') return json(response, 200, facts)
   if (pathname.startsWith('/anything')) return echo(request, response, facts)
   if (pathname === '/') return page(response, 200, 'httpbin', 'httpbin of the Gatesmith sandbox')
@@ -91,7 +103,7 @@ const answerHttpbin: RequestListener = (request, response) => {
     response,
     404,
     '404 Not Found',
-    'The sandbox has /status/{code}, /get, /headers and /anything.',
+    'The sandbox has /status/{code}, /delay/{seconds}, /get, /headers and /anything.',
   )
 }
 

@@ -69,9 +69,32 @@ function visitScalar(schema: string, value: Json, path: string, causes: Cause[])
     causes.push({ reason: 'FieldValueNotSupported', message, field: path })
     return value
   }
+  if (schema === 'duration') return visitDuration(value, path, causes)
   const fits = schema === 'integer' ? Number.isInteger(value) : typeof value === schema
   return fits ? value : mistyped(schema, value, path, causes)
 }
+
+function visitDuration(value: Json, path: string, causes: Cause[]): Json {
+  if (typeof value !== 'string') return mistyped('string', value, path, causes)
+  const parts = /^([\d.]+(ms|us|ns|s|m|h))+$/.test(value)
+    ? [...value.matchAll(/([\d.]+)(\w+?)(?=\d|$)/g)]
+    : []
+  const long = parts.some(
+    ([, count = '', unit = '']) => Number(count) >= (shortest.get(unit) ?? 1e9),
+  )
+  if (!long) causes.push(wrong(path, value, 'must be a valid duration greater than 1ms'))
+  return value
+}
+
+/** Of each unit what makes a millisecond at least. */
+const shortest = new Map([
+  ['h', 1 / 3_600_000],
+  ['m', 1 / 60_000],
+  ['s', 1 / 1000],
+  ['ms', 1],
+  ['us', 1000],
+  ['ns', 1_000_000],
+])
 
 function mistyped(type: string, value: Json, path: string, causes: Cause[]): Json {
   const cause = wrong(path, value, `${path} in body must be of type ${type}`)

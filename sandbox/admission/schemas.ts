@@ -6,7 +6,9 @@ const version = 'TLS_AUTO|TLSV1_0|TLSV1_1|TLSV1_2|TLSV1_3'
 const stringMatch = { exact: 'string', prefix: 'string', regex: 'string' }
 const portNumber = { number: 'integer' }
 const destination = { 'host!': 'string', subset: 'string', port: portNumber }
-const weighted = [{ 'destination!': destination, weight: 'integer', headers: 'any' }] as const
+const headerChanges = { set: stringMap, add: stringMap, remove: strings }
+const headers = { request: headerChanges, response: headerChanges }
+const weighted = [{ 'destination!': destination, weight: 'integer', headers }] as const
 const l4Match = {
   destinationSubnets: strings,
   port: 'integer',
@@ -90,19 +92,46 @@ const httpRoute = {
     },
   ],
   route: weighted,
-  redirect: 'any',
+  redirect: {
+    uri: 'string',
+    authority: 'string',
+    scheme: 'string',
+    port: 'integer',
+    derivePort: 'FROM_PROTOCOL_DEFAULT|FROM_REQUEST_PORT',
+    redirectCode: 'integer',
+  },
   directResponse: { 'status!': 'integer', body: { string: 'string', bytes: 'string' } },
   delegate: { name: 'string', namespace: 'string' },
-  rewrite: { uri: 'string', authority: 'string', uriRegexRewrite: 'any' },
-  timeout: 'string',
-  retries: 'any',
+  rewrite: {
+    uri: 'string',
+    authority: 'string',
+    uriRegexRewrite: { match: 'string', rewrite: 'string' },
+  },
+  timeout: 'duration',
+  retries: {
+    attempts: 'integer',
+    perTryTimeout: 'duration',
+    retryOn: 'string',
+    retryRemoteLocalities: 'boolean',
+    retryIgnorePreviousHosts: 'boolean',
+    backoff: 'duration',
+  },
   fault: 'any',
   mirror: destination,
   mirrors: ['any'],
   mirrorPercent: 'integer',
   mirrorPercentage: 'any',
-  corsPolicy: 'any',
-  headers: 'any',
+  corsPolicy: {
+    allowOrigin: strings,
+    allowOrigins: [stringMatch],
+    allowMethods: strings,
+    allowHeaders: strings,
+    exposeHeaders: strings,
+    maxAge: 'duration',
+    allowCredentials: 'boolean',
+    unmatchedPreflights: 'UNSPECIFIED|FORWARD|IGNORE',
+  },
+  headers,
 } as const
 
 /** The members an object of each kind may have, by the name of its resource; Istio's as its CRDs of 1.29 to 1.31 declare

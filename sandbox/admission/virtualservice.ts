@@ -1,6 +1,7 @@
 import { isIP } from 'node:net'
 import { covers } from '../hostname.ts'
-import { at, type Fields, fields, isFields, type Json, list, text, texts } from '../json.ts'
+import { at, type Fields, type Json, list, text, texts } from '../json.ts'
+import { httpErrors } from './httproute.ts'
 import { annotationErrors, hostErrors, label, type Verdict } from './webhook.ts'
 
 /** The rules for a VirtualService (TestValidateVirtualService and its neighbours). */
@@ -29,7 +30,8 @@ export function judgeVirtualService(object: Fields): Verdict {
   }
   if (http.length + tls.length + tcp.length === 0)
     errors.push('http, tcp or tls must be provided in virtual service')
-  for (const route of http) judgeHttp(route, errors)
+  for (const route of http)
+    errors.push(...httpErrors(route), ...destinationErrors(list(route, 'route')))
   for (const route of tls) judgeTlsRoute(route, hosts, errors, warnings)
   const exported = texts(object, 'spec', 'exportTo')
   if (new Set(exported).size < exported.length) errors.push('duplicate entries in exportTo')
@@ -46,40 +48,13 @@ function gatewayReferenceErrors(written: string): string[] {
   return []
 }
 
-function judgeHttp(route: Json, errors: string[]): void {
-  const routes = list(route, 'route')
-  const answers = ['redirect', 'directResponse'].filter((name) => isFields(at(route, name)))
-  if (routes.length === 0 && answers.length === 0 && !isFields(at(route, 'delegate'))) {
-    errors.push('HTTP route, redirect or direct_response is required')
-  }
-  if (routes.length > 0 && answers.length > 0)
-    errors.push(`HTTP route cannot contain both route and ${answers.join(', ')}`)
-  if (answers.length > 1) errors.push('HTTP route cannot contain both redirect and direct_response')
-  if (isFields(at(route, 'mirror')) && list(route, 'mirrors').length > 0)
-    errors.push('HTTP route cannot contain both mirror and mirrors')
-  for (const match of list(route, 'match')) {
-    const uri = fields(match, 'uri')
-    if (Object.keys(uri).length > 1)
-      errors.push('uri match must have one of exact, prefix or regex')
-    if (text(uri, 'regex').length > 1024)
-      errors.push('regex is too large, max length allowed is 1024')
-    if (!isExpression(text(uri, 'regex'))) errors.push(`invalid regex: ${text(uri, 'regex')}`)
-  }
-  errors.push(...destinationErrors(routes))
-}
-
-function isExpression(source: string): boolean {
-  try {
-    return new RegExp(source).source !== ''
-  } catch {
-    return false
-  }
-}
-
 function destinationErrors(routes: readonly Json[]): string[] {
   const errors: string[] = []
   for (const route of routes) {
     if (!text(route, 'destination', 'host')) errors.push('destination is required: host missing')
+    const subset = text(route, 'destination', 'subset')
+    if (subset && !/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(subset))
+      errors.push(`subset name is invalid: ${subset}`)
     const port = at(route, 'destination', 'port', 'number')
     if (port !== undefined && !(Number(port) >= 1 && Number(port) <= 65_535))
       errors.push(`port number ${port} must be in the range 1..65535`)

@@ -1,7 +1,7 @@
 import { bestMatch, covers } from '../hostname.ts'
 import { list, text, texts } from '../json.ts'
 import { type Bindings, bindingsOf, bound } from './bindings.ts'
-import { type Destination, destinationOf, inOrder, isFor, type Route, routesOf } from './routes.ts'
+import { type Destination, destinationsOf, inOrder, isFor, type Route, routesOf } from './routes.ts'
 import { isPlain, isTls, type Server, serversByPort, type World } from './servers.ts'
 
 /** The routes of each host name of an HTTP server; `redirect` sends its plain requests to https. */
@@ -151,7 +151,10 @@ function passedChains(server: Server, bindings: Bindings): readonly (readonly [s
   return bound(server, bindings).flatMap(({ virtualService }) => {
     const namespace = text(virtualService, 'metadata', 'namespace')
     return list(virtualService, 'spec', 'tls').flatMap((route) => {
-      const to = destinationOf(list(route, 'route'), namespace)
+      const [heaviest] = destinationsOf(list(route, 'route'), namespace).toSorted(
+        (a, b) => b.weight - a.weight,
+      )
+      const to = heaviest?.to
       const matches = list(route, 'match').filter((each) =>
         isFor(each, server.number, server.gateway, namespace),
       )

@@ -2,12 +2,17 @@ import { randomUUID } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { TLSSocket } from 'node:tls'
 import { bestMatch } from '../hostname.ts'
+import { at, fields, isFields, text } from '../json.ts'
+import { type Answer, changeHeaders, cors, redirection } from './http/answer.ts'
+import { forward, rewritten } from './http/forward.ts'
+import type { Asked } from './http/match.ts'
 import type { VirtualHosts } from './listeners.ts'
-import { takes } from './routes.ts'
+import { taking } from './routes.ts'
 import type { Upstreams } from './upstreams.ts'
 
 /** Answers one HTTP request as an Envoy with these virtual hosts: 301 to https where a plain request is to
- *  be redirected, 404 where no host or route takes it, 503 where the route leads nowhere. */
+ *  be redirected, 404 where no host or route takes it, what the route says, or what its backend does; 503
+ *  where that leads nowhere. */
 export function proxy(
   request: IncomingMessage,
   response: ServerResponse,
@@ -18,36 +23,63 @@ export function proxy(
   const authority = written.replace(/:\d+$/, '').toLowerCase()
   const host = bestMatch(hosts, authority)
   const secure = request.socket instanceof TLSSocket
+  const { method = '', url = '', headers } = request
+  const asked: Asked = { method, url, headers, secure }
   response.setHeader('server', 'istio-envoy')
-  if (host?.redirect && !secure) {
-    response.writeHead(301, { location: `https://${written}${request.url}` }).end()
-    return
+  if (host?.redirect && !secure)
+    return void answer(response, redirection({ scheme: 'https' }, asked))
+  const found = taking(host?.routes ?? [], asked)
+  if (!found) return void answer(response, { status: 404, headers: {} })
+  const { route, match } = found
+  const policy = at(route.spec, 'corsPolicy')
+  const shared = isFields(policy) ? cors(policy, asked) : { headers: {} }
+  if (shared.preflight) return void answer(response, shared.preflight)
+  const finish = (sent: Record<string, string | string[] | undefined>): void => {
+    Object.assign(sent, shared.headers)
+    changeHeaders(fields(route.spec, 'headers', 'response'), sent)
   }
-  const route = host?.routes.find((each) => takes(each, request.method ?? '', request.url ?? ''))
-  if (!route) return void response.writeHead(404).end()
-  if (route.answer) return void response.writeHead(route.answer.status).end(route.answer.body)
-  const found = route.to ? upstreams.find(route.to) : ({ kind: 'unknown' } as const)
-  if (found.kind !== 'http') {
-    const body = found.kind === 'unhealthy' ? 'no healthy upstream' : ''
-    response.writeHead(503, { 'content-type': 'text/plain' }).end(body)
-    return
+  const redirect = at(route.spec, 'redirect')
+  const direct = at(route.spec, 'directResponse')
+  if (isFields(redirect)) return void answer(response, redirection(redirect, asked), finish)
+  if (isFields(direct)) {
+    const status = Number(at(direct, 'status'))
+    const body = text(direct, 'body', 'string')
+    return void answer(response, { status, headers: {}, body }, finish)
   }
-  forward(request, response, secure)
-  found.handler(request, response)
+  const seen = { method, url, headers: withForwarded(request, secure) }
+  const onward = rewritten(route.spec, match, seen)
+  forward({ request, response }, { route, onward }, { upstreams, finish }).catch(() =>
+    response.destroy(),
+  )
 }
 
-/** What Envoy adds on the way to a workload and back. */
-function forward(request: IncomingMessage, response: ServerResponse, secure: boolean): void {
-  request.headers['x-forwarded-for'] = request.socket.remoteAddress ?? ''
-  request.headers['x-forwarded-proto'] = secure ? 'https' : 'http'
-  request.headers['x-request-id'] ??= randomUUID()
-  delete request.headers['x-forwarded-client-cert']
-  const certificate =
-    request.socket instanceof TLSSocket ? request.socket.getPeerX509Certificate() : undefined
-  if (certificate) {
-    const digest = certificate.fingerprint256.replaceAll(':', '').toLowerCase()
-    request.headers['x-forwarded-client-cert'] =
-      `Hash=${digest};Subject="${certificate.subject.replaceAll('\n', ',')}"`
+function answer(
+  response: ServerResponse,
+  { status, headers, body = '' }: Answer,
+  finish: (headers: Record<string, string | string[] | undefined>) => void = () => {},
+): void {
+  const sent: Record<string, string | string[] | undefined> = { ...headers }
+  finish(sent)
+  response.writeHead(status, sent).end(body)
+}
+
+/** What Envoy adds on the way to a workload. */
+function withForwarded(
+  { headers, socket }: IncomingMessage,
+  secure: boolean,
+): Record<string, string | string[] | undefined> {
+  const { 'x-forwarded-client-cert': _, connection: __, ...kept } = headers
+  const certificate = socket instanceof TLSSocket ? socket.getPeerX509Certificate() : undefined
+  const digest = certificate?.fingerprint256.replaceAll(':', '').toLowerCase()
+  return {
+    ...kept,
+    'x-forwarded-for': socket.remoteAddress ?? '',
+    'x-forwarded-proto': secure ? 'https' : 'http',
+    'x-request-id': kept['x-request-id'] ?? randomUUID(),
+    ...(certificate
+      ? {
+          'x-forwarded-client-cert': `Hash=${digest};Subject="${certificate.subject.replaceAll('\n', ',')}"`,
+        }
+      : {}),
   }
-  response.setHeader('x-envoy-upstream-service-time', '0')
 }

@@ -1,48 +1,32 @@
-import { at, type Fields, fields, isFields, type Json, list, text } from '../json.ts'
+import { at, type Fields, isFields, type Json, list, text } from '../json.ts'
+import { type Asked, holds, holdsForAll, matchesOf } from './http/match.ts'
 
 /** Where a request or a connection goes: a host as written, in a VirtualService's namespace. */
 export type Destination = {
   readonly host: string
   readonly namespace: string
   readonly port?: number
+  readonly subset?: string
 }
 
-/** One HTTP route; the first whose match holds is taken. */
+/** One HTTP route of a VirtualService; the first whose match holds is taken. */
 export type Route = {
-  readonly matches: readonly RouteMatch[]
-  readonly to?: Destination
-  readonly answer?: { readonly status: number; readonly body: string }
+  /** None: every request. */
+  readonly matches: readonly Fields[]
+  readonly destinations: readonly { readonly to: Destination; readonly weight: number }[]
+  /** What else it says. */
+  readonly spec: Fields
 }
-
-/** A match the sandbox understands, or one it does not, which never holds. */
-export type RouteMatch =
-  | {
-      readonly path: 'prefix' | 'exact' | 'regex' | 'any'
-      readonly value: string
-      readonly method: string
-    }
-  | 'unsupported'
-
-const understood = ['name', 'uri', 'method', 'port', 'gateways']
 
 /** The HTTP routes of a VirtualService for a server with this port number of this gateway. */
 export function routesOf(virtualService: Fields, port: number, gateway: string): readonly Route[] {
   const namespace = text(virtualService, 'metadata', 'namespace')
-  return list(virtualService, 'spec', 'http').flatMap((route): Route[] => {
-    const all = list(route, 'match').filter(isFields)
-    const here = all.filter((match) => isFor(match, port, gateway, namespace))
-    if (all.length > 0 && here.length === 0) return []
-    const response = at(route, 'directResponse')
-    const matches = here.map(matchOf)
-    if (isFields(response)) {
-      const answer = {
-        status: Number(at(response, 'status')),
-        body: text(response, 'body', 'string'),
-      }
-      return [{ matches, answer }]
-    }
-    const to = destinationOf(list(route, 'route'), namespace)
-    return to ? [{ matches, to }] : []
+  const routes = list(virtualService, 'spec', 'http').filter(isFields)
+  return routes.flatMap((spec): Route[] => {
+    const all = matchesOf(spec)
+    const matches = all.filter((match) => isFor(match, port, gateway, namespace))
+    if (all.length > 0 && matches.length === 0) return []
+    return [{ matches, destinations: destinationsOf(list(spec, 'route'), namespace), spec }]
   })
 }
 
@@ -60,25 +44,20 @@ export function qualified(reference: string, namespace: string): string {
   return reference.includes('/') ? reference : `${namespace}/${reference}`
 }
 
-/** The destination with the greatest weight. */
-export function destinationOf(routes: readonly Json[], namespace: string): Destination | undefined {
-  const weight = (route: Json) => Number(at(route, 'weight') ?? 0)
-  const [chosen] = routes.toSorted((a, b) => weight(b) - weight(a))
-  const host = text(chosen, 'destination', 'host')
-  if (!host) return undefined
-  const port = at(chosen, 'destination', 'port', 'number')
-  return { host, namespace, ...(typeof port === 'number' ? { port } : {}) }
-}
-
-function matchOf(match: Fields): RouteMatch {
-  if (Object.keys(match).some((name) => !understood.includes(name))) return 'unsupported'
-  const method = text(match, 'method', 'exact')
-  if (at(match, 'method') !== undefined && !method) return 'unsupported'
-  for (const path of ['prefix', 'exact', 'regex'] as const) {
-    const value = text(fields(match, 'uri'), path)
-    if (value) return { path, value, method }
-  }
-  return { path: 'any', value: '', method }
+/** The destinations that get something: of several, those with a weight. */
+export function destinationsOf(routes: readonly Json[], namespace: string): Route['destinations'] {
+  const all = routes.map((route) => {
+    const port = at(route, 'destination', 'port', 'number')
+    const subset = text(route, 'destination', 'subset')
+    const to: Destination = {
+      host: text(route, 'destination', 'host'),
+      namespace,
+      ...(typeof port === 'number' ? { port } : {}),
+      ...(subset ? { subset } : {}),
+    }
+    return { to, weight: Number(at(route, 'weight') ?? 0) }
+  })
+  return all.length === 1 ? all : all.filter(({ weight }) => weight > 0)
 }
 
 /** The routes in the order they are tried: catch-alls last, otherwise as given. */
@@ -87,28 +66,18 @@ export function inOrder(routes: readonly Route[]): readonly Route[] {
 }
 
 function catchesAll({ matches }: Route): boolean {
-  return (
-    matches.length === 0 ||
-    matches.some((match) => {
-      if (match === 'unsupported' || match.method) return false
-      const { path, value } = match
-      return (
-        path === 'any' ||
-        (path === 'prefix' && value === '/') ||
-        (path === 'regex' && value === '.*')
-      )
-    })
-  )
+  return matches.length === 0 || matches.some(holdsForAll)
 }
 
-/** Does the route take this request? Paths are case-sensitive and end before the query. */
-export function takes({ matches }: Route, method: string, url: string): boolean {
-  const path = url.split('?')[0] ?? ''
-  if (matches.length === 0) return true
-  return matches.some((match) => {
-    if (match === 'unsupported' || (match.method && match.method !== method)) return false
-    if (match.path === 'prefix') return path.startsWith(match.value)
-    if (match.path === 'regex') return new RegExp(`^(?:${match.value})$`).test(path)
-    return match.path === 'any' || path === match.value
-  })
+/** The first route that takes the request, and by which of its matches. */
+export function taking(
+  routes: readonly Route[],
+  asked: Asked,
+): { readonly route: Route; readonly match: Fields | undefined } | undefined {
+  for (const route of routes) {
+    if (route.matches.length === 0) return { route, match: undefined }
+    const match = route.matches.find((each) => holds(each, asked))
+    if (match) return { route, match }
+  }
+  return undefined
 }

@@ -1,16 +1,20 @@
-import type { RequestListener } from 'node:http'
-import { Server } from 'node:https'
+import { Server as TlsServer } from 'node:https'
+import type { ConnectionOptions } from 'node:tls'
 import { at, type Fields, fields, list, text } from '../json.ts'
 import { services } from '../kinds.ts'
 import type { Store } from '../store.ts'
 import { sampleNamespace, type Workload } from '../workloads.ts'
 import type { Destination } from './routes.ts'
 
-/** What a destination comes to: a handler for HTTP, a loopback port for TLS, a Service without anything
- *  behind it, or nothing the mesh knows. */
+/** What a destination comes to: a loopback port for HTTP or for TLS, a Service without anything behind it,
+ *  or nothing the mesh knows. */
 export type Upstream =
-  | { readonly kind: 'http'; readonly handler: RequestListener }
-  | { readonly kind: 'tls'; readonly port: number }
+  | {
+      readonly kind: 'http' | 'tls'
+      readonly port: number
+      /** The gateway itself speaks TLS to it, so. */
+      readonly origination?: ConnectionOptions
+    }
   | { readonly kind: 'unhealthy' | 'unknown' }
 
 /** The way from a destination of a VirtualService to what answers for it. */
@@ -28,11 +32,9 @@ export function createUpstreams(store: Store, workloads: readonly Workload[]): U
       const inSamples = text(service, 'metadata', 'namespace') === sampleNamespace
       const workload = inSamples ? workloads.find((each) => each.app === app) : undefined
       const found = workload?.ports.get(port)
-      if (!found) return { kind: 'unhealthy' }
-      if (!(found instanceof Server)) return { kind: 'http', handler: found }
-      const address = found.address()
+      const address = found?.address()
       if (!address || typeof address === 'string') return { kind: 'unhealthy' }
-      return { kind: 'tls', port: address.port }
+      return { kind: found instanceof TlsServer ? 'tls' : 'http', port: address.port }
     },
   }
 }

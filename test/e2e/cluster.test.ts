@@ -10,6 +10,7 @@ import type { Host, ObjectRef } from '../../src/hosts/host.ts'
 import { recordedRefs } from '../../src/hosts/objects.ts'
 import { openTestDatabase } from '../support/context.ts'
 import { openFolder, settingsFor, startProcess, until, untilReady } from '../support/process.ts'
+import { routeCases } from './routes.ts'
 import { type Http, httpOf, runbookCases, type Stage, serve } from './runbook.ts'
 
 // The runbook's cases on a cluster that somebody else runs: a real API server and a real Istio, with the
@@ -33,6 +34,7 @@ if (kubeconfigPath === undefined || ingress === undefined) {
     (['simple', 'hello', 'mutual', 'through'] as const).map((host) => serve(stage, host)),
   )
   runbookCases(stage)
+  routeCases(stage)
   test('hosts that are removed leave nothing on the cluster', () => clear(stage, kubeconfigPath))
 }
 
@@ -88,10 +90,12 @@ async function seedAuthorities(http: Http): Promise<void> {
     .expect(201)
 }
 
-async function clear({ http, names, patienceSeconds }: Stage, path: string): Promise<void> {
+async function clear({ http, patienceSeconds }: Stage, path: string): Promise<void> {
   const hosts = '/v1/tenants/example/hosts'
   const carried = await carriers(http)
-  for (const name of Object.values(names)) await http.delete(`${hosts}/${name}`).expect(202)
+  const { body } = await http.get(`${hosts}?limit=500`).expect(200)
+  const names: readonly string[] = body.items.map(({ name }: Host) => name)
+  for (const name of names) await http.delete(`${hosts}/${name}`).expect(202)
   await until(
     'every host is taken off',
     async () => {

@@ -4,6 +4,7 @@ import { openFolder } from '../support/process.ts'
 import { certificateCases } from './certificates.ts'
 import { devPorts, startDev, untilUp } from './dev.ts'
 import { refusalCases } from './refusals.ts'
+import { routeCases } from './routes.ts'
 import { runbookCases } from './runbook.ts'
 
 // What `npm start` shows: the runbook's gateways, with nothing done by hand.
@@ -29,5 +30,6 @@ const stage = {
   patienceSeconds: 30,
 }
 runbookCases(stage)
+routeCases(stage)
 certificateCases(http)
 refusalCases(stage, await readFile(join(folder, 'kubeconfig'), 'utf8'))

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { covers } from '../../sandbox/hostname.ts'
 import { chainFor, listenersOf } from '../../sandbox/ingress/listeners.ts'
-import { takes } from '../../sandbox/ingress/routes.ts'
+import { taking } from '../../sandbox/ingress/routes.ts'
 import { amend, type Fields, fields, type Json } from '../../sandbox/json.ts'
 import { gateway, to, virtualService } from './support.ts'
 
@@ -57,7 +57,8 @@ function who(found: ReturnType<typeof read>, name: string, port = 8443): string 
 function where(found: ReturnType<typeof read>, host: string, path: string): string | undefined {
   const listener = found.ports.get(8080)
   const routes = listener && 'plain' in listener ? listener.plain.get(host)?.routes : undefined
-  return routes?.find((route) => takes(route, 'GET', path))?.to?.host
+  const asked = { method: 'GET', url: path, secure: false, headers: { host } }
+  return taking(routes ?? [], asked)?.route.destinations[0]?.to.host
 }
 
 describe('a host pattern', () => {

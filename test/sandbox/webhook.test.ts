@@ -126,6 +126,96 @@ const sni = (...sniHosts: string[]): Fields =>
     tls: [{ match: [{ sniHosts }], route: to('nginx', 443) }],
   })
 
+/** What istiod 1.31 said to each of these routes, word for word. */
+const sentences: readonly (readonly [more: Fields, sentence?: string])[] = [
+  [
+    { match: [{ uri: { regex: '(?=a)' } }] },
+    '"uri": error parsing regexp: invalid or unsupported Perl syntax: `(?=`; Istio uses RE2 style regex-based match (https://github.com/google/re2/wiki/Syntax)',
+  ],
+  [{ match: [{ uri: { regex: '(a)\\1' } }] }, 'invalid escape sequence: `\\1`'],
+  [{ match: [{ uri: { regex: '' } }] }, '"uri": regex string match should not be empty'],
+  [{ match: [{ uri: { prefix: '' } }] }],
+  [{ match: [{ uri: { regex: '(?i)/(?P<id>[0-9]+)' } }] }],
+  [{ match: [{ method: { prefix: '' } }] }, '"method": prefix string match should not be empty'],
+  [
+    { match: [{ headers: { 'b d': { exact: 'a' } } }] },
+    'header name b d is not a valid header name',
+  ],
+  [{ match: [{ headers: { a: {} } }] }],
+  [
+    { match: [{ queryParams: { a: { prefix: '' } } }] },
+    '"queryParams": prefix string match should not be empty',
+  ],
+  [{ match: [{ queryParams: { a: {} } }] }],
+  [
+    { retries: { attempts: 0, perTryTimeout: '1s' } },
+    'http retry policy configured when attempts are set to 0 (disabled)',
+  ],
+  [{ retries: { attempts: 1, retryOn: 'foo' } }, '"foo" is not a valid retryOn policy'],
+  [{ retries: { attempts: 1, retryOn: '5xx,503' } }],
+  [{ retries: { attempts: -1 } }, 'attempts cannot be negative'],
+  [
+    { rewrite: {} },
+    'rewrite must specify at least one of URI, UriRegexRewrite, or authority. Only one of URI or UriRegexRewrite may be specified',
+  ],
+  [
+    { rewrite: { uri: '/x', uriRegexRewrite: { match: 'a', rewrite: 'b' } } },
+    'rewrite may only contain one of URI or UriRegexRewrite',
+  ],
+  [
+    { rewrite: { uriRegexRewrite: { match: '(?=a)', rewrite: 'b' } } },
+    'UriRegexRewrite has errors\n',
+  ],
+  [
+    { headers: { request: { set: { ':path': 'x' } } } },
+    'invalid header ":path": header cannot have ":" prefix',
+  ],
+  [
+    { headers: { response: { set: { host: 'x' } } } },
+    'invalid header "host": cannot set Host header',
+  ],
+  [{ headers: { request: { remove: ['host'] } } }, 'invalid header "host": cannot set Host header'],
+  [
+    { headers: { request: { set: { a: '50%' } } } },
+    'header value configuration: invalid header configuration. Un-escaped %',
+  ],
+  [{ headers: { request: { set: { a: '%FOO% 50%%' } } } }],
+  [
+    { headers: { request: { set: { host: 'a' } } }, rewrite: { authority: 'b' } },
+    'authority header cannot be set multiple times: have "b", attempting to set "a"',
+  ],
+  [{ corsPolicy: { allowMethods: ['FOO'] } }, '"FOO" is not a supported HTTP method'],
+  [{ corsPolicy: { allowOrigins: [{}] } }, "'' is not a valid match type for CORS allow origins"],
+  [
+    { corsPolicy: { allowOrigins: [{ regex: '(' }] } },
+    '"corsPolicy.allowOrigins": error parsing regexp: ',
+  ],
+  [{ corsPolicy: { allowHeaders: ['a b'] } }, 'header name a b is not a valid header name'],
+  [{ corsPolicy: { maxAge: '500ms' } }, 'max_age duration is accurate only to seconds precision'],
+]
+const redirects: readonly (readonly [redirect: Fields, sentence?: string])[] = [
+  [{}, 'redirect must specify URI, authority, scheme, or port'],
+  [{ redirectCode: 400, uri: '/x' }, '400 is not a valid redirect code, must be 3xx'],
+  [{ scheme: 'ftp' }, 'invalid redirect scheme, must be "http" or "https"'],
+  [{ scheme: 'https' }],
+]
+const said: readonly Row[] = [
+  ...sentences.map(([more, sentence]) => [{ route: to('a', 1), ...more }, sentence] as const),
+  ...redirects.map(([redirect, sentence]) => [{ redirect }, sentence] as const),
+  [
+    { redirect: { uri: '/x' }, rewrite: { uri: '/y' } },
+    'HTTP route rule cannot contain both rewrite and redirect',
+  ] as const,
+  [
+    { route: [{ destination: { host: 'a', subset: 'A_b' } }] },
+    'subset name is invalid: A_b',
+  ] as const,
+].map(([one, sentence]) => [
+  JSON.stringify(one),
+  route(one),
+  sentence === undefined ? 'accepted' : new RegExp(sentence.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')),
+])
+
 const virtualServices: readonly Row[] = [
   ['one route', service({}), 'accepted'],
   ['no hosts', service({ hosts: [] }), /at least one host/],
@@ -143,7 +233,7 @@ const virtualServices: readonly Row[] = [
   [
     'route and answer',
     route({ route: to('a', 1), directResponse: { status: 200 } }),
-    /both route and directResponse/,
+    /both route and direct_response/,
   ],
   [
     'mirror and mirrors',
@@ -164,13 +254,14 @@ const virtualServices: readonly Row[] = [
   [
     'an expression that is none',
     route({ match: [{ uri: { regex: '(' } }], route: to('a', 1) }),
-    /invalid regex/,
+    /error parsing regexp/,
   ],
   [
     'weights of nothing',
     route({ route: [1, 2].map((n) => ({ destination: { host: `a${n}` }, weight: 0 })) }),
     /weight/,
   ],
+  ...said,
   ['a tls route', sni('a.example.com', 'x.b.example.com'), 'accepted'],
   [
     'a tls route without a match',
