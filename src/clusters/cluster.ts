@@ -11,11 +11,20 @@ const Kubeconfig = Type.String({
   description: 'YAML with everything embedded: kubectl config view --raw --flatten --minify',
 })
 
-const Address = Type.String({
-  pattern: '^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9.-]+):[0-9]{1,5}$',
-  maxLength: 261,
-  description: 'host:port at which the service reaches the ingress over TLS, for probes',
-})
+const addressOf = (description: string) =>
+  Type.String({
+    pattern: '^(\\[[0-9A-Fa-f:.]+\\]|[A-Za-z0-9.-]+):[0-9]{1,5}$',
+    maxLength: 261,
+    description,
+  })
+
+const Address = addressOf('host:port at which the service reaches the ingress over TLS, for probes')
+
+const PlainAddress = Type.Optional(
+  addressOf(
+    'host:port at which the service reaches its plain HTTP, where probes are to ask that, too',
+  ),
+)
 
 const Selector = Type.Record(Type.String(), Type.String({ maxLength: 63 }), {
   minProperties: 1,
@@ -24,7 +33,12 @@ const Selector = Type.Record(Type.String(), Type.String({ maxLength: 63 }), {
 })
 
 /** Where hosts come in: the pods that Gateways select, and their address. */
-export const Ingress = closed({ namespace: Namespace, selector: Selector, address: Address })
+export const Ingress = closed({
+  namespace: Namespace,
+  selector: Selector,
+  address: Address,
+  plainAddress: PlainAddress,
+})
 export type Ingress = Type.Static<typeof Ingress>
 
 /** The name of the ingress that a cluster always has, which hosts come in by where they name none. */
@@ -66,6 +80,7 @@ const AskedIngress = closed({
   namespace: Type.Optional(Namespace),
   selector: Type.Optional(Selector),
   address: Address,
+  plainAddress: PlainAddress,
 })
 export type AskedIngress = Type.Static<typeof AskedIngress>
 

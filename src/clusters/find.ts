@@ -67,11 +67,16 @@ export function ingressOf(row: ClusterRow, name: string): NamedIngress {
       namespace: row.ingressNamespace,
       selector: row.ingressSelector,
       address: row.ingressAddress,
+      ...plainAddressOf(row),
     })
   }
   const found = new Map(Object.entries(ingressesOf(row))).get(name)
   if (!found) throw new Problem('host-refused', `Cluster "${row.name}" has no ingress "${name}"`)
   return { name, ...found }
+}
+
+function plainAddressOf({ ingressPlainAddress }: Pick<ClusterRow, 'ingressPlainAddress'>) {
+  return ingressPlainAddress === null ? {} : { plainAddress: ingressPlainAddress }
 }
 
 /** Its further ingresses, in the order of their names. */
@@ -97,6 +102,7 @@ export function clusterView(row: ClusterRow, actor: Actor): Cluster {
       namespace: row.ingressNamespace,
       selector: shownJson(Ingress.properties.selector, row.ingressSelector),
       address: row.ingressAddress,
+      ...plainAddressOf(row),
     },
     ingresses: shownJson(Ingresses, row.ingresses),
     status: row.status,

@@ -1,4 +1,5 @@
 import type { Violation } from '../shared/problem.ts'
+import { forbiddenMessage, isForbiddenAddress, isForbiddenNow, partsOf } from './addresses.ts'
 import {
   type AskedIngress,
   defaultIngress,
@@ -31,9 +32,10 @@ export function changedIngresses(
 export function ingressFaults(ingresses: AllIngresses): readonly Violation[] {
   const all = Object.entries(ingresses)
   return all.flatMap(([name, ingress], index) => {
-    const field = name === defaultIngress ? '/ingress' : `/ingresses/${name}`
+    const field = fieldOf(name)
     return [
-      ...portFaults(field, ingress),
+      ...addressFaults(`${field}/address`, ingress.address),
+      ...addressFaults(`${field}/plainAddress`, ingress.plainAddress),
       ...all.slice(0, index).flatMap((other) => sharingFaults(field, ingress, other)),
     ]
   })
@@ -60,18 +62,42 @@ export function ingressNameFaults(names: readonly string[]): readonly Violation[
     : taken
 }
 
-function portFaults(field: string, { address }: Ingress): readonly Violation[] {
-  const port = Number(address.slice(address.lastIndexOf(':') + 1))
-  if (port >= 1 && port <= 65535) return []
-  const message = `${port} is not a port: give host:port with 1 to 65535`
-  return [{ field: `${field}/address`, message }]
+function addressFaults(field: string, address: string | undefined): readonly Violation[] {
+  if (address === undefined) return []
+  const { host, port } = partsOf(address)
+  if (port < 1 || port > 65535) {
+    return [{ field, message: `${port} is not a port: give host:port with 1 to 65535` }]
+  }
+  return isForbiddenAddress(host) ? [{ field, message: forbiddenMessage(host) }] : []
+}
+
+/** What is wrong with where these lead just now: a name may stand for an address that is never asked. */
+export async function leadingFaults(ingresses: AllIngresses): Promise<readonly Violation[]> {
+  const addresses = Object.entries(ingresses).flatMap(([name, { address, plainAddress }]) => {
+    const field = fieldOf(name)
+    return [
+      { field: `${field}/address`, address },
+      ...(plainAddress ? [{ field: `${field}/plainAddress`, address: plainAddress }] : []),
+    ]
+  })
+  const found = await Promise.all(
+    addresses.map(async ({ field, address }) => {
+      const { host } = partsOf(address)
+      return (await isForbiddenNow(host)) ? [{ field, message: forbiddenMessage(host) }] : []
+    }),
+  )
+  return found.flat()
+}
+
+function fieldOf(name: string): string {
+  return name === defaultIngress ? '/ingress' : `/ingresses/${name}`
 }
 
 /** Two ingresses that are one would serve the hosts of both: a Gateway selects pods by their labels, in
  *  every namespace (istio.md 1.1). */
 function sharingFaults(
   field: string,
-  { selector, address }: Ingress,
+  { selector, address, plainAddress = '' }: Ingress,
   [name, other]: readonly [string, Ingress],
 ): readonly Violation[] {
   const faults: Violation[] = []
@@ -82,6 +108,10 @@ function sharingFaults(
   if (address.toLowerCase() === other.address.toLowerCase()) {
     const message = `This is the address of ingress "${name}": nobody could tell by which of them a host is served`
     faults.push({ field: `${field}/address`, message })
+  }
+  if (plainAddress !== '' && plainAddress.toLowerCase() === other.plainAddress?.toLowerCase()) {
+    const message = `This is the plain address of ingress "${name}": nobody could tell by which of them a host is served`
+    faults.push({ field: `${field}/plainAddress`, message })
   }
   return faults
 }

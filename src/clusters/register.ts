@@ -15,7 +15,13 @@ import {
 } from './cluster.ts'
 import { type Kubeconfig, parseKubeconfig } from './credentials/kubeconfig.ts'
 import { allIngressesOf, type ClusterRow, clusterRow, clusterView } from './find.ts'
-import { changedIngresses, completeIngress, ingressFaults, ingressNameFaults } from './ingresses.ts'
+import {
+  changedIngresses,
+  completeIngress,
+  ingressFaults,
+  ingressNameFaults,
+  leadingFaults,
+} from './ingresses.ts'
 import { credentialBinding } from './kubernetes/open.ts'
 import { dueOnCluster } from './sync.ts'
 
@@ -30,6 +36,7 @@ export async function createCluster(
   const kubeconfig = readable(asked.kubeconfig, ctx.now())
   const others = asked.ingresses ?? {}
   const ingresses = accepted(completeIngress(asked.ingress), changedIngresses({}, others))
+  refuse('request-invalid', await leadingFaults(ingresses))
   const now = ctx.now()
   const id = newId(now)
   try {
@@ -69,6 +76,9 @@ export async function changeCluster(
   allowPlatform(actor, 'write-clusters')
   const kubeconfig =
     patch.kubeconfig === undefined ? undefined : readable(patch.kubeconfig, ctx.now())
+  const given = patch.ingress && { [defaultIngress]: completeIngress(patch.ingress) }
+  const further = changedIngresses({}, patch.ingresses ?? {})
+  refuse('request-invalid', await leadingFaults({ ...further, ...given }))
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
     const { id } = await clusterRow(tx, name)
@@ -167,11 +177,12 @@ function readable(text: string, now: Date): Kubeconfig {
 }
 
 function ingressColumns({ [defaultIngress]: first, ...others }: Named) {
-  const { namespace, selector, address } = first
+  const { namespace, selector, address, plainAddress = null } = first
   return {
     ingressNamespace: namespace,
     ingressSelector: json(selector),
     ingressAddress: address,
+    ingressPlainAddress: plainAddress,
     ingresses: json(others),
   }
 }
@@ -194,6 +205,7 @@ function factsOf(row: ClusterRow) {
     namespace: ingress.namespace,
     selector: JSON.stringify(ingress.selector),
     address: ingress.address,
+    ...(ingress.plainAddress === undefined ? {} : { plainAddress: ingress.plainAddress }),
     ...(Object.keys(ingresses).length === 0 ? {} : { ingresses: JSON.stringify(ingresses) }),
   }
 }

@@ -16,7 +16,7 @@ import {
 } from './der/encoding.ts'
 import { contentsOf, encodedOf, expectTag, numberOf, sequenceOf, unsignedOf } from './der/fields.ts'
 import { oid, oidOf, oids } from './der/oids.ts'
-import { encodeGeneralizedTime } from './der/time.ts'
+import { encodeGeneralizedTime, timeOf } from './der/time.ts'
 import { keyBits } from './keys/public.ts'
 import { type Signer, signatureAlgorithmOf } from './keys/sign.ts'
 
@@ -204,4 +204,50 @@ export const ocspErrors = {
 /** An error response in DER. */
 export function ocspError(error: keyof typeof ocspErrors): Buffer {
   return sequence(tlv(tags.enumerated, Buffer.from([ocspErrors[error]])))
+}
+
+const responseLimits = { bytes: 1 << 16, depth: 24, elements: 2000 }
+
+/** What a response says of the certificate of this serial, as a client finds it stapled to a handshake
+ *  (RFC 6960 4.2.1); undefined when it says nothing of it. Nobody's signature is verified. Throws
+ *  `der-malformed` for what is no successful basic response. */
+export function readOcspResponse(
+  der: Buffer,
+  serial: string,
+):
+  | {
+      readonly status: CertStatus['status']
+      readonly thisUpdate: Date
+      readonly nextUpdate: Date | null
+    }
+  | undefined {
+  const [status, wrapper] = sequenceOf(readDer(der, responseLimits), 'an OCSP response')
+  const code = numberOf(
+    contentsOf(expectTag(status, tags.enumerated, 'responseStatus')),
+    'its status',
+  )
+  if (code !== 0) throw malformed(`an OCSP response without an answer (${code})`)
+  const [type, octets] = sequenceOf(wrapper?.children[0], 'responseBytes')
+  if (oidOf(type, 'responseType') !== oids.ocspBasic) throw malformed('an unknown responseType')
+  const basic = contentsOf(expectTag(octets, tags.octetString, 'response'))
+  const [data] = sequenceOf(readDer(basic, responseLimits), 'a BasicOCSPResponse')
+  // The first SEQUENCE: version and responderID are tagged, producedAt is a time.
+  const list = sequenceOf(data, 'responseData').find(({ tag }) => tag === tags.sequence)
+  for (const single of sequenceOf(list, 'responses')) {
+    const [id, about, from, to] = sequenceOf(single, 'a singleResponse')
+    if (certIdOf(id).serial !== serial || about === undefined) continue
+    return {
+      status: statusOf(about),
+      thisUpdate: timeOf(from, 'thisUpdate'),
+      nextUpdate: to?.tag === 0xa0 ? timeOf(to.children[0], 'nextUpdate') : null,
+    }
+  }
+  return undefined
+}
+
+function statusOf({ tag }: Element): CertStatus['status'] {
+  if (tag === 0x80) return 'good'
+  if (tag === 0xa1) return 'revoked'
+  if (tag === 0x82) return 'unknown'
+  throw malformed('certStatus')
 }

@@ -25,6 +25,7 @@ import {
   ocspError,
   ocspErrors,
   readOcspRequest,
+  readOcspResponse,
 } from '../../src/x509/ocsp.ts'
 import {
   type Authority,
@@ -86,6 +87,13 @@ async function told(request: Buffer, status: CertStatus, delegated = true): Prom
     signer: delegated ? signer : root.signer,
     certificates: delegated ? [responder.der] : [],
   })
+  const read = readOcspResponse(response, asked[0]?.serial ?? '')
+  assert.deepEqual(read, {
+    status: status.status,
+    thisUpdate: new Date(Math.floor(now.getTime() / 1000) * 1000),
+    nextUpdate: new Date(Math.floor((now.getTime() + 3_600_000) / 1000) * 1000),
+  })
+  assert.equal(readOcspResponse(response, '01'), undefined)
   const answer = put(directory, 'answer.der', response)
   const question = put(directory, 'question.der', request)
   return run('openssl', [
@@ -208,6 +216,7 @@ for (const count of [0, 33])
 test('errors are responses without an answer', () => {
   for (const error of ['malformedRequest', 'unauthorized', 'tryLater'] as const) {
     const der = ocspError(error)
+    assert.throws(() => readOcspResponse(der, '01'), malformed)
     assert.equal(der.toString('hex'), `30030a010${ocspErrors[error]}`)
     const text = run('openssl', ['ocsp', '-respin', put(directory, 'e.der', der), '-text']).text
     assert.match(text.toLowerCase(), new RegExp(error.toLowerCase()))

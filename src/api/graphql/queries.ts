@@ -10,6 +10,8 @@ import {
   filters,
 } from '../../certificates/search/filter.ts'
 import { getCluster, listClusters } from '../../clusters/find.ts'
+import { planHost } from '../../delivery/preview.ts'
+import { ProbeRequest, probeHost } from '../../delivery/proof/probe.ts'
 import { getHost, listHosts } from '../../hosts/find.ts'
 import { Problem } from '../../shared/problem.ts'
 import { closed, HostnameText, Id, Name } from '../../shared/schema.ts'
@@ -71,6 +73,20 @@ const fields: Shape['fields'] = {
     description: 'A host by name',
     args: { tenant: Name, name: HostnameText },
     resolve: (_: unknown, args, { ctx, actor }) => orNull(getHost(ctx, actor, args)),
+  }),
+  hostPlan: field({
+    type: 'HostPlan',
+    description:
+      'What is still to be done for a host as it stands, on each cluster, and what is in the way; nothing is written',
+    args: { tenant: Name, name: HostnameText },
+    resolve: (_: unknown, args, { ctx, actor }) => planHost(ctx, actor, { ...args, asked: {} }),
+  }),
+  hostProbe: field({
+    type: 'ProbeResults',
+    description: 'What each ingress does for a host, asked now as a client would',
+    args: { tenant: Name, name: HostnameText, ...ProbeRequest.properties },
+    resolve: (_: unknown, { tenant, name, ...asked }, { ctx, actor }) =>
+      probeHost(ctx, actor, { tenant, name, asked }),
   }),
   certificates: field({
     type: 'CertificatePage',

@@ -63,6 +63,7 @@ function nameOf(found: Found, place: string, schema: Type.TSchema): string {
   }
   if (Type.IsString(schema)) return strings.get(wordOf(schema, 'format') ?? '') ?? 'String'
   if (Type.IsInteger(schema)) return 'Int'
+  if (Type.IsNumber(schema)) return 'Float'
   if (Type.IsBoolean(schema)) return 'Boolean'
   return 'JSON'
 }

@@ -3,6 +3,8 @@ import { Authority } from '../../authorities/authority.ts'
 import { Certificate } from '../../certificates/certificate.ts'
 import { Expiries } from '../../certificates/search/expiries.ts'
 import { Cluster } from '../../clusters/cluster.ts'
+import { HostPlan } from '../../delivery/preview.ts'
+import { ProbeResults } from '../../delivery/proof/probe.ts'
 import { ClientsView, CompleteSpec, Host, PlacementView } from '../../hosts/host.ts'
 import { Destination, destinationsOf, Route } from '../../hosts/route.ts'
 import { PageOf } from '../../shared/schema.ts'
@@ -174,6 +176,8 @@ export const types: readonly Shape[] = [
   route,
   { name: 'HostSpecRouteTo', schema: Destination },
   { name: 'HostClients', schema: ClientsView },
+  { name: 'HostPlan', schema: HostPlan },
+  { name: 'ProbeResults', schema: ProbeResults },
   { name: 'Expiries', schema: Expiries },
   ...listed.map(({ name, schema }) => ({ name: `${name}Page`, schema: PageOf(schema) })),
 ]

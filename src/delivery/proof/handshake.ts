@@ -1,33 +1,31 @@
-import { X509Certificate } from 'node:crypto'
-import { type RequestOptions, request } from 'node:https'
-import { type DetailedPeerCertificate, TLSSocket } from 'node:tls'
+import { request as plainRequest } from 'node:http'
+import { request } from 'node:https'
+import type { Socket } from 'node:net'
+import { TLSSocket } from 'node:tls'
+import {
+  type Call,
+  isLate,
+  reason,
+  type ShownTls,
+  shown,
+  timeoutMilliseconds,
+  tlsOptions,
+  wayTo,
+} from './connection.ts'
 
-const timeoutMilliseconds = 5000
-
-/** Whom to ask, and how. */
-export type Call = {
-  /** host:port of the ingress. */
-  readonly address: string
-  /** The name that is asked for, by SNI and Host. */
-  readonly name: string
-  readonly path?: string
-  /** PEM: whom the served chain is held against. */
-  readonly trust?: readonly string[]
-  /** PEM: what we show of ourselves, for MUTUAL. */
-  readonly client?: { readonly cert: string; readonly key: string }
+/** When things had happened, in milliseconds since the start; null: they had not. */
+export type Timings = {
+  readonly connected: number | null
+  readonly secured: number | null
+  readonly answered: number | null
 }
 
 /** What came back. `leaf` stands as soon as the server has shown it, even if it then hangs up. */
 export type Answer = {
-  readonly tls: {
-    readonly version: string
-    readonly leaf: X509Certificate
-    /** How many certificates were sent, the root not counted. */
-    readonly chainLength: number
-    /** Why the chain does not lead to `trust` or not to the name; null when it does. */
-    readonly distrust: string | null
-  } | null
+  readonly tls: ShownTls | null
   readonly status: number | null
+  /** Where a redirect leads. */
+  readonly location: string | null
   readonly error: string | null
   /** Nothing came back in time, not even a certificate. */
   readonly late: boolean
@@ -36,35 +34,39 @@ export type Answer = {
   /** We were let in: there is an answer, or it is waited for in vain on a connection that stays open.
    *  In TLS 1.3 a server refuses a client certificate after the handshake. */
   readonly accepted: boolean
+  readonly timings: Timings
 }
 
 /** One TLS connection and one GET, as a client would make them. It never throws for what the other side
- *  does: that is the answer. */
+ *  does: that is the answer. Of the answer its head alone is read. */
 export function shakeHands(call: Call): Promise<Answer> {
-  const { host, port } = parts(call.address)
-  const options: RequestOptions = {
-    host,
-    port,
-    method: 'GET',
-    path: call.path ?? '/',
-    headers: { host: call.name, 'user-agent': 'gatesmith-probe' },
-    agent: false,
-    servername: call.name,
-    // What is served is wanted, whether it can be trusted or not.
-    rejectUnauthorized: false,
-    signal: AbortSignal.timeout(timeoutMilliseconds),
-    ...(call.trust === undefined ? {} : { ca: [...call.trust] }),
-    ...(call.client ?? {}),
-  }
+  const way = wayTo(call.address)
+  const start = performance.now()
+  const marks: Marks = { connected: null, secured: null }
+  if ('fault' in way) return Promise.resolve(unasked(way.fault))
   return new Promise((resolve) => {
-    let tls: Answer['tls'] = null
+    let tls: ShownTls | null = null
+    let staple: Buffer | null = null
     let finished = false
-    const asked = request(options)
-    const answer = (status: number | null, error: Error | null) => {
+    const asked = request({
+      ...way,
+      ...tlsOptions(call),
+      ...get(call),
+    })
+    const answer = (status: number | null, error: Error | null, location: string | null = null) => {
       const late = error !== null && isLate(error)
       const accepted = status !== null || (finished && late)
-      const told = { tls, status, error: error && reason(error), finished, accepted }
-      resolve({ ...told, late: late && tls === null })
+      const answered = status === null ? null : elapsed(start)
+      resolve({
+        tls: tls && { ...tls, staple },
+        status,
+        location,
+        error: error && reason(error),
+        late: late && tls === null,
+        finished,
+        accepted,
+        timings: { ...marks, answered },
+      })
       asked.destroy()
     }
     asked.on('socket', (socket) => {
@@ -72,15 +74,57 @@ export function shakeHands(call: Call): Promise<Answer> {
       const look = () => {
         tls = shown(socket) ?? tls
       }
+      socket.once('connect', () => {
+        marks.connected = elapsed(start)
+      })
       // In TLS 1.2 a server that misses a client certificate ends the handshake; keys are derived, and
       // its own certificate is there, just before.
       socket.on('keylog', look)
+      socket.on('OCSPResponse', (der: Buffer | null) => {
+        if (der && der.length > 0) staple = der
+      })
       socket.on('secureConnect', () => {
         look()
+        marks.secured = elapsed(start)
         finished = true
       })
     })
-    asked.on('response', ({ statusCode }) => answer(statusCode ?? null, null))
+    asked.on('response', ({ statusCode, headers }) =>
+      answer(statusCode ?? null, null, headers.location ?? null),
+    )
+    asked.on('error', (error) => answer(null, error))
+    asked.end()
+  })
+}
+
+type Marks = { connected: number | null; secured: number | null }
+
+/** One plain HTTP request, as a client would make it. */
+export function askPlainly(call: Pick<Call, 'address' | 'name' | 'path'>): Promise<Answer> {
+  const way = wayTo(call.address)
+  if ('fault' in way) return Promise.resolve(unasked(way.fault))
+  const start = performance.now()
+  const marks: Marks = { connected: null, secured: null }
+  return new Promise((resolve) => {
+    const asked = plainRequest({ ...way, ...get(call) })
+    const answer = (status: number | null, error: Error | null, location: string | null = null) => {
+      resolve({
+        ...unasked(error && reason(error)),
+        status,
+        location,
+        late: error !== null && isLate(error),
+        timings: { ...marks, answered: status === null ? null : elapsed(start) },
+      })
+      asked.destroy()
+    }
+    asked.on('socket', (socket: Socket) =>
+      socket.once('connect', () => {
+        marks.connected = elapsed(start)
+      }),
+    )
+    asked.on('response', ({ statusCode, headers }) =>
+      answer(statusCode ?? null, null, headers.location ?? null),
+    )
     asked.on('error', (error) => answer(null, error))
     asked.end()
   })
@@ -91,51 +135,29 @@ export function nameUnder(hostname: string): string {
   return hostname.replace(/^\*\./, 'gatesmith-probe.')
 }
 
-function parts(address: string) {
-  const colon = address.lastIndexOf(':')
+function get({ name, path = '/' }: Pick<Call, 'name' | 'path'>) {
   return {
-    host: address.slice(0, colon).replace(/^\[|\]$/g, ''),
-    port: Number(address.slice(colon + 1)),
+    method: 'GET',
+    path,
+    headers: { host: name, 'user-agent': 'gatesmith-probe' },
+    agent: false as const,
+    signal: AbortSignal.timeout(timeoutMilliseconds),
   }
 }
 
-function shown(socket: TLSSocket): Answer['tls'] {
-  // Not getPeerX509Certificate, which takes the leaf out of the connection's chain (Node 24).
-  const certificate = socket.getPeerCertificate(true)
-  if (!certificate.raw) return null
+function unasked(error: string | null): Answer {
   return {
-    version: socket.getProtocol() ?? '',
-    leaf: new X509Certificate(certificate.raw),
-    chainLength: chainLength(certificate),
-    distrust: socket.authorized ? null : whyNot(socket.authorizationError),
+    tls: null,
+    status: null,
+    location: null,
+    error,
+    late: false,
+    finished: false,
+    accepted: false,
+    timings: { connected: null, secured: null, answered: null },
   }
 }
 
-/** There is no verdict before the handshake is over. */
-function whyNot(error: unknown): string {
-  if (!error) return 'The handshake was not finished'
-  return error instanceof Error ? error.message : String(error)
-}
-
-/** Node ends the chain with the trust anchor it found, which was not sent. */
-function chainLength(certificate: DetailedPeerCertificate): number {
-  const { issuerCertificate } = certificate
-  if (!issuerCertificate || issuerCertificate.fingerprint256 === certificate.fingerprint256)
-    return 1
-  const above = issuerCertificate.issuerCertificate
-  const isRoot = above?.fingerprint256 === issuerCertificate.fingerprint256
-  return isRoot ? 1 : 1 + chainLength(issuerCertificate)
-}
-
-function isLate({ name }: Error): boolean {
-  return name === 'AbortError' || name === 'TimeoutError'
-}
-
-function reason(error: Error): string {
-  if (isLate(error)) {
-    return `No answer within ${timeoutMilliseconds / 1000} s`
-  }
-  return 'code' in error && typeof error.code === 'string'
-    ? `${error.code}: ${error.message}`
-    : error.message
+function elapsed(start: number): number {
+  return Math.round((performance.now() - start) * 10) / 10
 }

@@ -1,22 +1,29 @@
 import Type from 'typebox'
 import { trustAnchorOf } from '../../authorities/issuers/current.ts'
+import { probeCredential } from '../../certificates/hosts/probing.ts'
 import { openPrivateKey } from '../../certificates/issuance/key.ts'
+import type { NamedIngress } from '../../clusters/cluster.ts'
 import { ingressOf } from '../../clusters/find.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
+import { oncePerContext } from '../../core/oncepercontext.ts'
 import { hostRow, specOf } from '../../hosts/find.ts'
+import type { CompleteSpec } from '../../hosts/host.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
-import { closed, Name, Timestamp } from '../../shared/schema.ts'
-import { timestamp } from '../../shared/view.ts'
+import { closed, Name } from '../../shared/schema.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
-import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { type PlacementRow, readPlacements } from '../gather.ts'
-import { type Answer, type Call, nameUnder, shakeHands } from './handshake.ts'
+import type { Found } from './checks.ts'
+import type { Call } from './connection.ts'
+import { askPlainly, nameUnder, shakeHands } from './handshake.ts'
+import { offersOf } from './offers.ts'
+import { ProbeResult, resultOf } from './result.ts'
 
 /** What to ask for: on one cluster or all of the host's, a path, and who to be. */
 export const ProbeRequest = closed({
   cluster: Type.Optional(Name),
+  ingress: Type.Optional(Name),
   path: Type.Optional(Type.String({ pattern: '^/[!-~]*$', maxLength: 1024 })),
   clientCertificate: Type.Optional(
     Type.String({
@@ -24,42 +31,20 @@ export const ProbeRequest = closed({
       description: 'Show this certificate of the tenant, whose key is held here',
     }),
   ),
+  offers: Type.Optional(
+    Type.Boolean({
+      description:
+        'Ask for each TLS version, key-exchange group and protocol alone: ten connections more on each ingress (false)',
+    }),
+  ),
 })
 export type ProbeRequest = Type.Static<typeof ProbeRequest>
 
-const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
-
-export const ProbeResult = closed(
-  {
-    cluster: Name,
-    ingress: Name,
-    address: Type.String(),
-    tls: nullable(
-      closed({
-        version: Type.String({ description: 'TLSv1.2 or TLSv1.3' }),
-        served: closed({
-          serial: Type.String(),
-          fingerprintSha256: Type.String(),
-          notAfter: Timestamp,
-          chainLength: Type.Integer({ description: 'Certificates sent, without the root' }),
-        }),
-        issuedIsServed: Type.Boolean({ description: 'Is it the certificate that was issued?' }),
-        trusted: Type.Boolean({ description: 'Does it lead to its authority, and hold the name?' }),
-        distrust: nullable(Type.String({ description: 'Why it is not trusted' })),
-      }),
-    ),
-    http: nullable(closed({ status: Type.Integer() })),
-    error: nullable(Type.String({ description: 'Where the connection ended, if it did' })),
-  },
-  { title: 'ProbeResult' },
-)
-export type ProbeResult = Type.Static<typeof ProbeResult>
-
-export const ProbeResults = closed({ results: Type.Array(ProbeResult) })
+export const ProbeResults = closed({ results: Type.Array(ProbeResult) }, { title: 'ProbeResults' })
 export type ProbeResults = Type.Static<typeof ProbeResults>
 
-/** Asks each ingress for the host as a client would, now. Throws tenant-unknown, host-unknown,
- *  certificate-unknown, request-invalid. */
+/** Asks each ingress for the host as a client would, now, and says of each thing what was expected. Throws
+ *  tenant-unknown, host-unknown, certificate-unknown, request-invalid, busy. */
 export async function probeHost(
   ctx: Context,
   actor: Actor,
@@ -69,54 +54,116 @@ export async function probeHost(
   const tenant = await accessTenant(ctx, actor, { name, permission })
   const row = await hostRow(ctx.db.read, { tenantId: tenant.id, name: host })
   const placements = (await readPlacements(ctx.db.read, row.id)).filter(
-    ({ cluster }) => asked.cluster === undefined || cluster.name === asked.cluster,
+    ({ cluster, ingress }) =>
+      (asked.cluster === undefined || cluster.name === asked.cluster) &&
+      (asked.ingress === undefined || ingress === asked.ingress),
   )
   if (placements.length === 0) {
-    const message = `${row.name} is not on cluster "${asked.cluster}"`
-    refuse('request-invalid', [{ field: '/cluster', message }])
+    const [field, value] =
+      asked.ingress === undefined
+        ? ['/cluster', `cluster "${asked.cluster}"`]
+        : ['/ingress', `ingress "${asked.ingress}"`]
+    refuse('request-invalid', [{ field, message: `${row.name} is not on ${value}` }])
   }
-  const trust = await trustOf(ctx, specOf(row).certificate.authority)
-  const client = await clientOf(ctx, tenant, asked.clientCertificate)
-  const call = {
-    name: nameUnder(row.name),
-    trust,
-    ...(asked.path === undefined ? {} : { path: asked.path }),
-    ...(client ? { client } : {}),
-  }
-  return { results: await Promise.all(placements.map((placement) => probe(placement, call))) }
+  return oneOfFew(ctx, tenant, async () => {
+    const spec = specOf(row)
+    const call = {
+      name: nameUnder(row.name),
+      trust: await trustOf(ctx, spec.certificate.authority),
+      ...(asked.path === undefined ? {} : { path: asked.path }),
+    }
+    const shown = await shownOf(ctx, { tenant, spec, id: asked.clientCertificate })
+    const client = await clientOf(ctx, tenant, spec)
+    const question = { spec, call, offers: asked.offers === true, shown, client }
+    return { results: [...(await inLanes(placements, (placement) => probe(placement, question)))] }
+  })
 }
 
-async function probe(
-  { cluster, ingress, host }: PlacementRow,
-  call: Omit<Call, 'address'>,
-): Promise<ProbeResult> {
-  const { address } = ingressOf(cluster, ingress)
-  const { tls, status, error } = await shakeHands({ ...call, address })
-  return {
-    cluster: cluster.name,
-    ingress,
-    address,
-    tls: tls && shown(tls, host.certificate?.der),
-    http: status === null ? null : { status },
-    error,
+/** How many probes of one tenant a process makes at a time, and how many ingresses one asks at a time. */
+const most = { probes: 4, ingresses: 8 } as const
+
+const underWay = oncePerContext(() => new Map<string, number>())
+
+async function oneOfFew<T>(ctx: Context, { id }: TenantRow, work: () => Promise<T>): Promise<T> {
+  const counts = underWay(ctx)
+  const count = counts.get(id) ?? 0
+  if (count >= most.probes) {
+    const message = `${count} probes of this tenant are under way already; try again later`
+    throw new Problem('busy', message, { retryAfterSeconds: 5 })
+  }
+  counts.set(id, count + 1)
+  try {
+    return await work()
+  } finally {
+    const left = (counts.get(id) ?? 1) - 1
+    if (left > 0) counts.set(id, left)
+    else counts.delete(id)
   }
 }
 
-function shown(
-  { version, leaf, chainLength, distrust }: NonNullable<Answer['tls']>,
-  issued: Uint8Array | null | undefined,
-): ProbeResult['tls'] {
+async function inLanes<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<readonly R[]> {
+  const results = new Map<number, R>()
+  const queue = items.entries()
+  const lane = async () => {
+    for (const [index, item] of queue) results.set(index, await work(item))
+  }
+  await Promise.all(Array.from({ length: most.ingresses }, lane))
+  return [...results].toSorted(([a], [b]) => a - b).map(([, result]) => result)
+}
+
+/** Who to be, and how that is expected to go. */
+type Shown = NonNullable<Found['shown']> & { readonly client: NonNullable<Call['client']> }
+type MadeClient = { readonly client: NonNullable<Call['client']> } | { readonly unproved: string }
+
+type Question = {
+  readonly spec: CompleteSpec
+  readonly call: Omit<Call, 'address' | 'client'>
+  readonly offers: boolean
+  readonly shown: Shown | undefined
+  readonly client: MadeClient | undefined
+}
+
+async function probe(placement: PlacementRow, question: Question): Promise<ProbeResult> {
+  const { cluster, ingress, host } = placement
+  const at = ingressOf(cluster, ingress)
+  const found = await ask(at, host, question)
+  return resultOf({ cluster: cluster.name, ingress: at }, found)
+}
+
+/** All that is to be asked of one ingress. Where it makes no TLS connection, no further one is tried. */
+async function ask(
+  { address, plainAddress }: NamedIngress,
+  { name, certificate }: PlacementRow['host'],
+  { spec, call, offers, shown, client }: Question,
+): Promise<Found> {
+  const own = { ...call, address }
+  const made = client && 'client' in client ? client.client : undefined
+  const as = (who: Call['client']): Call => ({ ...own, ...(who ? { client: who } : {}) })
+  const [answer, plain] = await Promise.all([
+    shakeHands(as(shown?.client)),
+    plainAddress === undefined ? undefined : askPlainly({ ...call, address: plainAddress }),
+  ])
+  const found = {
+    ...{ spec, name, answer },
+    issued: certificate?.der ?? null,
+    ...(shown ? { shown } : {}),
+    ...(plain ? { plain } : {}),
+  }
+  if (!answer.tls) return found
+  const mutual = spec.tls.mode === 'MUTUAL'
+  const [stranger, letIn, offered] = await Promise.all([
+    mutual ? (shown ? shakeHands(own) : answer) : undefined,
+    made ? shakeHands(as(made)) : client && 'unproved' in client ? client : undefined,
+    offers ? offersOf(as(made)) : undefined,
+  ])
   return {
-    version,
-    served: {
-      serial: leaf.serialNumber.toLowerCase(),
-      fingerprintSha256: fingerprintSha256(leaf.raw),
-      notAfter: timestamp(leaf.validToDate),
-      chainLength,
-    },
-    issuedIsServed: issued ? leaf.raw.equals(issued) : false,
-    trusted: distrust === null,
-    distrust,
+    ...found,
+    ...(stranger ? { stranger } : {}),
+    ...(letIn ? { client: letIn } : {}),
+    ...(offered ? { offers: offered } : {}),
   }
 }
 
@@ -126,17 +173,37 @@ async function trustOf(ctx: Context, authority: string): Promise<readonly string
 }
 
 /** The tenant's own client certificate, with its key. */
-async function clientOf(
+async function shownOf(
   ctx: Context,
-  tenant: TenantRow,
-  id: string | undefined,
-): Promise<Call['client']> {
+  { tenant, spec, id }: { tenant: TenantRow; spec: CompleteSpec; id: string | undefined },
+): Promise<Shown | undefined> {
   if (id === undefined) return undefined
   const row = await ctx.db.read.certificate.findUnique({
     where: { tenantId_id: { tenantId: tenant.id, id } },
-    select: { der: true },
+    select: { der: true, status: true, notAfter: true, authority: { select: { name: true } } },
   })
   if (!row?.der) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   const cert = toPem('CERTIFICATE', Buffer.from(row.der))
-  return { cert, key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
+  const client = { cert, key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
+  // Nobody else asks for one, so nobody refuses one.
+  if (spec.tls.mode !== 'MUTUAL') return { client, refusedFor: null }
+  if (row.authority.name !== spec.tls.clientAuthority) return { client }
+  if (row.status === 'revoked') return { client, refusedFor: 'it was revoked' }
+  if (row.notAfter <= ctx.now()) return { client, refusedFor: 'it has ended' }
+  return { client, refusedFor: null }
+}
+
+/** MUTUAL: one made for this, or why there is none. */
+async function clientOf(
+  ctx: Context,
+  { name: tenant }: TenantRow,
+  { tls: { mode, clientAuthority: authority } }: CompleteSpec,
+): Promise<MadeClient | undefined> {
+  if (mode !== 'MUTUAL' || authority === undefined) return undefined
+  try {
+    return { client: await probeCredential(ctx, { tenant, authority }) }
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    return { unproved: error.message }
+  }
 }

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Answer, type Call, nameUnder, shakeHands } from './handshake.ts'
+import type { Call } from './connection.ts'
+import { type Answer, nameUnder, shakeHands } from './handshake.ts'
 
 /** What is expected at an ingress. */
 export type Expectation = {

@@ -278,3 +278,18 @@ test('a page of a hundred takes as many statements as a page of ten', async () =
     }
   }
 })
+
+test('a host is planned and probed, and what another tenant has is refused', async () => {
+  const wanted = `{
+    hostPlan(tenant: "shop", name: "h0.shop.test") { host clusters { cluster error changes { kind } } }
+    hostProbe(tenant: "shop", name: "h0.shop.test", cluster: "west") {
+      results { cluster asExpected timings { connect } checks { check ok found } } } }`
+  const { hostPlan, hostProbe } = await ask(wanted, {}, shop)
+  assert.equal(hostPlan.host, 'h0.shop.test')
+  assert.match(hostPlan.clusters[0].error, /ECONNREFUSED/)
+  const [found] = hostProbe.results
+  assert.deepEqual([found.cluster, found.asExpected, found.timings.connect], ['west', false, null])
+  assert.match(found.checks[0].found, /ECONNREFUSED/)
+  const theirs = '{ hostProbe(tenant: "rival", name: "www.rival.test") { results { cluster } } }'
+  assert.equal((await refused(theirs, shop)).type, problem('tenant-unknown'))
+})
