@@ -55,11 +55,20 @@ gatesmith
 gatesmith
   .command('migrate')
   .description('bring the database to the schema of this release (serve and worker do so, too)')
+  .option(
+    '--grant-to <role>',
+    'a role of PostgreSQL that is given what serve and worker need: to it the audit trail is append-only',
+  )
   .addHelpText('after', environment)
-  .action(async () => {
+  .action(async ({ grantTo: role }: { grantTo?: string }) => {
     const { migrate } = await import('./core/database/migrate.ts')
-    const applied = await migrate(readConfig(process.env).databaseUrl)
+    const { databaseUrl } = readConfig(process.env)
+    const applied = await migrate(databaseUrl)
     process.stdout.write(applied.length === 0 ? 'Up to date\n' : `Applied ${applied.join(', ')}\n`)
+    if (role === undefined) return
+    const { grantTo } = await import('./core/database/grant.ts')
+    await grantTo(databaseUrl, role)
+    process.stdout.write(`"${role}" may do what serve and worker need\n`)
   })
 
 gatesmith
@@ -79,6 +88,28 @@ gatesmith
   .action(async () => {
     const { printRewrap } = await import('./main/rewrap.ts')
     await printRewrap(readConfig(process.env))
+  })
+
+gatesmith
+  .command('audit')
+  .description('the audit trail, away from the service')
+  .command('verify')
+  .argument(
+    '<file>',
+    'events as GET /v1/audit-events exports them with Accept: application/x-ndjson',
+  )
+  .option('--checkpoint <file>', 'a checkpoint that was kept: GET /v1/audit-events/checkpoint')
+  .option('--key <key>', 'whom checkpoints are signed by: `key` of GET /v1/audit-events/verify')
+  .description('look whether exported events are as they were written; needs no database')
+  .addHelpText(
+    'after',
+    `
+Each event is held against its place in the chain of its tenant. With a checkpoint and an export of everything,
+the whole is held against what was signed then. Ends with 1 when something is wrong.`,
+  )
+  .action(async (file: string, options: { checkpoint?: string; key?: string }) => {
+    const { printAuditVerification } = await import('./main/auditverify.ts')
+    process.exitCode = await printAuditVerification(file, options)
   })
 
 try {

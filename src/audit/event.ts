@@ -51,6 +51,14 @@ export const AuditEvent = closed(
     changes: Type.Record(Type.String(), Type.Unknown(), {
       description: 'Named facts about the change; never a secret',
     }),
+    chain: nullable(
+      closed({
+        id: Type.String({ description: 'Of the tenant; all zeros: the platform' }),
+        position: Type.String({ description: 'Decimal, from 1 on' }),
+        index: Type.String({ description: 'Decimal, from 0 on: the leaf in the tree of all' }),
+        hash: Type.String({ description: 'SHA-256, hexadecimal: see docs/audit.md' }),
+      }),
+    ),
   },
   { title: 'AuditEvent' },
 )

@@ -8,9 +8,9 @@ import { shown, shownJson, timestamp } from '../shared/view.ts'
 import { AuditEvent, type AuditQuery } from './event.ts'
 
 /** What is read at once where everything is read. */
-const portion = 500
+const batchSize = 500
 
-type Row = Awaited<ReturnType<Tx['auditEvent']['findMany']>>[number]
+export type AuditRow = Awaited<ReturnType<Tx['auditEvent']['findMany']>>[number]
 
 /** The audit trail, newest first. The API key of a tenant sees what concerns that tenant. Throws
  *  forbidden, tenant-unknown, request-invalid, cursor-refused. */
@@ -30,8 +30,8 @@ export async function findAuditEvents(
   return { ...page, items: await eventViews(ctx, page.items) }
 }
 
-/** All events that match and are there now, oldest first, portion by portion: how many there are does
- *  not matter to the memory that it takes. Throws before the first portion, as findAuditEvents. */
+/** All events that match and are there now, oldest first, batch by batch: how many there are does
+ *  not matter to the memory that it takes. Throws before the first batch, as findAuditEvents. */
 export async function exportAuditEvents(
   ctx: Context,
   actor: Actor,
@@ -43,18 +43,18 @@ export async function exportAuditEvents(
     orderBy: { seq: 'desc' },
     select: { seq: true },
   })
-  return portions(ctx, where, last?.seq ?? 0n)
+  return batches(ctx, where, last?.seq ?? 0n)
 }
 
-async function* portions(ctx: Context, where: Where, last: bigint) {
+async function* batches(ctx: Context, where: Where, last: bigint) {
   let seen = 0n
   while (seen < last) {
     const rows = await ctx.db.read.auditEvent.findMany({
       where: { AND: [where, { seq: { gt: seen, lte: last } }] },
       orderBy: { seq: 'asc' },
-      take: portion,
+      take: batchSize,
     })
-    seen = rows.length < portion ? last : (rows.at(-1)?.seq ?? last)
+    seen = rows.length < batchSize ? last : (rows.at(-1)?.seq ?? last)
     yield await eventViews(ctx, rows)
   }
 }
@@ -63,7 +63,7 @@ type Where = Awaited<ReturnType<typeof matching>>
 
 async function matching(ctx: Context, actor: Actor, filter: AuditQuery) {
   allow(actor, 'read-audit')
-  const tenantId = await whose(ctx, actor, filter.tenant)
+  const tenantId = await auditedTenant(ctx, actor, filter.tenant)
   const { action, subjectKind, subjectId, actor: by, requestId, from, to } = filter
   return {
     ...(tenantId === null ? {} : { tenantId }),
@@ -79,8 +79,13 @@ async function matching(ctx: Context, actor: Actor, filter: AuditQuery) {
   }
 }
 
-/** The tenant that is read about; null: everything, the platform's own among it. */
-async function whose(ctx: Context, actor: Actor, name: string | undefined): Promise<string | null> {
+/** The id of the tenant that is read about; null: everything, the platform's own among it. Throws
+ *  tenant-unknown. */
+export async function auditedTenant(
+  ctx: Context,
+  actor: Actor,
+  name: string | undefined,
+): Promise<string | null> {
   if (name === undefined) return actor.tenantId
   const tenant = await ctx.db.read.tenant.findUnique({ where: { name }, select: { id: true } })
   if (!tenant || (actor.tenantId !== null && actor.tenantId !== tenant.id)) {
@@ -94,25 +99,46 @@ function seqOf(cursor: string): bigint {
   return BigInt(seq)
 }
 
-/** The rows as they are shown, with the tenants' names in as many statements for many as for one. */
-async function eventViews(ctx: Context, rows: readonly Row[]): Promise<AuditEvent[]> {
+/** The rows as they are shown, with the tenants' names and the places in their chains in as many statements
+ *  for many as for one. */
+async function eventViews(ctx: Context, rows: readonly AuditRow[]): Promise<AuditEvent[]> {
   const names = await tenantNames(ctx, rows)
-  return rows.map((row) =>
-    shown(AuditEvent, {
-      seq: String(row.seq),
-      at: timestamp(row.at),
-      actor: { kind: row.actorKind, id: row.actorId, name: row.actorName },
-      requestId: row.requestId,
+  const links = await ctx.db.read.auditLink.findMany({
+    where: { seq: { in: rows.map(({ seq }) => seq) } },
+  })
+  const places = new Map(links.map((link) => [link.seq, link]))
+  return rows.map((row) => {
+    const link = places.get(row.seq)
+    return shown(AuditEvent, {
+      ...entryOf(row),
       tenant: row.tenantId === null ? null : (names.get(row.tenantId) ?? null),
-      action: row.action,
-      subject: { kind: row.subjectKind, id: row.subjectId, name: row.subjectName },
-      changes: shownJson(AuditEvent.properties.changes, row.changes),
-    }),
-  )
+      chain: link
+        ? {
+            id: link.chain,
+            position: String(link.position),
+            index: String(link.index),
+            hash: Buffer.from(link.hash).toString('hex'),
+          }
+        : null,
+    })
+  })
+}
+
+/** What of an event its chain holds, as it is told. */
+export function entryOf(row: AuditRow) {
+  return {
+    seq: String(row.seq),
+    at: timestamp(row.at),
+    actor: { kind: row.actorKind, id: row.actorId, name: row.actorName },
+    requestId: row.requestId,
+    action: row.action,
+    subject: { kind: row.subjectKind, id: row.subjectId, name: row.subjectName },
+    changes: shownJson(AuditEvent.properties.changes, row.changes),
+  }
 }
 
 /** Tenants by id, also those that are gone: the trail remembers what they were called. */
-async function tenantNames(ctx: Context, rows: readonly Row[]): Promise<Map<string, string>> {
+async function tenantNames(ctx: Context, rows: readonly AuditRow[]): Promise<Map<string, string>> {
   const ids = [...new Set(rows.flatMap(({ tenantId }) => (tenantId === null ? [] : [tenantId])))]
   if (ids.length === 0) return new Map()
   const found = await ctx.db.read.tenant.findMany({

@@ -1,3 +1,4 @@
+import { linkEvents } from '../audit/chain/link.ts'
 import { publishLists } from '../authorities/crl/publish.ts'
 import { refreshLists } from '../authorities/crl/stale.ts'
 import { advanceRotation, resumeRotations } from '../authorities/rotation/advance.ts'
@@ -92,6 +93,7 @@ export const schedule = {
   'rotations.resume': '*/5 * * * *',
   'replacements.resume': '*/5 * * * *',
   'lists.refresh': '*/5 * * * *',
+  'audit.link': '* * * * *',
   'answers.forget': '7 * * * *',
   'queue.sweep': '* * * * *',
 } as const
@@ -112,6 +114,7 @@ export function periodicWork(ctx: Context): Periodic {
     'rotations.resume': () => resumeRotations(ctx),
     'replacements.resume': () => resumeReplacements(ctx),
     'lists.refresh': () => refreshLists(ctx),
+    'audit.link': () => linkEvents(ctx),
     'answers.forget': () => forgetOldAnswers(ctx),
     'queue.sweep': () => sweepQueue(ctx, Object.keys(schedule)),
   }

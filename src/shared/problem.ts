@@ -50,6 +50,7 @@ export const problems = {
   'host-unknown': { status: 404, title: 'There is no such host' },
   'host-refused': { status: 422, title: 'The host cannot be served like this' },
   'host-conflict': { status: 409, title: 'Another host already answers for this name' },
+  'checkpoint-unknown': { status: 404, title: 'The audit trail has no checkpoint yet' },
   'idempotency-mismatch': {
     status: 422,
     title: 'The Idempotency-Key was used for another request',

@@ -1,6 +1,12 @@
 import { Readable } from 'node:stream'
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
+import {
+  AuditVerification,
+  latestCheckpoint,
+  VerifyQuery,
+  verifyAuditTrail,
+} from '../../audit/chain/verify.ts'
 import { AuditEvent, AuditQuery } from '../../audit/event.ts'
 import { exportAuditEvents, findAuditEvents } from '../../audit/find.ts'
 import type { Context } from '../../core/context.ts'
@@ -51,9 +57,45 @@ export function audit(api: Api, ctx: Context): void {
               ],
         ),
       )
-      const portions = await exportAuditEvents(ctx, actorOf(request), filter)
-      return reply.type(lines).send(Readable.from(asLines(portions)))
+      const batches = await exportAuditEvents(ctx, actorOf(request), filter)
+      return reply.type(lines).send(Readable.from(asLines(batches)))
     },
+  )
+
+  api.get(
+    '/audit-events/verify',
+    {
+      config: { needs: 'read-audit' },
+      schema: {
+        tags: ['audit'],
+        summary: 'Look whether the audit trail is as it was written, from the oldest events on',
+        description:
+          'Each event against its place in the chain of its tenant, the chains against signed checkpoints, and whether events are there that no chain knows. Go on with nextCursor until it is null.',
+        querystring: VerifyQuery,
+        response: { 200: AuditVerification, ...problemResponse },
+      },
+    },
+    (request) => verifyAuditTrail(ctx, actorOf(request), request.query),
+  )
+
+  api.get(
+    '/audit-events/checkpoint',
+    {
+      config: { needs: 'read-audit' },
+      schema: {
+        tags: ['audit'],
+        summary: 'The last signed checkpoint of the audit trail, to be kept elsewhere',
+        response: {
+          200: {
+            description: 'A signed note (C2SP tlog-checkpoint)',
+            content: { 'text/plain': { schema: Type.String() } },
+          },
+          ...problemResponse,
+        },
+      },
+    },
+    async (request, reply) =>
+      reply.type('text/plain; charset=utf-8').send(await latestCheckpoint(ctx, actorOf(request))),
   )
 }
 
@@ -61,8 +103,8 @@ function wantsLines({ headers }: FastifyRequest): boolean {
   return /\bapplication\/x-ndjson\b/i.test(headers.accept ?? '')
 }
 
-async function* asLines(portions: AsyncIterable<readonly AuditEvent[]>) {
-  for await (const events of portions) {
+async function* asLines(batches: AsyncIterable<readonly AuditEvent[]>) {
+  for await (const events of batches) {
     yield events.map((event) => `${JSON.stringify(event)}\n`).join('')
   }
 }
