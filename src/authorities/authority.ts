@@ -60,7 +60,13 @@ const heldSubtrees = Type.Optional(
 const CrlShards = Type.Integer({
   minimum: 1,
   maximum: 256,
-  description: 'How many revocation lists share its certificates (1): each is so much shorter',
+  description:
+    'How many revocation lists share its server certificates (1): each is so much shorter. Client and peer certificates are on a list of their tenant',
+})
+
+const ListOverflow = Type.Enum(['refuse', 'tell'], {
+  description:
+    'When the clients that were revoked outgrow what the Secret of a gateway has room for (1 MiB): every client is refused (refuse, the default), or the last list that fitted is kept until it ends, a week at most, and every host says so (tell)',
 })
 
 const TokenKey = closed(
@@ -127,6 +133,7 @@ export const NewAuthority = closed({
   ),
   nameConstraints: Type.Optional(RequestedConstraints),
   crlShards: Type.Optional(CrlShards),
+  listOverflow: Type.Optional(ListOverflow),
   ...limits,
 })
 export type NewAuthority = Type.Static<typeof NewAuthority>
@@ -148,6 +155,7 @@ export const ImportedAuthority = closed({
   key: Type.Optional(TokenKey),
   outlive: Type.Optional(Outlive),
   crlShards: Type.Optional(CrlShards),
+  listOverflow: Type.Optional(ListOverflow),
   ...limits,
 })
 export type ImportedAuthority = Type.Static<typeof ImportedAuthority>
@@ -161,6 +169,7 @@ export const AuthorityPatch = closed({
   defaultValidityDays: nullable(Type.Integer({ minimum: 1, maximum: 3650 })),
   profiles: limits.profiles,
   outlive: Type.Optional(Outlive),
+  listOverflow: Type.Optional(ListOverflow),
   retired: Type.Optional(
     Type.Boolean({
       description:
@@ -169,6 +178,21 @@ export const AuthorityPatch = closed({
   ),
 })
 export type AuthorityPatch = Type.Static<typeof AuthorityPatch>
+
+const FullList = closed(
+  {
+    state: Type.Enum(['near', 'over']),
+    tenant: Type.Union([Name, Type.Null()], {
+      description: 'Whose clients are on it; null: everybody’s',
+    }),
+    entries: Type.Integer({ description: 'Revoked clients that have not ended' }),
+    octets: Type.Integer({ description: 'Its length in a Secret' }),
+    room: Type.Integer({ description: 'What a Secret has room for' }),
+    message: Type.String({ description: 'What it means, and what to do' }),
+  },
+  { title: 'FullList' },
+)
+export type FullList = Type.Static<typeof FullList>
 
 export const Authority = closed(
   {
@@ -185,6 +209,11 @@ export const Authority = closed(
     }),
     outlive: Outlive,
     crlShards: CrlShards,
+    listOverflow: ListOverflow,
+    fullLists: Type.Array(FullList, {
+      description:
+        'Lists of revoked clients that come near what the Secret of a gateway has room for, or have outgrown it',
+    }),
     pathLength: Type.Union([Type.Integer(), Type.Null()]),
     nameConstraints: Type.Union([
       closed({ permitted: heldSubtrees, excluded: heldSubtrees }),

@@ -11,6 +11,7 @@ import { getAuthority } from './find.ts'
 import { currentIssuer, issuingAuthority, pathOf } from './issuers/current.ts'
 import { profileFaults, validityLimitFaults } from './issuers/store.ts'
 import { lockAuthority } from './lock.ts'
+import { dueAll, trustingPlacements } from './trust/placements.ts'
 
 /** Changes what is named in `patch` and leaves the rest: what people call it, its limits on leaves that
  *  are yet to come, and whether it is retired. Its hosts are looked at when it signs other things than
@@ -42,6 +43,7 @@ export async function changeAuthority(
       await record(tx, { actor, now }, 'authority.changed', { subject, changes })
     }
     if ('retired' in changes || 'profiles' in changes) await lookAtHosts(tx, name)
+    if ('listOverflow' in changes) await dueAll(tx, await trustingPlacements(tx, name))
     return getAuthority(inTransaction(ctx, tx), actor, name)
   })
 }
@@ -65,10 +67,12 @@ function factsOf(row: {
   readonly defaultValidityDays: number | null
   readonly profiles: readonly string[]
   readonly outlive: string
+  readonly listOverflow: string
   readonly retiredAt: Date | null
 }): Facts {
-  const { displayName, maxValidityDays, defaultValidityDays, profiles, outlive, retiredAt } = row
-  const limits = { maxValidityDays, defaultValidityDays, profiles, outlive }
+  const { displayName, maxValidityDays, defaultValidityDays, profiles, outlive } = row
+  const { listOverflow, retiredAt } = row
+  const limits = { maxValidityDays, defaultValidityDays, profiles, outlive, listOverflow }
   return { displayName, ...limits, retired: retiredAt !== null }
 }
 

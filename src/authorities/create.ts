@@ -72,6 +72,7 @@ export async function createAuthority(
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
           crlShards: asked.crlShards ?? 1,
+          listOverflow: asked.listOverflow ?? 'refuse',
           ...limitsOf(asked, profiles),
         },
         issuer: {

@@ -1,11 +1,15 @@
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
+import { sql, type Tx } from '../core/database/db.ts'
 import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { oneOf } from '../shared/oneof.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { readCertificate, signsLists } from '../x509/certificates/read.ts'
 import { toPem } from '../x509/der/pem.ts'
-import { Authority, authorityUnknown } from './authority.ts'
+import { Authority, authorityUnknown, type FullList } from './authority.ts'
+import { listSentence } from './crl/alarm.ts'
+import { listRoom, pemOctets } from './crl/room.ts'
 import { constraintsView } from './issuers/constraints.ts'
 import {
   currentIssuer,
@@ -23,7 +27,11 @@ export async function getAuthority(ctx: Context, actor: Actor, name: string): Pr
   allow(actor, 'read')
   const authority = await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
   const issuer = currentIssuer(authority)
-  return authorityView(actor, authority, await pathOf(ctx.db.read, issuer.id))
+  const full = await fullLists(ctx.db.read, actor, [authority.id])
+  return authorityView(actor, authority, {
+    path: await pathOf(ctx.db.read, issuer.id),
+    full: full.get(authority.id) ?? [],
+  })
 }
 
 /** The authorities of these names that the actor may use, in no order. */
@@ -39,8 +47,16 @@ export async function authoritiesByNames(
     ctx.db.read,
     usable.map((authority) => currentIssuer(authority).id),
   )
+  const full = await fullLists(
+    ctx.db.read,
+    actor,
+    usable.map(({ id }) => id),
+  )
   return usable.map((authority) =>
-    authorityView(actor, authority, paths.get(currentIssuer(authority).id) ?? []),
+    authorityView(actor, authority, {
+      path: paths.get(currentIssuer(authority).id) ?? [],
+      full: full.get(authority.id) ?? [],
+    }),
   )
 }
 
@@ -89,10 +105,60 @@ export async function getCaCertificate(
   return Buffer.from(issuer.der)
 }
 
+const mostFullLists = 100
+
+/** The lists of these authorities that have little room, the longest first; a tenant is told of its own and
+ *  of everybody's. */
+async function fullLists(
+  tx: Tx,
+  { tenantId }: Actor,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, readonly FullList[]>> {
+  const rows = await tx.$queryRaw<readonly FullRow[]>(sql`
+    select * from (
+      select authority."id"::text, authority."name" as authority, "listOverflow" as overflow,
+        tenant."name" as tenant, "alarm", coalesce("entries", 0) as entries,
+        coalesce("octets", 0) as octets,
+        row_number() over (partition by authority."id" order by "octets" desc)::int as place
+      from revocation_list
+      join lateral (
+        select distinct "authorityId" from issuer where "keyId" = revocation_list."keyId"
+      ) issuer on true
+      join authority on authority."id" = issuer."authorityId"
+      left join tenant on tenant."crlShard" = "shard"
+      where "alarm" is not null and authority."id" = any(${[...ids]}::uuid[])
+        and (${tenantId}::uuid is null or tenant."id" is null or tenant."id" = ${tenantId}::uuid)
+    ) full_list where place <= ${mostFullLists} order by octets desc`)
+  const lists = rows.flatMap((row) => {
+    const alarm = oneOf(['near', 'over'], row.alarm)
+    const { tenant, entries } = row
+    const octets = pemOctets(row.octets)
+    const message = listSentence({ ...row, alarm })
+    return [
+      { id: row.id, full: { state: alarm, tenant, entries, octets, room: listRoom, message } },
+    ]
+  })
+  const groups = Map.groupBy(lists, ({ id }) => id)
+  return new Map([...groups].map(([id, group]) => [id, group.map(({ full }) => full)]))
+}
+
+type FullRow = {
+  readonly id: string
+  readonly authority: string
+  readonly overflow: string
+  readonly tenant: string | null
+  readonly alarm: string
+  readonly entries: number
+  readonly octets: number
+}
+
 function authorityView(
   actor: Actor,
   authority: IssuingAuthority,
-  [own, ...above]: readonly PathCertificate[],
+  {
+    path: [own, ...above],
+    full,
+  }: { readonly path: readonly PathCertificate[]; readonly full: readonly FullList[] },
 ): Authority {
   const issuer = currentIssuer(authority)
   const { parent } = authority
@@ -110,6 +176,8 @@ function authorityView(
     keyStore: issuer.key.store,
     outlive: authority.outlive,
     crlShards: authority.crlShards,
+    listOverflow: authority.listOverflow,
+    fullLists: [...full],
     pathLength,
     nameConstraints: constraintsView(nameConstraints),
     signsLists: signsLists(certificate),

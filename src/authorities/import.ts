@@ -83,6 +83,7 @@ export async function importAuthority(
           parentId: parent?.authorityId ?? null,
           outlive: asked.outlive ?? 'truncate',
           crlShards: asked.crlShards ?? 1,
+          listOverflow: asked.listOverflow ?? 'refuse',
           ...limitsOf(asked, profiles),
         },
         issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },

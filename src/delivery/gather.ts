@@ -1,5 +1,5 @@
-import { trustCrlsOf } from '../authorities/crl/find.ts'
-import { chainOf, trustAnchorOf } from '../authorities/issuers/current.ts'
+import { type Clients, gatewayTrust } from '../authorities/crl/gateway.ts'
+import { chainOf } from '../authorities/issuers/current.ts'
 import { issuingUnder } from '../authorities/trust/clients.ts'
 import { openPrivateKey } from '../certificates/issuance/key.ts'
 import { ingressOf } from '../clusters/find.ts'
@@ -72,23 +72,37 @@ export async function pemOf(
   return { serial, chain: pem(chain), key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
 }
 
-/** Whose client certificates a MUTUAL host of the tenant accepts, and which of them are revoked. */
-export async function clientsOf(
+/** Whose clients a MUTUAL host of the tenant lets in. */
+export type HostClients = { readonly clients: Clients; readonly subjectAltName: string | null }
+
+/** The same, as it is asked for; undefined: nobody is asked for a certificate. */
+export async function clientsLetIn(
   ctx: Context,
   { tls }: CompleteSpec,
   tenantId: string,
-): Promise<Delivery['clients'] | undefined> {
+): Promise<HostClients | undefined> {
   const name = tls.clientAuthority
   if (tls.mode !== 'MUTUAL' || name === undefined) return undefined
   const issuing = (await issuingUnder(ctx.db.read, [name])).get(name) ?? []
-  const subjectAltName = letIn(tls, tenantId, issuing)?.subjectAltName
-  const trust = pem(await trustAnchorOf(ctx.db.read, name))
-  const lists = await trustCrlsOf(ctx, name)
-  const crl = lists.map((der) => toPem('X509 CRL', der)).join('')
+  const subjectAltName = letIn(tls, tenantId, issuing)?.subjectAltName ?? null
+  // Who is known by the tenant's name is on its own list; where nobody is asked for it, on the whole one.
+  const clients = { authority: name, tenantId: subjectAltName === null ? null : tenantId }
+  return { clients, subjectAltName }
+}
+
+/** Whose client certificates a MUTUAL host of the tenant accepts, and which of them are revoked. */
+export async function clientsOf(
+  ctx: Context,
+  spec: CompleteSpec,
+  tenantId: string,
+): Promise<Delivery['clients'] | undefined> {
+  const found = await clientsLetIn(ctx, spec, tenantId)
+  if (!found) return undefined
+  const { trust, crl } = await gatewayTrust(ctx, found.clients)
   return {
     trust,
-    ...(lists.length > 0 ? { crl } : {}),
-    ...(subjectAltName ? { subjectAltName } : {}),
+    ...(crl === undefined ? {} : { crl }),
+    ...(found.subjectAltName === null ? {} : { subjectAltName: found.subjectAltName }),
   }
 }
 

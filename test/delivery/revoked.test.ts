@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { trustCrlsOf } from '../../src/authorities/crl/find.ts'
+import { gatewayTrust } from '../../src/authorities/crl/gateway.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { revokeCertificate } from '../../src/certificates/revocation/revoke.ts'
 import { probeHost } from '../../src/delivery/proof/probe.ts'
 import { recordedRefs } from '../../src/hosts/objects.ts'
 import { startWorker } from '../../src/jobs/worker.ts'
-import { toPem } from '../../src/x509/der/pem.ts'
+import { readPem } from '../../src/x509/der/pem.ts'
 import { admin } from '../support/context.ts'
 import { openStage, placementOf, put, read } from './support.ts'
 
@@ -53,7 +53,11 @@ test('a revoked client is refused at the gateway, at once, and nobody else is', 
   const { objects } = (await placementOf(ctx, name)).shown
   const ref = recordedRefs(objects).find(({ kind }) => kind === 'Secret')
   assert.ok(ref)
+  assert.match(ref.name, /-cacert$/)
   const secret = await kube.get(ref)
-  const lists = (await trustCrlsOf(ctx, 'house')).map((der) => toPem('X509 CRL', der)).join('')
-  assert.ok(JSON.stringify(secret).includes(Buffer.from(lists).toString('base64')))
+  // The list of the tenant, and that of authorities: what others revoke makes it no longer.
+  const { id: tenantId } = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'shop' } })
+  const { crl = '' } = await gatewayTrust(ctx, { authority: 'house', tenantId })
+  assert.equal(readPem(crl, 'X509 CRL').length, 2)
+  assert.ok(JSON.stringify(secret).includes(Buffer.from(crl).toString('base64')))
 })

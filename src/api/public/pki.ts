@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { getShard, getWholeList, type PublishedList } from '../../authorities/crl/find.ts'
-import { mostShards } from '../../authorities/crl/urls.ts'
+import { highestShard } from '../../authorities/crl/urls.ts'
 import { getCaCertificate } from '../../authorities/find.ts'
 import { getTrustBundle } from '../../authorities/trust/bundle.ts'
 import type { Context } from '../../core/context.ts'
@@ -17,7 +17,7 @@ const params = closed({ authority: Name })
 const shard = closed({
   authority: Name,
   key: Type.String({ pattern: '^[0-9a-f]{16}$', description: 'Which key of the authority' }),
-  shard: Type.Integer({ minimum: 1, maximum: mostShards, description: 'Which part of the list' }),
+  shard: Type.Integer({ minimum: 1, maximum: highestShard, description: 'Which part of the list' }),
 })
 
 /** How long relying parties may keep a list without asking again: a revocation is to be heard of. */

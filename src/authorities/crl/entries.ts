@@ -3,7 +3,7 @@ import { sql } from '../../core/database/db.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { encodeEntry } from '../../x509/crl/entry.ts'
 import { settableReasons } from '../../x509/crl/reasons.ts'
-import { authorityShard, mostShards, wholeList } from './urls.ts'
+import { authorityList, authorityShard, highestShard, wholeList } from './urls.ts'
 
 /** Which entries: those of a key on one of its lists. */
 export type Entries = {
@@ -26,6 +26,7 @@ export async function* listEntries(ctx: Context, entries: Entries): AsyncGenerat
     orderBy: { id: 'asc' },
   })
   yield* authorityEntries(ctx, entries)
+  if (entries.shard === authorityList) return
   for (const { id } of issuers) yield* issuerEntries(ctx, id, entries)
 }
 
@@ -34,7 +35,7 @@ async function* authorityEntries(
   ctx: Context,
   { keyId, shard, since, at }: Entries,
 ): AsyncGenerator<Buffer> {
-  if (shard !== wholeList && shard !== authorityShard) return
+  if (![wholeList, authorityShard, authorityList].includes(shard)) return
   const rows = await ctx.db.read.issuer.findMany({
     where: {
       parent: { keyId },
@@ -85,7 +86,7 @@ function page(
   issuerId: string,
   { shard, since, at, after }: Entries & { after: { crlShard: number; serial: string } },
 ): Promise<readonly Row[]> {
-  const last = shard === wholeList ? mostShards : shard
+  const last = shard === wholeList ? highestShard : shard
   return ctx.db.read.$queryRaw<readonly Row[]>(sql`
     select "crlShard", "serial", "revocationReason" as reason,
       extract(epoch from least("revokedAt", ${at}::timestamptz))::float8 as seconds

@@ -3,9 +3,8 @@ import { sql } from '../../core/database/db.ts'
 import { oncePerContext } from '../../core/oncepercontext.ts'
 import { Problem } from '../../shared/problem.ts'
 import { authorityUnknown } from '../authority.ts'
-import { clientsRevoked } from '../trust/lists.ts'
-import { type ListKey, publishList } from './publish.ts'
-import { keyLabel, wholeList } from './urls.ts'
+import { publishList } from './publish.ts'
+import { keyLabel, type ListKey, mostShards, wholeList } from './urls.ts'
 
 /** A list as it is published: the same from every replica. */
 export type PublishedList = {
@@ -36,6 +35,7 @@ export async function getShard(
     where: { name: asked.authority },
     select: {
       crlShards: true,
+      tenantId: true,
       issuers: { select: { keyId: true, key: { select: { spkiSha256: true } } } },
     },
   })
@@ -43,33 +43,42 @@ export async function getShard(
     throw authorityUnknown(asked.authority)
   }
   const issuer = authority.issuers.find(({ key }) => keyLabel(key.spkiSha256) === asked.key)
-  if (!issuer || asked.shard > authority.crlShards) {
+  const named = asked.shard <= authority.crlShards || (await isOfTenant(ctx, asked, authority))
+  if (!issuer || !named) {
     throw new Problem('list-unknown', `No certificate of "${asked.authority}" names this list`)
   }
   return findList(ctx, { keyId: issuer.keyId, shard: asked.shard })
 }
 
-/** What hosts are given that let in clients of this authority (`ca.crl`), in DER: the whole list of each
- *  of its keys, as each is in a trust anchor, and a verifier that is given any list wants one for every
- *  CA of a chain. None as long as no client is revoked. Throws authority-unknown. */
-export async function trustCrlsOf(ctx: Context, name: string): Promise<readonly Buffer[]> {
-  const authority = await ctx.db.read.authority.findUnique({
-    where: { name },
-    select: {
-      id: true,
-      issuers: { where: { trusted: true }, select: { keyId: true }, orderBy: { createdAt: 'asc' } },
-    },
+/** Whether it is the list of a tenant that may be issued to. */
+async function isOfTenant(
+  { db }: Context,
+  { shard }: { readonly shard: number },
+  { tenantId }: { readonly tenantId: string | null },
+): Promise<boolean> {
+  if (shard <= mostShards) return false
+  const select = { id: true }
+  const found = await db.read.tenant.findUnique({ where: { crlShard: shard }, select })
+  return found !== null && (tenantId === null || tenantId === found.id)
+}
+
+/** The last of a list that a Secret had room for, where the published one has outgrown it; undefined: none
+ *  that holds. */
+export async function earlierList(
+  ctx: Context,
+  list: ListKey,
+): Promise<Pick<PublishedList, 'nextUpdate' | 'der'> | undefined> {
+  const row = await ctx.db.read.revocationList.findUnique({
+    where: { keyId_shard: list, fittedUntil: { gt: ctx.now() } },
+    select: { fitted: true, fittedUntil: true },
   })
-  if (!authority) throw authorityUnknown(name)
-  if (!(await clientsRevoked(ctx.db.read, authority.id, ctx.now()))) return []
-  const keys = [...new Set(authority.issuers.map(({ keyId }) => keyId))]
-  const lists: Buffer[] = []
-  for (const keyId of keys) lists.push((await findList(ctx, { keyId, shard: wholeList })).der)
-  return lists
+  if (!row || row.fitted === null || row.fittedUntil === null) return undefined
+  const der = await bytesOf(ctx, { ...list, number: row.fitted }, 'earlier')
+  return der && { nextUpdate: row.fittedUntil, der }
 }
 
 /** The published list; built now if there is none that holds. */
-async function findList(ctx: Context, list: ListKey): Promise<PublishedList> {
+export async function findList(ctx: Context, list: ListKey): Promise<PublishedList> {
   for (let attempt = 0; attempt < 3; attempt++) {
     const found = await readList(ctx, list)
     if (found && found.nextUpdate > ctx.now()) return found
@@ -83,7 +92,8 @@ type Kept = { readonly number: bigint; readonly der: Buffer }
 /** The bytes of the list last read, by list: its number says whether they are still the ones. */
 const kept = oncePerContext(() => new Map<string, Kept>())
 
-async function readList(ctx: Context, list: ListKey): Promise<PublishedList | undefined> {
+/** The published list, whether it holds or not. */
+export async function readList(ctx: Context, list: ListKey): Promise<PublishedList | undefined> {
   const row = await ctx.db.read.revocationList.findUnique({
     where: { keyId_shard: list },
     select: { number: true, thisUpdate: true, nextUpdate: true },
@@ -95,8 +105,12 @@ async function readList(ctx: Context, list: ListKey): Promise<PublishedList | un
 }
 
 /** Undefined when the list has been replaced since its number was read. */
-async function bytesOf(ctx: Context, wanted: ListKey & { number: bigint }) {
-  const name = `${wanted.keyId}/${wanted.shard}`
+async function bytesOf(
+  ctx: Context,
+  wanted: ListKey & { number: bigint },
+  of: 'published' | 'earlier' = 'published',
+) {
+  const name = `${wanted.keyId}/${wanted.shard}/${of}`
   const known = kept(ctx).get(name)
   if (known?.number === wanted.number) return known.der
   const { keyId, shard, number } = wanted

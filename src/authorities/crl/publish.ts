@@ -12,27 +12,34 @@ import { buildCrl, type CrlHeader, crlSignedBy, readCrl } from '../../x509/crl/l
 import { assemble } from '../../x509/keys/sign.ts'
 import { openSigner } from '../keys/signer.ts'
 import { dueWhereTrusted } from '../trust/lists.ts'
+import { raise, say } from './alarm.ts'
 import { listEntries } from './entries.ts'
-import { listedSince, listLifetime, refreshAfter, shardUrl, wholeList } from './urls.ts'
+import { alarmOf } from './room.ts'
+import {
+  authorityList,
+  type ListKey,
+  listedSince,
+  listLifetime,
+  refreshAfter,
+  shardUrl,
+  wholeList,
+} from './urls.ts'
 
-/** One list of a key. */
-export type ListKey = { readonly keyId: string; readonly shard: number }
-
-/** Publishes every list of the key that is behind its revocations or a day old; none of a key that may
- *  not sign lists. Throws authority-keyless. */
+/** Publishes every list of the key that is behind its revocations or a day old, those of tenants, which
+ *  gateways wait for, first; none of a key that may not sign lists. Throws authority-keyless. */
 export async function publishLists(ctx: Context, keyId: string): Promise<void> {
   if (!signsLists((await issuerOf(ctx, keyId)).certificate)) {
     return ctx.db.transaction(async (tx) => {
       await tx.revocationList.deleteMany({ where: { keyId } })
       // Their status is to say that they cannot be told.
-      await dueWhereTrusted(tx, keyId, ctx.now())
+      await dueWhereTrusted(tx, { keyId, shard: authorityList }, ctx.now())
     })
   }
   const stale = new Date(ctx.now().getTime() - refreshAfter)
   const lists = await ctx.db.read.$queryRaw<readonly { shard: number }[]>(sql`
     select "shard" from revocation_list where "keyId" = ${keyId}::uuid
       and ("shown" is null or "shown" < "revision" or "thisUpdate" <= ${stale}::timestamptz)
-    order by "shard"`)
+    order by "shard" desc`)
   for (const { shard } of lists) await publishList(ctx, { keyId, shard })
 }
 
@@ -51,13 +58,19 @@ export async function publishList(ctx: Context, list: ListKey): Promise<void> {
   const signer = await openSigner(ctx, list.keyId)
   const der = assemble(tbs, signer.algorithm, await signer.sign(tbs))
   // 3. What is published has been read as a relying party would.
-  await check(der, { header, issuer, published: turn.number })
+  const entries = await check(der, { header, issuer, published: turn.number })
   await keep(ctx, { ...list, number: turn.reserved, der })
   // 4. Published, unless a later one is there.
-  await ctx.db.transaction(async (tx) => {
-    if (!(await replace(tx, { list, header, turn }))) return
-    if (list.shard === wholeList) await dueWhereTrusted(tx, list.keyId, ctx.now())
+  const size = { entries, octets: der.length }
+  const alarm = await ctx.db.transaction(async (tx) => {
+    const before = await replace(tx, { list, header, turn, size })
+    if (!before) return undefined
+    // A gateway that asks for the first list of authorities is the one that waits for it.
+    const first = list.shard === authorityList && turn.number === null
+    const holders = first ? 0 : await dueWhereTrusted(tx, list, ctx.now())
+    return raise(tx, ctx.now(), { list, size, before, held: holders > 0 })
   })
+  if (alarm) say(ctx, alarm)
 }
 
 type Issuer = {
@@ -126,25 +139,30 @@ function headerOf(
     number: turn.reserved,
     thisUpdate,
     nextUpdate: new Date(thisUpdate.getTime() + listLifetime),
-    ...(list.shard === wholeList
-      ? {}
-      : { url: shardUrl(ctx.config.publicUrl, { authority, spkiSha256, shard: list.shard }) }),
+    ...scopeOf(list, (shard) => shardUrl(ctx.config.publicUrl, { authority, spkiSha256, shard })),
   }
 }
 
-/** A list that is wrong stays here: the one before it still holds. */
+function scopeOf({ shard }: ListKey, urlOf: (shard: number) => string) {
+  if (shard === wholeList) return {}
+  return shard === authorityList ? { only: 'authorities' as const } : { url: urlOf(shard) }
+}
+
+/** A list that is wrong stays here: the one before it still holds. Answers how many entries it has. */
 async function check(
   der: Buffer,
   { header, issuer, published }: { header: CrlHeader; issuer: Issuer; published: bigint | null },
-): Promise<void> {
+): Promise<number> {
   const crl = await readCrl(der)
   const faults = await crlFaults(crl, {
     issuerDer: issuer.certificate.subjectDer,
     urls: header.url === undefined ? [] : [header.url],
+    ...(header.only === undefined ? {} : { only: header.only }),
     ...(published === null ? {} : { number: published }),
   })
   if (!crlSignedBy(crl, issuer.certificate.spki)) faults.push('The signature is not by this key')
   if (faults.length > 0) throw new Error(`a revocation list is wrong: ${faults.join('. ')}`)
+  return crl.entries.length
 }
 
 /** Raw, since a model's create would encode megabytes on the event loop. */
@@ -157,18 +175,50 @@ async function keep(
     values (${keyId}::uuid, ${shard}::int, ${number}::bigint, ${bytes(der)})`)
 }
 
+type Before = {
+  readonly number: bigint | null
+  readonly octets: number | null
+  readonly nextUpdate: Date | null
+  readonly fitted: bigint | null
+  readonly fittedUntil: Date | null
+  readonly alarm: string | null
+}
+
+/** Answers the row as it was, or undefined when a later list is there. */
 async function replace(
   tx: Tx,
-  { list, header, turn }: { list: ListKey; header: CrlHeader; turn: Turn },
-): Promise<boolean> {
+  {
+    list,
+    header,
+    turn,
+    size,
+  }: { list: ListKey; header: CrlHeader; turn: Turn; size: { entries: number; octets: number } },
+): Promise<Before | undefined> {
   const { thisUpdate, nextUpdate } = header
   const { reserved: number, revision: shown } = turn
-  const { count } = await tx.revocationList.updateMany({
-    where: { ...list, OR: [{ number: null }, { number: { lt: number } }] },
-    data: { number, shown, thisUpdate, nextUpdate },
+  const [before] = await tx.$queryRaw<readonly Before[]>(sql`
+    select "number", "octets", "nextUpdate", "fitted", "fittedUntil", "alarm" from revocation_list
+    where "keyId" = ${list.keyId}::uuid and "shard" = ${list.shard}::int for update`)
+  if (!before || (before.number !== null && before.number >= number)) {
+    await tx.signedList.deleteMany({ where: { ...list, number } })
+    return undefined
+  }
+  const fitted = fittedAfter(before, size.octets)
+  await tx.revocationList.update({
+    where: { keyId_shard: list },
+    data: { number, shown, thisUpdate, nextUpdate, ...size, ...fitted },
+    select: { keyId: true },
   })
-  // Those before, and what builders left that came to no end. Its own, when a later one is there.
-  const useless = count > 0 ? { lt: number } : number
+  // Those before, and what builders left that came to no end.
+  const useless = { lt: number, ...(fitted.fitted === null ? {} : { not: fitted.fitted }) }
   await tx.signedList.deleteMany({ where: { ...list, number: useless } })
-  return count > 0
+  return before
+}
+
+/** The last list that a Secret has room for, where the new one is longer. */
+function fittedAfter(before: Before, octets: number): Pick<Before, 'fitted' | 'fittedUntil'> {
+  if (alarmOf(octets) !== 'over') return { fitted: null, fittedUntil: null }
+  const { number, nextUpdate, fitted, fittedUntil } = before
+  const lastFits = number !== null && before.octets !== null && alarmOf(before.octets) !== 'over'
+  return lastFits ? { fitted: number, fittedUntil: nextUpdate } : { fitted, fittedUntil }
 }

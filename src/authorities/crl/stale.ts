@@ -1,16 +1,22 @@
 import type { Context } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
-import type { ListKey } from './publish.ts'
-import { refreshAfter, wholeList } from './urls.ts'
+import { authorityList, type ListKey, refreshAfter, wholeList } from './urls.ts'
 
-/** Marks the lists of a key stale when a certificate on `shard` was revoked, and makes their publishing
- *  due. The cost does not depend on how many certificates are revoked. */
-export async function markListsStale(tx: Tx, { keyId, shard }: ListKey): Promise<void> {
+/** Marks the lists of a key stale when a certificate on `shard` was revoked, that of an authority if
+ *  `authority`, and makes their publishing due. The cost does not depend on how many certificates are
+ *  revoked. */
+export async function markListsStale(
+  tx: Tx,
+  { keyId, shard }: ListKey,
+  { authority = false }: { readonly authority?: boolean } = {},
+): Promise<void> {
+  const shards = [...(authority ? [authorityList] : []), wholeList, shard]
   // Always in this order, so that two revocations cannot deadlock.
   await tx.$executeRaw(sql`
     insert into revocation_list ("keyId", "shard", "revision")
-    values (${keyId}::uuid, ${wholeList}::int, 1), (${keyId}::uuid, ${shard}::int, 1)
+    select ${keyId}::uuid, shard, 1 from unnest(${shards}::int[]) with ordinality as each (shard, place)
+    order by place
     on conflict ("keyId", "shard") do update set "revision" = revocation_list."revision" + 1`)
   await due(tx, 'authority.publish', { keyId })
 }

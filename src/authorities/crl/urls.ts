@@ -1,9 +1,20 @@
 import { day, hour } from '../../shared/moment.ts'
 
+/** One list of a key. */
+export type ListKey = { readonly keyId: string; readonly shard: number }
+
 /** The list of everything that a key has revoked; the shards are numbered from 1. */
 export const wholeList = 0
 
+/** The list of the certificates of authorities that a key signed, for verifiers that want one for each CA
+ *  of a chain. */
+export const authorityList = -1
+
+/** The most lists that server certificates of an authority share. From here on each tenant has a list of
+ *  its own, which its client and peer certificates name (`crlShard` of the tenant): whatever it revokes
+ *  makes nobody else's list longer. */
 export const mostShards = 256
+export const highestShard = 2 ** 31 - 1
 
 /** A list holds for a week and is made anew every day, so that six days of trouble go unnoticed. */
 export const listLifetime = 7 * day
@@ -12,7 +23,7 @@ export const refreshAfter = day
 /** The shard that certificates of authorities are put into. */
 export const authorityShard = 1
 
-/** The shard, 1 to `shards`, that a certificate of this serial (lower-case hex) is put into at issue. */
+/** The shard, 1 to `shards`, that a server certificate of this serial (lower-case hex) is put into at issue. */
 export function shardOf(serial: string, shards: number): number {
   return 1 + (Number.parseInt(serial.slice(-8), 16) % shards)
 }

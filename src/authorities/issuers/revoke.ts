@@ -63,7 +63,8 @@ async function revoke(
       revokedAt: revokedAt.toISOString(),
     },
   })
-  await markListsStale(tx, { keyId: above.keyId, shard: authorityShard })
+  const list = { keyId: above.keyId, shard: authorityShard }
+  await markListsStale(tx, list, { authority: true })
 }
 
 /** The certificate and the one above it, if it can be revoked. */

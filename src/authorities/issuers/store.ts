@@ -19,6 +19,7 @@ export type StoredAuthority = {
     readonly parentId: string | null
     readonly outlive: string
     readonly crlShards: number
+    readonly listOverflow: string
     readonly maxValidityDays: number | null
     readonly defaultValidityDays: number | null
     readonly profiles: string[]

@@ -1,9 +1,8 @@
 import type { Context } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { must } from '../../shared/must.ts'
-import { wholeList } from '../crl/urls.ts'
+import { type Clients, type GivenLists, gatewayTrust } from '../crl/gateway.ts'
 import { pathOf } from '../issuers/current.ts'
-import { clientsRevoked } from './lists.ts'
 
 /** A CA certificate as far as the question goes whether it holds. */
 export type Above = {
@@ -30,27 +29,26 @@ export async function rootOf(tx: Tx, issuerId: string): Promise<Buffer> {
   return must((await pathOf(tx, issuerId)).at(-1), 'an issuer has a path').anchor
 }
 
-/** What is trusted for clients of an authority, and when the lists end that go with it, if any do. */
+/** What is trusted for these clients, and how it stands with the lists that go with it. */
 export async function clientTrustOf(
   ctx: Context,
-  authority: string,
-): Promise<{ readonly trusted: readonly Above[]; readonly listsEnd: readonly Date[] }> {
+  clients: Clients,
+): Promise<{ readonly trusted: readonly Above[]; readonly lists: GivenLists }> {
+  const { authority } = clients
   const rows = await ctx.db.read.issuer.findMany({
     where: { authority: { name: authority }, trusted: true },
     select: {
-      authorityId: true,
       notBefore: true,
       notAfter: true,
       revokedAt: true,
-      key: { select: { lists: { where: { shard: wholeList }, select: { nextUpdate: true } } } },
     },
     orderBy: { createdAt: 'asc' },
   })
   const trusted = rows.map(({ notBefore, notAfter, revokedAt }) => ({
     ...{ authority, notBefore, notAfter, revokedAt },
   }))
-  const [first] = rows
-  const listed = first && (await clientsRevoked(ctx.db.read, first.authorityId, ctx.now()))
-  const lists = listed ? rows.flatMap(({ key }) => key.lists) : []
-  return { trusted, listsEnd: lists.flatMap(({ nextUpdate }) => nextUpdate ?? []) }
+  if (rows.length === 0) return { trusted, lists: noLists }
+  return { trusted, lists: (await gatewayTrust(ctx, clients, { asPublished: true })).lists }
 }
+
+const noLists = { ends: [], octets: 0, keys: [], refused: [], overflow: 'refuse' } as const

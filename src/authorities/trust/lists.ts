@@ -1,26 +1,83 @@
 import { sql, type Tx } from '../../core/database/db.ts'
+import { authorityList, type ListKey, mostShards, wholeList } from '../crl/urls.ts'
 import { dueAll, trustingPlacements } from './placements.ts'
 
+/** A tenant as lists know it. */
+export type ListedTenant = { readonly id: string; readonly crlShard: number }
+
 /** Whether an unexpired certificate by which a client could come is revoked, among those that the
- *  authority issued by any of its keys: only then do gateways need its lists. */
-export async function clientsRevoked(tx: Tx, authorityId: string, now: Date): Promise<boolean> {
+ *  authority issued by any of its keys to this tenant, or to anyone (null): only then do gateways need
+ *  its lists. */
+export async function clientsRevoked(
+  tx: Tx,
+  authorityId: string,
+  { tenant, now }: { readonly tenant: ListedTenant | null; readonly now: Date },
+): Promise<boolean> {
+  const whose = tenant
+    ? sql`and "tenantId" = ${tenant.id}::uuid
+        and ("crlShard" = ${tenant.crlShard}::int or "crlShard" <= ${mostShards}::int)`
+    : sql``
   const [found] = await tx.$queryRaw<readonly { any: boolean }[]>(sql`
     select exists (
       select from certificate join issuer on issuer."id" = certificate."issuerId"
       where issuer."authorityId" = ${authorityId}::uuid and certificate."status" = 'revoked'
         and certificate."profile" in ('client', 'peer')
-        and certificate."notAfter" >= ${now}::timestamptz
+        and certificate."notAfter" >= ${now}::timestamptz ${whose}
     ) as any`)
   return found?.any ?? false
 }
 
-/** Makes the placements of hosts due that let in clients of this key's authority, if their gateways
- *  hold its lists. */
-export async function dueWhereTrusted(tx: Tx, keyId: string, now: Date): Promise<void> {
+/** The lists that server certificates share and that clients of the tenant name, too: clients that were
+ *  issued to before tenants had lists of their own. */
+export async function sharedShards(
+  tx: Tx,
+  {
+    keyId,
+    tenant,
+    now,
+  }: { readonly keyId: string; readonly tenant: ListedTenant; readonly now: Date },
+): Promise<readonly number[]> {
+  const rows = await tx.$queryRaw<readonly { shard: number }[]>(sql`
+    select distinct "crlShard" as shard from certificate
+    where "issuerId" in (select "id" from issuer where "keyId" = ${keyId}::uuid)
+      and "crlShard" <= ${mostShards}::int and "profile" in ('client', 'peer')
+      and "tenantId" = ${tenant.id}::uuid and "notAfter" >= ${now}::timestamptz
+    order by 1`)
+  return rows.map(({ shard }) => shard)
+}
+
+/** Makes the placements of hosts due that hold this list; answers how many. */
+export async function dueWhereTrusted(
+  tx: Tx,
+  { keyId, shard }: ListKey,
+  now: Date,
+): Promise<number> {
   const { authority } = await tx.issuer.findFirstOrThrow({
     where: { keyId },
-    select: { authority: { select: { id: true, name: true } } },
+    select: { authority: { select: { id: true, name: true, tenantId: true } } },
   })
-  if (!(await clientsRevoked(tx, authority.id, now))) return
-  await dueAll(tx, await trustingPlacements(tx, authority.name))
+  if (!(await clientsRevoked(tx, authority.id, { tenant: null, now }))) return 0
+  const holders = await holdersOf(tx, { keyId, shard }, { own: authority.tenantId !== null, now })
+  const placements = await trustingPlacements(tx, authority.name, holders)
+  await dueAll(tx, placements)
+  return placements.length
+}
+
+/** Which hosts hold a list: see src/authorities/crl/gateway.ts. */
+async function holdersOf(
+  tx: Tx,
+  { keyId, shard }: ListKey,
+  { own, now }: { readonly own: boolean; readonly now: Date },
+) {
+  if (shard === authorityList) return {}
+  if (shard === wholeList) {
+    return own ? {} : { spec: { path: ['tls', 'clients'], equals: 'authority' } }
+  }
+  if (shard > mostShards) return { tenant: { crlShard: shard } }
+  const rows = await tx.$queryRaw<readonly { id: string }[]>(sql`
+    select distinct "tenantId"::text as "id" from certificate
+    where "issuerId" in (select "id" from issuer where "keyId" = ${keyId}::uuid)
+      and "crlShard" = ${shard}::int and "crlShard" <= ${mostShards}::int
+      and "profile" in ('client', 'peer') and "notAfter" >= ${now}::timestamptz`)
+  return { tenantId: { in: rows.map(({ id }) => id) } }
 }

@@ -15,8 +15,10 @@ export async function trustWanted(tx: Tx, authority: string): Promise<string> {
   return trustDigest(anchors.map((der) => toPem('CERTIFICATE', der)).join(''))
 }
 
-/** The placements of hosts that let in clients of this authority. */
-export function trustingPlacements(tx: Tx, authority: string) {
+type HostWhere = NonNullable<NonNullable<Parameters<Tx['host']['findMany']>[0]>['where']>
+
+/** The placements of hosts that let in clients of this authority; `host` narrows them. */
+export function trustingPlacements(tx: Tx, authority: string, host: HostWhere = {}) {
   return tx.placement.findMany({
     where: {
       wanted: true,
@@ -24,6 +26,7 @@ export function trustingPlacements(tx: Tx, authority: string) {
         AND: [
           { spec: { path: ['tls', 'mode'], equals: 'MUTUAL' } },
           { spec: { path: ['tls', 'clientAuthority'], equals: authority } },
+          host,
         ],
       },
     },

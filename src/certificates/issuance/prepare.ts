@@ -21,7 +21,7 @@ import type { Reservation } from './store.ts'
 
 /** A certificate to be made, after its request has been checked. */
 export type IssuanceOrder = {
-  readonly tenant: Pick<TenantRow, 'id' | 'name' | 'policy' | 'quotas'>
+  readonly tenant: Pick<TenantRow, 'id' | 'name' | 'policy' | 'quotas' | 'crlShard'>
   readonly authority: IssuingAuthority
   /** The certificate of `authority` that signs now. */
   readonly issuer: ReadyIssuer
@@ -71,7 +71,8 @@ export async function prepareIssuance(
     : await makeKey(ctx, request.keyAlgorithm, keyFor(actor, order))
   const spki = request.spki ?? must(made, 'a key was neither sent nor made').spki
   const serial = serialFrom(ctx.random(16))
-  const crlShard = shardOf(serial, authority.crlShards)
+  const crlShard =
+    request.profile === 'server' ? shardOf(serial, authority.crlShards) : tenant.crlShard
   const tbs = lintedBytes({ request, issuer, serial, spki, validity, now, crlShard })
   const id = newId(now)
   const reservation: Reservation = {

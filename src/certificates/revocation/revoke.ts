@@ -41,8 +41,10 @@ export async function revokeCertificate(
   if (found.status === 'signing') await finishCertificate(ctx, id)
   const revoker = { actor, now: ctx.now(), proven: proof !== undefined }
   return ctx.db.transaction(async (tx) => {
-    // Lists grow by every revocation, for all who read them. Operators of the platform revoke all the same.
-    if (actor.tenantId !== null && found.status !== 'revoked') {
+    // Lists grow by every revocation, for all who read them. Operators of the platform revoke all the same,
+    // and so does who says that somebody else has the key: that must never wait for another day.
+    const counts = reason !== 'keyCompromise' && found.status !== 'revoked'
+    if (actor.tenantId !== null && counts) {
       await countOne(tx, { ctx, tenant: owner }, 'revocationsPerDay')
     }
     await revokeOne(tx, revoker, { id, reason })

@@ -1,3 +1,6 @@
+import { consequence, wayOut } from '../../authorities/crl/alarm.ts'
+import type { Clients, GivenLists } from '../../authorities/crl/gateway.ts'
+import { nearShare, secretRoom } from '../../authorities/crl/room.ts'
 import { type Above, clientTrustOf, issuersAbove } from '../../authorities/trust/footing.ts'
 import type { Context } from '../../core/context.ts'
 import { day } from '../../shared/moment.ts'
@@ -8,6 +11,8 @@ export type Footing = {
   readonly faults: readonly string[]
   readonly warnings: readonly string[]
   readonly until: Date
+  /** The ids of keys whose clients a gateway refuses, since their lists have no room in a Secret. */
+  readonly refused: readonly string[]
 }
 
 /** What decides it, as recorded. */
@@ -20,21 +25,22 @@ export type Recorded = {
     readonly authority: string
     /** The CA certificates that are trusted for it. */
     readonly trusted: readonly Above[]
-    /** The ends of the lists that the gateway holds. */
-    readonly listsEnd: readonly Date[]
+    /** How it stands with the lists that the gateway holds. */
+    readonly lists: GivenLists
   }
 }
 
-/** The footing of a host with this certificate that lets in clients of `authority`. */
+/** The footing of a host with this certificate that lets in these clients. */
 export async function footingOf(
   ctx: Context,
-  asked: { readonly certificate: CertificateRow; readonly authority: string | undefined },
+  asked: { readonly certificate: CertificateRow; readonly clients: Clients | undefined },
 ): Promise<Footing> {
-  const { certificate, authority } = asked
+  const { certificate } = asked
   const now = ctx.now()
   const above = await issuersAbove(ctx.db.read, certificate.issuerId)
-  const trust = authority === undefined ? undefined : await clientTrustOf(ctx, authority)
-  const clients = authority === undefined || !trust ? {} : { clients: { authority, ...trust } }
+  const trust = asked.clients && (await clientTrustOf(ctx, asked.clients))
+  const { authority = '' } = asked.clients ?? {}
+  const clients = trust ? { clients: { authority, ...trust } } : {}
   return footing({ certificate, above, ...clients }, now)
 }
 
@@ -43,7 +49,7 @@ export function footing({ certificate, above, clients }: Recorded, now: Date): F
   const ends = [
     certificate.notAfter,
     ...above.map(({ notAfter }) => notAfter),
-    ...(clients?.listsEnd ?? []),
+    ...(clients?.lists.ends ?? []),
     ...lastOf(clients?.trusted ?? []),
   ]
   const until = new Date(Math.min(...ends.map((end) => end.getTime())))
@@ -60,12 +66,31 @@ export function footing({ certificate, above, clients }: Recorded, now: Date): F
     }),
     ...(clients ? clientFaults(clients, now) : []),
   ]
-  const stale = (clients?.listsEnd ?? []).filter((end) => end.getTime() - now.getTime() < day)
-  const warnings = stale.map(
-    (end) =>
-      `A revocation list of "${clients?.authority}" ends at ${end.toISOString()} and was not made anew: from then on every client is refused`,
-  )
-  return { faults, warnings: faults.length > 0 ? [] : warnings, until }
+  const warnings = clients ? listWarnings(clients, now) : []
+  const refused = clients?.lists.refused ?? []
+  return { faults, warnings: faults.length > 0 ? [] : warnings, until, refused }
+}
+
+function listWarnings(
+  { authority, lists }: NonNullable<Recorded['clients']>,
+  now: Date,
+): readonly string[] {
+  const { ends, octets, keys, overflow } = lists
+  const stale = ends.filter((end) => end.getTime() - now.getTime() < day)
+  const of = `What "${authority}" has revoked of the clients of this host`
+  const share = Math.round((100 * octets) / secretRoom)
+  const filled = `${of} comes to ${share} % of what the Secret of a gateway has room for`
+  const over = keys.filter((each) => each !== 'whole')
+  return [
+    ...stale.map(
+      (end) =>
+        `A revocation list of "${authority}" ends at ${end.toISOString()} and was not made anew: from then on every client is refused`,
+    ),
+    ...(over.length > 0 ? [`${filled}: ${consequence(overflow)}. ${wayOut}`] : []),
+    ...(over.length === 0 && share > 100 * nearShare
+      ? [`${filled}; beyond it ${consequence(overflow)}. ${wayOut}`]
+      : []),
+  ]
 }
 
 /** As long as one of them holds, somebody is let in. */
@@ -77,13 +102,14 @@ function lastOf(trusted: readonly Above[]): readonly Date[] {
 }
 
 function clientFaults(
-  { authority, trusted, listsEnd }: NonNullable<Recorded['clients']>,
+  { authority, trusted, lists }: NonNullable<Recorded['clients']>,
   now: Date,
 ): readonly string[] {
   const refused = 'every client is refused'
   const whys = trusted.map((each) => faultOf(each, now))
   const [why] = whys
-  const ended = listsEnd.find((end) => end <= now)
+  const ended = lists.ends.find((end) => end <= now)
+  const noRoom = lists.keys.length > 0 && lists.keys.every((each) => each === 'refused')
   return [
     ...(trusted.length === 0 ? [`No key of "${authority}" is trusted any more: ${refused}`] : []),
     ...(why !== undefined && whys.every((each) => each !== undefined)
@@ -91,6 +117,11 @@ function clientFaults(
       : []),
     ...(ended
       ? [`A revocation list of "${authority}" ended at ${ended.toISOString()}: ${refused}`]
+      : []),
+    ...(noRoom
+      ? [
+          `What "${authority}" has revoked of the clients of this host has outgrown what the Secret of a gateway has room for: ${refused}. ${wayOut}`,
+        ]
       : []),
   ]
 }

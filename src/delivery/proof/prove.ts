@@ -1,3 +1,4 @@
+import { currentIssuer, issuingAuthority } from '../../authorities/issuers/current.ts'
 import { rootOf } from '../../authorities/trust/footing.ts'
 import { probeCredential } from '../../certificates/hosts/probing.ts'
 import { refusedClients } from '../../certificates/hosts/refused.ts'
@@ -6,7 +7,7 @@ import type { Context } from '../../core/context.ts'
 import { specOf } from '../../hosts/find.ts'
 import { Problem } from '../../shared/problem.ts'
 import { toPem } from '../../x509/der/pem.ts'
-import type { CertificateRow, PlacementRow } from '../gather.ts'
+import { type CertificateRow, clientsLetIn, type PlacementRow } from '../gather.ts'
 import { footingOf } from './footing.ts'
 import { awaitServed } from './verify.ts'
 
@@ -38,9 +39,14 @@ export async function prove(
   const { host, cluster, ingress } = placement
   const { tls } = specOf(host)
   const authority = tls.mode === 'MUTUAL' ? tls.clientAuthority : undefined
-  const { faults, warnings, until } = await footingOf(ctx, { certificate, authority })
+  const letIn = await clientsLetIn(ctx, specOf(host), host.tenantId)
+  const { faults, warnings, until, refused } = await footingOf(ctx, {
+    certificate,
+    clients: letIn?.clients,
+  })
   if (faults.length > 0) return { fault: faults.join('. '), unanswered: false, warnings, until }
-  const shown = authority === undefined ? undefined : await clientOf(ctx, host, authority)
+  const shown =
+    authority === undefined ? undefined : await clientOf(ctx, host, { authority, refused })
   const { fault, unanswered } = await awaitServed(
     {
       address: ingressOf(cluster, ingress).address,
@@ -54,8 +60,8 @@ export async function prove(
     timeoutMilliseconds,
   )
   const unproved = shown && 'unproved' in shown ? [shown.unproved] : []
-  const refused = authority === undefined ? [] : await refusedOf(ctx, host, authority)
-  return { fault, unanswered, warnings: [...warnings, ...unproved, ...refused], until }
+  const unsigning = authority === undefined ? [] : await refusedOf(ctx, host, authority)
+  return { fault, unanswered, warnings: [...warnings, ...unproved, ...unsigning], until }
 }
 
 async function refusedOf(
@@ -67,8 +73,16 @@ async function refusedOf(
   return found === undefined ? [] : [found]
 }
 
-async function clientOf(ctx: Context, { tenant }: PlacementRow['host'], authority: string) {
+async function clientOf(
+  ctx: Context,
+  { tenant }: PlacementRow['host'],
+  { authority, refused }: { readonly authority: string; readonly refused: readonly string[] },
+) {
   try {
+    const issuing = await issuingAuthority(ctx, { name: authority, tenantId: null })
+    if (refused.includes(currentIssuer(issuing).keyId)) {
+      return { unproved: `Clients of the key of "${authority}" that signs now are refused` }
+    }
     return { client: await probeCredential(ctx, { tenant: tenant.name, authority }) }
   } catch (error) {
     if (!(error instanceof Problem)) throw error

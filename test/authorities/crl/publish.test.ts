@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { getShard, getWholeList, trustCrlsOf } from '../../../src/authorities/crl/find.ts'
+import { getShard, getWholeList } from '../../../src/authorities/crl/find.ts'
 import { publishList, publishLists } from '../../../src/authorities/crl/publish.ts'
 import { refreshLists } from '../../../src/authorities/crl/stale.ts'
 import { wholeList } from '../../../src/authorities/crl/urls.ts'
 import { getAuthority } from '../../../src/authorities/find.ts'
 import { importAuthority } from '../../../src/authorities/import.ts'
-import { trustAnchorOf } from '../../../src/authorities/issuers/current.ts'
 import { type Context, openContext } from '../../../src/core/context.ts'
 import { readCertificate } from '../../../src/x509/certificates/read.ts'
 import { crlSignedBy, readCrl } from '../../../src/x509/crl/list.ts'
@@ -282,36 +281,4 @@ test('a list that nobody could have named is not built, nor one without a key', 
   )
   await importAuthority(ctx, admin, { name: 'keyless', certificate })
   await assert.rejects(getWholeList(ctx, 'keyless'), isProblem('authority-keyless'))
-})
-
-test('gateways get lists only once a client is revoked, and then for every anchor', async () => {
-  const fresh = await openTestContext()
-  await openTestAuthority(fresh)
-  assert.deepEqual(await trustCrlsOf(fresh, 'issuing'), [])
-  await revoke(fresh, await issueOne(fresh))
-  assert.deepEqual(await trustCrlsOf(fresh, 'issuing'), [])
-  const client = () => issueOne(fresh, { profile: 'client', dnsNames: ['c.example.com'] })
-  const [good, gone] = [await client(), await client()]
-  await revoke(fresh, gone)
-  await publishLists(fresh, await keyOf(fresh, 'issuing'))
-  const lists = await trustCrlsOf(fresh, 'issuing')
-  assert.equal(lists.length, 1)
-  const anchors = await trustAnchorOf(fresh.db.read, 'issuing')
-  // As a gateway: the anchor alone, and a list wanted for every CA of the chain.
-  const check = (leaf: string) =>
-    openssl(
-      ['verify', '-crl_check_all', '-purpose', 'sslclient', '-CAfile', 'anchor.pem'].concat([
-        '-CRLfile',
-        'crl.pem',
-        'leaf.pem',
-      ]),
-      {
-        'anchor.pem': anchors.map((der) => toPem('CERTIFICATE', der)).join(''),
-        'crl.pem': lists.map((der) => toPem('X509 CRL', der)).join(''),
-        'leaf.pem': leaf,
-      },
-    )
-  assert.match(check(good.pem ?? ''), /leaf\.pem: OK/)
-  assert.throws(() => check(gone.pem ?? ''), /certificate revoked/)
-  await assert.rejects(trustCrlsOf(fresh, 'nobody'), isProblem('authority-unknown'))
 })

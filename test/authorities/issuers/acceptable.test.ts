@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { trustCrlsOf } from '../../../src/authorities/crl/find.ts'
+import { gatewayTrust } from '../../../src/authorities/crl/gateway.ts'
 import { publishLists } from '../../../src/authorities/crl/publish.ts'
 import { importAuthority } from '../../../src/authorities/import.ts'
 import { trustAnchorOf } from '../../../src/authorities/issuers/current.ts'
@@ -304,7 +304,7 @@ test('through levels of imported CAs, an anchor with its list lets in who is not
     const anchors = await trustAnchorOf(ctx.db.read, name)
     const files = {
       'ca.crt': anchors.map((one) => toPem('CERTIFICATE', one)).join(''),
-      'ca.crl': (await trustCrlsOf(ctx, name)).map((one) => toPem('X509 CRL', one)).join(''),
+      'ca.crl': (await gatewayTrust(ctx, { authority: name, tenantId: null })).crl ?? '',
       'rest.pem': low.pem + middle.pem,
       'good.pem': good.pem ?? '',
       'bad.pem': bad.pem ?? '',

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createAuthority } from '../../../src/authorities/create.ts'
-import { getWholeList, trustCrlsOf } from '../../../src/authorities/crl/find.ts'
+import { getWholeList } from '../../../src/authorities/crl/find.ts'
+import { gatewayTrust } from '../../../src/authorities/crl/gateway.ts'
 import { publishLists } from '../../../src/authorities/crl/publish.ts'
 import { importAuthority } from '../../../src/authorities/import.ts'
 import { crossSign } from '../../../src/authorities/issuers/crosssign.ts'
@@ -344,7 +345,10 @@ test('a CA without cRLSign gives out no list, and says so', async () => {
     await revoke(ctx, client)
     await publishLists(ctx, await keyOf(ctx, authority))
     await assert.rejects(getWholeList(ctx, authority), isProblem('list-unknown'))
-    await assert.rejects(trustCrlsOf(ctx, authority), isProblem('list-unknown'))
+    await assert.rejects(
+      gatewayTrust(ctx, { authority, tenantId: null }),
+      isProblem('list-unknown'),
+    )
     assert.equal(
       await ctx.db.read.revocationList.count({
         where: { key: { issuers: { some: { authority: { name: authority } } } } },

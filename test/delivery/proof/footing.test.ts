@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { GivenLists } from '../../../src/authorities/crl/gateway.ts'
 import { footing, type Recorded } from '../../../src/delivery/proof/footing.ts'
 
 const now = new Date('2026-06-01T00:00:00Z')
@@ -11,21 +12,28 @@ const above = (from: number, to: number, revokedAt: Date | null = null) => ({
   notAfter: at(to),
   revokedAt,
 })
+const lists = (ends: readonly Date[], more: Partial<GivenLists> = {}): GivenLists => ({
+  ...{ ends, octets: 1000, keys: ['whole'], refused: [], overflow: 'refuse' },
+  ...more,
+})
 const good: Recorded = {
   certificate: { status: 'active', notAfter: at(30) },
   above: [above(-1, 300), above(-1, 3000)],
-  clients: { authority: 'people', trusted: [above(-1, 200)], listsEnd: [at(6)] },
+  clients: { authority: 'people', trusted: [above(-1, 200)], lists: lists([at(6)]) },
 }
 const clients = (change: Partial<NonNullable<Recorded['clients']>>): Partial<Recorded> =>
   good.clients ? { clients: { ...good.clients, ...change } } : {}
 
 test('what a host rests on holds until the first of it ends', () => {
-  assert.deepEqual(footing(good, now), { faults: [], warnings: [], until: at(6) })
+  assert.deepEqual(footing(good, now), { faults: [], warnings: [], until: at(6), refused: [] })
   const { clients: _, ...open } = good
   assert.deepEqual(footing(open, now).until, at(30))
   // As long as one key of the authority is trusted and holds, its clients are let in.
-  const changed = { ...good, ...clients({ trusted: [above(-9, -1), above(-1, 20)], listsEnd: [] }) }
-  assert.deepEqual(footing(changed, now), { faults: [], warnings: [], until: at(20) })
+  const changed = {
+    ...good,
+    ...clients({ trusted: [above(-9, -1), above(-1, 20)], lists: lists([]) }),
+  }
+  assert.deepEqual(footing(changed, now), { faults: [], warnings: [], until: at(20), refused: [] })
 })
 
 test('whatever has ended, has not begun or was revoked is a fault that says so', () => {
@@ -46,8 +54,12 @@ test('whatever has ended, has not begun or was revoked is a fault that says so',
     [clients({ trusted: [above(-9, -1), above(1, 9)] }), /client authority "people"/],
     [clients({ trusted: [] }), /No key of "people" is trusted any more/],
     [
-      clients({ listsEnd: [at(5), at(-1)] }),
+      clients({ lists: lists([at(5), at(-1)]) }),
       /list of "people" ended at .* every client is refused/,
+    ],
+    [
+      clients({ lists: lists([], { octets: 2_000_000, keys: ['refused'] }) }),
+      /has outgrown what the Secret of a gateway has room for: every client is refused\. Rotate/,
     ],
   ]
   for (const [change, sentence] of rows) {
@@ -58,7 +70,29 @@ test('whatever has ended, has not begun or was revoked is a fault that says so',
 })
 
 test('a list that nobody has made anew is warned of a day before it ends', () => {
-  const { faults, warnings } = footing({ ...good, ...clients({ listsEnd: [at(0.5)] }) }, now)
+  const { faults, warnings } = footing({ ...good, ...clients({ lists: lists([at(0.5)]) }) }, now)
   assert.deepEqual(faults, [])
   assert.match(warnings[0] ?? '', /revocation list of "people" ends at 2026-06-01T12/)
+})
+
+test('lists that come near what a Secret has room for are warned of, and what then happens', () => {
+  const rows = [
+    [{ octets: 600_000 }, []],
+    [{ octets: 800_000 }, [/76 % .*; beyond it every client of that key is refused\. Rotate/]],
+    [{ octets: 800_000, overflow: 'tell' }, [/76 % .*; beyond it gateways keep the last list/]],
+    [{ octets: 1_200_000, keys: ['earlier'], overflow: 'tell' }, [/114 % .*: gateways keep/]],
+    // Of two keys one still lets its clients in.
+    [{ octets: 1_200_000, keys: ['refused', 'whole'] }, [/114 % .*: every client of that key/]],
+  ] as const
+  for (const [more, expected] of rows) {
+    const { faults, warnings } = footing(
+      { ...good, ...clients({ lists: lists([at(6)], more) }) },
+      now,
+    )
+    assert.deepEqual(faults, [])
+    assert.equal(warnings.length, expected.length, warnings.join())
+    for (const [place, sentence] of expected.entries()) {
+      assert.match(warnings[place] ?? '', sentence)
+    }
+  }
 })

@@ -235,6 +235,9 @@ test('a tenant revokes and orders replacements so often in a day, the platform a
   const kept = await ctx.db.read.certificate.findUniqueOrThrow({ where: { id: b.id } })
   assert.equal(kept.status, 'active')
   await revoke(admin, c.id)
+  // Whoever's key is known cannot wait for another day.
+  const lost = { tenant: name, id: b.id, reason: 'keyCompromise' } as const
+  assert.equal((await revokeCertificate(ctx, actor, lost)).status, 'revoked')
   const asked = { reason: 'test', where: { dnsName: 'www.gone.test' } }
   await orderReplacement(ctx, actor, asked)
   await assert.rejects(orderReplacement(ctx, actor, asked), isProblem('quota-exceeded'))
