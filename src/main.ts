@@ -44,7 +44,7 @@ gatesmith
     '--concurrency <jobs>',
     'jobs at a time, and a quarter as many that wait for silent clusters',
     count,
-    8,
+    32,
   )
   .addHelpText('after', environment)
   .action(async ({ concurrency }: { concurrency: number }) => {

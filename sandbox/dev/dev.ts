@@ -78,7 +78,7 @@ async function startService(
   const api = await buildServer(ctx, log)
   stops.add(() => api.close())
   const url = await api.listen({ host: ctx.config.host, port: ctx.config.port })
-  const worker = await startWorker(ctx, 8)
+  const worker = await startWorker(ctx, 16)
   stops.add(worker.stop)
   return { url, token: await adminToken(ctx, join(directory, 'token')) }
 }

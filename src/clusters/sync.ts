@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
-import { due } from '../core/database/due.ts'
+import { dueMany } from '../core/database/due.ts'
 import { closed } from '../shared/schema.ts'
 import { clusterRow } from './find.ts'
 
@@ -34,6 +34,7 @@ export async function dueOnCluster(
     where: { clusterId, ...(which === 'all' ? {} : unsettled) },
     select: { id: true },
   })
-  for (const { id } of placements) await due(tx, 'placement.push', { placementId: id, clusterId })
+  const keys = placements.map(({ id: placementId }) => ({ placementId, clusterId }))
+  await dueMany(tx, 'placement.push', keys)
   return placements.length
 }

@@ -7,7 +7,7 @@ import { holdClusters } from '../clusters/find.ts'
 import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
-import { due } from '../core/database/due.ts'
+import { due, dueMany } from '../core/database/due.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import { heldAuthorities } from '../tenants/authorities.ts'
 import { countOne, holdRoom } from '../tenants/quotas/usage.ts'
@@ -161,7 +161,6 @@ export async function withdrawPlacements(
     where: { id: { in: placements.map(({ id }) => id) } },
     data: { wanted: false, status: 'Pending', since: now, message: 'Being taken off the cluster' },
   })
-  for (const { id, clusterId } of placements) {
-    await due(tx, 'placement.push', { placementId: id, clusterId })
-  }
+  const keys = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
+  await dueMany(tx, 'placement.push', keys)
 }

@@ -1,7 +1,7 @@
 import { unsettled } from '../clusters/sync.ts'
 import type { Context } from '../core/context.ts'
 import { sql } from '../core/database/db.ts'
-import { due } from '../core/database/due.ts'
+import { due, dueMany } from '../core/database/due.ts'
 
 /** Makes every placement due that is not as it should be, the oldest first, so that one whose job ran
  *  out of attempts, or whose cluster came back, is looked at again. Answers how many. */
@@ -14,9 +14,8 @@ export async function resyncPlacements(ctx: Context): Promise<number> {
     take: 1000,
   })
   await ctx.db.transaction(async (tx) => {
-    for (const { id: placementId, clusterId } of placements) {
-      await due(tx, 'placement.push', { placementId, clusterId })
-    }
+    const keys = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
+    await dueMany(tx, 'placement.push', keys)
   })
   return placements.length
 }
@@ -43,7 +42,7 @@ export async function lookAgain(ctx: Context): Promise<number> {
         "provedAt" nulls first, "id" limit ${batchSize}::int
     ) one`)
   await ctx.db.transaction(async (tx) => {
-    for (const key of rows) await due(tx, 'placement.look', key)
+    await dueMany(tx, 'placement.look', rows)
   })
   return rows.length
 }

@@ -114,8 +114,8 @@ async function mendQueues(ctx: Context): Promise<void> {
     await tx.$executeRaw(sql`
       delete from graphile_worker._private_job_queues as queues where locked_at is null
       and not exists (select from graphile_worker._private_jobs where job_queue_id = queues.id)
-      and ((queue_name like 'cluster/%'
-          and not exists (select from cluster where 'cluster/' || id = queue_name))
+      and ((split_part(queue_name, '/', 1) in ('cluster', 'check')
+          and not exists (select from cluster where id::text = split_part(queue_name, '/', 2)))
         or (queue_name like 'key/%'
           and not exists (select from authority_key where 'key/' || id = queue_name)))`)
   })

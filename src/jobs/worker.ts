@@ -54,7 +54,8 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   events.on('job:start', ({ worker }) => {
     if (!stopping) worker.workerPool.nudge(1)
   })
-  const pgPool = openPool(ctx.config.databaseUrl, concurrency + slowSlots + 4)
+  // A job is taken and given back in a moment: slots wait for one another here.
+  const pgPool = openPool(ctx.config.databaseUrl, Math.min(concurrency + slowSlots + 4, 12))
   const lost = (err: unknown) => ctx.log.warn({ err }, 'the queue lost a connection')
   // Without a listener a lost connection would end the process, also while a job has it.
   pgPool.on('error', lost)

@@ -222,6 +222,9 @@ test('what others have put before the ingress is a conflict, and nothing is push
   assert.match(status.clusters[0]?.message ?? '', /Gateway test\/theirs already serves/)
   assert.equal(await kube.get({ ...kinds.secret, ...ingress, name: objectName(name) }), undefined)
   const { row } = await placementOf(ctx, name)
+  // As a worker that takes the job.
+  await ctx.db.read.$executeRaw(sql`delete from graphile_worker._private_jobs`)
+  await pushPlacement(ctx, { placementId: row.id })
   const jobs = await ctx.db.read.$queryRaw<{ run_at: Date }[]>(
     sql`select run_at from graphile_worker.jobs where key like ${`placement.push/${row.id}%`}`,
   )

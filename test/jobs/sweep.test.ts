@@ -114,7 +114,9 @@ test('a queue that is held by nobody is freed, one of a thing that is gone is fo
   await sweepQueue(ctx, periodic)
   const queues = await ctx.db.read.$queryRaw<readonly object[]>(sql`
     select queue_name, locked_by from graphile_worker._private_job_queues`)
-  assert.deepEqual(queues, [{ queue_name: `cluster/${held.clusterId}`, locked_by: null }])
+  const lane = Number.parseInt(held.placementId.slice(-2), 16) % 8
+  const name = `cluster/${held.clusterId}/${lane}`
+  assert.deepEqual(queues, [{ queue_name: name, locked_by: null }])
 })
 
 test('the queue is told the kind of an error alone, the log all of it', async () => {

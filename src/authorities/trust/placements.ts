@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Tx } from '../../core/database/db.ts'
-import { due } from '../../core/database/due.ts'
+import { dueMany } from '../../core/database/due.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { trustAnchorOf } from '../issuers/current.ts'
 
@@ -49,7 +49,6 @@ export async function dueAll(
   tx: Tx,
   placements: readonly { readonly id: string; readonly clusterId: string }[],
 ): Promise<void> {
-  for (const { id: placementId, clusterId } of placements) {
-    await due(tx, 'placement.push', { placementId, clusterId })
-  }
+  const keys = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
+  await dueMany(tx, 'placement.push', keys, { urgency: 'revocation' })
 }

@@ -2,7 +2,7 @@ import { readyIssuer } from '../../authorities/issuers/ready.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
-import { due } from '../../core/database/due.ts'
+import { due, dueMany } from '../../core/database/due.ts'
 import { specOf } from '../../hosts/find.ts'
 import type { CompleteSpec } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
@@ -244,17 +244,20 @@ async function tellClusters(
     where: { hostId: host.id, wanted: true },
     select: { id: true, clusterId: true, generation: true, certificateId: true, status: true },
   })
-  for (const placement of placements) {
-    const current =
-      placement.status === 'Synced' &&
-      placement.generation === host.generation &&
-      placement.certificateId === host.certificateId
-    if (current) continue
-    if (placement.status === 'Synced') {
-      const data = { status: 'Pending', since: now, message: null }
-      await tx.placement.update({ where: { id: placement.id }, data })
-    }
-    const { id: placementId, clusterId } = placement
-    await due(tx, 'placement.push', { placementId, clusterId })
-  }
+  const behind = placements.filter(
+    ({ status, generation, certificateId }) =>
+      status !== 'Synced' || generation !== host.generation || certificateId !== host.certificateId,
+  )
+  await tx.placement.updateMany({
+    where: { id: { in: behind.map(({ id }) => id) }, status: 'Synced' },
+    data: { status: 'Pending', since: now, message: null },
+  })
+  // One that was served before has a certificate that is about to end, or was revoked.
+  const [served, fresh] = [true, false].map((known) =>
+    behind
+      .filter(({ certificateId }) => (certificateId !== null) === known)
+      .map(({ id: placementId, clusterId }) => ({ placementId, clusterId })),
+  )
+  await dueMany(tx, 'placement.push', served ?? [], { urgency: 'ending' })
+  await dueMany(tx, 'placement.push', fresh ?? [])
 }

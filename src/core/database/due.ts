@@ -6,12 +6,32 @@ import { sql, type Tx } from './db.ts'
 type Order<Key> = {
   /** Jobs of one queue are done one after the other. */
   readonly queue?: (key: Key) => string
-  /** Lower comes first (0). */
-  readonly priority?: number
+  /** How urgent it is unless said otherwise. */
+  readonly urgency?: Urgency
+  /** Of what is asked for while a job waits, the earliest and most urgent counts, not the last. */
+  readonly earliest?: boolean
 }
 
+/** What is done first: what waits for it, the most urgent first. */
+const priorities = {
+  /** A client that was let in is to be refused. */
+  revocation: -4,
+  /** A certificate is about to end. */
+  ending: -3,
+  /** Whether a cluster answers, before anything is sent there. */
+  check: -2,
+  /** Somebody asked for it. */
+  change: 0,
+  /** Others changed what we made. */
+  repair: 2,
+  /** To see that all is as it was. */
+  look: 10,
+} as const
+export type Urgency = keyof typeof priorities
+
 type DueKind<Key> = {
-  readonly priority: number
+  readonly urgency: Urgency
+  readonly earliest: boolean
   readonly queueOf: (key: Key) => string | null
   /** In this order its members make up the name of a job. */
   readonly members: readonly string[]
@@ -20,10 +40,11 @@ type DueKind<Key> = {
 
 function kindOf<Key extends Type.TObject>(
   Key: Key,
-  { queue, priority = 0 }: Order<Type.Static<Key>> = {},
+  { queue, urgency = 'change', earliest = false }: Order<Type.Static<Key>> = {},
 ): DueKind<Type.Static<Key>> {
   return {
-    priority,
+    urgency,
+    earliest,
     queueOf: (key) => queue?.(key) ?? null,
     members: Object.keys(Key.properties),
     read: (key) => (Value.Check(Key, key) ? key : undefined),
@@ -34,9 +55,13 @@ const Text = Type.String()
 const ClusterKey = Type.Object({ clusterId: Text })
 const PlacementKey = Type.Object({ placementId: Text, clusterId: Text })
 
-/** A cluster is a queue of its own, so that a dead one never slows the others. */
-function queue({ clusterId }: { readonly clusterId: string }): string {
-  return `cluster/${clusterId}`
+/** So many placements of a cluster are dealt with at once. */
+const width = 8
+
+/** A placement is in one of a few queues of its cluster: a cluster that is slow, or dead, holds no more slots
+ *  than there are, and one thing of a placement is done at a time. */
+function queue({ placementId, clusterId }: Type.Static<typeof PlacementKey>): string {
+  return `cluster/${clusterId}/${Number.parseInt(placementId.slice(-2), 16) % width || 0}`
 }
 
 /** Every kind of work that can be due, what its key says, and how the queue deals with it. A key names the
@@ -50,9 +75,13 @@ const kinds = {
   /** Look whether what a tenant has is still as its policy wants it. */
   'tenant.review': kindOf(Type.Object({ tenantId: Text })),
   /** Bring a host on a cluster to what is wanted. */
-  'placement.push': kindOf(PlacementKey, { queue }),
+  'placement.push': kindOf(PlacementKey, { queue, earliest: true }),
   /** Look whether a host on a cluster still is as was said; this gives way to what was changed. */
-  'placement.look': kindOf(PlacementKey, { queue, priority: 10 }),
+  'placement.look': kindOf(PlacementKey, {
+    queue,
+    urgency: 'look',
+    earliest: true,
+  }),
   /** Replace the certificates that an order is about. */
   'replacement.advance': kindOf(Type.Object({ replacementId: Text })),
   /** Take the change of an authority's key as far as it can go now. */
@@ -65,7 +94,10 @@ const kinds = {
   /** Revoke the certificates that have a blocked key. */
   'blocked-key.revoke': kindOf(Type.Object({ spkiSha256: Text })),
   /** Look whether a cluster answers, before anything is sent there. */
-  'cluster.check': kindOf(ClusterKey, { queue, priority: -1 }),
+  'cluster.check': kindOf(ClusterKey, {
+    queue: ({ clusterId }) => `check/${clusterId}`,
+    urgency: 'check',
+  }),
 }
 
 /** The key of each kind of due work. */
@@ -91,28 +123,70 @@ export type Lane = 'main' | 'slow'
 /** The flag by which the queue keeps jobs of the slow lane from all other slots. */
 export const slowFlag = 'slow'
 
+/** How jobs are added. */
+type DueOptions = {
+  /** When it is due; default: now. */
+  readonly at?: Date | null
+  readonly lane?: Lane
+  readonly urgency?: Urgency
+}
+
 /** Adds a job in the transaction of the change that makes it due. Jobs of one key that have not begun
- *  coalesce; `at` (default: now) of the last one counts. */
-export async function due<Kind extends keyof Due>(
+ *  coalesce; `at` (default: now) of the last one counts, and of placements the earliest and most urgent. */
+export function due<Kind extends keyof Due>(
   tx: Tx,
   kind: Kind,
   key: Due[Kind],
   at: Date | null = null,
   lane: Lane = 'main',
 ): Promise<void> {
-  const { priority, queueOf } = dueKinds[kind]
-  // The queue adds nothing when a worker takes the job of this key between two of its statements. That
-  // one may have read the state of before, so the job is asked for once more: now as one that runs.
-  for (let tries = 0; tries < 5; tries++) {
-    const added = await tx.$queryRaw<readonly unknown[]>(sql`
-      select id from graphile_worker.add_job(${kind}, ${JSON.stringify(key)}::json,
-        queue_name => ${queueOf(key)}, run_at => coalesce(${at}::timestamptz, now()),
-        max_attempts => 25, priority => ${priority}::int,
-        flags => ${lane === 'slow' ? [slowFlag] : null}::text[], job_key => ${jobKey(kind, key)}, job_key_mode => 'replace')
-      where id is not null`)
-    if (added.length > 0) return
+  return dueMany(tx, kind, [key], { at, lane })
+}
+
+/** The same for many keys, by one statement. */
+export async function dueMany<Kind extends keyof Due>(
+  tx: Tx,
+  kind: Kind,
+  keys: readonly Due[Kind][],
+  options: DueOptions = {},
+): Promise<void> {
+  // The queue adds nothing when a worker takes the job of a key between two of its statements. That one may
+  // have read the state of before, so the job is asked for once more: now as one that runs. In one order,
+  // or two who add the same jobs would wait for one another.
+  let left = keys.toSorted((a, b) => (jobKey(kind, a) < jobKey(kind, b) ? -1 : 1))
+  for (let tries = 0; tries < 5 && left.length > 0; tries++) {
+    const added = await add(tx, kind, left, options)
+    left = left.filter((key) => !added.has(jobKey(kind, key)))
   }
-  throw new Error(`${kind} cannot be made due: workers take it again and again`)
+  if (left.length > 0)
+    throw new Error(`${kind} cannot be made due: workers take it again and again`)
+}
+
+async function add<Kind extends keyof Due>(
+  tx: Tx,
+  kind: Kind,
+  keys: readonly Due[Kind][],
+  { at = null, lane = 'main', urgency }: DueOptions,
+): Promise<ReadonlySet<string>> {
+  const of = dueKinds[kind]
+  const priority = priorities[urgency ?? of.urgency]
+  const rows = keys.map((key) => ({ name: jobKey(kind, key), queue: of.queueOf(key), key }))
+  const waiting = of.earliest
+    ? sql`left join graphile_worker._private_jobs waiting on waiting.key = item."name"
+        and waiting.locked_at is null and waiting.attempts = 0`
+    : sql`cross join (select null::smallint as priority, null::timestamptz as run_at) as waiting`
+  const added = await tx.$queryRaw<readonly { readonly key: string }[]>(sql`
+    select job.key from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+      as item ("name" text, "queue" text, "key" json)
+    ${waiting}
+    cross join lateral graphile_worker.add_job(${kind}, item."key",
+      queue_name => item."queue",
+      run_at => least(coalesce(${at}::timestamptz, now()), waiting.run_at),
+      max_attempts => 25, priority => least(${priority}::int, waiting.priority::int),
+      flags => ${lane === 'slow' ? [slowFlag] : null}::text[],
+      job_key => item."name", job_key_mode => 'replace') as job
+    where job.id is not null order by item."name"`)
+  return new Set(added.map(({ key }) => key))
 }
 
 /** The name by which jobs coalesce: the kind, then the members of its key in their order. */
