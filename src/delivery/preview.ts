@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
 import { placeOf, placeText } from '../clusters/cluster.ts'
 import { ingressOf } from '../clusters/find.ts'
-import { KubeError } from '../clusters/kubernetes/kube.ts'
+import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
+import { silenceOf } from '../clusters/silence.ts'
 import type { Actor } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { hostRow, specOf } from '../hosts/find.ts'
@@ -14,7 +15,9 @@ import { checkHost } from '../hosts/request/check.ts'
 import { closed, Name } from '../shared/schema.ts'
 import { shownJson } from '../shared/view.ts'
 import { accessTenant, type TenantRow } from '../tenants/access.ts'
+import { changesOf, FieldChange, SecretChange, secretChangeOf } from './changes.ts'
 import { compare } from './compare.ts'
+import { fewAtOnce, inLanes } from './few.ts'
 import {
   type CertificateRow,
   clientsOf,
@@ -22,11 +25,37 @@ import {
   pemOf,
   readPlacements,
 } from './gather.ts'
+import { missingBackends } from './observe.ts'
+import { isOurs, type Step } from './plan.ts'
 import type { Delivery } from './renderer.ts'
 
 /** Leave `spec` out to see what is still to be done for the host as it stands. */
 export const PlanRequest = closed({ spec: Type.Optional(HostSpec) })
 export type PlanRequest = Type.Static<typeof PlanRequest>
+
+const HeldField = closed(
+  {
+    manager: Type.String({ description: 'Field manager (server-side apply)' }),
+    field: Type.String({ description: 'As the API server writes it: .spec.servers' }),
+  },
+  { title: 'HeldField' },
+)
+
+const PlannedChange = closed({
+  action: Type.Enum(['create', 'update', 'keep', 'remove']),
+  ...ObjectRef.properties,
+  fields: Type.Array(FieldChange, { description: 'Of a Secret: all but its data' }),
+  moreFields: Type.Integer({ description: 'How many more fields would change than are told' }),
+  secret: Type.Union([SecretChange, Type.Null()]),
+  warnings: Type.Array(Type.String(), { description: 'What admission would warn of' }),
+  refused: Type.Union([Type.String(), Type.Null()], {
+    description: 'Why the cluster would refuse this, in its own words',
+  }),
+  heldByOthers: Type.Array(HeldField, {
+    description: 'Fields that other field managers own with another value',
+  }),
+})
+type PlannedChange = Type.Static<typeof PlannedChange>
 
 export const HostPlan = closed(
   {
@@ -35,13 +64,11 @@ export const HostPlan = closed(
       closed({
         cluster: Name,
         ingress: Name,
-        changes: Type.Array(
-          closed({
-            action: Type.Enum(['create', 'update', 'keep', 'remove']),
-            ...ObjectRef.properties,
-          }),
-        ),
+        changes: Type.Array(PlannedChange),
         conflicts: Type.Array(Type.String({ description: 'Why nothing would be pushed' })),
+        warnings: Type.Array(
+          Type.String({ description: 'What would be pushed all the same, and may surprise' }),
+        ),
         error: Type.Union([Type.String(), Type.Null()], {
           description: 'Why the cluster could not be asked',
         }),
@@ -66,8 +93,8 @@ type Subject = {
 /** The id of a host that is not stored yet; no object bears it. */
 const unborn = '00000000-0000-0000-0000-000000000000'
 
-/** What a push would change on each cluster and what it would collide with, with nothing pushed or
- *  stored. Throws tenant-unknown, host-unknown, host-refused. */
+/** What a push would change on each cluster, what the cluster would say to it and what it would collide with,
+ *  with nothing pushed or stored. Throws tenant-unknown, host-unknown, host-refused, busy. */
 export async function planHost(
   ctx: Context,
   actor: Actor,
@@ -93,10 +120,10 @@ export async function planHost(
       .filter((place) => place.cluster === cluster.name)
       .map(({ ingress }) => ({ cluster, ingress })),
   )
-  return {
+  return fewAtOnce(ctx, subject.tenant.id, async () => ({
     host: subject.name,
-    clusters: await Promise.all(places.map((place) => onIngress(ctx, actor, subject, place))),
-  }
+    clusters: [...(await inLanes(places, (place) => onIngress(ctx, actor, subject, place)))],
+  }))
 }
 
 async function asRequested(
@@ -169,18 +196,76 @@ async function onIngress(
     : []
   const messages = conflicting.map(({ message }) => message)
   const place = { cluster: cluster.name, ingress }
+  const silence = silenceOf(cluster)
+  if (silence !== null) {
+    return { ...place, changes: [], conflicts: messages, warnings: [], error: silence }
+  }
   try {
-    const { steps, conflicts } = await compare(await openCluster(ctx, cluster.id), {
+    const kube = await openCluster(ctx, cluster.id)
+    const { steps, conflicts, risks } = await compare(kube, {
       delivery: await deliveryFor(ctx, subject, { cluster, ingress }),
       recorded: placement ? recordedRefs(placement.objects) : [],
       wanted,
     })
-    const changes = steps.map(({ action, ref }) => ({ action, ...objectRef(ref) }))
-    return { ...place, changes, conflicts: [...messages, ...conflicts], error: null }
+    const changes = await Promise.all(steps.map((step) => rehearsed(kube, step, subject.id)))
+    const missing = wanted ? await missingBackends(kube, spec.routes) : []
+    return {
+      ...place,
+      changes,
+      conflicts: [...messages, ...conflicts],
+      warnings: [...unissuedWarning(subject), ...risks.map(({ message }) => message), ...missing],
+      error: null,
+    }
   } catch (error) {
     if (!(error instanceof KubeError)) throw error
-    return { ...place, changes: [], conflicts: messages, error: error.message }
+    const faults = { conflicts: messages, warnings: [], error: error.message }
+    return { ...place, changes: [], ...faults }
   }
+}
+
+function unissuedWarning({ certificate }: Subject): readonly string[] {
+  if (certificate?.der) return []
+  return ['Its certificate is issued first: the Secret is shown without it']
+}
+
+/** What a step would do, by a dry run on the cluster itself. Of an object that is somebody else's nothing is
+ *  told, since nothing would be done to it. */
+async function rehearsed(kube: Kube, step: Step, hostId: string): Promise<PlannedChange> {
+  const { action, ref, object } = step
+  const before = await kube.get(ref)
+  const change = {
+    ...{ action, ...objectRef(ref), fields: [], moreFields: 0, secret: null },
+    ...{ warnings: [], refused: null, heldByOthers: [] },
+  }
+  if (action === 'keep' || (before && !isOurs(before, hostId))) return change
+  try {
+    if (!object) {
+      await kube.remove(ref, { dryRun: true })
+      return { ...change, ...toldOf(before, undefined) }
+    }
+    const { object: after, warnings } = await kube.rehearse(object)
+    return { ...change, ...toldOf(before, after), warnings: warnings.slice(0, mostWarnings) }
+  } catch (error) {
+    if (!(error instanceof KubeError) || isAway(error)) throw error
+    // What would be if the fields of others were taken from them.
+    const after =
+      object && error.fields.length > 0
+        ? (await kube.rehearse(object, { force: true })).object
+        : object
+    const heldByOthers = [...error.fields]
+    return { ...change, ...toldOf(before, after), refused: error.message, heldByOthers }
+  }
+}
+
+const mostWarnings = 20
+
+function isAway({ fault }: KubeError): boolean {
+  return fault === 'unreachable' || fault === 'unavailable' || fault === 'unauthorized'
+}
+
+function toldOf(before: KubeObject | undefined, after: KubeObject | undefined) {
+  const { fields, more: moreFields } = changesOf(before, after)
+  return { fields: [...fields], moreFields, secret: secretChangeOf(before, after) ?? null }
 }
 
 async function deliveryFor(

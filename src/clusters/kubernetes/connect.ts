@@ -21,6 +21,7 @@ import Value from 'typebox/value'
 import { groupOf, type Kind, resourceOf } from './kinds.ts'
 import {
   type Access,
+  type FieldConflict,
   type Kube,
   KubeError,
   type KubeFault,
@@ -56,6 +57,21 @@ export function connect(kubeconfig: string): Kube {
     }),
   })
   const objects = new KubernetesObjectApi(configuration)
+  function applied(object: KubeObject, dryRun: boolean, force: boolean) {
+    const warnings: string[] = []
+    const work = async () => {
+      const made = await objects.patch(
+        structuredClone(object),
+        undefined,
+        dryRun ? 'All' : undefined,
+        fieldManager,
+        force,
+        PatchStrategy.ServerSideApply,
+      )
+      return { object: plain(made), warnings }
+    }
+    return heard.run(warnings, () => translated(work, object))
+  }
   return {
     get: ({ apiVersion, kind, namespace, name }) =>
       orUndefined(
@@ -73,25 +89,13 @@ export function connect(kubeconfig: string): Kube {
     pages: (kind, where = {}) => pagesOf(line, kind, where),
     watch: async (kind, { signal, resourceVersion, ...where }) =>
       watchEvents(kind, await line.open(watchPath(kind, where, resourceVersion), signal)),
-    apply: (object, { dryRun = false, force = false } = {}) => {
-      const warnings: string[] = []
-      return heard.run(warnings, () =>
-        translated(async () => {
-          const all = dryRun ? 'All' : undefined
-          await objects.patch(
-            structuredClone(object),
-            undefined,
-            all,
-            fieldManager,
-            force,
-            PatchStrategy.ServerSideApply,
-          )
-          return warnings
-        }, object),
-      )
-    },
-    remove: async ({ apiVersion, kind, namespace, name }) => {
-      const work = () => objects.delete({ apiVersion, kind, metadata: { namespace, name } })
+    apply: async (object, { dryRun = false, force = false } = {}) =>
+      (await applied(object, dryRun, force)).warnings,
+    rehearse: (object, { force = false } = {}) => applied(object, true, force),
+    remove: async ({ apiVersion, kind, namespace, name }, { dryRun = false } = {}) => {
+      const all = dryRun ? 'All' : undefined
+      const work = () =>
+        objects.delete({ apiVersion, kind, metadata: { namespace, name } }, undefined, all)
       await orUndefined(work, { apiVersion, kind })
     },
     version: () =>
@@ -434,7 +438,20 @@ function unserved({ apiVersion, kind }: Kind, cause: unknown): KubeError {
 
 const Status = Type.Object({
   message: Type.Optional(Type.String()),
-  details: Type.Optional(Type.Object({ name: Type.Optional(Type.String()) })),
+  details: Type.Optional(
+    Type.Object({
+      name: Type.Optional(Type.String()),
+      causes: Type.Optional(
+        Type.Array(
+          Type.Object({
+            reason: Type.Optional(Type.String()),
+            message: Type.Optional(Type.String()),
+            field: Type.Optional(Type.String()),
+          }),
+        ),
+      ),
+    }),
+  ),
 })
 
 const faults: Readonly<Record<number, KubeFault>> = {
@@ -457,7 +474,21 @@ function refusal(cause: { readonly code: number; readonly body: unknown }, kind?
     if (named) return new KubeError('not-found', message, { cause })
     return kind ? unserved(kind, cause) : new KubeError('unsupported', message, { cause })
   }
-  return new KubeError(faults[cause.code] ?? 'unavailable', message, { cause })
+  return new KubeError(faults[cause.code] ?? 'unavailable', message, {
+    cause,
+    fields: heldByOthers(status),
+  })
+}
+
+const mostFields = 100
+
+function heldByOthers({ details }: Type.Static<typeof Status>): readonly FieldConflict[] {
+  const causes = (details?.causes ?? []).filter(({ reason }) => reason === 'FieldManagerConflict')
+  return causes.slice(0, mostFields).map(({ message = '', field = '' }) => ({
+    // `conflict with "kubectl-edit" using v1`
+    manager: /"((?:[^"\\]|\\.)*)"/.exec(message)?.[1] ?? message.slice(0, 128),
+    field: field.slice(0, 512),
+  }))
 }
 
 function statusOf(body: unknown): Type.Static<typeof Status> {

@@ -16,14 +16,24 @@ export type KubeFault =
   | 'unavailable'
   | 'unreachable'
 
+/** A field that server-side apply would take from another field manager: `.spec.servers`. */
+export type FieldConflict = { readonly manager: string; readonly field: string }
+
 /** An answer of a cluster, or the lack of one. The message is the cluster's, for people to read. */
 export class KubeError extends Error {
   readonly fault: KubeFault
+  /** What others hold, where that is why. */
+  readonly fields: readonly FieldConflict[]
 
-  constructor(fault: KubeFault, message: string, options: ErrorOptions = {}) {
+  constructor(
+    fault: KubeFault,
+    message: string,
+    { fields = [], ...options }: ErrorOptions & { readonly fields?: readonly FieldConflict[] } = {},
+  ) {
     super(message, options)
     this.name = 'KubeError'
     this.fault = fault
+    this.fields = fields
   }
 }
 
@@ -95,8 +105,14 @@ export type Kube = {
     object: KubeObject,
     options?: { readonly dryRun?: boolean; readonly force?: boolean },
   ) => Promise<readonly string[]>
+  /** What the cluster would make of the object, and what admission would warn of: a dry run, all of whose
+   *  checks are real. */
+  readonly rehearse: (
+    object: KubeObject,
+    options?: { readonly force?: boolean },
+  ) => Promise<{ readonly object: KubeObject; readonly warnings: readonly string[] }>
   /** Removes the object; one that is gone already is fine. */
-  readonly remove: (ref: KubeRef) => Promise<void>
+  readonly remove: (ref: KubeRef, options?: { readonly dryRun?: boolean }) => Promise<void>
   /** The cluster's version, such as v1.33.1. */
   readonly version: () => Promise<string>
   /** Whether the credentials allow this (SelfSubjectAccessReview). */

@@ -6,13 +6,13 @@ import type { NamedIngress } from '../../clusters/cluster.ts'
 import { ingressOf } from '../../clusters/find.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
 import { hostRow, specOf } from '../../hosts/find.ts'
 import type { CompleteSpec } from '../../hosts/host.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { closed, Name } from '../../shared/schema.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
 import { toPem } from '../../x509/der/pem.ts'
+import { fewAtOnce, inLanes } from '../few.ts'
 import { type PlacementRow, readPlacements } from '../gather.ts'
 import type { Found } from './checks.ts'
 import type { Call } from './connection.ts'
@@ -65,7 +65,7 @@ export async function probeHost(
         : ['/ingress', `ingress "${asked.ingress}"`]
     refuse('request-invalid', [{ field, message: `${row.name} is not on ${value}` }])
   }
-  return oneOfFew(ctx, tenant, async () => {
+  return fewAtOnce(ctx, tenant.id, async () => {
     const spec = specOf(row)
     const call = {
       name: nameUnder(row.name),
@@ -77,41 +77,6 @@ export async function probeHost(
     const question = { spec, call, offers: asked.offers === true, shown, client }
     return { results: [...(await inLanes(placements, (placement) => probe(placement, question)))] }
   })
-}
-
-/** How many probes of one tenant a process makes at a time, and how many ingresses one asks at a time. */
-const most = { probes: 4, ingresses: 8 } as const
-
-const underWay = oncePerContext(() => new Map<string, number>())
-
-async function oneOfFew<T>(ctx: Context, { id }: TenantRow, work: () => Promise<T>): Promise<T> {
-  const counts = underWay(ctx)
-  const count = counts.get(id) ?? 0
-  if (count >= most.probes) {
-    const message = `${count} probes of this tenant are under way already; try again later`
-    throw new Problem('busy', message, { retryAfterSeconds: 5 })
-  }
-  counts.set(id, count + 1)
-  try {
-    return await work()
-  } finally {
-    const left = (counts.get(id) ?? 1) - 1
-    if (left > 0) counts.set(id, left)
-    else counts.delete(id)
-  }
-}
-
-async function inLanes<T, R>(
-  items: readonly T[],
-  work: (item: T) => Promise<R>,
-): Promise<readonly R[]> {
-  const results = new Map<number, R>()
-  const queue = items.entries()
-  const lane = async () => {
-    for (const [index, item] of queue) results.set(index, await work(item))
-  }
-  await Promise.all(Array.from({ length: most.ingresses }, lane))
-  return [...results].toSorted(([a], [b]) => a - b).map(([, result]) => result)
 }
 
 /** Who to be, and how that is expected to go. */

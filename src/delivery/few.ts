@@ -1,0 +1,45 @@
+import type { Context } from '../core/context.ts'
+import { oncePerContext } from '../core/oncepercontext.ts'
+import { Problem } from '../shared/problem.ts'
+
+/** How much of what reaches out to clusters is under way at a time in a process: of one tenant's questions,
+ *  and of the clusters that one of them asks. */
+const most = { questions: 4, clusters: 8 } as const
+
+const underWay = oncePerContext(() => new Map<string, number>())
+
+/** Does this for the tenant, unless four of its plans and probes are under way: throws busy. */
+export async function fewAtOnce<T>(
+  ctx: Context,
+  tenantId: string,
+  work: () => Promise<T>,
+): Promise<T> {
+  const counts = underWay(ctx)
+  const count = counts.get(tenantId) ?? 0
+  if (count >= most.questions) {
+    const message = `${count} plans and probes of this tenant are under way already; try again later`
+    throw new Problem('busy', message, { retryAfterSeconds: 5 })
+  }
+  counts.set(tenantId, count + 1)
+  try {
+    return await work()
+  } finally {
+    const left = (counts.get(tenantId) ?? 1) - 1
+    if (left > 0) counts.set(tenantId, left)
+    else counts.delete(tenantId)
+  }
+}
+
+/** Does this to each, eight at a time; the results in the order of the items. */
+export async function inLanes<T, R>(
+  items: readonly T[],
+  work: (item: T) => Promise<R>,
+): Promise<readonly R[]> {
+  const results = new Map<number, R>()
+  const queue = items.entries()
+  const lane = async () => {
+    for (const [index, item] of queue) results.set(index, await work(item))
+  }
+  await Promise.all(Array.from({ length: most.clusters }, lane))
+  return [...results].toSorted(([a], [b]) => a - b).map(([, result]) => result)
+}
