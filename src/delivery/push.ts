@@ -7,7 +7,7 @@ import { noteAnswered, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { json } from '../core/database/db.ts'
 import { specOf } from '../hosts/find.ts'
-import { ServedSpecs } from '../hosts/host.ts'
+import { namesOf, ServedSpecs } from '../hosts/host.ts'
 import { recordedRefs, recordOf } from '../hosts/objects.ts'
 import { Problem } from '../shared/problem.ts'
 import { shownJson } from '../shared/view.ts'
@@ -182,9 +182,9 @@ function verdict(
 
 /** A domain may have been given to another tenant since the host was put. */
 async function foreignNames(ctx: Context, { host }: PlacementRow): Promise<readonly string[]> {
-  const { tenantId, name } = host
-  const fault = claimFault(tenantId, name, await claimsTogether(ctx, [name]))
-  return fault === undefined ? [] : [fault]
+  const names = namesOf(host.name, specOf(host))
+  const claims = await claimsTogether(ctx, names)
+  return names.flatMap((name) => claimFault(host.tenantId, name, claims) ?? [])
 }
 
 /** Takes the steps on the cluster; answers what admission warned of. What the cluster would refuse is found out by a

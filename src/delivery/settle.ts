@@ -6,6 +6,7 @@ import { due } from '../core/database/due.ts'
 import { specOf } from '../hosts/find.ts'
 import type { PlacementStatus, ServedSpecs } from '../hosts/host.ts'
 import { hostLock, lock } from '../hosts/lock.ts'
+import { releaseNames } from '../hosts/names.ts'
 import { recordOf } from '../hosts/objects.ts'
 import type { PlacementRow } from './gather.ts'
 
@@ -68,6 +69,7 @@ export async function settle(
         ...(trust === undefined ? {} : { trust }),
       },
     })
+    if (status === 'Synced') await releaseNames(tx, placement.id)
     if (status === 'Synced' && changed) {
       const key = { placementId: placement.id, clusterId: placement.clusterId }
       await due(tx, 'placement.look', key, new Date(now.getTime() + propagation))

@@ -8,7 +8,9 @@ import { holdSilent, noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import { systemActor } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
+import { CompleteSpec, namesOf } from '../hosts/host.ts'
 import { recordedRefs } from '../hosts/objects.ts'
+import { shownJson } from '../shared/view.ts'
 import { renderer } from './compare.ts'
 import type { PlacementRow } from './gather.ts'
 import { observe } from './observe.ts'
@@ -69,11 +71,17 @@ async function present(
   return steps.map(({ ref }) => ref)
 }
 
-function isStopped({ host, cluster, ingress }: PlacementRow): ReturnType<typeof stopped> {
+async function isStopped({ host, cluster, ingress }: PlacementRow): ReturnType<typeof stopped> {
   const der = host.certificate?.der
-  if (!der) return Promise.resolve({ stopped: true, unanswered: false })
   const { address } = ingressOf(cluster, ingress)
-  return stopped({ address, hostname: host.name, der: Buffer.from(der) }, timeoutMilliseconds)
+  const names = der ? namesOf(host.name, shownJson(CompleteSpec, host.spec)) : []
+  const end = performance.now() + timeoutMilliseconds
+  for (const hostname of names) {
+    const expected = { address, hostname, der: Buffer.from(der ?? []) }
+    const found = await stopped(expected, end - performance.now())
+    if (!found.stopped || found.unanswered) return found
+  }
+  return { stopped: true, unanswered: false }
 }
 
 async function stillServed(ctx: Context, placement: PlacementRow): Promise<void> {

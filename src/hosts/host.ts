@@ -50,7 +50,13 @@ const certificate = {
   organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   secretName: Type.Optional(SecretName),
 }
+const Aliases = Type.Array(HostnameText, {
+  minItems: 1,
+  maxItems: 31,
+  description: 'Further names, served as the host is, with one certificate for all',
+})
 const complete = {
+  aliases: Type.Optional(Aliases),
   tls: closed(tls),
   http: PlainHttp,
   certificate: closed(certificate),
@@ -71,6 +77,7 @@ function asked<Fields extends Type.TProperties>(fields: Fields) {
  *  since filling in at the edge would hide what was said from what was not. */
 export const HostSpec = closed(
   {
+    aliases: Type.Optional(Type.Array(HostnameText, { maxItems: 31 })),
     tls: asked(tls),
     http: Type.Optional(PlainHttp),
     certificate: asked(certificate),
@@ -83,6 +90,14 @@ export type HostSpec = Type.Static<typeof HostSpec>
 
 export const CompleteSpec = closed(complete)
 export type CompleteSpec = Type.Static<typeof CompleteSpec>
+
+/** Every name that a host answers for, its own first. */
+export function namesOf(
+  name: string,
+  { aliases = [] }: Pick<CompleteSpec, 'aliases'>,
+): readonly string[] {
+  return [name, ...aliases]
+}
 
 /** How a host may be served on a cluster: as it was last seen to be, and as was pushed since. */
 export const ServedSpecs = Type.Array(closed({ tls: complete.tls, http: complete.http }))

@@ -9,11 +9,13 @@ import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
 import { due, dueMany } from '../core/database/due.ts'
 import { Problem, refuse } from '../shared/problem.ts'
+import { shownJson } from '../shared/view.ts'
 import { heldAuthorities } from '../tenants/authorities.ts'
 import { countOne, holdRoom } from '../tenants/quotas/usage.ts'
 import { hostRow, viewHost } from './find.ts'
-import type { Host } from './host.ts'
+import { CompleteSpec, type Host, namesOf } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
+import { holdNames } from './names.ts'
 import { conflictsOn } from './neighbours/conflictson.ts'
 import { type CheckedHost, checkHost, clusterFaults, type HostRequest } from './request/check.ts'
 
@@ -95,7 +97,7 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
     await holdRoom(tx, { ctx, tenant }, { quota: 'hosts', count })
   }
   // Another certificate is an order; one that is due for renewal is none.
-  if (created || !isDeepStrictEqual(certificateIn(before.spec), json(spec.certificate))) {
+  if (created || !isDeepStrictEqual(certified(before.spec), certified(json(spec)))) {
     await countOne(tx, { ctx, tenant }, 'certificatesPerDay')
   }
   if (before) {
@@ -122,10 +124,10 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
   return created
 }
 
-function certificateIn(spec: unknown): unknown {
-  return typeof spec === 'object' && spec !== null && 'certificate' in spec
-    ? spec.certificate
-    : undefined
+/** What of a spec says what its certificate is. */
+function certified(spec: unknown) {
+  const { certificate, aliases } = shownJson(CompleteSpec, spec)
+  return { certificate, aliases }
 }
 
 /** A placement for each ingress that is named; those on others are to go. */
@@ -133,15 +135,17 @@ async function place(
   tx: Tx,
   { now, hostId, checked }: { now: Date; hostId: string; checked: CheckedHost },
 ): Promise<void> {
-  const { tenant, name, clusters } = checked
+  const { tenant, name, spec, clusters } = checked
   const pending = { status: 'Pending', since: now }
   for (const { id: clusterId, ingress } of clusters) {
     const again = { ...pending, wanted: true, message: null }
-    await tx.placement.upsert({
+    const { id } = await tx.placement.upsert({
       where: { clusterId_ingress_name: { clusterId, ingress, name } },
       update: again,
       create: { ...again, id: newId(now), tenantId: tenant.id, hostId, clusterId, ingress, name },
+      select: { id: true },
     })
+    await holdNames(tx, id, namesOf(name, spec))
   }
   const kept = clusters.map(({ id: clusterId, ingress }) => ({ clusterId, ingress }))
   const dropped = await tx.placement.findMany({

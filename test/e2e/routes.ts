@@ -235,6 +235,14 @@ export function routeCases(stage: Stage): void {
       assert.ok(isNginx(await send('routes', { path: '/exact' }, true)))
     })
 
+    test('every name of a host is served as the host is', async () => {
+      const also = name('also')
+      await put('named', { aliases: [also, `*.${name('deep')}`], routes: [{ to: httpbin }] })
+      for (const host of ['named', 'also', 'x.deep']) {
+        assert.equal((await send(host, { path: '/status/418' })).status, 418)
+      }
+    })
+
     test('port 80 redirects in each mode, whichever routes there are', { skip }, async () => {
       const to = (service: string, port: number) => ({ service, namespace: 'test', port })
       const hosts: Readonly<Record<string, Omit<HostSpec, 'clusters'>>> = {

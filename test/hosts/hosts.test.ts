@@ -161,6 +161,84 @@ test('a name that another tenant has, or a wildcard over it, is a conflict', asy
   await assert.rejects(put('c.d.wide.fair.test', {}, 'rival'), isProblem('host-conflict'))
 })
 
+test('an alias is a name of the host in every rule about names', async () => {
+  const { host } = await put('www.alias.fair.test', {
+    aliases: ['Alias.zone.fair.test.', 'b.shop.test'],
+  })
+  assert.deepEqual(host.aliases, ['alias.zone.fair.test', 'b.shop.test'])
+  const conflict = (asked: Promise<unknown>, reason: string, named: string) =>
+    assert.rejects(asked, (error: unknown) => {
+      assert.ok(error instanceof Problem && error.type === 'host-conflict', String(error))
+      const [first] = Array.isArray(error.extra.conflicts) ? error.extra.conflicts : []
+      assert.deepEqual([first.reason, first.host], [reason, named])
+      assert.ok(!JSON.stringify([error.message, error.extra]).includes('"shop"'))
+      return true
+    })
+  // As a name and as an alias, of others and of one's own.
+  await conflict(put('alias.zone.fair.test', {}, 'rival'), 'same-name', 'alias.zone.fair.test')
+  const other = { aliases: ['www.alias.fair.test'] }
+  await conflict(put('c.fair.test', other, 'rival'), 'same-name', 'www.alias.fair.test')
+  await conflict(put('*.zone.fair.test', {}, 'rival'), 'covers', 'alias.zone.fair.test')
+  await conflict(put('b.shop.test'), 'same-name', 'b.shop.test')
+  await conflict(put('d.shop.test', { aliases: ['b.shop.test'] }), 'same-name', 'b.shop.test')
+  await put('b.shop.test', { clusters: ['two'] })
+  // No wildcard leads to it without its certificates.
+  await put('*.gated.fair.test', { aliases: ['*.gated.shop.test'] })
+  const mutual = { tls: { mode: 'MUTUAL' } } as const
+  const asked = put('m.shop.test', { ...mutual, aliases: ['a.gated.shop.test'] })
+  await conflict(asked, 'client-certificate', '*.gated.shop.test')
+  // What is no longer asked for is held until it is seen to be gone.
+  await put('www.alias.fair.test', { aliases: ['b.shop.test'] })
+  await conflict(put('alias.zone.fair.test', {}, 'rival'), 'same-name', 'alias.zone.fair.test')
+  const back = await put('www.alias.fair.test', {
+    aliases: ['b.shop.test', 'alias.zone.fair.test'],
+  })
+  assert.deepEqual(back.host.aliases, ['b.shop.test', 'alias.zone.fair.test'])
+})
+
+test('every rule that an alias breaks is named, with the alias', async () => {
+  const rows: readonly (readonly [string[], ...string[]])[] = [
+    [
+      ['A.shop.test', 'elsewhere.org', '10.0.0.1', 'short'],
+      '/aliases/1',
+      '/aliases/2',
+      '/aliases/3',
+    ],
+    [['main.shop.test'], '/aliases/0'],
+    [['Main.Shop.test.'], '/aliases/0'],
+    [['x.shop.test', 'x.shop.test'], '/aliases/1'],
+    [['*.shop.test'], '/aliases/0', '/aliases/0'],
+    [['*.x.shop.test', 'a.b.x.shop.test'], '/aliases/1'],
+    [['x.annex.shop.test'], '/aliases/0'],
+    [['*.annex.shop.test'], '/aliases/0'],
+  ]
+  for (const [aliases, ...fields] of rows) {
+    await assert.rejects(put('main.shop.test', { aliases }), (error: unknown) => {
+      assert.deepEqual(violations(error).toSorted(), fields)
+      return true
+    })
+  }
+  await put('main.shop.test', { aliases: [] })
+  assert.equal(
+    (await getHost(ctx, admin, { tenant: 'shop', name: 'main.shop.test' })).aliases,
+    undefined,
+  )
+})
+
+test('the database itself gives a name of an ingress to one placement', async () => {
+  await put('held.shop.test', { aliases: ['also-held.shop.test'] })
+  await put('other.shop.test')
+  const { id, clusterId } = await ctx.db.read.placement.findFirstOrThrow({
+    where: { name: 'other.shop.test' },
+  })
+  for (const name of ['held.shop.test', 'also-held.shop.test']) {
+    const data = { placementId: id, clusterId, ingress: 'default', name }
+    await assert.rejects(ctx.db.transaction((tx) => tx.placementName.create({ data })))
+  }
+  await ctx.db.transaction((tx) => tx.placement.deleteMany({ where: { name: 'held.shop.test' } }))
+  assert.equal(await ctx.db.read.placementName.count({ where: { name: 'also-held.shop.test' } }), 0)
+})
+
 test('of many who want one name at once, one gets it', async () => {
   const clusters = ['one', 'two']
   const asked = [...Array(6).keys()].map((n) =>

@@ -4,7 +4,7 @@ import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { due, dueMany } from '../../core/database/due.ts'
 import { specOf } from '../../hosts/find.ts'
-import type { CompleteSpec } from '../../hosts/host.ts'
+import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
 import { policyOf } from '../../tenants/access.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
@@ -118,7 +118,7 @@ async function orderFor(ctx: Context, host: HostRow, spec: CompleteSpec): Promis
     const rules = await issuanceRules(ctx, actor, {
       tenant: host.tenant.name,
       authority: spec.certificate.authority,
-      hosts: [host.name],
+      hosts: namesOf(host.name, spec),
     })
     days = daysWithin(days, rules.authority, policyOf(rules.tenant))
     const issuer = await readyIssuer(ctx, rules.authority)
@@ -206,14 +206,10 @@ async function fail(
   await due(tx, 'host.certify', { hostId: host.id }, at)
 }
 
-function requestFor(
-  name: string,
-  { certificate }: CompleteSpec,
-  validityDays: number,
-): IssuanceRequest {
+function requestFor(name: string, spec: CompleteSpec, validityDays: number): IssuanceRequest {
   // RFC 5280 App. A: a commonName has at most 64 characters.
   const commonName = name.length <= 64 ? name : undefined
-  const { organization } = certificate
+  const { organization, keyAlgorithm } = spec.certificate
   return {
     profile: 'server',
     subject: {
@@ -221,8 +217,8 @@ function requestFor(
       ...(organization === undefined ? {} : { organization }),
     },
     commonName,
-    names: { ...noAltNames, dnsNames: [name] },
-    keyAlgorithm: certificate.keyAlgorithm,
+    names: { ...noAltNames, dnsNames: namesOf(name, spec) },
+    keyAlgorithm,
     validityDays,
     spki: undefined,
   }

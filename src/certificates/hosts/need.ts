@@ -1,4 +1,4 @@
-import type { CompleteSpec } from '../../hosts/host.ts'
+import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { day } from '../../shared/moment.ts'
 import { type Renewable, type RenewalReason, whyRenew } from '../renewal/rules.ts'
 
@@ -57,10 +57,19 @@ function misfit(
   const end = Math.min(asked, held.issuerNotAfter.getTime())
   const reasons: readonly (readonly [boolean, string])[] = [
     [held.authority !== authority, 'another authority is asked for'],
-    [held.dnsNames.length !== 1 || held.dnsNames[0] !== name, 'it is for another name'],
+    [isForOthers(held.dnsNames, namesOf(name, spec)), 'it is for other names'],
     [held.keyAlgorithm !== keyAlgorithm, 'another key algorithm is asked for'],
     [held.organization !== organization, 'another organization is asked for'],
     [held.notAfter.getTime() !== end, 'another validity is asked for'],
   ]
   return reasons.find(([broken]) => broken)?.[1]
+}
+
+/** In whatever order: a certificate of one name more or less is another one. */
+function isForOthers(held: readonly string[], wanted: readonly string[]): boolean {
+  const [all, common] = [
+    new Set([...held, ...wanted]),
+    new Set(held.filter((name) => wanted.includes(name))),
+  ]
+  return all.size > common.size
 }

@@ -1,5 +1,6 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { namesOf } from '../../hosts/host.ts'
 import type { Delivery } from '../renderer.ts'
 import { metadata, objectName, secretName, shortHash } from './names.ts'
 
@@ -8,7 +9,7 @@ export function gateway(delivery: Delivery): KubeObject {
   const { host, ingress } = delivery
   const name = objectName(host.name, ingress.name)
   // Only VirtualServices of the ingress namespace, where tenants cannot write, may bind to the host.
-  const hosts = [`${ingress.namespace}/${host.name}`]
+  const hosts = namesOf(host.name, host.spec).map((each) => `${ingress.namespace}/${each}`)
   return {
     ...kinds.istioGateway,
     metadata: metadata(delivery, name, ingress.namespace),

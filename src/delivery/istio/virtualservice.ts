@@ -1,6 +1,6 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
-import type { CompleteSpec } from '../../hosts/host.ts'
+import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { tlsRoute } from '../../hosts/request/routes.ts'
 import {
   type Destination,
@@ -15,6 +15,7 @@ import { metadata, objectName } from './names.ts'
 export function virtualService(delivery: Delivery): KubeObject {
   const { host, ingress } = delivery
   const name = objectName(host.name, ingress.name)
+  const hosts = namesOf(host.name, host.spec)
   const tls = tlsRoute(host.spec)
   const http = [
     ...ordered(host.spec.routes.filter((route) => route !== tls)).map(httpRoute),
@@ -24,11 +25,9 @@ export function virtualService(delivery: Delivery): KubeObject {
     ...kinds.istioVirtualService,
     metadata: metadata(delivery, name, ingress.namespace),
     spec: {
-      hosts: [host.name],
+      hosts,
       gateways: [`${ingress.namespace}/${name}`],
-      ...(tls
-        ? { tls: [{ match: [{ port: 443, sniHosts: [host.name] }], route: weighted(tls) }] }
-        : {}),
+      ...(tls ? { tls: [{ match: [{ port: 443, sniHosts: hosts }], route: weighted(tls) }] } : {}),
       ...(http.length > 0 ? { http } : {}),
     },
   }

@@ -5,11 +5,12 @@ import { refusedClients } from '../../certificates/hosts/refused.ts'
 import { ingressOf } from '../../clusters/find.ts'
 import type { Context } from '../../core/context.ts'
 import { specOf } from '../../hosts/find.ts'
+import { namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { type CertificateRow, clientsLetIn, type PlacementRow } from '../gather.ts'
 import { footingOf } from './footing.ts'
-import { awaitServed } from './verify.ts'
+import { awaitAllServed } from './verify.ts'
 
 /** What is known of a host on a cluster: what is wrong, if anything, what could not be proved, and
  *  until when it can hold. */
@@ -47,16 +48,16 @@ export async function prove(
   if (faults.length > 0) return { fault: faults.join('. '), unanswered: false, warnings, until }
   const shown =
     authority === undefined ? undefined : await clientOf(ctx, host, { authority, refused })
-  const { fault, unanswered } = await awaitServed(
+  const { fault, unanswered } = await awaitAllServed(
     {
       address: ingressOf(cluster, ingress).address,
-      hostname: host.name,
       der: Buffer.from(certificate.der ?? []),
       trust: [toPem('CERTIFICATE', await rootOf(ctx.db.read, certificate.issuerId))],
       ...(authority === undefined
         ? {}
         : { clients: { authority, ...(shown && 'client' in shown ? shown : {}) } }),
     },
+    namesOf(host.name, specOf(host)),
     timeoutMilliseconds,
   )
   const unproved = shown && 'unproved' in shown ? [shown.unproved] : []

@@ -22,10 +22,7 @@ export type Verdict = { readonly fault: string | null; readonly unanswered: bool
 
 /** Asks the ingress for the host until it does all that is expected, or until the time is over; one
  *  that says nothing is not asked twice. The fault is a sentence about what it does instead. */
-export async function awaitServed(
-  expected: Expectation,
-  timeoutMilliseconds: number,
-): Promise<Verdict> {
+async function awaitServed(expected: Expectation, timeoutMilliseconds: number): Promise<Verdict> {
   const end = performance.now() + timeoutMilliseconds
   for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
     const found = await look(expected)
@@ -33,6 +30,21 @@ export async function awaitServed(
     if (fault === null || unanswered || performance.now() + pause > end) return found
     await wait(pause)
   }
+}
+
+/** The same for each of these names, in turn and within one time: a Gateway serves all of its names or none,
+ *  unless others are in the way of one. */
+export async function awaitAllServed(
+  expected: Omit<Expectation, 'hostname'>,
+  hostnames: readonly string[],
+  timeoutMilliseconds: number,
+): Promise<Verdict> {
+  const end = performance.now() + timeoutMilliseconds
+  for (const hostname of hostnames) {
+    const found = await awaitServed({ ...expected, hostname }, end - performance.now())
+    if (found.fault !== null) return found
+  }
+  return { fault: null, unanswered: false }
 }
 
 async function look(expected: Expectation): Promise<Verdict> {

@@ -34,6 +34,7 @@ export function conflicts(host: Wanted, placed: readonly Placed[]): readonly Hos
 }
 
 function ownReason(host: Wanted, other: Placed) {
+  if (other.name === host.name) return sameName(other)
   const [opens, opened] = [opensWay(host, other), opensWay(other, host)]
   if (!opens && !opened) return stillReason(host, other)
   const [outer, inner] = opens ? [host.name, other.name] : [other.name, host.name]
@@ -43,6 +44,15 @@ function ownReason(host: Wanted, other: Placed) {
     message: wanted
       ? `A client that is connected to ${outer} could ask for ${inner} on cluster "${cluster}" without the certificate that is demanded there: demand the same of both, or name hosts one by one instead of ${outer}`
       : `${other.name} is still being taken off cluster "${cluster}"; try again in a minute`,
+  } as const
+}
+
+function sameName({ name, cluster, wanted }: Placed) {
+  return {
+    reason: 'same-name',
+    message: wanted
+      ? `${name} is a name of another host of yours on cluster "${cluster}": take it from that one first`
+      : `${name} is still being taken off cluster "${cluster}"; try again in a minute`,
   } as const
 }
 

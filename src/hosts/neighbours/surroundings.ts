@@ -2,7 +2,7 @@ import { issuingUnder } from '../../authorities/trust/clients.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { shownJson } from '../../shared/view.ts'
 import { type LetIn, letIn, type Served } from '../clients.ts'
-import { CompleteSpec } from '../host.ts'
+import { CompleteSpec, namesOf } from '../host.ts'
 import { wildcardsOver } from '../request/hostname.ts'
 
 /** What around a host decides how it is served. */
@@ -49,25 +49,32 @@ async function neighboursOf(
   tx: Tx,
   hosts: readonly Stored[],
 ): Promise<ReadonlyMap<string, readonly Served[]>> {
-  const asked = hosts.map(({ id, name }) => ({
-    id,
-    over: wildcardsOver(name).filter((each) => each !== name),
-    below: name.startsWith('*.') ? name.slice(1) : null,
-  }))
+  const asked = hosts.map(({ id, name, spec }) => {
+    const names = namesOf(name, shownJson(CompleteSpec, spec))
+    const wildcards = names.filter((each) => each.startsWith('*.'))
+    return {
+      id,
+      over: names.flatMap((each) => wildcardsOver(each).filter((wide) => wide !== each)),
+      below: wildcards.map((each) => each.slice(1)),
+    }
+  })
+  const held = sql`placement_name as held join placement on placement."id" = held."placementId"
+    and placement."wanted" and held."wanted"
+    where held."clusterId" = own."clusterId" and held."ingress" = own."ingress"
+      and placement."tenantId" = own."tenantId" and placement."hostId" <> own."hostId"`
   const rows = await tx.$queryRaw<readonly { id: string; name: string; spec: unknown }[]>(sql`
     select distinct asked."id"::text, other."name", host."spec"
     from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb)
-      as asked ("id" uuid, "over" text[], "below" text)
+      as asked ("id" uuid, "over" text[], "below" text[])
     join placement own on own."hostId" = asked."id" and own."wanted"
     cross join lateral (
-      (select "name", "hostId" from placement
-        where "clusterId" = own."clusterId" and "ingress" = own."ingress" and "name" = any(asked."over")
-          and "tenantId" = own."tenantId" and "wanted")
+      (select held."name", placement."hostId" from ${held} and held."name" = any(asked."over"))
       union
-      (select "name", "hostId" from placement
-        where "clusterId" = own."clusterId" and "ingress" = own."ingress" and right("name", length(asked."below")) = asked."below"
-          and "tenantId" = own."tenantId" and "wanted" and "name" <> own."name"
-        order by "name" limit ${most})
+      (select held."name", placement."hostId" from ${held}
+        and cardinality(asked."below") > 0
+        and exists (select from unnest(asked."below") as base
+          where right(held."name", length(base)) = base)
+        order by held."name" limit ${most})
     ) other
     join host on host."id" = other."hostId"
     order by other."name"`)

@@ -1,16 +1,23 @@
 import { type LetIn, opensWay, type Served } from '../clients.ts'
+import { type CompleteSpec, namesOf } from '../host.ts'
 import { certifies, routes } from '../request/hostname.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** What is served as it was asked for, and whoever asked may not know. */
-export function warnings(host: Served, { letIn, neighbours }: Surroundings): readonly string[] {
+export function warnings(
+  host: Served & Pick<CompleteSpec, 'aliases'>,
+  { letIn, neighbours }: Surroundings,
+): readonly string[] {
   const { name, tls, http } = host
+  const own = namesOf(name, host).map((each) => ({ ...host, name: each }))
   return [
     ...(letIn && !letIn.onlyOwn ? [others(letIn)] : []),
     ...(tls.mode === 'MUTUAL' && http === 'serve'
       ? [`Port 80 serves ${name} to everybody, without asking for a certificate`]
       : []),
-    ...neighbours.flatMap((other) => [...between(host, other), ...between(other, host)]),
+    ...neighbours.flatMap((other) =>
+      own.flatMap((each) => [...between(each, other), ...between(other, each)]),
+    ),
   ]
 }
 

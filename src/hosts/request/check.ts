@@ -60,9 +60,8 @@ export async function checkHost(
   })
   const authorities = await authorityFaults(tx, tenant, asked.spec)
   const violations = [
-    ...('fault' in parsed
-      ? [{ field: '/name', message: parsed.fault }]
-      : await nameFaults(tx, tenant, name)),
+    ...('fault' in parsed ? [{ field: '/name', message: parsed.fault }] : []),
+    ...(await nameFaults(tx, tenant, [asked.name, ...(asked.spec.aliases ?? [])])),
     ...('violations' in completed ? completed.violations : []),
     ...clusterFaults(places, clusters),
     ...authorities,
@@ -82,13 +81,29 @@ export async function checkHost(
   return { tenant, name, spec: completed.spec, clusters: checked }
 }
 
-async function nameFaults(tx: Tx, tenant: TenantRow, name: string): Promise<readonly Violation[]> {
-  const fault = (message: string) => ({ field: '/name', message })
-  if (name.startsWith('*.') && policyOf(tenant).wildcards === false) {
-    return [fault(`The tenant's policy allows no wildcards: name the hosts one by one`)]
-  }
-  const message = claimFault(tenant.id, name, await claimsOn(tx, [name]))
-  return message === undefined ? [] : [fault(message)]
+/** Every rule for the host's name holds for its aliases. What is no name at all is told of where it is
+ *  read. */
+async function nameFaults(
+  tx: Tx,
+  tenant: TenantRow,
+  texts: readonly string[],
+): Promise<readonly Violation[]> {
+  const names = texts.map(parseHostname).flatMap((parsed, index) => {
+    const field = index === 0 ? '/name' : `/aliases/${index - 1}`
+    return 'name' in parsed ? [{ field, name: parsed.name }] : []
+  })
+  const claims = await claimsOn(
+    tx,
+    names.map(({ name }) => name),
+  )
+  return names.flatMap(({ field, name }) => {
+    if (name.startsWith('*.') && policyOf(tenant).wildcards === false) {
+      const message = `The tenant's policy allows no wildcards: name the hosts one by one`
+      return [{ field, message }]
+    }
+    const message = claimFault(tenant.id, name, claims)
+    return message === undefined ? [] : [{ field, message }]
+  })
 }
 
 /** The same as when its certificate is issued, so that nobody waits for one that never comes. */

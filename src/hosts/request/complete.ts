@@ -3,6 +3,7 @@ import { placeOf, placeText } from '../../clusters/cluster.ts'
 import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
+import { parseHostname, routes } from './hostname.ts'
 import { completeRoute, routeFaults } from './routes.ts'
 
 /** What of the tenant decides about a host's defaults and limits. */
@@ -19,10 +20,13 @@ export function completeSpec(
   asked: HostSpec,
   rules: Rules,
 ): { readonly spec: CompleteSpec } | { readonly violations: readonly Violation[] } {
+  const aliases = (asked.aliases ?? []).map(parseHostname)
+  const names = [name, ...aliases.flatMap((each) => ('name' in each ? each.name : []))]
   const violations = [
+    ...aliasFaults(name, aliases),
     ...tlsFaults(asked, rules),
     ...certificateFaults(asked, rules),
-    ...routeFaults(name, asked, rules.namespaces),
+    ...routeFaults(names, asked, rules.namespaces),
   ]
   const authority = asked.certificate?.authority ?? rules.defaultAuthority
   if (authority === null) {
@@ -34,6 +38,7 @@ export function completeSpec(
   const { keyAlgorithm, validityDays, organization } = asked.certificate ?? {}
   return {
     spec: {
+      ...(names.length > 1 ? { aliases: names.slice(1) } : {}),
       tls: completeTls(asked, rules.defaultAuthority ?? authority),
       http: asked.http ?? 'redirect',
       certificate: {
@@ -49,6 +54,27 @@ export function completeSpec(
       clusters: asked.clusters.map((text) => placeText(placeOf(text))),
     },
   }
+}
+
+/** A VirtualService with two hosts of which one covers the other is refused by Istio. */
+function aliasFaults(
+  name: string,
+  aliases: readonly ReturnType<typeof parseHostname>[],
+): readonly Violation[] {
+  return aliases.flatMap((alias, index) => {
+    const field = `/aliases/${index}`
+    if ('fault' in alias) return [{ field, message: alias.fault }]
+    const before = aliases.slice(0, index).flatMap((each) => ('name' in each ? each.name : []))
+    const other = [name, ...before].find(
+      (each) => routes(each, alias.name) || routes(alias.name, each),
+    )
+    if (other === undefined) return []
+    const message =
+      other === alias.name
+        ? `${other} is a name of this host already`
+        : `${alias.name} and ${other} answer for the same names: leave the narrower one out`
+    return [{ field, message }]
+  })
 }
 
 function modeOf({ tls }: HostSpec) {

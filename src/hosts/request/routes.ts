@@ -25,7 +25,7 @@ export function tlsRoute({ tls, routes }: CompleteSpec): Route | undefined {
 
 /** What of the routes would be refused by Istio, or could not do what it says; all at once. */
 export function routeFaults(
-  name: string,
+  names: readonly string[],
   asked: HostSpec,
   namespaces: readonly string[],
 ): readonly Violation[] {
@@ -34,7 +34,7 @@ export function routeFaults(
     [
       ...matchFaults(asked, route),
       ...targetFaults(route, namespaces),
-      ...redirectFaults(name, route),
+      ...redirectFaults(names, route),
       ...timingFaults(route),
       ...rewriteFaults(route),
       ...headerFaults(route),
@@ -107,7 +107,7 @@ function twice(destinations: readonly Destination[]): readonly Violation[] {
 /** Fields that say what is done on the way to a backend. */
 const onTheWay = ['rewrite', 'timeout', 'retries', 'requestHeaders'] as const
 
-function redirectFaults(name: string, route: AskedRoute): readonly Violation[] {
+function redirectFaults(names: readonly string[], route: AskedRoute): readonly Violation[] {
   const { redirect, match } = route
   if (!redirect) return []
   const idle = onTheWay
@@ -123,7 +123,7 @@ function redirectFaults(name: string, route: AskedRoute): readonly Violation[] {
   }
   // Over TLS it would be asked the same again, if nothing but the scheme is said.
   const stays =
-    (host === undefined || host.toLowerCase() === name) &&
+    (host === undefined || names.includes(host.toLowerCase())) &&
     (port === undefined || port === 443) &&
     scheme !== 'http' &&
     match?.port !== 80 &&

@@ -37,7 +37,8 @@ export async function touchedBy(tx: Tx, domains: readonly string[], now: Date): 
     select host."id"::text as id, "tenantId"::text as "tenantId", tenant."name" as tenant,
       '' as serial, "names"
     from host join tenant on tenant."id" = "tenantId"
-    cross join lateral (select array[host."name"]) as each ("names")
+    cross join lateral (select array[host."name"] || array(select
+      jsonb_array_elements_text(coalesce(host."spec"->'aliases', '[]')))) as each ("names")
     where "removedAt" is null and ${near}
     order by tenant."name", host."name" limit ${most}::int`)
   const certificates = await tx.$queryRaw<readonly Holding[]>(sql`

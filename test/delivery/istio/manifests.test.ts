@@ -431,6 +431,26 @@ test('names are DNS labels, differ by host, and are never taken for a client CA'
   assert.ok(names.every((name) => !name.endsWith('-cacert')))
 })
 
+test('all names of a host stand in one server and one VirtualService', () => {
+  const aliases = ['shop.test', '*.m.shop.test']
+  const hosts = ['www.shop.test', ...aliases]
+  for (const mode of ['SIMPLE', 'PASSTHROUGH'] as const) {
+    const { gateway, service } = made(manifests(delivery({ tls: { mode }, aliases })))
+    for (const server of new Gateway(gateway).spec?.servers ?? []) {
+      assert.deepEqual(
+        server.hosts,
+        hosts.map((each) => `istio-system/${each}`),
+      )
+    }
+    const { spec } = new VirtualService(service)
+    assert.deepEqual(spec?.hosts, hosts)
+    assert.deepEqual(
+      spec?.tls?.flatMap(({ match }) => match[0]?.sniHosts),
+      mode === 'PASSTHROUGH' ? hosts : undefined,
+    )
+  }
+})
+
 test('a wildcard host is served as such', () => {
   const { gateway, service } = made(manifests(delivery({}, '*.shop.test')))
   assert.deepEqual(new Gateway(gateway).spec?.servers?.[0]?.hosts, ['istio-system/*.shop.test'])

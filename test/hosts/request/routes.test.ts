@@ -14,7 +14,9 @@ function fields(route: AskedRoute, more: Partial<HostSpec> = {}): readonly strin
 }
 
 function all(asked: Partial<HostSpec> & Pick<HostSpec, 'routes'>): readonly string[] {
-  const faults = routeFaults('www.example.com', { clusters: ['one'], ...asked }, ['test'])
+  const faults = routeFaults(['www.example.com', 'example.com'], { clusters: ['one'], ...asked }, [
+    'test',
+  ])
   return faults.map(({ field }) => field)
 }
 
@@ -144,6 +146,7 @@ test('what Istio would refuse, or could not do as it is said, is refused with it
     [{ redirect: { code: 308 } }, '/redirect'],
     [{ redirect: { scheme: 'https' } }, '/redirect'],
     [{ redirect: { host: 'WWW.example.com', port: 443 } }, '/redirect'],
+    [{ redirect: { host: 'example.com' } }, '/redirect'],
     [{ match: { prefix: '/a' }, redirect: { path: '/a/b?c' } }, '/redirect'],
     [{ redirect: { host: 'a.example' }, timeout: '1s' }, '/timeout'],
     [{ redirect: { host: 'a.example' }, rewrite: { path: '/' } }, '/rewrite'],
