@@ -33,7 +33,7 @@ const pure = new RegExp(
   `^src/(${[
     'x509/(?!keys/(public|sign|generate))',
     'clusters/credentials/',
-    'hosts/(route|request/(hostname|complete|headers|re2|routes)|neighbours/conflicts)',
+    'hosts/(route|request/(hostname|annotations|complete|headers|re2|routes)|neighbours/conflicts)',
     'certificates/(renewal/(rules|info)|hosts/need|vetting/(policy|limits))',
     'delivery/(istio/|plan)',
   ].join('|')})`,

@@ -30,6 +30,9 @@ const Environment = Type.Object({
   GATESMITH_QUOTA_API_KEYS: Type.Optional(Count),
   GATESMITH_QUOTA_REVOCATIONS_PER_DAY: Type.Optional(Count),
   GATESMITH_QUOTA_REPLACEMENTS_PER_DAY: Type.Optional(Count),
+  GATESMITH_HOST_ANNOTATIONS: Type.Optional(
+    Type.String({ pattern: '^([a-z0-9.-]+/[A-Za-z0-9_.-]*(\\s*,\\s*)?)*$', maxLength: 4096 }),
+  ),
   GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
   GATESMITH_LOG_LEVEL: Type.Optional(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
@@ -100,6 +103,8 @@ export type Config = {
   readonly quotas: QuotaDefaults
   /** Addresses and ranges whose word on whom they ask for (X-Forwarded-For) is taken. */
   readonly trustedProxies: readonly string[]
+  /** Which annotations hosts may ask for; not set: those of external-dns. */
+  readonly annotations?: readonly string[] | undefined
   readonly logLevel: string
   readonly development: boolean
 }
@@ -143,6 +148,10 @@ export const settings = [
   ['GATESMITH_QUOTA_API_KEYS', 'API keys of such a tenant (1000)'],
   ['GATESMITH_QUOTA_REVOCATIONS_PER_DAY', 'revocations of such a tenant in a day (5000)'],
   ['GATESMITH_QUOTA_REPLACEMENTS_PER_DAY', 'replacements that such a tenant orders in a day (100)'],
+  [
+    'GATESMITH_HOST_ANNOTATIONS',
+    'annotations that hosts may ask for on their Gateways, by comma; what ends in / or - is a beginning (external-dns.alpha.kubernetes.io/)',
+  ],
   ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
   ['GATESMITH_LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent (info)'],
 ] as const
@@ -177,6 +186,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     rates: ratesOf(env),
     quotas: quotasIn(env),
     trustedProxies: proxiesOf(env.GATESMITH_TRUSTED_PROXIES ?? ''),
+    annotations: env.GATESMITH_HOST_ANNOTATIONS?.split(',').flatMap((each) => each.trim() || []),
     logLevel: env.GATESMITH_LOG_LEVEL ?? 'info',
     development: false,
   }

@@ -55,7 +55,20 @@ const Aliases = Type.Array(HostnameText, {
   maxItems: 31,
   description: 'Further names, served as the host is, with one certificate for all',
 })
+/** Keys are of Kubernetes: a prefix that is a DNS name, and a name. */
+const Annotations = Type.Record(
+  Type.String({
+    pattern: '^[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?/[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?$',
+  }),
+  Type.String({ maxLength: 1024 }),
+  {
+    additionalProperties: false,
+    maxProperties: 32,
+    description: 'For the Gateway, as external-dns reads them; which ones is the operator’s choice',
+  },
+)
 const complete = {
+  annotations: Type.Optional(Annotations),
   aliases: Type.Optional(Aliases),
   tls: closed(tls),
   http: PlainHttp,
@@ -78,6 +91,7 @@ function asked<Fields extends Type.TProperties>(fields: Fields) {
 export const HostSpec = closed(
   {
     aliases: Type.Optional(Type.Array(HostnameText, { maxItems: 31 })),
+    annotations: Type.Optional(Annotations),
     tls: asked(tls),
     http: Type.Optional(PlainHttp),
     certificate: asked(certificate),

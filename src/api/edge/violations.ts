@@ -111,7 +111,7 @@ function lookAtItems(
 
 function lookAtMembers(looking: Looking, schema: Json, members: Json, path: string): void {
   const known = record(schema.properties)
-  const [rest] = Object.values(record(schema.patternProperties))
+  const patterns = Object.entries(record(schema.patternProperties))
   const most = limit(schema, 'maxProperties', Number.POSITIVE_INFINITY)
   const required = Array.isArray(schema.required) ? schema.required.map(String) : []
   for (const name of required) {
@@ -126,10 +126,13 @@ function lookAtMembers(looking: Looking, schema: Json, members: Json, path: stri
   for (const name of names) {
     if (isFull(looking)) return
     const inner = `${path}/${pointer(name)}`
-    const shape = Object.hasOwn(known, name) ? known[name] : rest
+    const pattern = patterns.find(([each]) => new RegExp(each, 'u').test(name))
+    const shape = Object.hasOwn(known, name) ? known[name] : pattern?.[1]
     if (shape !== undefined) look(looking, record(shape), members[name], inner)
     else if (schema.additionalProperties === false) {
-      const message = `"${shortened(name)}" is not a field here; fields are ${listed(known)}`
+      const [named] = patterns
+      const allowed = named ? `names match ${named[0]}` : `fields are ${listed(known)}`
+      const message = `"${shortened(name)}" is not a field here; ${allowed}`
       addWhole(looking, { field: inner, message })
     }
   }

@@ -12,7 +12,7 @@ export function gateway(delivery: Delivery): KubeObject {
   const hosts = namesOf(host.name, host.spec).map((each) => `${ingress.namespace}/${each}`)
   return {
     ...kinds.istioGateway,
-    metadata: metadata(delivery, name, ingress.namespace),
+    metadata: annotated(delivery, metadata(delivery, name, ingress.namespace)),
     spec: {
       selector: ingress.selector,
       servers: [
@@ -21,6 +21,11 @@ export function gateway(delivery: Delivery): KubeObject {
       ],
     },
   }
+}
+
+/** What others read on Gateways, as external-dns does; ours have the last word. */
+function annotated({ host }: Delivery, common: ReturnType<typeof metadata>) {
+  return { ...common, annotations: { ...host.spec.annotations, ...common.annotations } }
 }
 
 function tlsPort({ name, spec }: Delivery['host']) {

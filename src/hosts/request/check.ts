@@ -57,6 +57,7 @@ export async function checkHost(
     namespaces: tenant.namespaces,
     defaultAuthority: tenant.defaultAuthority?.name ?? null,
     policy: policyOf(tenant),
+    ...(ctx.config.annotations ? { annotations: ctx.config.annotations } : {}),
   })
   const authorities = await authorityFaults(tx, tenant, asked.spec)
   const violations = [

@@ -3,6 +3,7 @@ import { placeOf, placeText } from '../../clusters/cluster.ts'
 import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
+import { annotationFaults, defaultAnnotations } from './annotations.ts'
 import { parseHostname, routes } from './hostname.ts'
 import { completeRoute, routeFaults } from './routes.ts'
 
@@ -11,6 +12,8 @@ export type Rules = {
   readonly namespaces: readonly string[]
   readonly defaultAuthority: string | null
   readonly policy: Policy
+  /** Which annotations may be said (src/hosts/request/annotations.ts). */
+  readonly annotations?: readonly string[]
 }
 
 /** The spec complete with defaults, or every rule it breaks, at once. Whether names (clusters,
@@ -24,6 +27,7 @@ export function completeSpec(
   const names = [name, ...aliases.flatMap((each) => ('name' in each ? each.name : []))]
   const violations = [
     ...aliasFaults(name, aliases),
+    ...annotationFaults(asked.annotations ?? {}, rules.annotations ?? defaultAnnotations),
     ...tlsFaults(asked, rules),
     ...certificateFaults(asked, rules),
     ...routeFaults(names, asked, rules.namespaces),
@@ -39,6 +43,7 @@ export function completeSpec(
   return {
     spec: {
       ...(names.length > 1 ? { aliases: names.slice(1) } : {}),
+      ...annotated(asked),
       tls: completeTls(asked, rules.defaultAuthority ?? authority),
       http: asked.http ?? 'redirect',
       certificate: {
@@ -54,6 +59,10 @@ export function completeSpec(
       clusters: asked.clusters.map((text) => placeText(placeOf(text))),
     },
   }
+}
+
+function annotated({ annotations = {} }: HostSpec): Pick<CompleteSpec, 'annotations'> {
+  return Object.keys(annotations).length > 0 ? { annotations } : {}
 }
 
 /** A VirtualService with two hosts of which one covers the other is refused by Istio. */

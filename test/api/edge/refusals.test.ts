@@ -337,6 +337,17 @@ test('a refusal says what is wrong and nothing else', async () => {
   assert.deepEqual(await violations('patch', '/v1/tenants/example', policy), [
     ['/policy/profiles', 'profiles must NOT have duplicate items'],
   ])
+  const routes = [{ to: [{ service: 'web', namespace: 'test', port: '80' }] }]
+  const host = { routes, clusters: ['one'], annotations: { owner: 'me', 'a.b/c': 1 } }
+  const wrong = await violations('put', '/v1/tenants/example/hosts/a.example.com', host)
+  assert.deepEqual(
+    wrong.map(([at = '', why = '']) => [at, why.split(';')[0]]),
+    [
+      ['/routes/0/to/0/port', 'port must be of type integer'],
+      ['/annotations/owner', '"owner" is not a field here'],
+      ['/annotations/a.b~1c', 'a.b~1c must be of type string'],
+    ],
+  )
 })
 
 const Parameters = Type.Array(

@@ -431,6 +431,15 @@ test('names are DNS labels, differ by host, and are never taken for a client CA'
   assert.ok(names.every((name) => !name.endsWith('-cacert')))
 })
 
+test('annotations stand on the Gateway, and take the place of none of ours', () => {
+  const annotations = { 'external-dns.alpha.kubernetes.io/target': 'lb.shop.test' }
+  const { secret, gateway, service } = made(manifests(delivery({ annotations })))
+  const own = { 'gatesmith.dev/generation': '3' }
+  assert.deepEqual(gateway.metadata.annotations, { ...annotations, ...own })
+  assert.deepEqual(service.metadata.annotations, own)
+  assert.ok(!Object.keys(secret.metadata.annotations ?? {}).some((key) => key in annotations))
+})
+
 test('all names of a host stand in one server and one VirtualService', () => {
   const aliases = ['shop.test', '*.m.shop.test']
   const hosts = ['www.shop.test', ...aliases]
