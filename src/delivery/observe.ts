@@ -2,6 +2,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { isSameObject, type KubeRef, kinds } from '../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
+import type { Condition } from '../hosts/host.ts'
 import { type Destination, destinationsOf, type Route } from '../hosts/route.ts'
 
 /** Those of these objects that are there; each is asked for once. */
@@ -17,31 +18,64 @@ export async function observe(
 }
 
 const ServiceSpec = Type.Object({
-  ports: Type.Array(Type.Object({ port: Type.Integer() })),
+  ports: Type.Array(Type.Object({ port: Type.Integer(), name: Type.Optional(Type.String()) })),
 })
+
+/** A condition as it is seen now; since when is said by what was seen before. */
+export type Seen = Pick<Condition, 'type' | 'status' | 'message'>
+
+/** Whether the Services and ports that routes lead to are there. */
+export async function backendsFound(kube: Kube, routes: readonly Route[]): Promise<Seen> {
+  const found = await backendsOf(kube, routes)
+  const missing = sentences(found)
+  const type = 'BackendsFound'
+  if (missing.length > 0)
+    return { type, status: 'False', message: missing.join('. ').slice(0, 2000) }
+  return found.includes('unknown')
+    ? { type, status: 'Unknown', message: 'Services may not be read there' }
+    : { type, status: 'True', message: null }
+}
 
 /** What the routes of a host lead to that is not there: a sentence for each. */
 export async function missingBackends(
   kube: Kube,
   routes: readonly Route[],
 ): Promise<readonly string[]> {
-  const found = await Promise.all(
-    routes.flatMap(destinationsOf).map((to) => missingBackend(kube, to)),
-  )
-  return [...new Set(found.filter((sentence) => sentence !== undefined))]
+  return sentences(await backendsOf(kube, routes))
 }
 
-async function missingBackend(
+type Backend = { readonly missing: string | null }
+
+function backendsOf(
+  kube: Kube,
+  routes: readonly Route[],
+): Promise<readonly (Backend | 'unknown')[]> {
+  const all = routes.flatMap(destinationsOf)
+  const once = new Map(all.map((to) => [`${to.namespace}/${to.service}:${to.port}`, to]))
+  return Promise.all([...once.values()].map((to) => backendOf(kube, to)))
+}
+
+function sentences(found: readonly (Backend | 'unknown')[]): readonly string[] {
+  const missing = found.flatMap((each) => (each === 'unknown' ? [] : (each.missing ?? [])))
+  return [...new Set(missing)]
+}
+
+async function backendOf(
   kube: Kube,
   { service: name, namespace, port }: Destination,
-): Promise<string | undefined> {
+): Promise<Backend | 'unknown'> {
   const service = await orNothing(kube.get({ ...kinds.service, namespace, name }))
-  if (service === 'unknown') return undefined
-  if (!service) return `There is no Service ${namespace}/${name}: requests to it fail`
+  if (service === 'unknown') return service
+  if (!service) {
+    return { missing: `There is no Service ${namespace}/${name}: requests to it fail` }
+  }
   const { spec } = service
-  const ports = Value.Check(ServiceSpec, spec) ? spec.ports.map((each) => each.port) : []
-  if (ports.includes(port)) return undefined
-  return `Service ${namespace}/${name} has no port ${port}, only ${ports.join(', ') || 'none'}`
+  const ports = Value.Check(ServiceSpec, spec) ? spec.ports : []
+  if (ports.some((each) => each.port === port)) return { missing: null }
+  const there = ports.map((each) => `${each.port}${each.name ? ` (${each.name})` : ''}`)
+  return {
+    missing: `Service ${namespace}/${name} has no port ${port}, only ${there.join(', ') || 'none'}`,
+  }
 }
 
 /** Whether Services may be read is no reason to fail: this is advice. */

@@ -15,7 +15,7 @@ import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
 import { compare } from './compare.ts'
 import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
-import { missingBackends } from './observe.ts'
+import { backendsFound } from './observe.ts'
 import { isSecret, type Step } from './plan.ts'
 import { type Proof, prove } from './proof/prove.ts'
 import { type Outcome, servedAs, settle } from './settle.ts'
@@ -138,7 +138,6 @@ async function deliver(
   const lost = risks.filter(({ wins }) => wins).map(({ message }) => message)
   const warnings = [
     ...advice,
-    ...(await missingBackends(kube, delivery.host.spec.routes)),
     ...proof.warnings,
     ...risks.map(({ message }) => message),
     ...(await foreignNames(ctx, placement)),
@@ -149,6 +148,7 @@ async function deliver(
     ...outcome,
     changed,
     warnings: [...new Set(warnings)],
+    conditions: [await backendsFound(kube, delivery.host.spec.routes)],
     objects: steps.filter(({ object }) => object).map(({ ref }) => ref),
     // A change of an authority's key goes on when every gateway is seen to have the trust.
     trust: proof.fault === null ? trust : null,

@@ -1,20 +1,25 @@
+import Type from 'typebox'
 import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
 import { holdSilent } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { json, sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
 import { specOf } from '../hosts/find.ts'
-import type { PlacementStatus, ServedSpecs } from '../hosts/host.ts'
+import { Condition, type PlacementStatus, type ServedSpecs } from '../hosts/host.ts'
 import { hostLock, lock } from '../hosts/lock.ts'
 import { releaseNames } from '../hosts/names.ts'
 import { recordOf } from '../hosts/objects.ts'
+import { shownJson, timestamp } from '../shared/view.ts'
 import type { PlacementRow } from './gather.ts'
+import type { Seen } from './observe.ts'
 
 /** How a push ended. */
 export type Outcome = {
   readonly status: PlacementStatus
   readonly message: string | null
   readonly warnings?: readonly string[]
+  /** What was seen around it. */
+  readonly conditions?: readonly Seen[]
   readonly objects?: readonly KubeRef[]
   /** Whom it was seen to trust of clients, see trustDigest; null: nobody. */
   readonly trust?: string | null
@@ -48,7 +53,17 @@ export async function settle(
     if (outcome.silent && !(await holdSilent(tx, placement.clusterId))) {
       return dueAgain(tx, placement, now)
     }
-    const { status, message, warnings, objects, trust, until, changed, againAfterSeconds } = outcome
+    const {
+      status,
+      message,
+      warnings,
+      conditions,
+      objects,
+      trust,
+      until,
+      changed,
+      againAfterSeconds,
+    } = outcome
     await tx.placement.update({
       where: { id: placement.id },
       data: {
@@ -56,6 +71,9 @@ export async function settle(
         message: message?.slice(0, 2000) ?? null,
         ...(status === placement.status ? {} : { since: now }),
         ...(warnings === undefined ? {} : { warnings: [...warnings] }),
+        ...(conditions === undefined
+          ? {}
+          : { conditions: json(sinceWhen(placement, conditions, now)) }),
         ...(objects === undefined ? {} : { objects: json(recordOf(objects)) }),
         ...(status === 'Synced'
           ? {
@@ -70,13 +88,30 @@ export async function settle(
       },
     })
     if (status === 'Synced') await releaseNames(tx, placement.id)
+    const key = { placementId: placement.id, clusterId: placement.clusterId }
+    // It may be made any moment, and nobody tells.
+    if (status === 'Synced' && conditions?.some((each) => each.status === 'False')) {
+      await due(tx, 'placement.look', key, new Date(now.getTime() + 60_000))
+    }
     if (status === 'Synced' && changed) {
-      const key = { placementId: placement.id, clusterId: placement.clusterId }
       await due(tx, 'placement.look', key, new Date(now.getTime() + propagation))
     }
     if (againAfterSeconds !== undefined) {
       await dueAgain(tx, placement, new Date(now.getTime() + againAfterSeconds * 1000))
     }
+  })
+}
+
+/** A condition has been as it is since its status last changed, whatever it says of that. */
+function sinceWhen(
+  { conditions }: PlacementRow,
+  seen: readonly Seen[],
+  now: Date,
+): readonly Condition[] {
+  const before = shownJson(Type.Array(Condition), conditions)
+  return seen.map((each) => {
+    const same = before.find(({ type, status }) => type === each.type && status === each.status)
+    return { ...each, since: same?.since ?? timestamp(now) }
   })
 }
 

@@ -1,3 +1,4 @@
+import Type from 'typebox'
 import Value from 'typebox/value'
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
@@ -8,7 +9,7 @@ import { Problem } from '../shared/problem.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { CompleteSpec, Host, PlacementView } from './host.ts'
+import { CompleteSpec, Condition, Host, PlacementView } from './host.ts'
 import { type Surroundings, surroundingsOf } from './neighbours/surroundings.ts'
 import { warnings } from './neighbours/warnings.ts'
 import { shownObjects } from './objects.ts'
@@ -193,6 +194,7 @@ function placementView(row: {
   message: string | null
   warnings: string[]
   provedAt: Date | null
+  conditions: unknown
   objects: unknown
 }): PlacementView {
   return shown(PlacementView, {
@@ -202,6 +204,7 @@ function placementView(row: {
     since: timestamp(row.since),
     message: row.message,
     warnings: row.warnings,
+    conditions: shownJson(Type.Array(Condition), row.conditions),
     provedAt: timestampOrNull(row.provedAt),
     objects: shownObjects(row.objects),
   })

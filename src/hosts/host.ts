@@ -128,6 +128,23 @@ export const ObjectRef = closed({
 })
 export type ObjectRef = Type.Static<typeof ObjectRef>
 
+/** What is so around a host on a cluster, in the manner of Kubernetes: it says nothing of whether the host is
+ *  served, which is `status`. */
+export const Condition = closed(
+  {
+    type: Type.String({
+      description: 'BackendsFound: every Service and port that routes lead to is there',
+    }),
+    status: Type.Enum(['True', 'False', 'Unknown'], { title: 'ConditionStatus' }),
+    message: Type.Union([Type.String(), Type.Null()]),
+    since: Type.Union([Timestamp, Type.Null()], {
+      description: 'When the status became what it is',
+    }),
+  },
+  { title: 'Condition' },
+)
+export type Condition = Type.Static<typeof Condition>
+
 export const PlacementView = closed(
   {
     cluster: Name,
@@ -136,6 +153,7 @@ export const PlacementView = closed(
     since: Timestamp,
     message: Type.Union([Type.String(), Type.Null()]),
     warnings: Type.Array(Type.String()),
+    conditions: Type.Array(Condition),
     provedAt: Type.Union([Timestamp, Type.Null()], {
       description: 'When the ingress was last seen to do all that is asked for',
     }),

@@ -183,7 +183,7 @@ test('a wildcard host is served under its names', async () => {
   assert.deepEqual([status.clusters[0]?.status, status.clusters[0]?.message], ['Synced', null])
 })
 
-test('a route to a Service or port that is not there is a warning', async () => {
+test('a route to a Service or port that is not there is a condition of the host', async () => {
   const name = 'nowhere.shop.test'
   const routes = [
     { match: { prefix: '/a' }, to: { ...httpbin, service: 'nobody' } },
@@ -192,9 +192,30 @@ test('a route to a Service or port that is not there is a warning', async () => 
   await put(ctx, name, { routes })
   const { status } = await work(ctx, name)
   assert.equal(status.clusters[0]?.status, 'Synced')
-  const [first = '', second = ''] = status.clusters[0]?.warnings ?? []
-  assert.match(first, /no Service test\/nobody/)
-  assert.match(second, /test\/httpbin has no port 81, only 80/)
+  assert.deepEqual(status.clusters[0]?.warnings, [])
+  const seen = async () => {
+    const [condition, ...more] = (await placementOf(ctx, name)).shown.conditions
+    assert.deepEqual([condition?.type, more], ['BackendsFound', []])
+    assert.ok(condition)
+    return condition
+  }
+  const missing = await seen()
+  assert.equal(missing.status, 'False')
+  assert.match(missing.message ?? '', /no Service test\/nobody/)
+  assert.match(missing.message ?? '', /test\/httpbin has no port 81, only 80 \(http\)/)
+  // As long as something is missing it is the same condition.
+  await work(ctx, name)
+  assert.equal((await seen()).since, missing.since)
+  const { row } = await placementOf(ctx, name)
+  const look = await ctx.db.read.$queryRaw<{ key: string }[]>(
+    sql`select key from graphile_worker.jobs where key like ${`placement.look/${row.id}%`}`,
+  )
+  assert.equal(look.length, 1)
+  await put(ctx, name)
+  await work(ctx, name)
+  const found = await seen()
+  assert.deepEqual([found.status, found.message], ['True', null])
+  assert.notEqual(found.since, missing.since)
 })
 
 test('what others have put before the ingress is a conflict, and nothing is pushed', async () => {
