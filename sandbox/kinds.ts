@@ -154,6 +154,16 @@ export const customResourceDefinitions: Kind = {
   columns: [name, age],
 }
 
+/** Istio DestinationRules. */
+export const destinationRules: Kind = {
+  ...istio,
+  kind: 'DestinationRule',
+  plural: 'destinationrules',
+  singular: 'destinationrule',
+  shortNames: ['dr'],
+  columns: [name, { name: 'Host', cell: (object) => text(object, 'spec', 'host') }, age],
+}
+
 /** Every kind that is stored. */
 export const kinds: readonly Kind[] = [
   namespaces,
@@ -164,6 +174,7 @@ export const kinds: readonly Kind[] = [
   customResourceDefinitions,
   gateways,
   virtualServices,
+  destinationRules,
 ]
 
 /** `v1`, `networking.istio.io/v1`. */

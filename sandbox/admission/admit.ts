@@ -4,6 +4,7 @@ import { badRequest, invalid, notFound, wrong } from '../apiserver/status.ts'
 import { amend, at, type Fields, fields, isFields, text } from '../json.ts'
 import {
   apiVersion,
+  destinationRules,
   gateways,
   type Kind,
   namespaces,
@@ -12,6 +13,7 @@ import {
 } from '../kinds.ts'
 import type { Store } from '../store.ts'
 import { defaulted, undecodable, violations } from './core.ts'
+import { judgeDestinationRule } from './destinationrule.ts'
 import { judgeGateway } from './gateway.ts'
 import { check } from './schema.ts'
 import { schemas } from './schemas.ts'
@@ -80,6 +82,7 @@ export function admit(store: Store, write: Write, wanted: Fields, live: Fields |
 
 function judge(kind: Kind, object: Fields): Verdict {
   if (kind === gateways) return judgeGateway(object)
+  if (kind === destinationRules) return judgeDestinationRule(object)
   if (kind === virtualServices) return judgeVirtualService(object)
   return { errors: [], warnings: [] }
 }

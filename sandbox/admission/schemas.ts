@@ -8,6 +8,27 @@ const portNumber = { number: 'integer' }
 const destination = { 'host!': 'string', subset: 'string', port: portNumber }
 const headerChanges = { set: stringMap, add: stringMap, remove: strings }
 const headers = { request: headerChanges, response: headerChanges }
+const clientTls = {
+  mode: 'DISABLE|SIMPLE|MUTUAL|ISTIO_MUTUAL',
+  clientCertificate: 'string',
+  privateKey: 'string',
+  caCertificates: 'string',
+  credentialName: 'string',
+  subjectAltNames: strings,
+  sni: 'string',
+  insecureSkipVerify: 'boolean',
+  caCrl: 'string',
+}
+const trafficPolicy = {
+  loadBalancer: 'any',
+  connectionPool: 'any',
+  outlierDetection: 'any',
+  tls: clientTls,
+  portLevelSettings: ['any'],
+  tunnel: 'any',
+  proxyProtocol: 'any',
+  retryBudget: 'any',
+} as const
 const weighted = [{ 'destination!': destination, weight: 'integer', headers }] as const
 const l4Match = {
   destinationSubnets: strings,
@@ -152,6 +173,17 @@ export const schemas: Readonly<Record<string, Schema>> = {
     ...head,
     spec: { selector: stringMap, servers: [server] },
     status: 'any',
+  },
+  'destinationrules.networking.istio.io': {
+    ...head,
+    status: 'any',
+    spec: {
+      'host!': 'string',
+      trafficPolicy,
+      subsets: [{ 'name!': 'string', labels: stringMap, trafficPolicy }],
+      exportTo: strings,
+      workloadSelector: 'any',
+    },
   },
   'virtualservices.networking.istio.io': {
     ...head,

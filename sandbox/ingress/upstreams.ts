@@ -1,10 +1,13 @@
 import { Server as TlsServer } from 'node:https'
 import type { ConnectionOptions } from 'node:tls'
-import { at, type Fields, fields, list, text } from '../json.ts'
-import { services } from '../kinds.ts'
+import { ingressPod } from '../apiserver/seeds.ts'
+import { covers } from '../hostname.ts'
+import { at, type Fields, fields, isFields, list, text, texts } from '../json.ts'
+import { destinationRules, secrets, services } from '../kinds.ts'
 import type { Store } from '../store.ts'
 import { sampleNamespace, type Workload } from '../workloads.ts'
 import type { Destination } from './routes.ts'
+import { byAge } from './servers.ts'
 
 /** What a destination comes to: a loopback port for HTTP or for TLS, a Service without anything behind it,
  *  or nothing the mesh knows. */
@@ -21,20 +24,58 @@ export type Upstream =
 export type Upstreams = { find(destination: Destination): Upstream }
 
 /** Upstreams by the stored Services: a name without dots is of the VirtualService's namespace, any other
- *  has to be whole (`name.namespace.svc.cluster.local`), and the selector finds the workload. */
+ *  has to be whole (`name.namespace.svc.cluster.local`), and the selector finds the workload. A subset is one of
+ *  a DestinationRule of the gateway's own namespace, and says whether TLS is spoken and who is trusted. */
 export function createUpstreams(store: Store, workloads: readonly Workload[]): Upstreams {
   return {
     find(destination) {
       const service = serviceOf(store, destination)
       const port = service && targetPort(service, destination.port)
       if (port === undefined) return { kind: 'unknown' }
+      const subset = destination.subset === undefined ? {} : subsetOf(store, destination)
+      if (!subset) return { kind: 'unknown' }
       const app = text(fields(service, 'spec', 'selector'), 'app')
       const inSamples = text(service, 'metadata', 'namespace') === sampleNamespace
       const workload = inSamples ? workloads.find((each) => each.app === app) : undefined
       const found = workload?.ports.get(port)
       const address = found?.address()
       if (!address || typeof address === 'string') return { kind: 'unhealthy' }
-      return { kind: found instanceof TlsServer ? 'tls' : 'http', port: address.port }
+      const tls = at(subset, 'trafficPolicy', 'tls')
+      const origination = isFields(tls) ? originationOf(store, tls) : undefined
+      return {
+        kind: found instanceof TlsServer ? 'tls' : 'http',
+        port: address.port,
+        ...(origination ? { origination } : {}),
+      }
+    },
+  }
+}
+
+/** istiod joins the rules for one host, and of a name that comes twice the oldest is taken. */
+function subsetOf(store: Store, { host, subset }: Destination): Fields | undefined {
+  return store
+    .list(destinationRules, ingressPod.namespace)
+    .toSorted(byAge)
+    .filter((rule) => text(rule, 'spec', 'host') === host)
+    .flatMap((rule) => list(rule, 'spec', 'subsets').filter(isFields))
+    .find((each) => text(each, 'name') === subset)
+}
+
+/** How TLS is spoken to a backend: whom to trust is in the Secret of the credential, or the system's own. */
+function originationOf(store: Store, tls: Fields): ConnectionOptions | undefined {
+  if (text(tls, 'mode') !== 'SIMPLE') return undefined
+  const credential = text(tls, 'credentialName')
+  const named = (name: string) => store.get(secrets, ingressPod.namespace, name)
+  const secret = credential ? (named(`${credential}-cacert`) ?? named(credential)) : undefined
+  const pem = text(secret, 'data', 'ca.crt') || text(secret, 'data', 'cacert')
+  const wanted = texts(tls, 'subjectAltNames')
+  return {
+    servername: text(tls, 'sni'),
+    ...(credential ? { ca: Buffer.from(pem, 'base64').toString('utf8') } : {}),
+    checkServerIdentity: (_name, { subjectaltname = '' }) => {
+      const names = subjectaltname.split(', ').map((each) => each.replace(/^[A-Za-z ]+:/, ''))
+      const held = wanted.length === 0 || wanted.some((each) => names.some((n) => covers(n, each)))
+      return held ? undefined : new Error(`the backend is ${subjectaltname}`)
     },
   }
 }

@@ -122,7 +122,10 @@ export type PlacementStatus = Type.Static<typeof PlacementStatus>
 
 /** A Kubernetes object that carries a host. */
 export const ObjectRef = closed({
-  kind: Type.Enum(['Secret', 'Gateway', 'VirtualService']),
+  kind: Type.Enum([
+    ...['Secret', 'ConfigMap', 'Gateway', 'VirtualService', 'DestinationRule'],
+    ...['ListenerSet', 'HTTPRoute', 'TLSRoute', 'BackendTLSPolicy', 'ReferenceGrant'],
+  ]),
   namespace: Namespace,
   name: Type.String({ maxLength: 253 }),
 })

@@ -60,7 +60,42 @@ const Match = closed({
   queryParams: Type.Optional(Type.Array(QueryMatch, { minItems: 1, maxItems: 16 })),
 })
 
-const destination = { service: ServiceName, namespace: Namespace, port: Port }
+const ServerName = Type.String({
+  pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$',
+  maxLength: 253,
+  description: 'The name that is asked for, and that the backend has to have',
+})
+const Tls = closed(
+  {
+    mode: Type.Enum(['SIMPLE'], { title: 'BackendTlsMode' }),
+    sni: ServerName,
+    subjectAltNames: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
+        minItems: 1,
+        maxItems: 16,
+        description: 'Of these the certificate of the backend has to bear one (sni)',
+      }),
+    ),
+    caCertificates: Type.Optional(
+      Type.String({
+        maxLength: 65_536,
+        description: 'PEM: whom to trust (the roots of the gateway’s own system)',
+      }),
+    ),
+  },
+  {
+    title: 'BackendTls',
+    description: 'The gateway speaks TLS to the backend, and holds it to its certificate',
+  },
+)
+export type BackendTls = Type.Static<typeof Tls>
+
+const destination = {
+  service: ServiceName,
+  namespace: Namespace,
+  port: Port,
+  tls: Type.Optional(Tls),
+}
 const Weight = Type.Integer({
   minimum: 0,
   maximum: 1_000_000,

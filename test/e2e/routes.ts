@@ -243,6 +243,38 @@ export function routeCases(stage: Stage): void {
       }
     })
 
+    test('the gateway speaks TLS to a backend, and only to the one that is meant', async (t) => {
+      const { body } = await http.post(`/v1/clusters/${cluster}/check`).expect(200)
+      const checks: readonly { readonly subject?: string; readonly status: string }[] = body.checks
+      const right = checks.find(({ subject }) => subject === 'TLS to backends')
+      if (right?.status !== 'ok') return t.skip('DestinationRules may not be written there')
+      const caCertificates = await readFile(join(folder, 'ca.crt'), 'utf8')
+      const tls = { mode: 'SIMPLE', sni: stage.names.through, caCertificates } as const
+      const secured = { ...nginx, port: 443 }
+      const wrong = { ...tls, subjectAltNames: ['somebody.example.org'] }
+      await put('speaks', {
+        routes: [
+          { match: { prefix: '/right' }, to: { ...secured, tls } },
+          { match: { prefix: '/wrong' }, to: { ...secured, tls: wrong } },
+          { match: { prefix: '/plain' }, to: secured },
+        ],
+      })
+      const got = async (path: string) => {
+        const answer = await send('speaks', { path })
+        return isNginx(answer) ? 'nginx' : answer.status
+      }
+      await until('the backend is reached', async () =>
+        (await got('/right')) === 'nginx' ? true : undefined,
+      )
+      assert.equal(await got('/wrong'), 503)
+      assert.ok([400, 502, 503].includes(Number(await got('/plain'))))
+      await put('speaks', { routes: [{ to: httpbin }] })
+      const url = `/v1/tenants/example/hosts/${name('speaks')}`
+      const { body: after } = await http.get(url).expect(200)
+      const kinds = after.status.clusters[0].objects.map(({ kind }: { kind: string }) => kind)
+      assert.ok(!kinds.includes('DestinationRule'))
+    })
+
     test('port 80 redirects in each mode, whichever routes there are', { skip }, async () => {
       const to = (service: string, port: number) => ({ service, namespace: 'test', port })
       const hosts: Readonly<Record<string, Omit<HostSpec, 'clusters'>>> = {

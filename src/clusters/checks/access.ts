@@ -7,6 +7,7 @@ import { type Check, check } from './schema.ts'
 const otherwise: Readonly<Record<Feature, string | null>> = {
   delivery: null,
   backends: null,
+  'backend-tls': 'hosts that speak TLS to their backends are not served',
   watch: 'changes that others make are found when hosts are compared, not at once',
   checks: 'some checks stay unknown',
   listeners: 'the listeners of the gateway cannot be read from its pods',
@@ -16,6 +17,7 @@ const otherwise: Readonly<Record<Feature, string | null>> = {
 const words: Readonly<Record<Feature, string>> = {
   delivery: 'delivery of hosts',
   backends: 'Secrets of workloads',
+  'backend-tls': 'TLS to backends',
   watch: 'watches',
   checks: 'checks',
   listeners: 'listeners',

@@ -7,6 +7,7 @@ export const kinds = {
   service: { apiVersion: 'v1', kind: 'Service' },
   pod: { apiVersion: 'v1', kind: 'Pod' },
   istioGateway: { apiVersion: 'networking.istio.io/v1', kind: 'Gateway' },
+  istioDestinationRule: { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule' },
   istioVirtualService: { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService' },
 } as const satisfies Readonly<Record<string, Kind>>
 

@@ -2,7 +2,14 @@ import type { Access } from '../kubernetes/kube.ts'
 
 /** What a right is needed for. Without `delivery` and `backends` no host is served; without one of the
  *  others the service does less, and says so. */
-export type Feature = 'delivery' | 'backends' | 'watch' | 'checks' | 'listeners' | 'mesh-tls'
+export type Feature =
+  | 'delivery'
+  | 'backends'
+  | 'backend-tls'
+  | 'watch'
+  | 'checks'
+  | 'listeners'
+  | 'mesh-tls'
 
 /** Where a right is needed: in the namespace of each ingress gateway, in each that a workload's Secrets
  *  are delivered to, in that of istiod, or in the whole cluster. */
@@ -40,6 +47,14 @@ export const rights: readonly Right[] = [
   { feature: 'delivery', scope: 'cluster', group: istio, resources: routing, verbs: ['list'] },
   { feature: 'delivery', scope: 'cluster', group: '', resources: ['services'], verbs: ['get'] },
   { feature: 'backends', scope: 'workload', group: '', resources: ['secrets'], verbs: write },
+  // Only where routes say `to.tls`.
+  {
+    feature: 'backend-tls',
+    scope: 'ingress',
+    group: istio,
+    resources: ['destinationrules'],
+    verbs: write,
+  },
   { feature: 'watch', scope: 'cluster', group: istio, resources: routing, verbs: ['watch'] },
   { feature: 'watch', scope: 'ingress', group: '', resources: ['secrets'], verbs: ['watch'] },
   { feature: 'watch', scope: 'workload', group: '', resources: ['secrets'], verbs: ['watch'] },

@@ -10,7 +10,8 @@ export function objectName(hostname: string, ingress: string = defaultIngress): 
 }
 
 /** No host name has a slash. The objects of the default ingress are called as before there were others. */
-function apart(hostname: string, ingress: string): string {
+/** What tells the objects of a host on one ingress from those on another. */
+export function apart(hostname: string, ingress: string): string {
   return ingress === defaultIngress ? hostname : `${ingress}/${hostname}`
 }
 

@@ -7,9 +7,12 @@ import { manifests } from './manifests.ts'
 import { objectName } from './names.ts'
 import { neighboursOf, recentNeighbours } from './neighbours.ts'
 
-/** Hosts as Secret, Gateway and VirtualService of Istio. */
+/** Hosts as Secret, Gateway, DestinationRule and VirtualService of Istio. */
 export const istio: Renderer = {
-  kinds: [kinds.secret, kinds.istioGateway, kinds.istioVirtualService],
+  kinds: [
+    ...[kinds.secret, kinds.istioGateway],
+    ...[kinds.istioDestinationRule, kinds.istioVirtualService],
+  ],
   manifests,
   collisions: collisionsOn,
 }

@@ -9,6 +9,7 @@ import {
   type Route,
 } from '../../hosts/route.ts'
 import type { Delivery } from '../renderer.ts'
+import { serviceHost, subsetOf } from './destinationrule.ts'
 import { metadata, objectName } from './names.ts'
 
 /** The VirtualService of a host: where its requests go. */
@@ -18,7 +19,9 @@ export function virtualService(delivery: Delivery): KubeObject {
   const hosts = namesOf(host.name, host.spec)
   const tls = tlsRoute(host.spec)
   const http = [
-    ...ordered(host.spec.routes.filter((route) => route !== tls)).map(httpRoute),
+    ...ordered(host.spec.routes.filter((route) => route !== tls)).map((route) =>
+      httpRoute(delivery, route),
+    ),
     ...plainRedirect(host.spec),
   ]
   return {
@@ -27,7 +30,9 @@ export function virtualService(delivery: Delivery): KubeObject {
     spec: {
       hosts,
       gateways: [`${ingress.namespace}/${name}`],
-      ...(tls ? { tls: [{ match: [{ port: 443, sniHosts: hosts }], route: weighted(tls) }] } : {}),
+      ...(tls
+        ? { tls: [{ match: [{ port: 443, sniHosts: hosts }], route: weighted(delivery, tls) }] }
+        : {}),
       ...(http.length > 0 ? { http } : {}),
     },
   }
@@ -72,11 +77,11 @@ function rank(match: Route['match']): readonly number[] {
   ]
 }
 
-function httpRoute(route: Route) {
+function httpRoute(delivery: Delivery, route: Route) {
   const { redirect, timeout, cors } = route
   return {
     match: matches(route),
-    ...(redirect ? { redirect: redirected(redirect) } : { route: weighted(route) }),
+    ...(redirect ? { redirect: redirected(redirect) } : { route: weighted(delivery, route) }),
     ...rewritten(route),
     ...(timeout === undefined ? {} : { timeout }),
     ...retried(route),
@@ -205,14 +210,19 @@ function corsPolicy(cors: NonNullable<Route['cors']>) {
 }
 
 /** One destination alone needs no weight. */
-function weighted(route: Route) {
+function weighted(delivery: Delivery, route: Route) {
   const destinations = destinationsOf(route)
   return destinations.map((each) => ({
-    destination: destination(each),
+    destination: destination(delivery, each),
     ...(destinations.length > 1 ? { weight: each.weight ?? 0 } : {}),
   }))
 }
 
-function destination({ service, namespace, port }: Destination) {
-  return { host: `${service}.${namespace}.svc.cluster.local`, port: { number: port } }
+function destination(delivery: Delivery, backend: Destination) {
+  const subset = subsetOf(delivery, backend)
+  return {
+    host: serviceHost(backend),
+    port: { number: backend.port },
+    ...(subset === undefined ? {} : { subset }),
+  }
 }

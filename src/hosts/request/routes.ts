@@ -1,4 +1,7 @@
 import type { Violation } from '../../shared/problem.ts'
+import { readCertificate } from '../../x509/certificates/read.ts'
+import { X509Error } from '../../x509/der/errors.ts'
+import { readPem } from '../../x509/der/pem.ts'
 import type { CompleteSpec, HostSpec, TlsMode } from '../host.ts'
 import {
   type AskedRoute,
@@ -78,7 +81,25 @@ function targetFaults(route: AskedRoute, namespaces: readonly string[]): readonl
     const message = `Namespace "${namespace}" is not one of the tenant's: ${namespaces.join(', ') || 'it has none'}`
     return [{ field: `${place(index)}/namespace`, message }]
   })
-  return [...foreign, ...weightFaults(destinations), ...twice(destinations)]
+  const untrusted = destinations.flatMap(({ tls }, index) => {
+    const message = tls?.caCertificates === undefined ? undefined : trustFault(tls.caCertificates)
+    return message === undefined ? [] : [{ field: `${place(index)}/tls/caCertificates`, message }]
+  })
+  return [...foreign, ...untrusted, ...weightFaults(destinations), ...twice(destinations)]
+}
+
+/** Envoy refuses a bundle with one certificate that it cannot read, and then takes no backend at all. */
+function trustFault(pem: string): string | undefined {
+  try {
+    const all = readPem(pem, undefined, { bytes: 65_536, blocks: 16 })
+    const ders = readPem(pem, 'CERTIFICATE')
+    if (ders.length < all.length) return 'Send certificates alone, no key and nothing else'
+    for (const der of ders) readCertificate(der)
+    return undefined
+  } catch (error) {
+    if (error instanceof X509Error) return error.message
+    throw error
+  }
 }
 
 /** As Istio has it: of several, each has a share, and the sum is not 0. */
@@ -219,6 +240,10 @@ function passthroughFaults(asked: HostSpec): readonly Violation[] {
     if (done.length > 0) {
       const message = `With PASSTHROUGH nothing is done to requests on port 443: leave ${done.join(', ')} out`
       faults.push({ field: `/routes/${index}/${done[0]}`, message })
+    }
+    if (destinationsOf(to === undefined ? {} : { to }).some(({ tls }) => tls !== undefined)) {
+      const message = 'With PASSTHROUGH the client speaks TLS to the backend itself: leave tls out'
+      faults.push({ field: `/routes/${index}/to`, message })
     }
     if (Array.isArray(to) && to.length > 1) {
       const message = 'With PASSTHROUGH one backend has the certificate: name one destination'

@@ -4,7 +4,15 @@ import { rightFindings } from '../../../src/clusters/checks/access.ts'
 import { neededAccess } from '../../../src/clusters/rights/table.ts'
 
 const places = { ingress: ['istio-system'], workload: ['test', 'shop'], mesh: ['istio-system'] }
-const all = ['delivery', 'backends', 'watch', 'checks', 'listeners', 'mesh-tls'] as const
+const all = [
+  'delivery',
+  'backends',
+  'backend-tls',
+  'watch',
+  'checks',
+  'listeners',
+  'mesh-tls',
+] as const
 
 const findings = (isDenied: (access: ReturnType<typeof neededAccess>[number]) => boolean) =>
   rightFindings(neededAccess(all, places), (access) => !isDenied(access)).filter(

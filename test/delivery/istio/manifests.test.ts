@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { rootCertificates } from 'node:tls'
 import { isDeepStrictEqual } from 'node:util'
+import { DestinationRule } from '@kubernetes-models/istio/networking.istio.io/v1/DestinationRule'
 import { Gateway } from '@kubernetes-models/istio/networking.istio.io/v1/Gateway'
 import { VirtualService } from '@kubernetes-models/istio/networking.istio.io/v1/VirtualService'
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
@@ -274,6 +276,60 @@ test('of several destinations each has its share', () => {
     ['web.test.svc.cluster.local', 90],
     ['canary.test.svc.cluster.local', 10],
   ])
+})
+
+test('TLS to a backend is a rule with a subset of the host’s own, before the routes that name it', () => {
+  const ca = `${rootCertificates[0]}\n`
+  const tls = { mode: 'SIMPLE', sni: 'web.internal' } as const
+  const one = (said: object, name?: string) => {
+    const routes = [
+      { match: { prefix: '/a' }, to: { ...web, tls: { ...tls, ...said } } },
+      { match: { prefix: '/b' }, to: web },
+    ]
+    const objects = manifests(delivery({ routes }, name))
+    const rules = objects.filter(({ kind }) => kind === 'DestinationRule')
+    for (const rule of rules) new DestinationRule(JSON.parse(JSON.stringify(rule))).validate()
+    return { objects, rules }
+  }
+  const { objects } = one({ caCertificates: ca })
+  assert.deepEqual(
+    objects.map(({ kind }) => kind),
+    ['Secret', 'Secret', 'Gateway', 'DestinationRule', 'VirtualService'],
+  )
+  const [, trust, , rule, service] = objects
+  const name = rule?.metadata.name
+  assert.match(name ?? '', /^[a-z0-9]([a-z0-9-]{0,61}[0-9a-f])$/)
+  assert.deepEqual(rule?.spec, {
+    host: 'web.test.svc.cluster.local',
+    exportTo: ['.'],
+    subsets: [
+      {
+        name,
+        trafficPolicy: {
+          tls: {
+            mode: 'SIMPLE',
+            sni: 'web.internal',
+            subjectAltNames: ['web.internal'],
+            credentialName: name,
+          },
+        },
+      },
+    ],
+  })
+  assert.deepEqual([trust?.metadata.name, text(trust?.data?.['ca.crt'])], [name, ca])
+  const subsets = new VirtualService(service ?? {}).spec?.http?.map(
+    ({ route }) => route?.[0]?.destination.subset,
+  )
+  assert.deepEqual(subsets, [name, undefined])
+  // Each change, and each host, has a rule of its own.
+  const changed = [
+    one({ caCertificates: ca }),
+    one({ caCertificates: ca + ca }),
+    one({ sni: 'other.internal' }),
+    one({ subjectAltNames: ['a.internal'] }),
+    one({ caCertificates: ca }, 'other.shop.test'),
+  ].flatMap((each) => each.rules.map(({ metadata }) => metadata.name))
+  assert.deepEqual([changed.length, new Set(changed).size, changed[0]], [5, 5, name])
 })
 
 test('a prefix that is taken off leaves one slash', () => {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import type { HostSpec } from '../../../src/hosts/host.ts'
+import Value from 'typebox/value'
+import { HostSpec } from '../../../src/hosts/host.ts'
 import { completeSpec } from '../../../src/hosts/request/complete.ts'
 import { tlsRoute } from '../../../src/hosts/request/routes.ts'
 import { destinationsOf } from '../../../src/hosts/route.ts'
@@ -37,6 +39,15 @@ test('port 80 of a MUTUAL host serves everybody only if that was said in so many
   const spec = completed({ ...least, tls, http: 'serve' })
   assert.equal(spec.tls.plainHttpWithoutClientCertificate, true)
   assert.deepEqual(completed(spec), spec)
+})
+
+test('the examples are hosts as they stand', () => {
+  for (const file of ['httpbin.json', 'routes.json']) {
+    const text = readFileSync(new URL(`../../../examples/${file}`, import.meta.url), 'utf8')
+    const asked: unknown = JSON.parse(text)
+    assert.ok(Value.Check(HostSpec, asked), file)
+    completed(asked)
+  }
 })
 
 test('what is complete stays as it is when it is asked for again', () => {

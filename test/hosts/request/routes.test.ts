@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { rootCertificates } from 'node:tls'
 import type { HostSpec } from '../../../src/hosts/host.ts'
 import { routeFaults } from '../../../src/hosts/request/routes.ts'
 import type { AskedRoute } from '../../../src/hosts/route.ts'
@@ -187,6 +188,35 @@ test('what Istio would refuse, or could not do as it is said, is refused with it
   for (const [route, ...expected] of rows) {
     assert.deepEqual(fields(route), expected, JSON.stringify(route))
   }
+})
+
+test('whom a backend is held to is certificates, and nothing else', () => {
+  const ca = `${rootCertificates[0]}\n`
+  const tls = { mode: 'SIMPLE', sni: 'web.internal' } as const
+  const key = '-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n'
+  const spoilt = '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n'
+  const rows: readonly (readonly [string | undefined, boolean])[] = [
+    [undefined, true],
+    [ca, true],
+    [ca + ca, true],
+    ['', false],
+    ['no PEM', false],
+    [key, false],
+    [ca + key, false],
+    [ca + spoilt, false],
+    [ca.repeat(17), false],
+  ]
+  for (const [caCertificates, fine] of rows) {
+    const one = {
+      ...to,
+      tls: { ...tls, ...(caCertificates === undefined ? {} : { caCertificates }) },
+    }
+    assert.deepEqual(fields({ to: one }), fine ? [] : ['/to/tls/caCertificates'], caCertificates)
+  }
+  const many = [{ ...to, weight: 1, tls: { ...tls, caCertificates: key } }]
+  assert.deepEqual(fields({ to: many }), ['/to/0/tls/caCertificates'])
+  const passed = { http: 'redirect', tls: { mode: 'PASSTHROUGH' } } as const
+  assert.deepEqual(fields({ to: { ...to, tls } }, passed), ['/to'])
 })
 
 test('a PASSTHROUGH host does nothing to requests that it does not see', () => {

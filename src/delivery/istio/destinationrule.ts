@@ -1,0 +1,85 @@
+import { defaultIngress } from '../../clusters/cluster.ts'
+import { kinds } from '../../clusters/kubernetes/kinds.ts'
+import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { type BackendTls, type Destination, destinationsOf } from '../../hosts/route.ts'
+import type { Delivery } from '../renderer.ts'
+import { apart, metadata, objectName, shortHash } from './names.ts'
+
+/** A backend that a host speaks TLS to, and how. */
+type Secured = Destination & { readonly tls: BackendTls }
+
+/** How a host speaks TLS to its backends: a DestinationRule for each service and each way, with one subset
+ *  that only this host's routes name, and the Secret of whom to trust.
+ *
+ *  istiod joins the rules of one namespace for one service: their subsets stand side by side, so hosts that
+ *  lead to the same service differ as they like, and whoever names no subset is served as before. A rule's
+ *  name follows from all that it says: a change makes a new one before the old one goes, and no request
+ *  finds its subset missing. `exportTo` keeps it to the gateways of the namespace. */
+export function backendRules(delivery: Delivery): {
+  readonly secrets: readonly KubeObject[]
+  readonly rules: readonly KubeObject[]
+} {
+  const all = delivery.host.spec.routes.flatMap(destinationsOf).filter(isSecured)
+  const once = [...new Map(all.map((each) => [ruleName(delivery, each), each]))]
+  return {
+    secrets: once.flatMap(([name, { tls }]) => trustSecret(delivery, name, tls)),
+    rules: once.map(([name, backend]) => rule(delivery, name, backend)),
+  }
+}
+
+/** The subset that a destination is reached by; none: its service as it is. */
+export function subsetOf(delivery: Delivery, backend: Destination): string | undefined {
+  return isSecured(backend) ? ruleName(delivery, backend) : undefined
+}
+
+/** `web.shop.svc.cluster.local`, as istiod knows a Service. */
+export function serviceHost({ service, namespace }: Destination): string {
+  return `${service}.${namespace}.svc.cluster.local`
+}
+
+function isSecured(backend: Destination): backend is Secured {
+  return backend.tls !== undefined
+}
+
+/** A DNS label, as names of subsets are. */
+function ruleName({ host, ingress }: Delivery, backend: Secured): string {
+  const { mode, sni, subjectAltNames, caCertificates } = backend.tls
+  const said = [mode, sni, subjectAltNames ?? [], caCertificates ?? '']
+  const own = apart(host.name, ingress.name ?? defaultIngress)
+  const whole = JSON.stringify([own, serviceHost(backend), said])
+  return `${objectName(host.name, ingress.name).slice(0, 45).replace(/-+$/, '')}-${shortHash(whole)}${shortHash(`${whole}#`)}`
+}
+
+function rule(delivery: Delivery, name: string, backend: Secured): KubeObject {
+  const { mode, sni, subjectAltNames, caCertificates } = backend.tls
+  const tls = {
+    mode,
+    sni,
+    // Without these Envoy takes any certificate that it trusts for the backend's.
+    subjectAltNames: subjectAltNames ?? [sni],
+    ...(caCertificates === undefined ? {} : { credentialName: name }),
+  }
+  return {
+    ...kinds.istioDestinationRule,
+    metadata: metadata(delivery, name, delivery.ingress.namespace),
+    spec: {
+      host: serviceHost(backend),
+      exportTo: ['.'],
+      subsets: [{ name, trafficPolicy: { tls } }],
+    },
+  }
+}
+
+/** Where istiod looks for the CA of a credential: under its name, the key ca.crt (istio.md 1.5). */
+function trustSecret(delivery: Delivery, name: string, tls: BackendTls): readonly KubeObject[] {
+  if (tls.caCertificates === undefined) return []
+  const ca = Buffer.from(tls.caCertificates).toString('base64')
+  return [
+    {
+      ...kinds.secret,
+      metadata: metadata(delivery, name, delivery.ingress.namespace),
+      type: 'Opaque',
+      data: { 'ca.crt': ca },
+    },
+  ]
+}
