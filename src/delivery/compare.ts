@@ -41,5 +41,7 @@ export async function compare(
   const unchanged = routing.every(({ action }) => action === 'keep')
   const found = await renderer.collisions(kube, { delivery, observed, recent: unchanged })
   if (unchanged) return { steps, conflicts, risks: found }
-  return { steps, conflicts: [...conflicts, ...found.map(({ message }) => message)], risks: [] }
+  const blocking = found.filter(({ blocks }) => blocks).map(({ message }) => message)
+  const risks = found.filter(({ blocks }) => !blocks)
+  return { steps, conflicts: [...conflicts, ...blocking], risks }
 }

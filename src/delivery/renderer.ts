@@ -41,7 +41,9 @@ export const manager = 'gatesmith'
 export type Collision = {
   /** A sentence that names the object. */
   readonly message: string
-  /** It takes from the host what is not proved at the ingress, since it was there before. */
+  /** Nothing of the host's configuration is to be pushed while it is there. */
+  readonly blocks: boolean
+  /** The host is not served as asked for, whatever a handshake tells. */
   readonly wins: boolean
 }
 

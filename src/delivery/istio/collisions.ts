@@ -1,230 +1,272 @@
-import Type from 'typebox'
-import Value from 'typebox/value'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import type { CompleteSpec } from '../../hosts/host.ts'
 import { routes } from '../../hosts/request/hostname.ts'
+import type { Collision } from '../renderer.ts'
+import {
+  isHttp,
+  type Listener,
+  listeners,
+  passes,
+  podPorts,
+  type Server,
+  sniOf,
+  tells,
+  type World,
+  within,
+} from './merge.ts'
 
-/** What of a cluster decides who is served: the labels of the ingress pods, the Services that lead to
- *  them, and the Gateways and VirtualServices that others made. */
-export type Neighbours = {
-  readonly pods: readonly Readonly<Record<string, string>>[]
-  readonly services: readonly KubeObject[]
-  readonly gateways: readonly KubeObject[]
-  readonly virtualServices: readonly KubeObject[]
+/** What of a cluster decides who is served beside our own hosts; `addresses` are those of the ingress pods. */
+export type Neighbours = World & { readonly addresses: readonly string[] }
+
+/** A host as it is to be before the ingress: all its names, and its objects, with the age that they have or
+ *  will have. */
+export type Asked = {
+  readonly names: readonly string[]
+  readonly spec: Pick<CompleteSpec, 'tls' | 'http'>
+  readonly gateway: KubeObject
+  readonly virtualService: KubeObject
 }
 
-/** Fields as far as they matter here; what others wrote may be anything. */
-const Text = Type.String()
-const GatewaySpec = Type.Object({
-  selector: Type.Optional(Type.Record(Text, Text)),
-  servers: Type.Optional(
-    Type.Array(
-      Type.Object({
-        port: Type.Object({ number: Type.Integer(), protocol: Text }),
-        hosts: Type.Optional(Type.Array(Text)),
-        tls: Type.Optional(Type.Object({ mode: Type.Optional(Text) })),
-      }),
-    ),
-  ),
-})
-const Aged = Type.Object({ creationTimestamp: Text })
-const ServiceSpec = Type.Object({
-  selector: Type.Optional(Type.Record(Text, Text)),
-  ports: Type.Optional(
-    Type.Array(
-      Type.Object({
-        port: Type.Integer(),
-        targetPort: Type.Optional(Type.Union([Type.Integer(), Text])),
-      }),
-    ),
-  ),
-})
-const VirtualServiceSpec = Type.Object({
-  hosts: Type.Optional(Type.Array(Text)),
-  gateways: Type.Optional(Type.Array(Text)),
-  tls: Type.Optional(
-    Type.Array(
-      Type.Object({
-        match: Type.Optional(
-          Type.Array(Type.Object({ sniHosts: Type.Optional(Type.Array(Text)) })),
-        ),
-      }),
-    ),
-  ),
-})
-
-/** Something of others that is in the way of a host. */
-export type Collision = {
-  /** A sentence that names the object. */
-  readonly message: string
-  /** It is about plain HTTP alone. */
-  readonly plain: boolean
-  readonly object: KubeObject
-}
-
-/** Why a host cannot be put beside what is there: Istio would drop one of the two without a word, or
- *  refuse the whole listener (istio.md 2.2). A wildcard beside an exact name is fine, since the closest
- *  name is served; but where a client certificate is demanded under it, whoever is connected to the
- *  wildcard could ask for the name without one (hosts/clients.ts). `own` is `namespace/name` of the
- *  host's Gateway and of its VirtualService. */
-export function collisions(
-  { name, spec, own }: { readonly name: string; readonly spec: CompleteSpec; readonly own: string },
-  neighbours: Neighbours,
-): readonly Collision[] {
-  const gateways = neighbours.gateways.filter((each) => selects(each, neighbours.pods))
-  const bound = new Set(gateways.map(({ metadata }) => `${metadata.namespace}/${metadata.name}`))
+/** What of others is in the way of a host, or beside it: Istio would drop one of the two without a word, or
+ *  Envoy refuse the whole listener (istio.md 2.2). `blocks`: nothing is to be pushed; `wins`: it takes
+ *  something from the host, which is then not served as asked for. A wildcard beside an exact name is
+ *  fine, since the closest name is served; but where a client certificate is demanded under it, whoever is
+ *  connected to the wildcard could ask for the name without one (hosts/clients.ts). */
+export function collisions(asked: Asked, neighbours: Neighbours): readonly Collision[] {
   const reach = podPorts(neighbours)
+  const ports = { tls: reach(443), plain: reach(80) }
+  const all = listeners({
+    ...neighbours,
+    gateways: [...neighbours.gateways, asked.gateway],
+    virtualServices: [...neighbours.virtualServices, asked.virtualService],
+  })
+  const found = all.flatMap((listener) => {
+    if (listener.port !== ports.tls && listener.port !== ports.plain) return []
+    const where = listener.port === ports.tls ? 443 : 80
+    const question = { asked, listener, where } as const
+    if (listener.bind !== '') return elsewhere(question, neighbours)
+    return where === 443 ? overTls(question) : inTheClear(question)
+  })
+  const shared = credentials(asked, all)
+  const once = new Map([...found, ...shared].map((each) => [each.message, each]))
+  return [...once.values()].slice(0, mostTold)
+}
+
+const mostTold = 50
+
+type Question = {
+  readonly asked: Asked
+  readonly listener: Listener
+  /** Whose port it is: that of TLS, or that of plain HTTP. */
+  readonly where: 443 | 80
+}
+
+function stops(message: string): Collision {
+  return { message, blocks: true, wins: true }
+}
+
+function risk(message: string): Collision {
+  return { message, blocks: false, wins: false }
+}
+
+function overTls(question: Question): readonly Collision[] {
+  const { asked, listener } = question
+  const ours = listener.tls.find((server) => isOurs(asked, server))
+  const [inClear] = listener.plain
   return [
-    ...gateways.flatMap((gateway) => gatewayCollisions({ name, spec, reach }, gateway)),
-    ...neighbours.virtualServices.flatMap((object) =>
-      serviceCollisions({ name, own, bound }, object).map((message) => ({
-        message,
-        plain: false,
-        object,
-      })),
+    ...leftOut(question),
+    ...clashing(question),
+    ...(ours ? passedBoth(asked, ours, listener) : []),
+    ...(ours ? boundToOurs(asked, ours) : []),
+    ...(ours && inClear
+      ? [
+          risk(
+            `${what(inClear)} speaks ${inClear.protocol} on ${place(inClear, 443)}: no TLS is served there for whoever comes after it`,
+          ),
+        ]
+      : []),
+    ...listener.tls
+      .filter((server) => !isOurs(asked, server))
+      .flatMap((server) => open(asked, server)),
+  ]
+}
+
+/** Who came later is left out, be it we or they. */
+function leftOut({ asked, listener, where }: Question): readonly Collision[] {
+  return listener.dropped.flatMap(({ server, by, why }) => {
+    if (isOurs(asked, server)) {
+      const name = asked.names.find((each) => by.hosts.some((host) => host.name === each))
+      return [
+        stops(
+          why === 'host'
+            ? `${what(by)} already serves ${name} on ${place(by, where)}: Istio leaves out who comes later`
+            : where === 443
+              ? `${what(by)} speaks ${by.protocol} on ${place(by, where)}, where no TLS can be served beside it`
+              : `${what(by)} speaks ${by.protocol} on ${place(by, where)}, where no plain HTTP can be served`,
+        ),
+      ]
+    }
+    if (!isOurs(asked, by)) return []
+    return [
+      risk(
+        `${what(server)} came later and is left out on ${place(server, where)}, with all the hosts of that server: ${server.hosts
+          .map(({ name }) => name)
+          .slice(0, 10)
+          .join(', ')}`,
+      ),
+    ]
+  })
+}
+
+function clashing({ asked, listener, where }: Question): readonly Collision[] {
+  return listener.clashes.map(({ name, one, other }) => {
+    const refused =
+      'Envoy refuses the whole listener, and serves nothing there that is new or changed'
+    const theirs = isOurs(asked, one) ? other : isOurs(asked, other) ? one : undefined
+    return theirs
+      ? stops(`${what(theirs)} already serves ${name} on ${place(theirs, where)}, too: ${refused}`)
+      : {
+          message: `${what(one)} and ${what(other)} both serve ${name} on port ${where}: ${refused}`,
+          blocks: true,
+          wins: false,
+        }
+  })
+}
+
+/** Of two that pass one name through, the first has it. */
+function passedBoth(asked: Asked, ours: Server, { tls }: Listener): readonly Collision[] {
+  if (!passes(ours)) return []
+  const place = tls.indexOf(ours)
+  return tls.flatMap((server, index) => {
+    if (server === ours || !passes(server)) return []
+    const name = sniOf(server).find((each) => asked.names.includes(each))
+    if (name === undefined) return []
+    const services = server.bound.filter(({ names }) => names.includes(name)).map(service)
+    const by = services[0] ?? what(server)
+    return index < place
+      ? [stops(`${by} already takes the SNI ${name}`)]
+      : [risk(`${by} takes the SNI ${name} as well; it came later and gets nothing`)]
+  })
+}
+
+/** The routes of all who are bound to a server become one list, in the order of their age. */
+function boundToOurs(asked: Asked, ours: Server): readonly Collision[] {
+  return ours.bound
+    .filter((bound) => bound.object !== asked.virtualService && tells(ours, bound))
+    .map((bound) =>
+      stops(`${service(bound)} is bound to the Gateway of ${asked.names[0]} and adds its routes`),
+    )
+}
+
+/** Whom others trust is not known here: no wildcard goes with a MUTUAL host under it, in either way. */
+function open(asked: Asked, server: Server): readonly Collision[] {
+  const demanded = server.mode.endsWith('MUTUAL')
+  const host = server.hosts.find(({ name: other }) =>
+    asked.names.some((name) => {
+      if (other === name) return false
+      const over = other === '*' || routes(other, name)
+      return (over && asked.spec.tls.mode === 'MUTUAL') || (routes(name, other) && demanded)
+    }),
+  )
+  if (!host) return []
+  return [
+    {
+      message: `${what(server)} serves ${host.name}: who is connected to one could ask for the other without the client certificate that is demanded there`,
+      blocks: true,
+      wins: false,
+    },
+  ]
+}
+
+function inTheClear(question: Question): readonly Collision[] {
+  const { asked, listener } = question
+  const ours = listener.plain.find((server) => isOurs(asked, server))
+  const others = listener.plain.filter((server) => !isOurs(asked, server))
+  return [
+    ...leftOut(question),
+    ...clashing(question),
+    ...(ours ? boundToOurs(asked, ours) : []),
+    ...others.flatMap((server) => sharing(asked, server)),
+  ]
+}
+
+/** All HTTP servers of a port are one list of hosts, and all routes of a host one list. */
+function sharing({ names, spec }: Asked, server: Server): readonly Collision[] {
+  if (!isHttp(server)) return []
+  if (spec.http === 'off') {
+    const bound = server.bound.find(
+      (each) =>
+        tells(server, each) && each.names.some((wide) => names.some((name) => within(wide, name))),
+    )
+    if (!bound) return []
+    return [risk(`Port 80 is off for ${names[0]}, and ${service(bound)} answers for it there`)]
+  }
+  const redirected = server.hosts.find(({ name }) => names.includes(name))
+  const joined = server.bound.filter(
+    (each) => tells(server, each) && each.names.some((name) => names.includes(name)),
+  )
+  return [
+    ...(redirected && server.redirects && spec.http === 'serve'
+      ? [stops(`${what(server)} redirects the plain HTTP of ${redirected.name}`)]
+      : []),
+    ...joined.map((bound) =>
+      spec.http === 'serve'
+        ? stops(
+            `${service(bound)} already routes ${names[0]} on port 80, and its routes come among those of the host`,
+          )
+        : risk(`${service(bound)} routes ${names[0]} on port 80 as well, where all is redirected`),
     ),
   ]
 }
 
-/** Whether Istio reads `a` before `b`: by age, of one second by name, then by namespace. Who is without
- *  an age comes first. */
-export function precedes(a: KubeObject, b: KubeObject): boolean {
-  const key = ({ metadata }: KubeObject) => {
-    const age = Value.Check(Aged, metadata) ? metadata.creationTimestamp : ''
-    return [age, metadata.name, metadata.namespace ?? ''].join(' ')
-  }
-  return key(a) < key(b)
-}
-
-/** A Gateway without a selector applies to every gateway pod. */
-function selects(gateway: KubeObject, pods: Neighbours['pods']): boolean {
-  const { selector = {} } = specOf(GatewaySpec, gateway)
-  return pods.some((pod) => includes(pod, selector))
-}
-
-function includes(
-  labels: Readonly<Record<string, string>>,
-  part: Readonly<Record<string, string>>,
-) {
-  return Object.entries(part).every(([key, value]) => labels[key] === value)
-}
-
-/** The pod's port for the number of a server: the target of the first Service that selects the pod and
- *  has this port, else the number itself. Two numbers with one target are one listener. */
-function podPorts({ services, pods }: Neighbours): (number: number) => number {
-  const ports = services.flatMap((service) => {
-    const { selector = {}, ports = [] } = specOf(ServiceSpec, service)
-    const ours = Object.keys(selector).length > 0 && pods.some((pod) => includes(pod, selector))
-    return ours ? ports : []
-  })
-  return (number) => {
-    const target = ports.find(({ port }) => port === number)?.targetPort
-    return typeof target === 'number' ? target : number
-  }
-}
-
-type Question = {
-  readonly name: string
-  readonly spec: CompleteSpec
-  readonly reach: (number: number) => number
-}
-
-function gatewayCollisions(
-  { name, spec, reach }: Question,
-  object: KubeObject,
+/** A server that binds to an address takes all that comes in by it, whatever its hosts. */
+function elsewhere(
+  { asked, listener: { bind, tls, plain }, where }: Question,
+  { addresses }: Neighbours,
 ): readonly Collision[] {
-  const what = `Gateway ${object.metadata.namespace}/${object.metadata.name}`
-  const { servers = [] } = specOf(GatewaySpec, object)
-  const found = servers.flatMap(({ port: { number, protocol }, hosts = [], tls }) => {
-    const port = [443, 80].find((each) => reach(each) === reach(number))
-    const plain = port === 80
-    if (port === undefined || (plain && spec.http === 'off')) return []
-    const where = port === number ? `port ${port}` : `port ${number}, which is that of ${port}`
-    const speaks = familyOf(protocol)
-    if (!plain && speaks !== 'TLS') {
-      return [
-        [`${what} speaks ${protocol} on ${where}, where no TLS can be served beside it`, plain],
+  const [server] = [...tls, ...plain]
+  if (!server || bind.startsWith('unix:')) return []
+  if (where === 80 && asked.spec.http === 'off') return []
+  const told = `${what(server)} binds ${place(server, where)} at ${bind}`
+  return addresses.includes(bind)
+    ? [
+        stops(
+          `${told}, an address of the ingress: whoever comes in by it does not get to ${asked.names[0]}`,
+        ),
       ]
-    }
-    if (plain && speaks !== 'HTTP') {
-      return [[`${what} speaks ${protocol} on ${where}, where no plain HTTP can be served`, plain]]
-    }
-    const open = !plain && hosts.find((each) => leadsOn(name, spec, { name: dnsName(each), tls }))
-    if (open) {
-      return [
-        [
-          `${what} serves ${open}: who is connected to one could ask for the other without the client certificate that is demanded there`,
-          plain,
-        ],
-      ]
-    }
-    return hosts.map(dnsName).includes(name)
-      ? [[`${what} already serves ${name} on ${where}`, plain]]
-      : []
-  })
-  const messages = new Map(found.map(([message, plain]) => [String(message), plain === true]))
-  return [...messages].map(([message, plain]) => ({ message, plain, object }))
+    : [risk(`${told}: whoever comes in by that address does not get to ${asked.names[0]}`)]
 }
 
-/** The protocols that share a listener; everything else takes its port for itself. */
-function familyOf(protocol: string): 'TLS' | 'HTTP' | 'TCP' {
-  const upper = protocol.toUpperCase()
-  if (['HTTPS', 'TLS'].includes(upper)) return 'TLS'
-  return ['HTTP', 'HTTP2', 'GRPC', 'GRPC-WEB', 'HTTP_PROXY'].includes(upper) ? 'HTTP' : 'TCP'
+/** IST0138: over HTTP/2 a client asks for one host over a connection that it has for the other. */
+function credentials(asked: Asked, all: readonly Listener[]): readonly Collision[] {
+  const servers = all.flatMap(({ tls }) => tls)
+  const own = servers.find((server) => isOurs(asked, server))?.credential
+  if (own === undefined) return []
+  return servers
+    .filter((server) => !isOurs(asked, server) && server.credential === own)
+    .map((server) =>
+      risk(
+        `${what(server)} serves with the certificate of ${asked.names[0]}: browsers may ask for one over a connection that they have for the other, and get 404 (IST0138)`,
+      ),
+    )
 }
 
-/** Whom others trust is not known here: no wildcard goes with a MUTUAL host under it, in either way. */
-function leadsOn(
-  name: string,
-  spec: CompleteSpec,
-  other: { readonly name: string; readonly tls: { readonly mode?: string } | undefined },
-): boolean {
-  if (other.name === name) return false
-  const over = other.name === '*' || routes(other.name, name)
-  const demanded = (other.tls?.mode ?? '').endsWith('MUTUAL')
-  return (over && spec.tls.mode === 'MUTUAL') || (routes(name, other.name) && demanded)
+function isOurs({ gateway }: Asked, server: Server): boolean {
+  return server.gateway === gateway
 }
 
-function serviceCollisions(
-  {
-    name,
-    own,
-    bound,
-  }: { readonly name: string; readonly own: string; readonly bound: ReadonlySet<string> },
-  service: KubeObject,
-): readonly string[] {
-  const { namespace = '' } = service.metadata
-  const { hosts = [], gateways = [], tls = [] } = specOf(VirtualServiceSpec, service)
-  const refs = gateways.map((ref) => (ref.includes('/') ? ref : `${namespace}/${ref}`))
-  const what = `VirtualService ${namespace}/${service.metadata.name}`
-  const names = hosts.map(dnsName)
-  // At our own Gateway a broader host is routed as well: the routes of both become one list.
-  if (refs.includes(own) && names.some((host) => covers(host, name))) {
-    return [`${what} is bound to the Gateway of ${name} and adds its routes`]
-  }
-  if (!refs.some((ref) => bound.has(ref))) return []
-  const sni = tls.flatMap(({ match = [] }) => match.flatMap(({ sniHosts = [] }) => sniHosts))
-  if (names.includes(name)) return [`${what} already routes ${name}`]
-  // Under a PASSTHROUGH wildcard: two filter chains for one SNI, and Envoy refuses the listener.
-  return sni.map(dnsName).includes(name) ? [`${what} already takes the SNI ${name}`] : []
+/** `Gateway ns/name`, and why it is here at all where it names no labels. */
+function what({ gateway: { kind, metadata, spec } }: Server): string {
+  const { namespace, name } = metadata
+  const all = spec?.selector === undefined ? ' (without a selector, so at every ingress)' : ''
+  return `${kind} ${namespace}/${name}${all}`
 }
 
-/** Whether the two patterns have names in common. */
-function covers(one: string, other: string): boolean {
-  const within = (wide: string, name: string) =>
-    wide === '*' || wide === name || (wide.startsWith('*.') && name.endsWith(wide.slice(1)))
-  return within(one, other) || within(other, one)
+function service({ object }: { readonly object: KubeObject }): string {
+  const { kind, metadata } = object
+  return `${kind} ${metadata.namespace}/${metadata.name}`
 }
 
-/** `ns/Name.` → `name`. */
-function dnsName(host: string): string {
-  return host
-    .slice(host.indexOf('/') + 1)
-    .toLowerCase()
-    .replace(/\.$/, '')
-}
-
-/** Istio would not read what does not fit; nor do we. */
-function specOf<T extends Type.TSchema>(schema: T, { spec }: KubeObject): Partial<Type.Static<T>> {
-  return Value.Check(schema, spec) ? spec : {}
+function place({ number }: Server, where: 443 | 80): string {
+  return number === where ? `port ${where}` : `port ${number}, which is that of ${where}`
 }

@@ -1,15 +1,18 @@
+import Type from 'typebox'
+import Value from 'typebox/value'
 import type { Ingress } from '../../clusters/cluster.ts'
 import { selectorText } from '../../clusters/ingresses.ts'
-import { kinds } from '../../clusters/kubernetes/kinds.ts'
-import type { Kube } from '../../clusters/kubernetes/kube.ts'
+import { type Kind, kinds } from '../../clusters/kubernetes/kinds.ts'
+import { type Kube, KubeError, type KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { orNothing } from '../observe.ts'
 import { labels, manager } from '../renderer.ts'
 import type { Neighbours } from './collisions.ts'
+import { converted, otherKinds } from './others.ts'
 
 /** What others have put before the same ingress. */
 export async function neighboursOf(kube: Kube, ingress: Ingress): Promise<Neighbours> {
   const labelSelector = `${labels.managedBy}!=${manager}`
-  const [pods, services, gateways, virtualServices] = await Promise.all([
+  const [pods, services, gateways, virtualServices, ...others] = await Promise.all([
     kube.list(kinds.pod, {
       namespace: ingress.namespace,
       labelSelector: selectorText(ingress.selector),
@@ -17,15 +20,52 @@ export async function neighboursOf(kube: Kube, ingress: Ingress): Promise<Neighb
     orNothing(kube.list(kinds.service, { namespace: ingress.namespace })),
     kube.list(kinds.istioGateway, { labelSelector }),
     kube.list(kinds.istioVirtualService, { labelSelector }),
+    ...Object.values(otherKinds).map((kind) => listed(kube, kind, labelSelector)),
   ])
   const podLabels = pods.map(({ metadata }) => metadata.labels ?? {})
-  // Without a pod yet, our own selector says what its labels will be.
-  return {
+  const world = {
+    namespace: ingress.namespace,
+    // Without a pod yet, our own selector says what its labels will be.
     pods: podLabels.length > 0 ? podLabels : [ingress.selector],
     services: services === 'unknown' ? [] : services,
-    gateways,
-    virtualServices,
+    ...{ gateways, virtualServices },
   }
+  const more = converted(others.flat(), world)
+  return {
+    ...world,
+    gateways: [...gateways, ...more.gateways],
+    virtualServices: [...virtualServices, ...more.virtualServices],
+    addresses: pods.flatMap(addressesOf),
+  }
+}
+
+/** Kinds that a cluster does not serve, or does not let us read, and until when they are not asked for again. */
+const lacking = new WeakMap<Kube, Map<string, number>>()
+const lackingMilliseconds = 600_000
+
+/** All of a kind that not every cluster has, and that may be read where that is allowed. */
+async function listed(
+  kube: Kube,
+  kind: Kind,
+  labelSelector: string,
+): Promise<readonly KubeObject[]> {
+  const known = lacking.get(kube) ?? new Map<string, number>()
+  lacking.set(kube, known)
+  if ((known.get(kind.kind) ?? 0) > performance.now()) return []
+  try {
+    return await kube.list(kind, { labelSelector })
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error
+    if (error.fault !== 'forbidden' && error.fault !== 'unsupported') throw error
+    known.set(kind.kind, performance.now() + lackingMilliseconds)
+    return []
+  }
+}
+
+const PodStatus = Type.Object({ podIPs: Type.Array(Type.Object({ ip: Type.String() })) })
+
+function addressesOf({ status }: KubeObject): readonly string[] {
+  return Value.Check(PodStatus, status) ? status.podIPs.map(({ ip }) => ip) : []
 }
 
 type Recent = { readonly found: Promise<Neighbours>; readonly until: number }

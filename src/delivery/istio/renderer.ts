@@ -1,11 +1,14 @@
-import { isKind, kinds } from '../../clusters/kubernetes/kinds.ts'
-import type { Kube } from '../../clusters/kubernetes/kube.ts'
+import { isSameObject, kinds } from '../../clusters/kubernetes/kinds.ts'
+import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
+import { refOf } from '../plan.ts'
 import type { Collision, CollisionQuestion, Renderer } from '../renderer.ts'
-import { collisions, precedes } from './collisions.ts'
+import { collisions } from './collisions.ts'
+import { gateway } from './gateway.ts'
 import { manifests } from './manifests.ts'
-import { objectName } from './names.ts'
+import { creationOf, madeAt } from './merge.ts'
 import { neighboursOf, recentNeighbours } from './neighbours.ts'
+import { virtualService } from './virtualservice.ts'
 
 /** Hosts as Secret, Gateway, DestinationRule and VirtualService of Istio. */
 export const istio: Renderer = {
@@ -19,19 +22,24 @@ export const istio: Renderer = {
 
 async function collisionsOn(
   kube: Kube,
-  { delivery: { host, ingress }, observed, recent }: CollisionQuestion,
+  { delivery, observed, recent }: CollisionQuestion,
 ): Promise<readonly Collision[]> {
+  const { host, ingress } = delivery
   const neighbours = await (recent ? recentNeighbours : neighboursOf)(kube, ingress)
-  const own = `${ingress.namespace}/${objectName(host.name, ingress.name)}`
-  const gateway = observed.find((object) => isKind(object, kinds.istioGateway))
-  const found = namesOf(host.name, host.spec).flatMap((name) =>
-    collisions({ name, spec: host.spec, own }, neighbours),
+  return collisions(
+    {
+      names: namesOf(host.name, host.spec),
+      spec: host.spec,
+      gateway: aged(gateway(delivery), observed),
+      virtualService: aged(virtualService(delivery), observed),
+    },
+    neighbours,
   )
-  // What holds the whole port is found for each name.
-  const once = new Map(found.map((each) => [each.message, each])).values()
-  // Of TLS the ingress itself tells.
-  return [...once].map(({ message, plain, object }) => ({
-    message,
-    wins: plain && (gateway === undefined || precedes(object, gateway)),
-  }))
+}
+
+/** An object with the age of the one that is there: one that is yet to be made comes after all others. */
+function aged(object: KubeObject, observed: readonly KubeObject[]): KubeObject {
+  const ref = refOf(object)
+  const there = observed.find((each) => isSameObject(refOf(each), ref))
+  return madeAt(object, there ? creationOf(there) : '9999')
 }

@@ -224,7 +224,7 @@ test('a foreign TCP Gateway on port 80 is said, and is a conflict where it was f
   assert.match(placement?.message ?? '', /Gateway test\/raw speaks TCP on port 80/)
   assert.match(
     [looked.message, ...looked.warnings].join(),
-    /Gateway test\/raw speaks TCP on port 80/,
+    /Gateway test\/raw came later and is left out on port 80/,
   )
   await put(ctx, second, { http: 'off' })
   await synced(second)
