@@ -3,7 +3,7 @@ import { trustDigest } from '../authorities/trust/placements.ts'
 import { isPassing as isRefusalPassing } from '../certificates/issuance/passing.ts'
 import { type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
-import { noteAnswered, noteUnanswered, silenceOf } from '../clusters/silence.ts'
+import { noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { json } from '../core/database/db.ts'
 import { specOf } from '../hosts/find.ts'
@@ -14,15 +14,12 @@ import { shownJson } from '../shared/view.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
 import { compare } from './compare.ts'
+import { confirmPlacement } from './confirm.ts'
 import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
 import { backendsFound } from './observe.ts'
 import { isSecret, type Step } from './plan.ts'
-import { type Proof, prove } from './proof/prove.ts'
-import { type Outcome, servedAs, settle } from './settle.ts'
+import { type Outcome, servedAs, settle, settleApplied } from './settle.ts'
 import { removeObjects } from './withdraw.ts'
-
-/** How long the ingress may take to serve what was just pushed; and how long when nothing was. */
-const proofMilliseconds = { changed: 15_000, unchanged: 1_000 } as const
 
 /** Brings a host on a cluster to what is wanted, and says how that went. Throws when the cluster cannot
  *  be asked just now, after storing that, so that the queue tries again later and later. One that is known
@@ -42,7 +39,7 @@ export async function pushPlacement(
     return settle(ctx, placement, { status: 'Failed', message: silence, silent: true })
   }
   try {
-    await deliverAndSettle(ctx, placement, certificate)
+    await deliver(ctx, placement, certificate)
   } catch (error) {
     if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
     await settle(ctx, placement, failure(error))
@@ -55,48 +52,21 @@ export async function pushPlacement(
  *  the cluster's API is away, what the ingress does is what counts. */
 export async function lookAtPlacement(
   ctx: Context,
-  { placementId }: { readonly placementId: string },
+  key: { readonly placementId: string },
 ): Promise<void> {
-  const placement = await readPlacement(ctx.db.read, placementId)
+  const placement = await readPlacement(ctx.db.read, key.placementId)
   const certificate = placement?.host.certificate
   // Whatever else it is has a push under way.
   if (!placement?.wanted || placement.status !== 'Synced' || !certificate?.der) return
-  if (silenceOf(placement.cluster) !== null) {
-    return settle(ctx, placement, await seen(ctx, placement, certificate))
-  }
+  if (silenceOf(placement.cluster) !== null) return confirmPlacement(ctx, key)
   try {
-    await deliverAndSettle(ctx, placement, certificate)
+    await deliver(ctx, placement, certificate)
   } catch (error) {
     if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
-    const away = error instanceof KubeError && isPassing(error)
-    await settle(ctx, placement, away ? await seen(ctx, placement, certificate) : failure(error))
     if (isUnreachable(error)) await noteUnanswered(ctx, placement.clusterId)
+    if (error instanceof KubeError && isPassing(error)) return confirmPlacement(ctx, key)
+    await settle(ctx, placement, failure(error))
   }
-}
-
-/** Says how it went, and whether the cluster answered. */
-async function deliverAndSettle(
-  ctx: Context,
-  placement: PlacementRow,
-  certificate: CertificateRow,
-): Promise<void> {
-  const outcome = await deliver(ctx, placement, certificate)
-  await settle(ctx, placement, outcome)
-  if (outcome.unanswered) await noteUnanswered(ctx, placement.clusterId)
-  else await noteAnswered(ctx, placement.cluster)
-}
-
-async function seen(
-  ctx: Context,
-  placement: PlacementRow,
-  certificate: CertificateRow,
-): Promise<Outcome> {
-  const proof = await prove(ctx, {
-    placement,
-    certificate,
-    timeoutMilliseconds: proofMilliseconds.unchanged,
-  })
-  return verdict(placement, proof)
 }
 
 function waiting(ctx: Context, placement: PlacementRow): Promise<void> {
@@ -107,7 +77,7 @@ async function deliver(
   ctx: Context,
   placement: PlacementRow,
   certificate: CertificateRow,
-): Promise<Outcome> {
+): Promise<void> {
   // Gather what is wanted.
   const delivery = await deliveryOf(ctx, placement, certificate)
   const kube = await openCluster(ctx, placement.clusterId)
@@ -118,7 +88,8 @@ async function deliver(
     wanted: true,
   })
   if (conflicts.length > 0) {
-    return { status: 'Conflict', message: conflicts.join('. '), againAfterSeconds: 60 }
+    const message = conflicts.join('. ')
+    return settle(ctx, placement, { status: 'Conflict', message, againAfterSeconds: 60 })
   }
   // What may exist from here on is stored before it does, or a crash would leave it behind.
   const objects = json(recordOf(steps.map(({ ref }) => ref)))
@@ -128,31 +99,20 @@ async function deliver(
   )
   // Apply: up in order, then what is no longer needed, down.
   const advice = await apply(kube, steps)
-  // Prove: only the ingress itself can say that the host is served.
-  const changed = steps.some(({ action }) => action !== 'keep')
-  const proof = await prove(ctx, {
-    placement,
-    certificate,
-    timeoutMilliseconds: changed ? proofMilliseconds.changed : proofMilliseconds.unchanged,
-  })
-  const lost = risks.filter(({ wins }) => wins).map(({ message }) => message)
+  // Record. Only the ingress itself can say that the host is served: see confirm.ts.
   const warnings = [
     ...advice,
-    ...proof.warnings,
     ...risks.map(({ message }) => message),
     ...(await foreignNames(ctx, placement)),
   ]
-  const outcome = verdict(placement, proof, lost)
-  const trust = delivery.clients ? trustDigest(delivery.clients.trust) : null
-  return {
-    ...outcome,
-    changed,
+  await settleApplied(ctx, placement, {
+    changed: steps.some(({ action }) => action !== 'keep'),
+    lost: risks.filter(({ wins }) => wins).map(({ message }) => message),
     warnings: [...new Set(warnings)],
     conditions: [await backendsFound(kube, delivery.host.spec.routes)],
     objects: steps.filter(({ object }) => object).map(({ ref }) => ref),
-    // A change of an authority's key goes on when every gateway is seen to have the trust.
-    trust: proof.fault === null ? trust : null,
-  }
+    trust: delivery.clients ? trustDigest(delivery.clients.trust) : null,
+  })
 }
 
 /** How the host may be served from here on: as before, or as it is asked for. */
@@ -160,24 +120,6 @@ function servedWith({ served, host }: PlacementRow): ServedSpecs {
   const before = shownJson(ServedSpecs, served ?? [])
   const next = servedAs(host)
   return [...before.filter((each) => !isDeepStrictEqual(each, next)), next]
-}
-
-/** Synced only when what is served is what was issued, and who is to be let in is. `lost` is what the
- *  ingress was not asked about, and others have. */
-function verdict(
-  { host }: PlacementRow,
-  { fault, unanswered, until }: Proof,
-  lost: readonly string[] = [],
-): Outcome {
-  if (fault === null && lost.length > 0) {
-    return { status: 'Conflict', message: lost.join('. '), againAfterSeconds: 60 }
-  }
-  if (fault === null) return { status: 'Synced', message: null, until }
-  const message = [fault, ...lost].join('. ')
-  // The workload takes up its Secret in its own time: kubelet alone may need a minute.
-  return specOf(host).tls.mode === 'PASSTHROUGH'
-    ? { status: 'Pending', message, unanswered, againAfterSeconds: 15 }
-    : { status: 'Failed', message, unanswered, againAfterSeconds: 60 }
 }
 
 /** A domain may have been given to another tenant since the host was put. */

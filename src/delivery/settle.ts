@@ -13,34 +13,28 @@ import { shownJson, timestamp } from '../shared/view.ts'
 import type { PlacementRow } from './gather.ts'
 import type { Seen } from './observe.ts'
 
-/** How a push ended. */
+/** How a push or its proof ended. */
 export type Outcome = {
   readonly status: PlacementStatus
   readonly message: string | null
-  readonly warnings?: readonly string[]
-  /** What was seen around it. */
-  readonly conditions?: readonly Seen[]
-  readonly objects?: readonly KubeRef[]
-  /** Whom it was seen to trust of clients, see trustDigest; null: nobody. */
-  readonly trust?: string | null
   /** Nothing was sent, since the cluster is silent. */
   readonly silent?: boolean
-  /** The ingress said nothing. */
-  readonly unanswered?: boolean
+  /** The ingress is seen not to do what is asked. */
+  readonly unproved?: boolean
+  /** What the proof could not show. */
+  readonly proofWarnings?: readonly string[]
   /** Until when what was seen can hold, see footingOf. */
   readonly until?: Date
-  /** Something was changed on the cluster just now. */
-  readonly changed?: boolean
-  /** Look again after so many seconds. */
+  /** Push again after so many seconds. */
   readonly againAfterSeconds?: number
 }
 
 /** What was seen right after a change may still be what was there before, where the certificate stayed
  *  the same: istiod may gather changes for ten seconds (istio.md 1.6). In milliseconds. */
-const propagation = 15_000
+export const propagation = 15_000
 
-/** Stores how a push ended, unless the host is wanted otherwise by now: whoever changed it has made the
- *  next push due. */
+/** Stores how a push or its proof ended, unless the host is wanted otherwise by now: whoever changed it has
+ *  made the next push due. */
 export async function settle(
   ctx: Context,
   placement: PlacementRow,
@@ -53,47 +47,33 @@ export async function settle(
     if (outcome.silent && !(await holdSilent(tx, placement.clusterId))) {
       return dueAgain(tx, placement, now)
     }
-    const {
-      status,
-      message,
-      warnings,
-      conditions,
-      objects,
-      trust,
-      until,
-      changed,
-      againAfterSeconds,
-    } = outcome
+    const { status, message, unproved, proofWarnings, until, againAfterSeconds } = outcome
+    const { host, appliedAt, appliedTrust } = placement
     await tx.placement.update({
       where: { id: placement.id },
       data: {
         status,
         message: message?.slice(0, 2000) ?? null,
         ...(status === placement.status ? {} : { since: now }),
-        ...(warnings === undefined ? {} : { warnings: [...warnings] }),
-        ...(conditions === undefined
-          ? {}
-          : { conditions: json(sinceWhen(placement, conditions, now)) }),
-        ...(objects === undefined ? {} : { objects: json(recordOf(objects)) }),
+        ...(proofWarnings === undefined ? {} : { proofWarnings: [...proofWarnings] }),
         ...(status === 'Synced'
           ? {
-              generation: placement.host.generation,
-              certificateId: placement.host.certificateId,
+              generation: host.generation,
+              certificateId: host.certificateId,
               provedAt: now,
               holdsUntil: until ?? null,
-              served: json([servedAs(placement.host)]),
+              served: json([servedAs(host)]),
+              appliedAt: null,
+              // A change of an authority's key goes on when every gateway is seen to have the trust.
+              trust: appliedTrust,
             }
           : {}),
-        ...(trust === undefined ? {} : { trust }),
+        ...(unproved ? { trust: null } : {}),
       },
     })
     if (status === 'Synced') await releaseNames(tx, placement.id)
-    const key = { placementId: placement.id, clusterId: placement.clusterId }
-    // It may be made any moment, and nobody tells.
-    if (status === 'Synced' && conditions?.some((each) => each.status === 'False')) {
-      await due(tx, 'placement.look', key, new Date(now.getTime() + 60_000))
-    }
-    if (status === 'Synced' && changed) {
+    if (status === 'Synced' && appliedAt !== null) {
+      const key = { placementId: placement.id, clusterId: placement.clusterId }
       await due(tx, 'placement.look', key, new Date(now.getTime() + propagation))
     }
     if (againAfterSeconds !== undefined) {
@@ -114,6 +94,62 @@ function sinceWhen(
     return { ...each, since: same?.since ?? timestamp(now) }
   })
 }
+
+/** What a push left on the cluster. */
+export type Applied = {
+  /** Something was changed there just now. */
+  readonly changed: boolean
+  /** What the ingress cannot be asked about, and others have: it makes a conflict. */
+  readonly lost: readonly string[]
+  readonly warnings: readonly string[]
+  /** What was seen around it. */
+  readonly conditions: readonly Seen[]
+  readonly objects: readonly KubeRef[]
+  /** Whom it makes the ingress trust of clients, see trustDigest; null: nobody. */
+  readonly trust: string | null
+}
+
+/** Stores that a host's objects are on the cluster, and makes it due that this is proved. What was served as
+ *  wanted before stays Synced until it is seen not to be. */
+export async function settleApplied(
+  ctx: Context,
+  placement: PlacementRow,
+  { changed, lost, warnings, conditions, objects, trust }: Applied,
+): Promise<void> {
+  const now = ctx.now()
+  const { id, clusterId, host, generation, certificateId } = placement
+  const current = generation === host.generation && certificateId === host.certificateId
+  await ctx.db.transaction(async (tx) => {
+    if (!(await holdAsPushed(tx, placement))) return
+    const stays = placement.status === 'Synced' && current
+    const status = lost.length > 0 ? 'Conflict' : stays ? 'Synced' : 'Applied'
+    const message = lost.length > 0 ? lost.join('. ') : stays ? null : waitingForIngress
+    await tx.placement.update({
+      where: { id },
+      data: {
+        ...(status === placement.status ? {} : { status, since: now }),
+        // What was said of an ingress that does not serve it is said until it does.
+        ...(status === 'Applied' && placement.status === 'Applied' && !changed
+          ? {}
+          : { message: message?.slice(0, 2000) ?? null }),
+        warnings: [...warnings],
+        conditions: json(sinceWhen(placement, conditions, now)),
+        objects: json(recordOf(objects)),
+        appliedTrust: trust,
+        ...(changed ? { appliedAt: now } : {}),
+      },
+    })
+    if (lost.length > 0) return dueAgain(tx, placement, new Date(now.getTime() + 60_000))
+    await due(tx, 'placement.confirm', { placementId: id, clusterId })
+    // It may be made any moment, and nobody tells.
+    if (conditions.some((each) => each.status === 'False')) {
+      const key = { placementId: id, clusterId }
+      await due(tx, 'placement.look', key, new Date(now.getTime() + 60_000))
+    }
+  })
+}
+
+const waitingForIngress = 'Waiting until the ingress serves it'
 
 /** What of a host decides who can ask for it. */
 export function servedAs(host: PlacementRow['host']): ServedSpecs[number] {

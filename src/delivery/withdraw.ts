@@ -18,7 +18,8 @@ import { isSecret, plan } from './plan.ts'
 import { stopped } from './proof/verify.ts'
 import { dueAgain, holdHost } from './settle.ts'
 
-const timeoutMilliseconds = 15_000
+/** How long the ingress is waited for at a time, and in all until it is said that it goes on. */
+const timeoutMilliseconds = { look: 500, all: 15_000 } as const
 
 /** Takes a host off a cluster: what routes to it, then what serves it, and the Secret only when nobody
  *  serves it any more, since an ingress goes on with what it has (istio.md 1.6). Then the placement
@@ -75,7 +76,7 @@ async function isStopped({ host, cluster, ingress }: PlacementRow): ReturnType<t
   const der = host.certificate?.der
   const { address } = ingressOf(cluster, ingress)
   const names = der ? namesOf(host.name, shownJson(CompleteSpec, host.spec)) : []
-  const end = performance.now() + timeoutMilliseconds
+  const end = performance.now() + timeoutMilliseconds.look
   for (const hostname of names) {
     const expected = { address, hostname, der: Buffer.from(der ?? []) }
     const found = await stopped(expected, end - performance.now())
@@ -84,10 +85,15 @@ async function isStopped({ host, cluster, ingress }: PlacementRow): ReturnType<t
   return { stopped: true, unanswered: false }
 }
 
+/** Others are not held up while it is waited for. */
 async function stillServed(ctx: Context, placement: PlacementRow): Promise<void> {
-  const message = 'The ingress still serves the host although its Gateway is gone'
-  await note(ctx, placement, { message })
-  const at = new Date(ctx.now().getTime() + 15_000)
+  const now = ctx.now().getTime()
+  const late = now - placement.since.getTime() > timeoutMilliseconds.all
+  if (late) {
+    const message = 'The ingress still serves the host although its Gateway is gone'
+    await note(ctx, placement, { message })
+  }
+  const at = new Date(now + (late ? 15_000 : 500))
   await ctx.db.transaction((tx) => dueAgain(tx, placement, at))
 }
 

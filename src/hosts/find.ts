@@ -193,6 +193,7 @@ function placementView(row: {
   since: Date
   message: string | null
   warnings: string[]
+  proofWarnings: string[]
   provedAt: Date | null
   conditions: unknown
   objects: unknown
@@ -203,7 +204,7 @@ function placementView(row: {
     status: row.status,
     since: timestamp(row.since),
     message: row.message,
-    warnings: row.warnings,
+    warnings: [...new Set([...row.warnings, ...row.proofWarnings])],
     conditions: shownJson(Type.Array(Condition), row.conditions),
     provedAt: timestampOrNull(row.provedAt),
     objects: shownObjects(row.objects),

@@ -117,7 +117,8 @@ export function namesOf(
 export const ServedSpecs = Type.Array(closed({ tls: complete.tls, http: complete.http }))
 export type ServedSpecs = Type.Static<typeof ServedSpecs>
 
-export const PlacementStatus = Type.Enum(['Pending', 'Synced', 'Failed', 'Conflict'])
+/** Applied: its objects are there, and the ingress has not been seen to serve it as asked. */
+export const PlacementStatus = Type.Enum(['Pending', 'Applied', 'Synced', 'Failed', 'Conflict'])
 export type PlacementStatus = Type.Static<typeof PlacementStatus>
 
 /** A Kubernetes object that carries a host. */

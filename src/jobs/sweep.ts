@@ -114,7 +114,7 @@ async function mendQueues(ctx: Context): Promise<void> {
     await tx.$executeRaw(sql`
       delete from graphile_worker._private_job_queues as queues where locked_at is null
       and not exists (select from graphile_worker._private_jobs where job_queue_id = queues.id)
-      and ((split_part(queue_name, '/', 1) in ('cluster', 'check')
+      and ((split_part(queue_name, '/', 1) in ('cluster', 'proof', 'check')
           and not exists (select from cluster where id::text = split_part(queue_name, '/', 2)))
         or (queue_name like 'key/%'
           and not exists (select from authority_key where 'key/' || id = queue_name)))`)

@@ -14,6 +14,7 @@ import { checkCluster } from '../clusters/check.ts'
 import { isSlow } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { type Due, due, isDueKind, readKey } from '../core/database/due.ts'
+import { confirmPlacement } from '../delivery/confirm.ts'
 import { lookAtPlacement, pushPlacement } from '../delivery/push.ts'
 import { forgetOldAnswers } from '../tenants/apikeys/answers.ts'
 import { lookAgain, recheckClusters, resyncPlacements } from './resync.ts'
@@ -27,6 +28,7 @@ const actions: {
   'certificate.renew': (ctx, { certificateId }) => renewDue(ctx, certificateId),
   'tenant.review': (ctx, { tenantId }) => reviewTenant(ctx, tenantId),
   'placement.push': pushPlacement,
+  'placement.confirm': confirmPlacement,
   'placement.look': lookAtPlacement,
   'replacement.advance': (ctx, { replacementId }) => advanceReplacement(ctx, replacementId),
   'authority.rotate': (ctx, { authorityId }) => advanceRotation(ctx, authorityId),
@@ -37,7 +39,12 @@ const actions: {
 
 /** The kinds of due work whose keys name a cluster: these alone are done in the slow lane, and only there
  *  for a cluster that did not answer last time. One that is met elsewhere moves there, and holds no slot. */
-const clusterKinds = ['placement.push', 'placement.look', 'cluster.check'] as const
+const clusterKinds = [
+  'placement.push',
+  'placement.confirm',
+  'placement.look',
+  'cluster.check',
+] as const
 
 /** Work by the name of its kind, as the queue calls it: with a key that nobody has read yet. */
 export type Work = Readonly<Record<string, (key: unknown) => Promise<unknown>>>

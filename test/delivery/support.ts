@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
+import { setTimeout as wait } from 'node:timers/promises'
 import { startCluster } from '../../sandbox/cluster.ts'
 import { createAuthority } from '../../src/authorities/create.ts'
 import { certifyHost } from '../../src/certificates/hosts/certify.ts'
@@ -10,6 +11,7 @@ import { connect } from '../../src/clusters/kubernetes/connect.ts'
 import type { KubeRef } from '../../src/clusters/kubernetes/kinds.ts'
 import { createCluster } from '../../src/clusters/register.ts'
 import type { Context } from '../../src/core/context.ts'
+import { confirmPlacement } from '../../src/delivery/confirm.ts'
 import { pushPlacement } from '../../src/delivery/push.ts'
 import { getHost } from '../../src/hosts/find.ts'
 import type { HostSpec } from '../../src/hosts/host.ts'
@@ -61,8 +63,25 @@ export async function work(ctx: Context, name: string) {
   const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name } })
   await certifyHost(ctx, id)
   const placements = await ctx.db.read.placement.findMany({ where: { hostId: id } })
-  for (const placement of placements) await pushPlacement(ctx, { placementId: placement.id })
+  for (const placement of placements) await deliver(ctx, placement.id)
   return read(ctx, name)
+}
+
+/** Brings a host to its cluster and has that confirmed, again and again as the worker would. */
+export async function deliver(ctx: Context, placementId: string): Promise<void> {
+  await pushPlacement(ctx, { placementId })
+  await confirm(ctx, placementId)
+}
+
+/** Has it confirmed that the ingress serves what is there, until that is said one way or the other. */
+export async function confirm(ctx: Context, placementId: string): Promise<void> {
+  for (;;) {
+    await confirmPlacement(ctx, { placementId })
+    const row = await ctx.db.read.placement.findUnique({ where: { id: placementId } })
+    const fresh = row?.appliedAt && ctx.now().getTime() - row.appliedAt.getTime() < 15_000
+    if (!row?.wanted || !['Applied', 'Synced'].includes(row.status) || !fresh) return
+    await wait(100)
+  }
 }
 
 /** The host of tenant `shop`. */

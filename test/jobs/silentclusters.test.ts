@@ -92,7 +92,7 @@ test('an ingress that says nothing is waited for in the slow slots alone', async
   })
   await until('the next one is in the slow lane', async () => {
     const flagged = await ctx.db.read.$queryRaw<readonly unknown[]>(sql`
-      select from graphile_worker._private_jobs where key like 'placement.push/%'
+      select from graphile_worker._private_jobs where key like 'placement.confirm/%'
       and flags ? 'slow'`)
     return flagged.length > 0 ? true : undefined
   })

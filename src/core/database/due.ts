@@ -60,8 +60,9 @@ const width = 8
 
 /** A placement is in one of a few queues of its cluster: a cluster that is slow, or dead, holds no more slots
  *  than there are, and one thing of a placement is done at a time. */
-function queue({ placementId, clusterId }: Type.Static<typeof PlacementKey>): string {
-  return `cluster/${clusterId}/${Number.parseInt(placementId.slice(-2), 16) % width || 0}`
+function queue(what: string) {
+  return ({ placementId, clusterId }: Type.Static<typeof PlacementKey>) =>
+    `${what}/${clusterId}/${Number.parseInt(placementId.slice(-2), 16) % width || 0}`
 }
 
 /** Every kind of work that can be due, what its key says, and how the queue deals with it. A key names the
@@ -75,10 +76,12 @@ const kinds = {
   /** Look whether what a tenant has is still as its policy wants it. */
   'tenant.review': kindOf(Type.Object({ tenantId: Text })),
   /** Bring a host on a cluster to what is wanted. */
-  'placement.push': kindOf(PlacementKey, { queue, earliest: true }),
+  'placement.push': kindOf(PlacementKey, { queue: queue('cluster'), earliest: true }),
+  /** See whether the ingress serves a host as it was brought there; holds up nothing that is to be brought. */
+  'placement.confirm': kindOf(PlacementKey, { queue: queue('proof'), earliest: true }),
   /** Look whether a host on a cluster still is as was said; this gives way to what was changed. */
   'placement.look': kindOf(PlacementKey, {
-    queue,
+    queue: queue('cluster'),
     urgency: 'look',
     earliest: true,
   }),

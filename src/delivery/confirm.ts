@@ -1,0 +1,53 @@
+import { noteAnswered, noteUnanswered } from '../clusters/silence.ts'
+import type { Context } from '../core/context.ts'
+import { due } from '../core/database/due.ts'
+import { specOf } from '../hosts/find.ts'
+import { type PlacementRow, readPlacement } from './gather.ts'
+import { type Proof, prove } from './proof/prove.ts'
+import { propagation, settle } from './settle.ts'
+
+/** How long the ingress is waited for at a time; and the pause before it is asked again after a change, which
+ *  grows with the time since. */
+const lookMilliseconds = 1_000
+const pauseMilliseconds = { least: 250, most: 4_000 } as const
+
+/** Sees whether the ingress serves a host as it was pushed, and says so: Synced, or why not. After a change it
+ *  is given time: then this is due again and again, and holds no slot meanwhile. */
+export async function confirmPlacement(
+  ctx: Context,
+  { placementId }: { readonly placementId: string },
+): Promise<void> {
+  const placement = await readPlacement(ctx.db.read, placementId)
+  const certificate = placement?.host.certificate
+  if (!placement?.wanted || !certificate?.der) return
+  // Whatever else it is has a push under way.
+  if (placement.status !== 'Applied' && placement.status !== 'Synced') return
+  const timeoutMilliseconds = lookMilliseconds
+  const proof = await prove(ctx, { placement, certificate, timeoutMilliseconds })
+  if (proof.unanswered) await noteUnanswered(ctx, placement.clusterId)
+  else await noteAnswered(ctx, placement.cluster)
+  const age = placement.appliedAt && ctx.now().getTime() - placement.appliedAt.getTime()
+  if (proof.fault !== null && !proof.unanswered && age !== null && age < propagation) {
+    return again(ctx, placement, age)
+  }
+  await settle(ctx, placement, verdict(placement, proof))
+}
+
+async function again(
+  ctx: Context,
+  { id: placementId, clusterId }: PlacementRow,
+  age: number,
+): Promise<void> {
+  const { least, most } = pauseMilliseconds
+  const at = new Date(ctx.now().getTime() + Math.min(Math.max(age / 2, least), most))
+  await ctx.db.transaction((tx) => due(tx, 'placement.confirm', { placementId, clusterId }, at))
+}
+
+/** Synced only when what is served is what was issued, and who is to be let in is. */
+function verdict({ host }: PlacementRow, { fault, until, warnings: proofWarnings }: Proof) {
+  if (fault === null) return { status: 'Synced', message: null, until, proofWarnings } as const
+  // The workload takes up its Secret in its own time: kubelet alone may need a minute.
+  const againAfterSeconds = specOf(host).tls.mode === 'PASSTHROUGH' ? 15 : 60
+  const unproved = true
+  return { status: 'Applied', message: fault, unproved, proofWarnings, againAfterSeconds } as const
+}
