@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { judgeDestinationRule } from '../../sandbox/admission/destinationrule.ts'
 import { judgeGateway } from '../../sandbox/admission/gateway.ts'
 import { judgeVirtualService } from '../../sandbox/admission/virtualservice.ts'
 import type { Fields, Json } from '../../sandbox/json.ts'
@@ -272,10 +273,44 @@ const virtualServices: readonly Row[] = [
   ['a tls route of foreign names', sni('c.example.com'), /not a compatible subset/],
 ]
 
+const rule = (tls: Fields, more: Fields = {}): Fields => ({
+  metadata: { name: 'd', namespace: 'istio-system' },
+  spec: {
+    host: 'web.test.svc.cluster.local',
+    subsets: [{ name: 's', trafficPolicy: { tls } }],
+    ...more,
+  },
+})
+const mutual = { mode: 'MUTUAL' }
+const destinationRules: readonly Row[] = [
+  ['a subset by TLS', rule({ mode: 'SIMPLE', sni: 'web', credentialName: 'c' }), 'accepted'],
+  ['MUTUAL by credential', rule({ ...mutual, credentialName: 'c' }), 'accepted'],
+  ['MUTUAL of nothing', rule(mutual), /client certificate required/],
+  ['two sources', rule({ ...mutual, credentialName: 'c', caCertificates: 'f' }), /credentialName/],
+  [
+    'no verification and names',
+    rule({ mode: 'SIMPLE', insecureSkipVerify: true, subjectAltNames: ['a'] }),
+    /InsecureSkipVerify/,
+  ],
+  [
+    'a subset twice',
+    rule({}, { subsets: [{ name: 's' }, { name: 's' }] }),
+    /duplicate subset names/,
+  ],
+  ['a subset in capitals', rule({}, { subsets: [{ name: 'S' }] }), /subset name is invalid/],
+  [
+    'an empty policy',
+    rule({}, { subsets: [{ name: 's', trafficPolicy: {} }] }),
+    /at least one field/,
+  ],
+  ['exportTo twice', rule({}, { subsets: [], exportTo: ['.', '.'] }), /duplicate entries/],
+]
+
 describe('the webhook', () => {
   const tables = [
     ['Gateway', gateways, judgeGateway],
     ['VirtualService', virtualServices, judgeVirtualService],
+    ['DestinationRule', destinationRules, judgeDestinationRule],
   ] as const
   for (const [kind, rows, judge] of tables) {
     for (const [title, object, verdict, warning] of rows) {
