@@ -5,6 +5,7 @@ import { readPem } from '../../x509/der/pem.ts'
 import type { CompleteSpec, HostSpec, TlsMode } from '../host.ts'
 import {
   type AskedRoute,
+  type BackendTls,
   type Destination,
   destinationsOf,
   millisecondsOf,
@@ -32,6 +33,8 @@ export function routeFaults(
   asked: HostSpec,
   namespaces: readonly string[],
 ): readonly Violation[] {
+  const large = sizeFaults(asked.routes)
+  if (large.length > 0) return large
   const mode = asked.tls?.mode ?? 'SIMPLE'
   const each = asked.routes.flatMap((route, index) =>
     [
@@ -45,6 +48,26 @@ export function routeFaults(
     ].map(({ field, message }) => ({ field: `/routes/${index}${field}`, message })),
   )
   return [...each, ...repeated(mode, asked.routes), ...passthroughFaults(asked)]
+}
+
+/** So much of what takes long to read, in all routes together: a request may not hold up the others. */
+const most = { regex: 32_768, caCertificates: 131_072 } as const
+
+function sizeFaults(routes: readonly AskedRoute[]): readonly Violation[] {
+  const matched = routes.flatMap(({ match, cors }) => [
+    ...(match ? [match, ...(match.headers ?? []), ...(match.queryParams ?? [])] : []),
+    ...(cors?.allowOrigins ?? []),
+  ])
+  const backends = routes.flatMap((route) => destinationsOf(route).map(({ tls }) => tls ?? {}))
+  const texts = {
+    regex: matched.map(({ regex = '' }) => regex),
+    caCertificates: backends.map(({ caCertificates = '' }: Partial<BackendTls>) => caCertificates),
+  }
+  return (['regex', 'caCertificates'] as const).flatMap((field) => {
+    const octets = texts[field].reduce((sum, text) => sum + Buffer.byteLength(text), 0)
+    const message = `${field} comes to ${octets} octets in all routes; at most ${most[field]} are read`
+    return octets > most[field] ? [{ field: '/routes', message }] : []
+  })
 }
 
 function matchFaults(asked: HostSpec, { match = {} }: AskedRoute): readonly Violation[] {

@@ -190,6 +190,23 @@ test('what Istio would refuse, or could not do as it is said, is refused with it
   }
 })
 
+test('what takes long to read is bounded in all routes together', () => {
+  const regex = 'a'.repeat(1024)
+  const many = (count: number) =>
+    [...Array(count).keys()].map((n) => ({
+      match: { prefix: `/${n}`, headers: [{ name: 'x', regex }] },
+      to,
+    }))
+  assert.deepEqual(all({ routes: many(32) }), [])
+  assert.deepEqual(all({ routes: many(33) }), ['/routes'])
+  const caCertificates = `${rootCertificates[0]}\n`.repeat(16)
+  const trusting = [...Array(20).keys()].map((n) => ({
+    match: { prefix: `/${n}` },
+    to: { ...to, tls: { mode: 'SIMPLE' as const, sni: 'web.internal', caCertificates } },
+  }))
+  assert.deepEqual(all({ routes: trusting }), ['/routes'])
+})
+
 test('whom a backend is held to is certificates, and nothing else', () => {
   const ca = `${rootCertificates[0]}\n`
   const tls = { mode: 'SIMPLE', sni: 'web.internal' } as const
