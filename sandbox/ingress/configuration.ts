@@ -9,8 +9,8 @@ import type { World } from './servers.ts'
 
 /** What the gateway goes by, read anew from the objects after each change of them. */
 export type Configuration = {
-  /** The listener of a port of the pod. */
-  listener(port: number): Listener | undefined
+  /** The listener of a port of the pod, or the one of that port and an address of it. */
+  listener(port: number, address?: string): Listener | undefined
   /** The virtual hosts of a route name. */
   hosts(name: string): VirtualHosts
   /** The objects have changed. */
@@ -27,6 +27,7 @@ export function createConfiguration(options: {
 }): Configuration {
   const { world, log, changed } = options
   let listeners: ReadonlyMap<number, Listener> = new Map()
+  let bound: ReadonlyMap<string, Listener> = new Map()
   let routes: ReadonlyMap<string, VirtualHosts> = new Map()
   let waiting: NodeJS.Immediate | undefined
   let logged = ''
@@ -46,8 +47,9 @@ export function createConfiguration(options: {
       if (last) next.set(port, last)
     }
     listeners = next
-    routes = routesOf(listeners)
-    changed(chainsOf(listeners))
+    bound = found.bound
+    routes = routesOf([...listeners, ...portsOf(bound)])
+    changed(chainsOf([...listeners.values(), ...bound.values()]))
     const remarks = found.remarks.join('\n')
     if (remarks && remarks !== logged) for (const line of found.remarks) log(`ingress: ${line}`)
     logged = remarks
@@ -55,9 +57,9 @@ export function createConfiguration(options: {
 
   read()
   return {
-    listener(port) {
+    listener(port, address = '') {
       settle()
-      return listeners.get(port)
+      return bound.get(`${address}:${port}`) ?? listeners.get(port)
     },
     hosts(name) {
       settle()
@@ -69,8 +71,15 @@ export function createConfiguration(options: {
   }
 }
 
-function chainsOf(listeners: ReadonlyMap<number, Listener>): readonly TerminatedChain[] {
-  return [...listeners.values()].flatMap((listener) =>
+function portsOf(bound: ReadonlyMap<string, Listener>): readonly (readonly [number, Listener])[] {
+  return [...bound].map(([key, listener]) => [
+    Number(key.slice(key.lastIndexOf(':') + 1)),
+    listener,
+  ])
+}
+
+function chainsOf(listeners: readonly Listener[]): readonly TerminatedChain[] {
+  return listeners.flatMap((listener) =>
     'tls' in listener ? [...listener.tls.values()].filter(isTerminated) : [],
   )
 }
@@ -80,11 +89,18 @@ function isTerminated(chain: Chain): chain is TerminatedChain {
 }
 
 /** The virtual hosts of each route name: `http.8080`, `https.443.port.gateway.namespace`. */
-function routesOf(listeners: ReadonlyMap<number, Listener>): ReadonlyMap<string, VirtualHosts> {
+function routesOf(
+  listeners: readonly (readonly [number, Listener])[],
+): ReadonlyMap<string, VirtualHosts> {
   const routes = new Map<string, VirtualHosts>()
   for (const [port, listener] of listeners) {
     if ('plain' in listener) routes.set(`http.${port}`, listener.plain)
+    else if ('tls' in listener && listener.clear && listener.clear !== 'tcp') {
+      routes.set(`http.${port}`, listener.clear)
+    }
   }
-  for (const { name, hosts } of chainsOf(listeners)) routes.set(name, hosts)
+  for (const { name, hosts } of chainsOf(listeners.map(([, listener]) => listener))) {
+    routes.set(name, hosts)
+  }
   return routes
 }

@@ -57,10 +57,21 @@ export function createIngress({ world, secret, upstreams, log }: IngressOptions)
     sockets.add(socket)
     socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
-    const listener = configuration.listener(port)
+    const listener = configuration.listener(port, socket.localAddress)
     if (!listener || 'tcp' in listener) socket.destroy()
     else if ('plain' in listener) route(socket, `http.${port}`)
-    else peek(socket, (serverName) => enter(socket, chainFor(listener.tls, serverName)))
+    else {
+      const { tls, clear } = listener
+      peek(socket, (serverName, seen) => {
+        const chain = serverName === undefined ? undefined : chainFor(tls, serverName)
+        const plain = !chain && clear && clear !== 'tcp'
+        // The HTTP server takes the connection over before it is given what was read.
+        if (plain) route(socket, `http.${port}`)
+        socket.unshift(seen)
+        if (plain) process.nextTick(() => socket.resume())
+        else enter(socket, chain)
+      })
+    }
   }
 
   function enter(socket: Socket, chain: Chain | undefined): void {
@@ -81,9 +92,9 @@ export function createIngress({ world, secret, upstreams, log }: IngressOptions)
   }
 }
 
-/** Reads the ClientHello and hands the connection on as if nothing had been read of it; what is no
- *  ClientHello, too long or too late ends. */
-function peek(socket: Socket, next: (serverName: string) => void): void {
+/** Reads the ClientHello and hands the connection on, paused, with what was read of it; without a server name
+ *  what is no ClientHello or too long. What is too late ends. */
+function peek(socket: Socket, next: (serverName: string | undefined, seen: Buffer) => void): void {
   let seen = Buffer.alloc(0)
   const timer = setTimeout(() => socket.destroy(), handshakeMilliseconds)
   const gone = (): void => clearTimeout(timer)
@@ -93,9 +104,7 @@ function peek(socket: Socket, next: (serverName: string) => void): void {
     if (hello === 'more' && seen.length < helloBytes) return
     clearTimeout(timer)
     socket.off('data', read).off('close', gone).pause()
-    if (typeof hello === 'string') return void socket.destroy()
-    socket.unshift(seen)
-    next(hello.serverName)
+    next(typeof hello === 'string' ? undefined : hello.serverName, seen)
   }
   socket.on('data', read).once('close', gone)
 }

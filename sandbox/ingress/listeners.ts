@@ -2,7 +2,7 @@ import { bestMatch, covers } from '../hostname.ts'
 import { list, text, texts } from '../json.ts'
 import { type Bindings, bindingsOf, bound } from './bindings.ts'
 import { type Destination, destinationsOf, inOrder, isFor, type Route, routesOf } from './routes.ts'
-import { isPlain, isTls, type Server, serversByPort, type World } from './servers.ts'
+import { isPlain, type PortServers, type Server, serversByPort, type World } from './servers.ts'
 
 /** The routes of each host name of an HTTP server; `redirect` sends its plain requests to https. */
 export type VirtualHosts = ReadonlyMap<
@@ -29,17 +29,20 @@ export type TerminatedChain = {
 /** What happens to a connection of one server name: terminated, or passed on. */
 export type Chain = TerminatedChain | { readonly to: Destination }
 
-/** One port of the gateway pod: TLS with a chain for each SNI pattern, plain HTTP, or octets that
- *  nobody takes, since the sandbox has no TCP routes. */
+/** One port of the gateway pod: TLS with a chain for each SNI pattern and perhaps something in the clear
+ *  beside it, which gets all that no chain takes; plain HTTP; or octets that nobody takes, since the
+ *  sandbox has no TCP routes. */
 export type Listener =
   | { readonly tcp: true }
-  | { readonly tls: ReadonlyMap<string, Chain> }
+  | { readonly tls: ReadonlyMap<string, Chain>; readonly clear?: VirtualHosts | 'tcp' }
   | { readonly plain: VirtualHosts }
 
 /** What the gateway's configuration comes to: a listener by pod port, and what was left out and why. A
  *  port in `rejected` has two chains for one SNI: Envoy refuses such a listener and keeps the last one. */
 export type Listeners = {
   readonly ports: ReadonlyMap<number, Listener>
+  /** Those of one address, `address:port`: what comes in there goes to no other. */
+  readonly bound: ReadonlyMap<string, Listener>
   readonly rejected: ReadonlySet<number>
   readonly remarks: readonly string[]
 }
@@ -47,23 +50,38 @@ export type Listeners = {
 /** The listeners of the gateway pod, as istiod would push them to it. */
 export function listenersOf(world: World): Listeners {
   const ports = new Map<number, Listener>()
+  const bound = new Map<string, Listener>()
   const rejected = new Set<number>()
   const remarks: string[] = []
   const bindings = bindingsOf(world)
-  for (const [port, servers] of serversByPort(world, remarks)) {
-    const [first] = servers
-    if (!first) continue
-    if (!isTls(first) && !isPlain(first)) {
-      remarks.push(`port ${port} is taken by ${first.gateway} for ${first.protocol}`)
-      ports.set(port, { tcp: true })
-    } else if (!isTls(first)) ports.set(port, { plain: mergedHosts(servers, bindings) })
-    else {
-      const chains = chainsOf(servers, bindings, remarks)
-      if (chains) ports.set(port, { tls: chains })
-      else rejected.add(port)
-    }
+  for (const servers of serversByPort(world, remarks)) {
+    const { port, address } = servers
+    const listener = listenerOf(servers, bindings, remarks)
+    if (!listener) rejected.add(port)
+    else if (address === '') ports.set(port, listener)
+    else bound.set(`${address}:${port}`, listener)
   }
-  return { ports, rejected, remarks }
+  return { ports, bound, rejected, remarks }
+}
+
+/** Undefined when Envoy would refuse it: it has two ways to go for one connection. */
+function listenerOf(
+  { port, tls, clear }: PortServers,
+  bindings: Bindings,
+  remarks: string[],
+): Listener | undefined {
+  if (new Set(clear.map(({ bind }) => bind)).size > 1) {
+    remarks.push(`listener rejected: port ${port} has two chains for all that is in the clear`)
+    return undefined
+  }
+  const plain = clear.filter(isPlain)
+  const [taker] = clear.filter((server) => !isPlain(server))
+  if (taker) remarks.push(`port ${port} is taken by ${taker.gateway} for ${taker.protocol}`)
+  if (tls.length === 0) return taker ? { tcp: true } : { plain: mergedHosts(plain, bindings) }
+  const chains = chainsOf(tls, bindings, remarks)
+  if (!chains) return undefined
+  if (clear.length === 0) return { tls: chains }
+  return { tls: chains, clear: taker ? 'tcp' : mergedHosts(plain, bindings) }
 }
 
 function mergedHosts(servers: readonly Server[], bindings: Bindings): VirtualHosts {

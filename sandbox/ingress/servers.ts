@@ -16,6 +16,8 @@ export type Server = {
   readonly number: number
   readonly portName: string
   readonly protocol: string
+  /** The address it binds to; none is all. */
+  readonly bind: string
   readonly hosts: readonly Host[]
   readonly tls: Fields
 }
@@ -41,44 +43,52 @@ export function isPlain({ protocol }: Server): boolean {
   return plainProtocols.includes(protocol)
 }
 
-function canMerge(first: Server, other: Server): boolean {
-  return isTls(first) ? isTls(other) : isPlain(first) && isPlain(other)
+/** The servers of one port of the pod and one address, none being all: those of TLS, and those in the clear. */
+export type PortServers = {
+  readonly port: number
+  readonly address: string
+  readonly tls: readonly Server[]
+  readonly clear: readonly Server[]
 }
 
-/** The servers of all Gateways that select the pod, by pod port, oldest Gateway first, as istiod merges
- *  them (pilot/pkg/model/gateway.go, mergeGateways): a later TLS server that repeats a host is dropped
- *  whole, and the protocol of a port is that of its first server. */
-export function serversByPort(world: World, remarks: string[]): Map<number, Server[]> {
-  const ports = new Map<number, Server[]>()
-  const taken = new Map<number, Set<string>>()
-  for (const gateway of world.gateways.toSorted(byAge)) {
-    const wanted = Object.entries(fields(gateway, 'spec', 'selector'))
-    if (!wanted.every(([key, value]) => world.pod.labels[key] === value)) continue
-    for (const each of list(gateway, 'spec', 'servers').filter(isFields)) {
-      const server = serverOf(gateway, each)
-      const port = podPort(world, server.number)
-      const servers = ports.get(port) ?? []
-      const hosts = taken.get(port) ?? new Set<string>()
-      const [first] = servers
-      if (first && !canMerge(first, server)) {
-        remarks.push(
-          `skipping server ${server.portName} of ${server.gateway}: port ${port} has another protocol already`,
-        )
-        continue
-      }
-      const repeated = isTls(server) && server.hosts.find(({ written }) => hosts.has(written))
-      if (repeated) {
-        remarks.push(
-          `skipping server ${server.portName} of ${server.gateway}: duplicate host names ${repeated.written}`,
-        )
-        continue
-      }
-      for (const { written } of server.hosts) hosts.add(written)
-      taken.set(port, hosts)
-      ports.set(port, [...servers, server])
+/** The servers of all Gateways that select the pod, by port and address, oldest Gateway first, as istiod merges
+ *  them (pilot/pkg/model/gateway.go, mergeGateways): a later TLS server that repeats a host is dropped whole;
+ *  what is in the clear goes beside TLS that came before it, and lets in only HTTP beside HTTP, and no TLS,
+ *  after it. */
+export function serversByPort(world: World, remarks: string[]): readonly PortServers[] {
+  const ports = new Map<string, { port: number; address: string; tls: Server[]; clear: Server[] }>()
+  const taken = new Set<string>()
+  for (const server of serversOf(world)) {
+    const port = podPort(world, server.number)
+    const address = ['0.0.0.0', '::'].includes(server.bind) ? '' : server.bind
+    const key = `${address}:${port}`
+    const found = ports.get(key) ?? { port, address, tls: [], clear: [] }
+    ports.set(key, found)
+    const skipped = `skipping server ${server.portName} of ${server.gateway}`
+    const keyOf = (host: string) => `${server.bind}:${port} ${host}`
+    const repeated = server.hosts.find(({ written }) => taken.has(keyOf(written)))
+    if (isTls(server) && repeated) {
+      remarks.push(`${skipped}: duplicate host names ${repeated.written}`)
+      continue
     }
+    if (isTls(server)) for (const { written } of server.hosts) taken.add(keyOf(written))
+    const first = found.clear.find(({ bind }) => bind === server.bind)
+    if (first && !(isPlain(first) && isPlain(server))) {
+      remarks.push(`${skipped}: port ${port} has another protocol already`)
+    } else if (isTls(server)) found.tls.push(server)
+    else found.clear.push(server)
   }
-  return ports
+  return [...ports.values()].filter(({ tls, clear }) => tls.length + clear.length > 0)
+}
+
+function serversOf({ gateways, pod }: World): readonly Server[] {
+  return gateways.toSorted(byAge).flatMap((gateway) => {
+    const wanted = Object.entries(fields(gateway, 'spec', 'selector'))
+    if (!wanted.every(([key, value]) => pod.labels[key] === value)) return []
+    return list(gateway, 'spec', 'servers')
+      .filter(isFields)
+      .map((each) => serverOf(gateway, each))
+  })
 }
 
 function serverOf(gateway: Fields, server: Fields): Server {
@@ -90,6 +100,7 @@ function serverOf(gateway: Fields, server: Fields): Server {
     number: Number(at(server, 'port', 'number')),
     portName: text(server, 'port', 'name'),
     protocol: text(server, 'port', 'protocol').toUpperCase(),
+    bind: text(server, 'bind'),
     hosts,
     tls: fields(server, 'tls'),
   }

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test'
 import { covers } from '../../sandbox/hostname.ts'
 import { chainFor, listenersOf } from '../../sandbox/ingress/listeners.ts'
 import { taking } from '../../sandbox/ingress/routes.ts'
-import { amend, type Fields, fields, type Json } from '../../sandbox/json.ts'
+import { amend, type Fields, fields, isFields, type Json } from '../../sandbox/json.ts'
 import { gateway, to, virtualService } from './support.ts'
 
 const pod = { namespace: 'istio-system', labels: { istio: 'ingressgateway' } }
@@ -28,6 +28,11 @@ function aged(object: Fields, second: number, metadata: Fields = {}): Fields {
 function simple(hosts: readonly string[], credentialName: string, number = 443): Json {
   const port = { number, name: `https-${credentialName}`, protocol: 'HTTPS' }
   return { port, hosts, tls: { mode: 'SIMPLE', credentialName } }
+}
+
+function fieldsOf(server: Json): Fields {
+  assert.ok(isFields(server))
+  return server
 }
 
 function passthrough(...hosts: string[]): Json {
@@ -130,14 +135,32 @@ describe('the merge of Gateways', () => {
     assert.equal(found.ports.get(8443), undefined)
   })
 
-  test('the protocol of a port is that of its first server', () => {
+  test('what is in the clear goes beside TLS that came before it, and lets in none after it', () => {
     const late = { port: { number: 443, name: 'http', protocol: 'HTTP' }, hosts: ['b.example.com'] }
     const found = read([
       aged(gateway('a', [simple(['a.example.com'], 'a')]), 1),
       aged(gateway('b', [late]), 2),
+      aged(gateway('c', [simple(['c.example.com'], 'c')]), 3),
     ])
     assert.equal(who(found, 'a.example.com'), 'a')
-    assert.match(found.remarks.join(), /another protocol/)
+    assert.equal(who(found, 'c.example.com'), undefined)
+    assert.match(found.remarks.join(), /skipping server https-c of test\/c: port 8443 has another/)
+    assert.ok(Object.hasOwn(found.ports.get(8443) ?? {}, 'clear'))
+  })
+
+  test('a server at one address takes what comes in there, and two ways to say all are refused', () => {
+    const at = (bind: string, host: string) => ({ ...fieldsOf(simple([host], 'b')), bind })
+    const here = read([
+      aged(gateway('a', [simple(['a.example.com'], 'a')]), 1),
+      aged(gateway('b', [at('10.0.0.1', 'b.example.com')]), 2),
+    ])
+    assert.deepEqual([...here.bound.keys()], ['10.0.0.1:8443'])
+    assert.equal(who(here, 'a.example.com'), 'a')
+    const all = read([
+      aged(gateway('a', [simple(['a.example.com'], 'a')]), 1),
+      aged(gateway('b', [at('0.0.0.0', 'a.example.com')]), 2),
+    ])
+    assert.deepEqual([...all.rejected], [8443])
   })
 
   test('who speaks TCP on a port has it for itself, if it was first', () => {

@@ -62,10 +62,15 @@ async function listed(
   }
 }
 
-const PodStatus = Type.Object({ podIPs: Type.Array(Type.Object({ ip: Type.String() })) })
+const PodStatus = Type.Object({
+  podIP: Type.Optional(Type.String()),
+  podIPs: Type.Optional(Type.Array(Type.Object({ ip: Type.String() }))),
+})
 
 function addressesOf({ status }: KubeObject): readonly string[] {
-  return Value.Check(PodStatus, status) ? status.podIPs.map(({ ip }) => ip) : []
+  if (!Value.Check(PodStatus, status)) return []
+  const { podIP, podIPs = [] } = status
+  return [...(podIP === undefined ? [] : [podIP]), ...podIPs.map(({ ip }) => ip)]
 }
 
 type Recent = { readonly found: Promise<Neighbours>; readonly until: number }

@@ -9,7 +9,7 @@ import { converted, otherKinds } from '../../../src/delivery/istio/others.ts'
 import { virtualService as ourService } from '../../../src/delivery/istio/virtualservice.ts'
 import type { CompleteSpec } from '../../../src/hosts/host.ts'
 
-// What is expected here was seen on a real Istio and Envoy, with the same objects.
+// What is expected here was seen on a real Istio and Envoy: traps.test.ts has the cases with objects.
 
 const name = 'www.shop.test'
 const nginx = { service: 'nginx', namespace: 'test', port: 443 }
