@@ -1,5 +1,5 @@
 import type { Context } from '../../core/context.ts'
-import { bytes, sql, type Tx } from '../../core/database/db.ts'
+import { sql, type Tx } from '../../core/database/db.ts'
 import { Problem } from '../../shared/problem.ts'
 import {
   type Certificate,
@@ -165,14 +165,16 @@ async function check(
   return crl.entries.length
 }
 
-/** Raw, since a model's create would encode megabytes on the event loop. */
+/** Past Prisma, which would encode megabytes on the event loop. */
 async function keep(
   ctx: Context,
   { keyId, shard, number, der }: ListKey & { number: bigint; der: Buffer },
 ): Promise<void> {
-  await ctx.db.read.$executeRaw(sql`
-    insert into signed_list ("keyId", "shard", "number", "der")
-    values (${keyId}::uuid, ${shard}::int, ${number}::bigint, ${bytes(der)})`)
+  await ctx.db.statement(
+    `insert into signed_list ("keyId", "shard", "number", "der")
+    values ($1::uuid, $2::int, $3::bigint, $4::bytea)`,
+    [keyId, shard, number, der],
+  )
 }
 
 type Before = {
