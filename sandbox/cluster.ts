@@ -4,15 +4,16 @@ import { certify, findIdentity, kubeconfigOf } from './apiserver/identity.ts'
 import { ingressPod, seed } from './apiserver/seeds.ts'
 import { createIngress } from './ingress/connections.ts'
 import { createUpstreams } from './ingress/upstreams.ts'
-import { gateways, resourceName, secrets, services, virtualServices } from './kinds.ts'
-import { openStore } from './store.ts'
+import { type Fields, fields } from './json.ts'
+import { configMaps, gateways, resourceName, secrets, services, virtualServices } from './kinds.ts'
+import { openStore, type Store } from './store.ts'
 import { createWorkloads, sampleNamespace } from './workloads.ts'
 
 /* The Gatesmith sandbox: one process that stands in for a Kubernetes cluster with an Istio ingress gateway,
  * for trying and for tests. It is a sandbox and says so wherever it can. It knowingly differs from the real
  * thing in this:
  *
- * API server: whoever has the token may do everything (no RBAC, access reviews always allow). Eight kinds,
+ * API server: whoever has the token may do everything (no RBAC, access reviews always allow). Few kinds,
  * no subresources, no controllers; a CRD says whether its kind is served, and no more: a Service has no endpoints, a Pod is a record, a deleted namespace
  * is empty at once. Lists are not consistent snapshots (`continue` counts objects). Changes are kept for watches
  * until a restart or some thousands later; then a watch gets 410. A PUT cannot set managedFields. Strategic
@@ -66,7 +67,7 @@ export async function startCluster(options: SandboxOptions): Promise<Sandbox> {
       ['nginx.test'],
       undefined,
     )
-    const workloads = createWorkloads(() => store.list(secrets, sampleNamespace), nginx)
+    const workloads = createWorkloads(() => mounted(store), nginx)
     for (const server of workloads.flatMap(({ ports }) => [...ports.values()])) {
       await listen(server, 0, '127.0.0.1', 'a sample workload')
       stops.push(() => ended(server, () => server.closeAllConnections()))
@@ -137,4 +138,16 @@ function listen(server: Server, port: number, host: string, what: string): Promi
 /** Stops listening; connections are the caller's to end. */
 function unlisten(server: Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()))
+}
+
+/** What the sample workloads find their certificates in: Secrets, and ConfigMaps of the same keys. */
+function mounted(store: Store): readonly Fields[] {
+  const maps = store.list(configMaps, sampleNamespace).map((map) => {
+    const encoded = Object.entries(fields(map, 'data')).map(([key, value]) => [
+      key,
+      Buffer.from(String(value)).toString('base64'),
+    ])
+    return { ...map, type: 'kubernetes.io/tls', data: Object.fromEntries(encoded) }
+  })
+  return [...store.list(secrets, sampleNamespace), ...maps]
 }

@@ -116,6 +116,19 @@ export const pods: Kind = {
   ],
 }
 
+/** Deployments: stored like Pods. Nothing runs them, so a changed template rolls out nothing. */
+export const deployments: Kind = {
+  group: 'apps',
+  versions: ['v1'],
+  namespaced: true,
+  generations: true,
+  kind: 'Deployment',
+  plural: 'deployments',
+  singular: 'deployment',
+  shortNames: ['deploy'],
+  columns: [name, age],
+}
+
 /** Istio Gateways. */
 export const gateways: Kind = {
   ...istio,
@@ -171,6 +184,7 @@ export const kinds: readonly Kind[] = [
   configMaps,
   services,
   pods,
+  deployments,
   customResourceDefinitions,
   gateways,
   virtualServices,
@@ -202,5 +216,5 @@ export function servedKinds(definition: (name: string) => Fields | undefined): r
 
 /** Whether a CustomResourceDefinition decides if the kind is served. */
 export function isCustom({ group }: Kind): boolean {
-  return group !== '' && group !== customResourceDefinitions.group
+  return !['', deployments.group, customResourceDefinitions.group].includes(group)
 }

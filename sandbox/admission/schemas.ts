@@ -169,6 +169,7 @@ export const schemas: Readonly<Record<string, Schema>> = {
   configmaps: { ...head, immutable: 'boolean', data: stringMap, binaryData: stringMap },
   services: { ...head, spec: 'any', status: 'any' },
   pods: { ...head, spec: 'any', status: 'any' },
+  'deployments.apps': { ...head, spec: 'any', status: 'any' },
   'gateways.networking.istio.io': {
     ...head,
     spec: { selector: stringMap, servers: [server] },

@@ -23,6 +23,7 @@ const filter = {
       'replacement',
       'cluster',
       'host',
+      'delivery',
     ]),
   ),
   subjectId: Type.Optional(text('Id of what was changed')),

@@ -40,6 +40,14 @@ export type AuditAction =
   | 'host.removed'
   | 'host.withdrawn'
   | 'host.abandoned'
+  | 'host.backend-restarted'
+  | 'delivery.created'
+  | 'delivery.changed'
+  | 'delivery.delivered'
+  | 'delivery.repaired'
+  | 'delivery.removed'
+  | 'delivery.withdrawn'
+  | 'delivery.abandoned'
 
 /** What was changed: a kind, its id and the name people know it by. */
 export type Subject = {
@@ -52,6 +60,7 @@ export type Subject = {
     | 'replacement'
     | 'cluster'
     | 'host'
+    | 'delivery'
   readonly id: string
   readonly name: string
   readonly tenantId: string | null

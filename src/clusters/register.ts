@@ -140,7 +140,7 @@ export async function removeCluster(ctx: Context, actor: Actor, name: string): P
     if (!isReferenced(error)) throw error
     throw new Problem(
       'cluster-in-use',
-      `Hosts are still on cluster "${name}", or being taken off it: remove them, then try again; a cluster that will not come back is removed with ?force=true`,
+      `Hosts or deliveries are still on cluster "${name}", or being taken off it: remove them, then try again; a cluster that will not come back is removed with ?force=true`,
     )
   }
 }

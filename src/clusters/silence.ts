@@ -29,7 +29,7 @@ export async function isSlow(
   })
   if (!row) return false
   // A push to a silent cluster waits for nothing.
-  if (row.silentSince !== null) return task !== 'placement.push'
+  if (row.silentSince !== null) return !['placement.push', 'delivery.reconcile'].includes(task)
   return row.unansweredAt !== null
 }
 

@@ -24,7 +24,8 @@ export const unsettled: { OR: ({ status: { not: string } } | { wanted: false })[
   OR: [{ status: { not: 'Synced' } }, { wanted: false }],
 }
 
-/** Makes a push due for the placements on the cluster: all, or those that are not as wanted. */
+/** Makes a push due for the placements on the cluster, and for its deliveries: all, or those that are not as
+ *  wanted. Answers how many placements. */
 export async function dueOnCluster(
   tx: Tx,
   clusterId: string,
@@ -36,5 +37,11 @@ export async function dueOnCluster(
   })
   const keys = placements.map(({ id: placementId }) => ({ placementId, clusterId }))
   await dueMany(tx, 'placement.push', keys)
+  const targets = await tx.deliveryTarget.findMany({
+    where: { clusterId, ...(which === 'all' ? {} : unsettled) },
+    select: { id: true },
+  })
+  const others = targets.map(({ id: targetId }) => ({ targetId, clusterId }))
+  await dueMany(tx, 'delivery.reconcile', others)
   return placements.length
 }

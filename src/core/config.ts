@@ -27,6 +27,7 @@ const Environment = Type.Object({
   GATESMITH_RATE_FAILURES: Type.Optional(Count),
   GATESMITH_QUOTA_HOSTS: Type.Optional(Count),
   GATESMITH_QUOTA_CERTIFICATES_PER_DAY: Type.Optional(Count),
+  GATESMITH_QUOTA_DELIVERIES: Type.Optional(Count),
   GATESMITH_QUOTA_API_KEYS: Type.Optional(Count),
   GATESMITH_QUOTA_REVOCATIONS_PER_DAY: Type.Optional(Count),
   GATESMITH_QUOTA_REPLACEMENTS_PER_DAY: Type.Optional(Count),
@@ -62,6 +63,7 @@ export type Rates = {
 export type QuotaDefaults = {
   readonly hosts: number
   readonly certificatesPerDay: number
+  readonly deliveries: number
   readonly apiKeys: number
   readonly revocationsPerDay: number
   readonly replacementsPerDay: number
@@ -71,6 +73,7 @@ export type QuotaDefaults = {
 export const defaultQuotas: QuotaDefaults = {
   hosts: 10_000,
   certificatesPerDay: 1_000_000,
+  deliveries: 1_000,
   apiKeys: 1_000,
   revocationsPerDay: 5_000,
   replacementsPerDay: 100,
@@ -145,6 +148,7 @@ export const settings = [
     'GATESMITH_QUOTA_CERTIFICATES_PER_DAY',
     'certificates that such a tenant may order in a day (1000000)',
   ],
+  ['GATESMITH_QUOTA_DELIVERIES', 'deliveries of such a tenant (1000)'],
   ['GATESMITH_QUOTA_API_KEYS', 'API keys of such a tenant (1000)'],
   ['GATESMITH_QUOTA_REVOCATIONS_PER_DAY', 'revocations of such a tenant in a day (5000)'],
   ['GATESMITH_QUOTA_REPLACEMENTS_PER_DAY', 'replacements that such a tenant orders in a day (100)'],
@@ -205,6 +209,7 @@ function quotasIn(env: Type.Static<typeof Environment>): QuotaDefaults {
   const {
     hosts,
     certificatesPerDay: certificates,
+    deliveries,
     apiKeys: keys,
     revocationsPerDay: revocations,
     replacementsPerDay: replacements,
@@ -212,6 +217,7 @@ function quotasIn(env: Type.Static<typeof Environment>): QuotaDefaults {
   return {
     hosts: Number(env.GATESMITH_QUOTA_HOSTS ?? hosts),
     certificatesPerDay: Number(env.GATESMITH_QUOTA_CERTIFICATES_PER_DAY ?? certificates),
+    deliveries: Number(env.GATESMITH_QUOTA_DELIVERIES ?? deliveries),
     apiKeys: Number(env.GATESMITH_QUOTA_API_KEYS ?? keys),
     revocationsPerDay: Number(env.GATESMITH_QUOTA_REVOCATIONS_PER_DAY ?? revocations),
     replacementsPerDay: Number(env.GATESMITH_QUOTA_REPLACEMENTS_PER_DAY ?? replacements),

@@ -85,7 +85,9 @@ function certificateIn(data: Readonly<Record<string, string>>): SecretChange['ce
   const encoded = data['tls.crt']
   if (!encoded) return null
   try {
-    const leaf = new X509Certificate(Buffer.from(encoded, 'base64'))
+    // As a ConfigMap has it, or as a Secret.
+    const plain = encoded.startsWith('-----BEGIN ')
+    const leaf = new X509Certificate(Buffer.from(encoded, plain ? 'latin1' : 'base64'))
     return {
       serial: leaf.serialNumber.toLowerCase(),
       notBefore: timestamp(leaf.validFromDate),

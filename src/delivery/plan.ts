@@ -83,12 +83,12 @@ export function refOf({ apiVersion, kind, metadata }: KubeObject): KubeRef {
 
 /** Whether it has a key and a certificate: all else only says how to serve with them. */
 export function isSecret(kind: Kind): boolean {
-  return isKind(kind, kinds.secret)
+  return [kinds.secret, kinds.configMap].some((each) => isKind(each, kind))
 }
 
 /** Whether the observed object is as desired: all that we state, and in spec and data nothing else.
  *  Others may add labels and annotations. */
-function matches(desired: KubeObject, observed: KubeObject): boolean {
+export function matches(desired: KubeObject, observed: KubeObject): boolean {
   return (
     isDeepStrictEqual(desired.spec, observed.spec) &&
     isDeepStrictEqual(desired.data, observed.data) &&

@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util'
+import { record } from '../audit/record.ts'
 import { trustDigest } from '../authorities/trust/placements.ts'
 import { isPassing as isRefusalPassing } from '../certificates/issuance/passing.ts'
 import { type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
 import { noteUnanswered, silenceOf } from '../clusters/silence.ts'
+import { systemActor } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { json } from '../core/database/db.ts'
 import { specOf } from '../hosts/find.ts'
@@ -18,6 +20,8 @@ import { confirmPlacement } from './confirm.ts'
 import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
 import { backendsFound } from './observe.ts'
 import { isSecret, type Step } from './plan.ts'
+import type { Delivery } from './renderer.ts'
+import { restart } from './secrets/restart.ts'
 import { type Outcome, servedAs, settle, settleApplied } from './settle.ts'
 import { removeObjects } from './withdraw.ts'
 
@@ -99,9 +103,11 @@ async function deliver(
   )
   // Apply: up in order, then what is no longer needed, down.
   const advice = await apply(kube, steps)
+  const restarted = await restartBackend(ctx, kube, { delivery, placement, steps })
   // Record. Only the ingress itself can say that the host is served: see confirm.ts.
   const warnings = [
     ...advice,
+    ...restarted,
     ...risks.map(({ message }) => message),
     ...(await foreignNames(ctx, placement)),
   ]
@@ -141,6 +147,46 @@ async function apply(kube: Kube, steps: readonly Step[]): Promise<readonly strin
   for (const object of changed) warnings.push(...(await kube.apply(object)))
   for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
   return [...new Set(warnings)]
+}
+
+type Delivered = {
+  readonly delivery: Delivery
+  readonly placement: PlacementRow
+  readonly steps: readonly Step[]
+}
+
+/** Has the workload of a PASSTHROUGH host take up its certificate, where that was asked for; answers why it
+ *  does not. */
+async function restartBackend(
+  ctx: Context,
+  kube: Kube,
+  { delivery, placement, steps }: Delivered,
+): Promise<readonly string[]> {
+  const { certificate, host } = delivery
+  const deployment = host.spec.certificate.restart?.deployment
+  const place = steps.find(({ ref, object }) => object && isSecret(ref))
+  if (deployment === undefined || !place) return []
+  const { namespace } = place.ref
+  const { serial } = certificate
+  const { rolledOut, fault } = await restart(kube, { namespace, deployment, serial })
+  if (rolledOut) {
+    await ctx.db.transaction((tx) =>
+      record(
+        tx,
+        { actor: systemActor('placement.push'), now: ctx.now() },
+        'host.backend-restarted',
+        {
+          subject: { kind: 'host', id: host.id, name: host.name, tenantId: placement.tenantId },
+          changes: {
+            cluster: placement.cluster.name,
+            deployment: `${namespace}/${deployment}`,
+            serial,
+          },
+        },
+      ),
+    )
+  }
+  return fault === null ? [] : [fault]
 }
 
 /** The cluster, or what signs, is away: nothing is wrong with what was asked. */

@@ -40,6 +40,7 @@ async function abandonSome(tx: Tx, told: Told, cluster: Named): Promise<boolean>
   await lock(tx, some.map(hostLock))
   for (const { id } of some) await abandonPlacement(tx, told, { id, cluster })
   if (some.length === batchSize) return true
+  await abandonDeliveries(tx, told, cluster)
   const { count } = await tx.cluster.deleteMany({ where: { id: cluster.id } })
   if (count === 0) return false
   await record(tx, told, 'cluster.removed', {
@@ -47,6 +48,27 @@ async function abandonSome(tx: Tx, told: Told, cluster: Named): Promise<boolean>
     changes: { force: true },
   })
   return false
+}
+
+/** Deliveries go on without the cluster, or are gone with their last. */
+async function abandonDeliveries(
+  tx: Tx,
+  told: Told,
+  { id: clusterId, name }: Named,
+): Promise<void> {
+  const targets = await tx.deliveryTarget.findMany({
+    where: { clusterId },
+    include: { delivery: true },
+  })
+  await tx.deliveryTarget.deleteMany({ where: { clusterId } })
+  for (const { delivery, namespace, secretName } of targets) {
+    const { id, tenantId } = delivery
+    await tx.delivery.deleteMany({ where: { id, removedAt: { not: null }, targets: { none: {} } } })
+    await record(tx, told, 'delivery.abandoned', {
+      subject: { kind: 'delivery', id, name: delivery.name, tenantId },
+      changes: { cluster: name, objects: [`Secret ${namespace}/${secretName}`] },
+    })
+  }
 }
 
 async function abandonPlacement(

@@ -43,12 +43,30 @@ const tls = {
   clients: Type.Optional(Clients),
   plainHttpWithoutClientCertificate: Type.Optional(PlainHttpWithoutClientCertificate),
 }
+const Store = Type.Enum(['secret', 'configMap'], {
+  description:
+    'PASSTHROUGH only: where the workload finds its certificate (secret); a ConfigMap takes privateKeyInConfigMap, too',
+})
+const PrivateKeyInConfigMap = Type.Boolean({
+  description:
+    'With store "configMap" only: the private key may lie where everybody who may read ConfigMaps of that namespace has it',
+})
+const Restart = closed({
+  deployment: Type.String({
+    pattern: '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$',
+    description:
+      'PASSTHROUGH only: a Deployment of the workload’s namespace that is rolled out anew whenever another certificate is there',
+  }),
+})
 const certificate = {
   authority: Name,
   keyAlgorithm: KeyAlgorithm,
   validityDays: Type.Integer({ minimum: 1, maximum: 825 }),
   organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   secretName: Type.Optional(SecretName),
+  store: Type.Optional(Store),
+  privateKeyInConfigMap: Type.Optional(PrivateKeyInConfigMap),
+  restart: Type.Optional(Restart),
 }
 const Aliases = Type.Array(HostnameText, {
   minItems: 1,

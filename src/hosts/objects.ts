@@ -15,7 +15,12 @@ const Recorded = Type.Object({
 })
 type Recorded = Type.Static<typeof Recorded>
 
-const plainKinds: readonly Kind[] = [kinds.secret, kinds.istioGateway, kinds.istioVirtualService]
+const plainKinds: readonly Kind[] = [
+  kinds.secret,
+  kinds.configMap,
+  kinds.istioGateway,
+  kinds.istioVirtualService,
+]
 
 /** The objects that are recorded to carry a host. Throws host-refused for what another release recorded in
  *  words that this one does not know: nothing is done about a host whose objects are not known. */

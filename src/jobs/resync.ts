@@ -47,6 +47,27 @@ export async function lookAgain(ctx: Context): Promise<number> {
   return rows.length
 }
 
+/** Makes it due that the Secrets of deliveries are looked at again: what is not as it should be, and what
+ *  was not seen for a while. Answers how many. */
+export async function lookAtDeliveries(ctx: Context): Promise<number> {
+  const stale = new Date(ctx.now().getTime() - freshness)
+  const targets = await ctx.db.read.deliveryTarget.findMany({
+    where: {
+      // What waits for a silent cluster is due when that answers.
+      cluster: { silentSince: null },
+      OR: [...unsettled.OR, { syncedAt: null }, { syncedAt: { lte: stale } }],
+    },
+    select: { id: true, clusterId: true },
+    orderBy: { syncedAt: { sort: 'asc', nulls: 'first' } },
+    take: 500,
+  })
+  await ctx.db.transaction(async (tx) => {
+    const keys = targets.map(({ id: targetId, clusterId }) => ({ targetId, clusterId }))
+    await dueMany(tx, 'delivery.reconcile', keys)
+  })
+  return targets.length
+}
+
 type Looked = { readonly placementId: string; readonly clusterId: string }
 
 /** Has every cluster looked at, in the slow lane those that did not answer last time: what waits for one

@@ -16,8 +16,9 @@ import type { Context } from '../core/context.ts'
 import { type Due, due, isDueKind, readKey } from '../core/database/due.ts'
 import { confirmPlacement } from '../delivery/confirm.ts'
 import { lookAtPlacement, pushPlacement } from '../delivery/push.ts'
+import { reconcileTarget } from '../delivery/secrets/reconcile.ts'
 import { forgetOldAnswers } from '../tenants/apikeys/answers.ts'
-import { lookAgain, recheckClusters, resyncPlacements } from './resync.ts'
+import { lookAgain, lookAtDeliveries, recheckClusters, resyncPlacements } from './resync.ts'
 import { sweepQueue } from './sweep.ts'
 
 /** What is done about each kind of due work: src/core/database/due.ts says what their keys are. */
@@ -30,6 +31,7 @@ const actions: {
   'placement.push': pushPlacement,
   'placement.confirm': confirmPlacement,
   'placement.look': lookAtPlacement,
+  'delivery.reconcile': reconcileTarget,
   'replacement.advance': (ctx, { replacementId }) => advanceReplacement(ctx, replacementId),
   'authority.rotate': (ctx, { authorityId }) => advanceRotation(ctx, authorityId),
   'authority.publish': (ctx, { keyId }) => publishLists(ctx, keyId),
@@ -43,6 +45,7 @@ const clusterKinds = [
   'placement.push',
   'placement.confirm',
   'placement.look',
+  'delivery.reconcile',
   'cluster.check',
 ] as const
 
@@ -95,6 +98,7 @@ export const schedule = {
   'blocked-keys.sweep': '*/5 * * * *',
   'placements.resync': '*/5 * * * *',
   'placements.look': '* * * * *',
+  'deliveries.look': '* * * * *',
   'clusters.check': '* * * * *',
   'certificates.recheck': '17 2 * * *',
   'rotations.resume': '*/5 * * * *',
@@ -116,6 +120,7 @@ export function periodicWork(ctx: Context): Periodic {
     'blocked-keys.sweep': () => sweepBlocked(ctx),
     'placements.resync': () => resyncPlacements(ctx),
     'placements.look': () => lookAgain(ctx),
+    'deliveries.look': () => lookAtDeliveries(ctx),
     'clusters.check': () => recheckClusters(ctx),
     'certificates.recheck': () => recheckCertificates(ctx),
     'rotations.resume': () => resumeRotations(ctx),

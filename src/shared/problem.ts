@@ -50,6 +50,9 @@ export const problems = {
   'host-unknown': { status: 404, title: 'There is no such host' },
   'host-refused': { status: 422, title: 'The host cannot be served like this' },
   'host-conflict': { status: 409, title: 'Another host already answers for this name' },
+  'delivery-unknown': { status: 404, title: 'There is no such delivery' },
+  'delivery-refused': { status: 422, title: 'The certificate cannot be delivered like this' },
+  'delivery-conflict': { status: 409, title: 'Another delivery has this Secret' },
   'checkpoint-unknown': { status: 404, title: 'The audit trail has no checkpoint yet' },
   'idempotency-mismatch': {
     status: 422,

@@ -68,7 +68,7 @@ describe('the sandbox API server', () => {
     {
       title: 'an unknown path',
       method: 'GET',
-      path: '/apis/apps/v1/deployments',
+      path: '/apis/apps/v1/statefulsets',
       code: 404,
       reason: 'NotFound',
     },

@@ -12,6 +12,7 @@ import {
 import { getCluster, listClusters } from '../../clusters/find.ts'
 import { planHost } from '../../delivery/preview.ts'
 import { ProbeRequest, probeHost } from '../../delivery/proof/probe.ts'
+import { getDelivery, listDeliveries } from '../../delivery/secrets/find.ts'
 import { getHost, listHosts } from '../../hosts/find.ts'
 import { Problem } from '../../shared/problem.ts'
 import { closed, HostnameText, Id, Name } from '../../shared/schema.ts'
@@ -73,6 +74,18 @@ const fields: Shape['fields'] = {
     description: 'A host by name',
     args: { tenant: Name, name: HostnameText },
     resolve: (_: unknown, args, { ctx, actor }) => orNull(getHost(ctx, actor, args)),
+  }),
+  deliveries: field({
+    type: 'DeliveryPage',
+    description: 'The deliveries of a tenant, by name',
+    args: { tenant: Name, ...pageArgs },
+    resolve: (_: unknown, args, { ctx, actor }) => listDeliveries(ctx, actor, pageQuery(args)),
+  }),
+  delivery: field({
+    type: 'Delivery',
+    description: 'A delivery by name',
+    args: { tenant: Name, name: Name },
+    resolve: (_: unknown, args, { ctx, actor }) => orNull(getDelivery(ctx, actor, args)),
   }),
   hostPlan: field({
     type: 'HostPlan',

@@ -5,6 +5,7 @@ import { Expiries } from '../../certificates/search/expiries.ts'
 import { Cluster } from '../../clusters/cluster.ts'
 import { HostPlan } from '../../delivery/preview.ts'
 import { ProbeResults } from '../../delivery/proof/probe.ts'
+import { Delivery } from '../../delivery/secrets/schema.ts'
 import { ClientsView, CompleteSpec, Host, PlacementView } from '../../hosts/host.ts'
 import { Destination, destinationsOf, Route } from '../../hosts/route.ts'
 import { PageOf } from '../../shared/schema.ts'
@@ -166,7 +167,22 @@ const auditEvent: Shape = {
   },
 }
 
-const listed = [tenant, authority, certificate, host, cluster, auditEvent]
+const delivery: Shape = {
+  name: 'Delivery',
+  schema: Delivery,
+  fields: {
+    tenant: relation<Delivery>('Tenant!', 'Whose it is', (own, { loads }) =>
+      loads.tenant(own.tenant),
+    ),
+    certificate: relation<Delivery>(
+      'Certificate',
+      'The one that is delivered: the newest of its line',
+      (own, { loads }) => loads.certificate(own.certificate),
+    ),
+  },
+}
+
+const listed = [tenant, authority, certificate, host, delivery, cluster, auditEvent]
 
 /** Every type of the answers: the nouns, and a page of each that is listed. */
 export const types: readonly Shape[] = [

@@ -6,12 +6,13 @@ import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
 import { batch } from './batch.ts'
-import { blockedKeys } from './blockedkeys.ts'
 import { certificates } from './certificates.ts'
 import { clusters } from './clusters.ts'
+import { deliveries } from './deliveries.ts'
 import { hosts } from './hosts.ts'
+import { blockedKeys } from './keys/blocked.ts'
+import { rotations } from './keys/rotations.ts'
 import { replacements } from './replacements.ts'
-import { rotations } from './rotations.ts'
 import { tenants } from './tenants.ts'
 
 /** Every noun under /v1; each request tells who asks, and whether that one may, before
@@ -29,6 +30,7 @@ export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Pro
     replacements,
     clusters,
     hosts,
+    deliveries,
     audit,
   ]) {
     await api.register(async (scope: Api) => noun(scope, ctx))

@@ -6,7 +6,7 @@ import { readyIssuer } from '../../authorities/issuers/ready.ts'
 import { type Actor, systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
-import { due } from '../../core/database/due.ts'
+import { due, dueMany } from '../../core/database/due.ts'
 import { brokenRules } from '../../shared/brokenrules.ts'
 import { day } from '../../shared/moment.ts'
 import { oneOf } from '../../shared/oneof.ts'
@@ -292,7 +292,18 @@ async function replace(
     ...identity,
   })
   await retire(ctx.db.read, row.id)
+  await ctx.db.transaction((tx) => tellDeliveries(tx, row.id))
   return id
+}
+
+/** Where the one before lies as a Secret, the next one is to; if this is lost, the next look finds it. */
+async function tellDeliveries(tx: Tx, certificateId: string): Promise<void> {
+  const targets = await tx.deliveryTarget.findMany({
+    where: { wanted: true, delivery: { certificateId } },
+    select: { id: true, clusterId: true },
+  })
+  const keys = targets.map(({ id: targetId, clusterId }) => ({ targetId, clusterId }))
+  await dueMany(tx, 'delivery.reconcile', keys)
 }
 
 /** Whether it may be replaced whatever the quota says: nothing that is in use ever ends because its

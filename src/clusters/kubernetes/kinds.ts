@@ -6,6 +6,8 @@ export const kinds = {
   secret: { apiVersion: 'v1', kind: 'Secret' },
   service: { apiVersion: 'v1', kind: 'Service' },
   pod: { apiVersion: 'v1', kind: 'Pod' },
+  configMap: { apiVersion: 'v1', kind: 'ConfigMap' },
+  deployment: { apiVersion: 'apps/v1', kind: 'Deployment' },
   istioGateway: { apiVersion: 'networking.istio.io/v1', kind: 'Gateway' },
   istioDestinationRule: { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule' },
   istioVirtualService: { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService' },

@@ -13,19 +13,39 @@ export async function placesOn(
   ingresses: AllIngresses,
 ): Promise<Places> {
   const ingress = Object.values(ingresses).map(({ namespace }) => namespace)
-  const rows = await tx.$queryRaw<readonly { namespace: string }[]>(sql`
-    select distinct found #>> '{}' as namespace
-    from placement join host on host."id" = placement."hostId"
-    cross join lateral (
-      select jsonb_path_query(host."spec",
-        '$.routes[*] ? (!(@.match.port == 80)).**.namespace ? (@.type() == "string")')
-      where host."spec" #>> '{tls,mode}' = 'PASSTHROUGH'
+  const rows = await tx.$queryRaw<readonly Row[]>(sql`
+    select namespace, bool_or(restart) as restart, bool_or("configMap") as "configMap" from (
+      select found #>> '{}' as namespace,
+        host."spec" #>> '{certificate,restart,deployment}' is not null as restart,
+        coalesce(host."spec" #>> '{certificate,store}' = 'configMap', false) as "configMap"
+      from placement join host on host."id" = placement."hostId"
+      cross join lateral (
+        select jsonb_path_query(host."spec",
+          '$.routes[*] ? (!(@.match.port == 80)).**.namespace ? (@.type() == "string")')
+        where host."spec" #>> '{tls,mode}' = 'PASSTHROUGH'
+        union all
+        select jsonb_path_query(placement."objects",
+          '$[*] ? (@.kind == "Secret").namespace ? (@.type() == "string")')
+      ) each(found)
+      where placement."clusterId" = ${clusterId}::uuid and placement."wanted"
       union all
-      select jsonb_path_query(placement."objects",
-        '$[*] ? (@.kind == "Secret").namespace ? (@.type() == "string")')
-    ) each(found)
-    where placement."clusterId" = ${clusterId}::uuid and placement."wanted"
-    order by 1 limit ${mostNamespaces + ingress.length}`)
-  const workload = rows.map(({ namespace }) => namespace).filter((each) => !ingress.includes(each))
-  return { ingress, workload: workload.slice(0, mostNamespaces), mesh: [meshNamespace] }
+      select target."namespace", "deployment" is not null, false
+      from delivery_target target join delivery on delivery."id" = "deliveryId"
+      where "clusterId" = ${clusterId}::uuid
+    ) place group by namespace order by 1 limit ${mostNamespaces + ingress.length}`)
+  const names = (some: readonly Row[]) =>
+    some.slice(0, mostNamespaces).map(({ namespace }) => namespace)
+  return {
+    ingress,
+    workload: names(rows.filter(({ namespace }) => !ingress.includes(namespace))),
+    restart: names(rows.filter(({ restart }) => restart)),
+    configMap: names(rows.filter(({ configMap }) => configMap)),
+    mesh: [meshNamespace],
+  }
+}
+
+type Row = {
+  readonly namespace: string
+  readonly restart: boolean
+  readonly configMap: boolean
 }

@@ -10,10 +10,11 @@ export type Feature =
   | 'checks'
   | 'listeners'
   | 'mesh-tls'
+  | 'restart'
 
 /** Where a right is needed: in the namespace of each ingress gateway, in each that a workload's Secrets
- *  are delivered to, in that of istiod, or in the whole cluster. */
-export type Scope = 'ingress' | 'workload' | 'mesh' | 'cluster'
+ *  are delivered to, in each where a Deployment is restarted or a ConfigMap written, in that of istiod, or in the whole cluster. */
+export type Scope = 'ingress' | 'workload' | 'restart' | 'configMap' | 'mesh' | 'cluster'
 
 /** A rule of a Role or ClusterRole (rbac.authorization.k8s.io/v1). */
 export type Right = {
@@ -47,6 +48,7 @@ export const rights: readonly Right[] = [
   { feature: 'delivery', scope: 'cluster', group: istio, resources: routing, verbs: ['list'] },
   { feature: 'delivery', scope: 'cluster', group: '', resources: ['services'], verbs: ['get'] },
   { feature: 'backends', scope: 'workload', group: '', resources: ['secrets'], verbs: write },
+  { feature: 'backends', scope: 'configMap', group: '', resources: ['configmaps'], verbs: write },
   // Only where routes say `to.tls`.
   {
     feature: 'backend-tls',
@@ -54,6 +56,13 @@ export const rights: readonly Right[] = [
     group: istio,
     resources: ['destinationrules'],
     verbs: write,
+  },
+  {
+    feature: 'restart',
+    scope: 'restart',
+    group: 'apps',
+    resources: ['deployments'],
+    verbs: ['get', 'patch'],
   },
   { feature: 'watch', scope: 'cluster', group: istio, resources: routing, verbs: ['watch'] },
   { feature: 'watch', scope: 'ingress', group: '', resources: ['secrets'], verbs: ['watch'] },
@@ -103,6 +112,9 @@ export const rights: readonly Right[] = [
 export type Places = {
   readonly ingress: readonly string[]
   readonly workload: readonly string[]
+  /** Where Deployments are restarted, and where certificates lie in ConfigMaps. */
+  readonly restart: readonly string[]
+  readonly configMap: readonly string[]
   readonly mesh: readonly string[]
 }
 

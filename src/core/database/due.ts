@@ -54,6 +54,7 @@ function kindOf<Key extends Type.TObject>(
 const Text = Type.String()
 const ClusterKey = Type.Object({ clusterId: Text })
 const PlacementKey = Type.Object({ placementId: Text, clusterId: Text })
+const TargetKey = Type.Object({ targetId: Text, clusterId: Text })
 
 /** So many placements of a cluster are dealt with at once. */
 const width = 8
@@ -62,7 +63,11 @@ const width = 8
  *  than there are, and one thing of a placement is done at a time. */
 function queue(what: string) {
   return ({ placementId, clusterId }: Type.Static<typeof PlacementKey>) =>
-    `${what}/${clusterId}/${Number.parseInt(placementId.slice(-2), 16) % width || 0}`
+    queueOn(what, clusterId, placementId)
+}
+
+function queueOn(what: string, clusterId: string, id: string): string {
+  return `${what}/${clusterId}/${Number.parseInt(id.slice(-2), 16) % width || 0}`
 }
 
 /** Every kind of work that can be due, what its key says, and how the queue deals with it. A key names the
@@ -84,6 +89,10 @@ const kinds = {
     queue: queue('cluster'),
     urgency: 'look',
     earliest: true,
+  }),
+  /** Bring the Secret of a delivery on a cluster to what is wanted. */
+  'delivery.reconcile': kindOf(TargetKey, {
+    queue: ({ targetId, clusterId }) => queueOn('cluster', clusterId, targetId),
   }),
   /** Replace the certificates that an order is about. */
   'replacement.advance': kindOf(Type.Object({ replacementId: Text })),

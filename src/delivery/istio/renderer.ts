@@ -13,7 +13,7 @@ import { virtualService } from './virtualservice.ts'
 /** Hosts as Secret, Gateway, DestinationRule and VirtualService of Istio. */
 export const istio: Renderer = {
   kinds: [
-    ...[kinds.secret, kinds.istioGateway],
+    ...[kinds.configMap, kinds.secret, kinds.istioGateway],
     ...[kinds.istioDestinationRule, kinds.istioVirtualService],
   ],
   manifests,

@@ -31,12 +31,25 @@ function clientTrust(
   }
 }
 
-/** The key pair where the workload mounts it: with PASSTHROUGH the backend ends the connection. One for
+/** The key pair where the workload mounts it, in a Secret or a ConfigMap: with PASSTHROUGH the backend ends the connection. One for
  *  all ingresses of a cluster that the host is on. */
 export function backendSecret(delivery: Delivery): KubeObject {
   const { spec } = delivery.host
   const name = spec.certificate.secretName ?? objectName(delivery.host.name)
-  return keyPair(delivery, { name, namespace: tlsBackend(spec).namespace })
+  const place = { name, namespace: tlsBackend(spec).namespace }
+  return spec.certificate.store === 'configMap'
+    ? configMap(delivery, place)
+    : keyPair(delivery, place)
+}
+
+/** Only for who said in so many words that a private key may lie in one. */
+function configMap(
+  delivery: Delivery,
+  { name, namespace }: { name: string; namespace: string },
+): KubeObject {
+  const { metadata } = keyPair(delivery, { name, namespace })
+  const { chain, key } = delivery.certificate
+  return { ...kinds.configMap, metadata, data: { 'tls.crt': chain, 'tls.key': key } }
 }
 
 function keyPair(

@@ -5,7 +5,7 @@ import type { Surroundings } from './surroundings.ts'
 
 /** What is served as it was asked for, and whoever asked may not know. */
 export function warnings(
-  host: Served & Pick<CompleteSpec, 'aliases'>,
+  host: Served & Pick<CompleteSpec, 'aliases' | 'certificate'>,
   { letIn, neighbours }: Surroundings,
 ): readonly string[] {
   const { name, tls, http } = host
@@ -14,6 +14,11 @@ export function warnings(
     ...(letIn && !letIn.onlyOwn ? [others(letIn)] : []),
     ...(tls.mode === 'MUTUAL' && http === 'serve'
       ? [`Port 80 serves ${name} to everybody, without asking for a certificate`]
+      : []),
+    ...(host.certificate.store === 'configMap'
+      ? [
+          `The private key of ${name} lies in a ConfigMap, as was asked for: whoever may read ConfigMaps of its namespace has it. Use a Secret (certificate.store "secret")`,
+        ]
       : []),
     ...neighbours.flatMap((other) =>
       own.flatMap((each) => [...between(each, other), ...between(other, each)]),

@@ -52,7 +52,7 @@ export function completeSpec(
         validityDays: validityDays ?? Math.min(90, policy.maxValidityDays ?? 90),
         ...(organization === undefined ? {} : { organization }),
         ...(modeOf(asked) === 'PASSTHROUGH'
-          ? { secretName: asked.certificate?.secretName ?? secretNameFor(name) }
+          ? { secretName: asked.certificate?.secretName ?? secretNameFor(name), ...backend(asked) }
           : {}),
       },
       routes: asked.routes.map((route) => completeRoute(modeOf(asked), route)),
@@ -111,6 +111,17 @@ function completeTls({ tls }: HostSpec, authority: string): CompleteSpec['tls'] 
 function defaultAlgorithm({ keyAlgorithms }: Policy) {
   const allowed = (keyAlgorithms ?? []).filter((algorithm) => algorithm !== 'ED25519')
   return allowed.includes('ECDSA_P256') ? 'ECDSA_P256' : (allowed[0] ?? 'ECDSA_P256')
+}
+
+/** What is asked for of the certificate of a backend, but for what is so anyway. */
+function backend({ certificate }: HostSpec) {
+  const { store, privateKeyInConfigMap, restart } = certificate ?? {}
+  return {
+    ...(store === 'configMap'
+      ? { store, privateKeyInConfigMap: privateKeyInConfigMap === true }
+      : {}),
+    ...(restart ? { restart } : {}),
+  }
 }
 
 /** `www.example.com` → `www-example-com-tls`; shortened by a hash to 63 characters. */
@@ -184,6 +195,28 @@ function certificateFaults(asked: HostSpec, { policy }: Rules): readonly Violati
   // Istio reads a Secret of such a name as client CA only (istio.md 1.5).
   if (secretName?.endsWith('-cacert')) {
     faults.push({ field: '/certificate/secretName', message: 'secretName must not end in -cacert' })
+  }
+  return [...faults, ...backendFaults(asked)]
+}
+
+function backendFaults(asked: HostSpec): readonly Violation[] {
+  const { store, privateKeyInConfigMap, restart } = asked.certificate ?? {}
+  const faults: Violation[] = []
+  if (modeOf(asked) !== 'PASSTHROUGH') {
+    for (const [field, value] of Object.entries({ store, privateKeyInConfigMap, restart })) {
+      const message = 'The backend has the certificate with mode PASSTHROUGH only: leave this out'
+      if (value !== undefined) faults.push({ field: `/certificate/${field}`, message })
+    }
+    return faults
+  }
+  if (store === 'configMap' && privateKeyInConfigMap !== true) {
+    const message =
+      'A ConfigMap is no place for a private key: leave this out, or say privateKeyInConfigMap true'
+    faults.push({ field: '/certificate/store', message })
+  }
+  if (store !== 'configMap' && privateKeyInConfigMap !== undefined) {
+    const message = 'This is for store "configMap" only: leave it out'
+    faults.push({ field: '/certificate/privateKeyInConfigMap', message })
   }
   return faults
 }

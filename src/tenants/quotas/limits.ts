@@ -15,6 +15,7 @@ const limits = {
   certificatesPerDay: count(
     'Certificates ordered in a day (UTC): new ones, those of new or changed hosts, renewals before they are due',
   ),
+  deliveries: count('Deliveries, until they are gone from their clusters'),
   apiKeys: count('API keys in force'),
   revocationsPerDay: count('Certificates that its own API keys revoke in a day (UTC)'),
   replacementsPerDay: count('Replacements that its own API keys order in a day (UTC)'),
@@ -28,6 +29,7 @@ export type Quotas = Type.Static<typeof Quotas>
 export const AskedQuotas = closed({
   hosts: Type.Optional(limits.hosts),
   certificatesPerDay: Type.Optional(limits.certificatesPerDay),
+  deliveries: Type.Optional(limits.deliveries),
   apiKeys: Type.Optional(limits.apiKeys),
   revocationsPerDay: Type.Optional(limits.revocationsPerDay),
   replacementsPerDay: Type.Optional(limits.replacementsPerDay),
@@ -65,6 +67,7 @@ export function dayOf(now: Date): { readonly day: string; readonly resetsAt: Dat
 const things: Readonly<Record<keyof Quotas, string>> = {
   hosts: 'hosts',
   certificatesPerDay: 'certificates a day',
+  deliveries: 'deliveries',
   apiKeys: 'API keys',
   revocationsPerDay: 'revocations a day',
   replacementsPerDay: 'replacements a day',

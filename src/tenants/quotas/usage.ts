@@ -52,14 +52,16 @@ export function inForce(now: Date) {
 export async function usageOf(tx: Tx, ctx: Context, { id: tenantId }: TenantRow): Promise<Usage> {
   const now = ctx.now()
   const { day, resetsAt } = dayOf(now)
-  const [hosts, apiKeys, rows] = await Promise.all([
+  const [hosts, deliveries, apiKeys, rows] = await Promise.all([
     tx.host.count({ where: { tenantId } }),
+    tx.delivery.count({ where: { tenantId } }),
     tx.apiKey.count({ where: { tenantId, ...inForce(now) } }),
     tx.tenantUsage.findMany({ where: { tenantId, day: new Date(day) } }),
   ])
   const used = (quota: Daily) => rows.find((row) => row.quota === quota)?.used ?? 0
   return {
     hosts,
+    deliveries,
     apiKeys,
     certificatesPerDay: used('certificatesPerDay') - ordersInHand(ctx, tenantId),
     revocationsPerDay: used('revocationsPerDay'),

@@ -3,7 +3,13 @@ import { test } from 'node:test'
 import { rightFindings } from '../../../src/clusters/checks/access.ts'
 import { neededAccess } from '../../../src/clusters/rights/table.ts'
 
-const places = { ingress: ['istio-system'], workload: ['test', 'shop'], mesh: ['istio-system'] }
+const places = {
+  ingress: ['istio-system'],
+  workload: ['test', 'shop'],
+  restart: ['test'],
+  configMap: [],
+  mesh: ['istio-system'],
+}
 const all = [
   'delivery',
   'backends',

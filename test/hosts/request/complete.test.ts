@@ -103,6 +103,19 @@ test('every broken rule is named, with the field that breaks it', () => {
     [{ certificate: { keyAlgorithm: 'ED25519' } }, ['/certificate/keyAlgorithm']],
     [{ certificate: { secretName: 'x' } }, ['/certificate/secretName']],
     [{ tls: passthrough, certificate: { secretName: 'x-cacert' } }, ['/certificate/secretName']],
+    [{ tls: passthrough, certificate: { store: 'configMap' } }, ['/certificate/store']],
+    [
+      { tls: passthrough, certificate: { store: 'configMap', privateKeyInConfigMap: false } },
+      ['/certificate/store'],
+    ],
+    [
+      { tls: passthrough, certificate: { privateKeyInConfigMap: true } },
+      ['/certificate/privateKeyInConfigMap'],
+    ],
+    [
+      { certificate: { store: 'configMap', restart: { deployment: 'web' } } },
+      ['/certificate/store', '/certificate/restart'],
+    ],
     [{ routes: [{ match: { prefix: '/', exact: '/' }, to }] }, ['/routes/0/match']],
     [{ routes: [{ to: { ...to, namespace: 'kube-system' } }] }, ['/routes/0/to/namespace']],
     [{ routes: [{ match: { port: 80 }, to }] }, ['/routes/0/match/port']],

@@ -1,12 +1,12 @@
 import Type from 'typebox'
-import { blockKey, listBlockedKeys, unblockKey } from '../../authorities/keys/blocked.ts'
-import { BlockedKey, NewBlockedKey, SpkiSha256 } from '../../authorities/keys/blockedkey.ts'
-import type { Context } from '../../core/context.ts'
-import { closed, PageOf, PageQuery } from '../../shared/schema.ts'
-import type { Api } from '../api.ts'
-import { actorOf } from '../edge/admission.ts'
-import { idempotent } from '../idempotency.ts'
-import { problemResponse } from '../openapi.ts'
+import { blockKey, listBlockedKeys, unblockKey } from '../../../authorities/keys/blocked.ts'
+import { BlockedKey, NewBlockedKey, SpkiSha256 } from '../../../authorities/keys/blockedkey.ts'
+import type { Context } from '../../../core/context.ts'
+import { closed, PageOf, PageQuery } from '../../../shared/schema.ts'
+import type { Api } from '../../api.ts'
+import { actorOf } from '../../edge/admission.ts'
+import { idempotent } from '../../idempotency.ts'
+import { problemResponse } from '../../openapi.ts'
 
 const tags = ['blocked keys']
 

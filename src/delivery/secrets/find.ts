@@ -1,0 +1,103 @@
+import type { Actor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import type { Tx } from '../../core/database/db.ts'
+import { NameKey, pageOf, readCursor } from '../../shared/cursor.ts'
+import { must } from '../../shared/must.ts'
+import { Problem } from '../../shared/problem.ts'
+import type { Page, PageQuery } from '../../shared/schema.ts'
+import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
+import { accessTenant } from '../../tenants/access.ts'
+import { newestInLine } from './line.ts'
+import { Delivery } from './schema.ts'
+
+const related = {
+  tenant: { select: { name: true } },
+  targets: {
+    include: { cluster: { select: { name: true } } },
+    orderBy: { cluster: { name: 'asc' } },
+  },
+} as const
+
+/** A delivery with what is shown of its relations. */
+export type DeliveryRow = NonNullable<Awaited<ReturnType<typeof findDelivery>>>
+
+/** The row of this name. */
+export function findDelivery(tx: Tx, tenantId: string, name: string) {
+  return tx.delivery.findUnique({
+    where: { tenantId_name: { tenantId, name } },
+    include: related,
+  })
+}
+
+/** The row of this name. Throws delivery-unknown. */
+export async function deliveryRow(tx: Tx, tenantId: string, name: string): Promise<DeliveryRow> {
+  const row = await findDelivery(tx, tenantId, name)
+  if (!row) throw new Problem('delivery-unknown', `There is no delivery "${name}"`)
+  return row
+}
+
+/** One delivery: what was asked for, and how it stands on each cluster. Throws tenant-unknown,
+ *  delivery-unknown. */
+export async function getDelivery(
+  ctx: Context,
+  actor: Actor,
+  { tenant, name }: { readonly tenant: string; readonly name: string },
+): Promise<Delivery> {
+  const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
+  return viewDelivery(ctx.db.read, await deliveryRow(ctx.db.read, id, name))
+}
+
+/** The tenant's deliveries by name. Throws tenant-unknown. */
+export async function listDeliveries(
+  ctx: Context,
+  actor: Actor,
+  { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string },
+): Promise<Page<Delivery>> {
+  const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
+  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
+  const rows = await ctx.db.read.delivery.findMany({
+    where: { tenantId: id, ...(after === undefined ? {} : { name: { gt: after } }) },
+    include: related,
+    orderBy: { name: 'asc' },
+    take: limit + 1,
+  })
+  const page = pageOf(rows, limit, { key: ({ name }) => [name], item: (row) => row })
+  const items: Delivery[] = []
+  for (const row of page.items) items.push(await viewDelivery(ctx.db.read, row))
+  return { ...page, items }
+}
+
+/** The row as it is shown. */
+export async function viewDelivery(tx: Tx, row: DeliveryRow): Promise<Delivery> {
+  const newest = must(await newestInLine(tx, row.certificateId), 'a delivery has a certificate')
+  const { id, serial, notAfter, autoRenew } = newest
+  const wanted = row.targets.filter((target) => target.wanted)
+  return shown(Delivery, {
+    name: row.name,
+    tenant: row.tenant.name,
+    certificate: id,
+    secret: { name: row.secretName, namespace: row.namespace },
+    ...(row.deployment === null ? {} : { restart: { deployment: row.deployment } }),
+    clusters: wanted.map(({ cluster }) => cluster.name),
+    createdAt: timestamp(row.createdAt),
+    updatedAt: timestamp(row.updatedAt),
+    removedAt: timestampOrNull(row.removedAt),
+    status: {
+      certificate: { id, serial, notAfter: timestamp(notAfter), autoRenew },
+      warnings: autoRenew
+        ? []
+        : [
+            `The certificate is not renewed by itself and ends at ${notAfter.toISOString()}: renew it in time (POST …/certificates/{id}/renew), or order one with autoRenew`,
+          ],
+      clusters: row.targets.map((target) => ({
+        cluster: target.cluster.name,
+        status: target.status,
+        since: timestamp(target.since),
+        message: target.message,
+        secret: { name: target.secretName, namespace: target.namespace },
+        certificate: target.certificateId,
+        syncedAt: timestampOrNull(target.syncedAt),
+      })),
+    },
+  })
+}

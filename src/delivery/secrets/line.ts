@@ -1,0 +1,34 @@
+import { sql, type Tx } from '../../core/database/db.ts'
+
+/** A certificate as a delivery looks at it. */
+export type LineMember = {
+  readonly id: string
+  readonly tenantId: string
+  readonly hostId: string | null
+  readonly issuerId: string
+  readonly authority: string
+  readonly serial: string
+  readonly der: Uint8Array<ArrayBuffer> | null
+  readonly status: string
+  readonly keySource: string
+  readonly cause: string
+  readonly autoRenew: boolean
+  readonly notAfter: Date
+}
+
+/** The certificate that stands in the place of this one now: the newest of those that took it, one after
+ *  the other, and were not revoked; itself where there is none. Undefined: there is no such certificate. */
+export async function newestInLine(tx: Tx, id: string): Promise<LineMember | undefined> {
+  const [found] = await tx.$queryRaw<readonly LineMember[]>(sql`
+    with recursive line as (
+      select "id" from certificate where "id" = ${id}::uuid
+      union
+      select next."id" from line join certificate next on next."replacesId" = line."id"
+    )
+    select certificate."id"::text, certificate."tenantId"::text, "hostId"::text, "issuerId"::text,
+      authority."name" as authority, "serial", "der", "status", "keySource", "cause", "autoRenew",
+      "notAfter"
+    from line join certificate using ("id") join authority on authority."id" = "authorityId"
+    order by "status" = 'active' desc, certificate."createdAt" desc, certificate."id" desc limit 1`)
+  return found
+}

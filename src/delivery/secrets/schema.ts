@@ -1,0 +1,71 @@
+import Type from 'typebox'
+import { PlacementStatus } from '../../hosts/host.ts'
+import { closed, Id, Name, Namespace, Timestamp } from '../../shared/schema.ts'
+
+const SecretName = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
+  description: 'The kubernetes.io/tls Secret: tls.crt, tls.key, and ca.crt with what to trust',
+})
+const Deployment = Type.String({
+  pattern: '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$',
+  description:
+    'A Deployment of that namespace that is rolled out anew whenever another certificate is there',
+})
+
+const asked = {
+  certificate: Type.String({
+    format: 'uuid',
+    description:
+      'A certificate whose key is held here. Whatever takes its place, by renewal or replacement, is delivered in its stead',
+  }),
+  secret: closed({ name: SecretName, namespace: Namespace }),
+  restart: Type.Optional(closed({ deployment: Deployment })),
+  clusters: Type.Array(Name, { minItems: 1, maxItems: 64, uniqueItems: true }),
+}
+
+/** What is asked for of a delivery. */
+export const DeliverySpec = closed(asked, { title: 'DeliverySpec' })
+export type DeliverySpec = Type.Static<typeof DeliverySpec>
+
+const TargetView = closed(
+  {
+    cluster: Name,
+    status: PlacementStatus,
+    since: Timestamp,
+    message: Type.Union([Type.String(), Type.Null()]),
+    secret: closed({ name: Type.String(), namespace: Namespace }),
+    certificate: Type.Union([Id, Type.Null()], {
+      description: 'The one that was last seen in the Secret',
+    }),
+    syncedAt: Type.Union([Timestamp, Type.Null()], {
+      description: 'When the Secret was last seen to be as it should',
+    }),
+  },
+  { title: 'DeliveryTarget' },
+)
+
+/** A delivery as it is shown. */
+export const Delivery = closed(
+  {
+    name: Name,
+    tenant: Name,
+    ...asked,
+    createdAt: Timestamp,
+    updatedAt: Timestamp,
+    removedAt: Type.Union([Timestamp, Type.Null()], {
+      description: 'Not null: being taken off its clusters; gone when that is done',
+    }),
+    status: closed({
+      certificate: closed({
+        id: Id,
+        serial: Type.String(),
+        notAfter: Timestamp,
+        autoRenew: Type.Boolean(),
+      }),
+      warnings: Type.Array(Type.String()),
+      clusters: Type.Array(TargetView),
+    }),
+  },
+  { title: 'Delivery' },
+)
+export type Delivery = Type.Static<typeof Delivery>
