@@ -101,7 +101,7 @@ function sharingFaults(
   [name, other]: readonly [string, Ingress],
 ): readonly Violation[] {
   const faults: Violation[] = []
-  if (includes(selector, other.selector) || includes(other.selector, selector)) {
+  if (selectsSame(selector, other.selector)) {
     const message = `These labels and those of ingress "${name}" select the same pods, in whatever namespace they are: give each ingress a label whose value the other lacks`
     faults.push({ field: `${field}/selector`, message })
   }
@@ -114,6 +114,11 @@ function sharingFaults(
     faults.push({ field: `${field}/plainAddress`, message })
   }
   return faults
+}
+
+/** Whether both may select one pod: the labels of the one go further than those of the other. */
+export function selectsSame(one: Ingress['selector'], other: Ingress['selector']): boolean {
+  return includes(one, other) || includes(other, one)
 }
 
 function includes(whole: Ingress['selector'], part: Ingress['selector']): boolean {

@@ -17,6 +17,7 @@ import { CompleteSpec, type Host, namesOf } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
 import { holdNames } from './names.ts'
 import { conflictsOn } from './neighbours/conflictson.ts'
+import { withTwins } from './neighbours/twins.ts'
 import { type CheckedHost, checkHost, clusterFaults, type HostRequest } from './request/check.ts'
 
 /** Makes the host what is asked for, on the clusters that are named and on no others. The same twice
@@ -31,7 +32,9 @@ export async function putHost(
   const { tenant, name, clusters } = checked
   return ctx.db.transaction(async (tx) => {
     // Two who want one name on one cluster ask one after the other.
-    const keys = [...new Set(clusters.map(({ id }) => clusterLock(id)))]
+    const places = clusters.map(({ id: clusterId, ingress }) => ({ clusterId, ingress }))
+    const all = await withTwins(tx, places)
+    const keys = [...new Set(all.map(({ clusterId }) => clusterLock(clusterId)))]
     await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
     await holdAuthorities(tx, checked)
     await holdIngresses(tx, checked)

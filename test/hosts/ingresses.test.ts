@@ -4,6 +4,7 @@ import { createAuthority } from '../../src/authorities/create.ts'
 import { changeCluster, createCluster } from '../../src/clusters/register.ts'
 import { getHost } from '../../src/hosts/find.ts'
 import { putHost } from '../../src/hosts/put.ts'
+import { removeHost } from '../../src/hosts/remove.ts'
 import { Problem } from '../../src/shared/problem.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { admin, openTestContext } from '../support/context.ts'
@@ -132,4 +133,22 @@ test('ingresses that are one, and a name that is taken, are refused at registrat
   assert.deepEqual(await fieldsOf('request-invalid', make(Object.fromEntries(many))), [
     '/ingresses',
   ])
+})
+
+test('a cluster that is registered twice has a name once, on ingresses that are the same pods', async () => {
+  const twin = { name: 'again', kubeconfig, ingress: { address: '127.0.0.1:3' } }
+  await createCluster(ctx, admin, twin)
+  const name = 'twice.fair.test'
+  await put(name, ['prod'])
+  await put(name, ['again/default'], 'rival')
+  await removeHost(ctx, admin, { tenant: 'rival', name })
+  await ctx.db.transaction((tx) => tx.placement.deleteMany({ where: { name, wanted: false } }))
+  await ctx.db.transaction((tx) =>
+    tx.cluster.updateMany({
+      where: { name: { in: ['prod', 'again'] } },
+      data: { uid: '0b0b0b0b-0000-4000-8000-000000000000' },
+    }),
+  )
+  await assert.rejects(put(name, ['again'], 'rival'), isProblem('host-conflict'))
+  assert.ok(await put(name, ['prod/internal'], 'rival'), 'other pods')
 })

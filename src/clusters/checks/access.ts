@@ -13,6 +13,8 @@ const otherwise: Readonly<Record<Feature, string | null>> = {
   checks: 'some checks stay unknown',
   listeners: 'the listeners of the gateway cannot be read from its pods',
   'mesh-tls': 'the TLS settings of the mesh can neither be read nor set',
+  neighbours:
+    'Ingresses of Istio and Gateways of the Gateway API that collide with hosts are not found',
 }
 
 const words: Readonly<Record<Feature, string>> = {
@@ -24,6 +26,7 @@ const words: Readonly<Record<Feature, string>> = {
   checks: 'checks',
   listeners: 'listeners',
   'mesh-tls': 'TLS of the mesh',
+  neighbours: 'objects of others',
 }
 
 /** Which rights are missing for what is asked for on the cluster, feature by feature

@@ -11,6 +11,7 @@ export type Feature =
   | 'listeners'
   | 'mesh-tls'
   | 'restart'
+  | 'neighbours'
 
 /** Where a right is needed: in the namespace of each ingress gateway, in each that a workload's Secrets
  *  are delivered to, in each where a Deployment is restarted or a ConfigMap written, in that of istiod, or in the whole cluster. */
@@ -97,6 +98,21 @@ export const rights: readonly Right[] = [
     group: '',
     resources: ['pods/portforward'],
     verbs: ['get', 'create'],
+  },
+  // What Istio makes Gateways of beside its own, where a cluster has such.
+  {
+    feature: 'neighbours',
+    scope: 'cluster',
+    group: 'networking.k8s.io',
+    resources: ['ingresses', 'ingressclasses'],
+    verbs: ['list'],
+  },
+  {
+    feature: 'neighbours',
+    scope: 'cluster',
+    group: 'gateway.networking.k8s.io',
+    resources: ['gateways', 'httproutes', 'tlsroutes'],
+    verbs: ['list'],
   },
   {
     feature: 'mesh-tls',

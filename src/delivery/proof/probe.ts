@@ -7,9 +7,10 @@ import { ingressOf } from '../../clusters/find.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { hostRow, specOf } from '../../hosts/find.ts'
-import type { CompleteSpec } from '../../hosts/host.ts'
+import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { closed, Name } from '../../shared/schema.ts'
+import { hostSpelling } from '../../shared/spelling.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { fewAtOnce, inLanes } from '../few.ts'
@@ -24,6 +25,9 @@ import { ProbeResult, resultOf } from './result.ts'
 export const ProbeRequest = closed({
   cluster: Type.Optional(Name),
   ingress: Type.Optional(Name),
+  alias: Type.Optional(
+    Type.String({ minLength: 1, maxLength: 255, description: 'Ask for this name of the host' }),
+  ),
   path: Type.Optional(Type.String({ pattern: '^/[!-~]*$', maxLength: 1024 })),
   clientCertificate: Type.Optional(
     Type.String({
@@ -65,10 +69,11 @@ export async function probeHost(
         : ['/ingress', `ingress "${asked.ingress}"`]
     refuse('request-invalid', [{ field, message: `${row.name} is not on ${value}` }])
   }
+  const spec = specOf(row)
+  const hostname = nameOf(row.name, spec, asked.alias)
   return fewAtOnce(ctx, tenant.id, async () => {
-    const spec = specOf(row)
     const call = {
-      name: nameUnder(row.name),
+      name: nameUnder(hostname),
       trust: await trustOf(ctx, spec.certificate.authority),
       ...(asked.path === undefined ? {} : { path: asked.path }),
     }
@@ -77,6 +82,16 @@ export async function probeHost(
     const question = { spec, call, offers: asked.offers === true, shown, client }
     return { results: [...(await inLanes(placements, (placement) => probe(placement, question)))] }
   })
+}
+
+/** One of the host's names. Throws request-invalid. */
+function nameOf(name: string, spec: CompleteSpec, alias: string | undefined): string {
+  if (alias === undefined) return name
+  const wanted = hostSpelling(alias)
+  const found = namesOf(name, spec).find((each) => each === wanted)
+  if (found !== undefined) return found
+  refuse('request-invalid', [{ field: '/alias', message: `${alias} is no name of ${name}` }])
+  return name
 }
 
 /** Who to be, and how that is expected to go. */
@@ -101,7 +116,7 @@ async function probe(placement: PlacementRow, question: Question): Promise<Probe
 /** All that is to be asked of one ingress. Where it makes no TLS connection, no further one is tried. */
 async function ask(
   { address, plainAddress }: NamedIngress,
-  { name, certificate }: PlacementRow['host'],
+  { certificate }: PlacementRow['host'],
   { spec, call, offers, shown, client }: Question,
 ): Promise<Found> {
   const own = { ...call, address }
@@ -112,7 +127,7 @@ async function ask(
     plainAddress === undefined ? undefined : askPlainly({ ...call, address: plainAddress }),
   ])
   const found = {
-    ...{ spec, name, answer },
+    ...{ spec, answer, name: call.name },
     issued: certificate?.der ?? null,
     ...(shown ? { shown } : {}),
     ...(plain ? { plain } : {}),

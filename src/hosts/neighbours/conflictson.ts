@@ -6,6 +6,7 @@ import { CompleteSpec, namesOf, ServedSpecs } from '../host.ts'
 import type { CheckedHost } from '../request/check.ts'
 import { wildcardsOver } from '../request/hostname.ts'
 import { concealed, conflicts, type HostConflict, type Placed } from './conflicts.ts'
+import { withTwins } from './twins.ts'
 
 /** Which hosts stand in the way on these ingresses, as far as the actor may know. Ask under the clusters'
  *  locks before placing anything. */
@@ -30,7 +31,8 @@ async function placedAround(
   { tenant, name, spec, clusters }: CheckedHost,
 ): Promise<readonly Placed[]> {
   const names = namesOf(name, spec)
-  const on = clusters.map(({ id: clusterId, ingress }) => ({ clusterId, ingress }))
+  const places = clusters.map(({ id: clusterId, ingress }) => ({ clusterId, ingress }))
+  const on = [...(await withTwins(tx, places))]
   const same = { name: { in: [...names] } }
   const over = { name: { in: names.flatMap(wildcardsOver) } }
   const below = names

@@ -18,6 +18,7 @@ const all = [
   'checks',
   'listeners',
   'mesh-tls',
+  'neighbours',
 ] as const
 
 const findings = (isDenied: (access: ReturnType<typeof neededAccess>[number]) => boolean) =>

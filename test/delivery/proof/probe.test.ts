@@ -141,6 +141,16 @@ test('a PASSTHROUGH host: the workload decides which versions there are', async 
   ])
 })
 
+test('a host is asked for by any of its names, and by no other', async () => {
+  const name = 'named.shop.test'
+  await put(ctx, name, { aliases: ['alias.shop.test', '*.named.shop.test'] })
+  await work(ctx, name)
+  for (const alias of ['ALIAS.shop.test.', '*.named.shop.test', name]) {
+    assert.equal((await probe(name, { alias })).asExpected, true, alias)
+  }
+  await assert.rejects(probe(name, { alias: 'other.shop.test' }), isProblem('request-invalid'))
+})
+
 test('an ingress that is away is told of once, and nothing more is tried there', async () => {
   const name = 'away.shop.test'
   await put(ctx, name)
