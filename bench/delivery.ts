@@ -9,6 +9,7 @@ import { stringify } from 'yaml'
 import { certifyHost } from '../src/certificates/hosts/certify.ts'
 import { connect } from '../src/clusters/kubernetes/connect.ts'
 import { kinds } from '../src/clusters/kubernetes/kinds.ts'
+import type { KubeObject } from '../src/clusters/kubernetes/kube.ts'
 import { createCluster } from '../src/clusters/register.ts'
 import { syncCluster } from '../src/clusters/sync.ts'
 import { systemActor } from '../src/core/actor.ts'
@@ -31,6 +32,8 @@ const kubeconfig = await readFile(path, 'utf8')
 const kube = connect(kubeconfig)
 const ours = { namespace: 'istio-system', labelSelector: 'app.kubernetes.io/managed-by=gatesmith' }
 const all = [kinds.secret, kinds.istioGateway, kinds.istioVirtualService] as const
+
+const keyOf = ({ kind, metadata }: KubeObject) => `${kind} ${metadata.name}`
 
 async function objects() {
   return (await Promise.all(all.map((kind) => kube.list(kind, ours)))).flat()
@@ -106,7 +109,7 @@ try {
   say(`${3 * hosts} objects there after ${applied?.toFixed(1)} s: ${rate.toFixed()} a second`)
   say(`all hosts Synced after ${taken.toFixed(1)} s`)
   say(`most memory of the worker: ${await peakMegabytes(worker)} MB`)
-  const before = new Map((await objects()).map(({ metadata }) => [metadata.name, metadata]))
+  const before = new Map((await objects()).map((object) => [keyOf(object), object]))
   await ctx.db.read.$executeRaw(sql`update placement set "provedAt" = null`)
   const again = performance.now()
   await syncCluster(ctx, actor, 'real')
@@ -118,7 +121,7 @@ try {
     await delay(200)
   }
   const changed = (await objects()).filter(
-    ({ metadata }) => JSON.stringify(metadata) !== JSON.stringify(before.get(metadata.name)),
+    (object) => JSON.stringify(object) !== JSON.stringify(before.get(keyOf(object))),
   )
   say(`second run: ${seconds(again).toFixed(1)} s, ${changed.length} objects written`)
   worker.kill('SIGTERM')

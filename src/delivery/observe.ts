@@ -64,7 +64,7 @@ async function backendOf(
   kube: Kube,
   { service: name, namespace, port }: Destination,
 ): Promise<Backend | 'unknown'> {
-  const service = await orNothing(kube.get({ ...kinds.service, namespace, name }))
+  const service = await serviceOf(kube, { namespace, name })
   if (service === 'unknown') return service
   if (!service) {
     return { missing: `There is no Service ${namespace}/${name}: requests to it fail` }
@@ -76,6 +76,26 @@ async function backendOf(
   return {
     missing: `Service ${namespace}/${name} has no port ${port}, only ${there.join(', ') || 'none'}`,
   }
+}
+
+type Known = { readonly found: Promise<KubeObject | undefined | 'unknown'>; readonly until: number }
+
+/** Many hosts lead to one Service: it is asked for once in some seconds. */
+const services = new WeakMap<Kube, Map<string, Known>>()
+const memoryMilliseconds = 5_000
+const memoryLimit = 10_000
+
+function serviceOf(kube: Kube, at: { readonly namespace: string; readonly name: string }) {
+  const known = services.get(kube) ?? new Map<string, Known>()
+  services.set(kube, known)
+  const key = `${at.namespace}/${at.name}`
+  const before = known.get(key)
+  if (before && before.until > performance.now()) return before.found
+  const found = orNothing(kube.get({ ...kinds.service, ...at }))
+  if (known.size >= memoryLimit) known.clear()
+  known.set(key, { found, until: performance.now() + memoryMilliseconds })
+  found.catch(() => known.delete(key))
+  return found
 }
 
 /** Whether Services may be read is no reason to fail: this is advice. */

@@ -15,11 +15,12 @@ import { Problem } from '../shared/problem.ts'
 import { shownJson } from '../shared/view.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
+import { applySteps } from './apply.ts'
 import { compare } from './compare.ts'
-import { confirmPlacement } from './confirm.ts'
 import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
 import { backendsFound } from './observe.ts'
 import { isSecret, type Step } from './plan.ts'
+import { confirmPlacement } from './proof/confirm.ts'
 import type { Delivery } from './renderer.ts'
 import { restart } from './secrets/restart.ts'
 import { type Outcome, servedAs, settle, settleApplied } from './settle.ts'
@@ -102,9 +103,9 @@ async function deliver(
     tx.placement.updateMany({ where: { id: placement.id }, data: { objects, served } }),
   )
   // Apply: up in order, then what is no longer needed, down.
-  const advice = await apply(kube, steps)
+  const advice = await applySteps(kube, steps, namesOf(delivery.host.name, delivery.host.spec))
   const restarted = await restartBackend(ctx, kube, { delivery, placement, steps })
-  // Record. Only the ingress itself can say that the host is served: see confirm.ts.
+  // Record. Only the ingress itself can say that the host is served: see proof/confirm.ts.
   const warnings = [
     ...advice,
     ...restarted,
@@ -133,20 +134,6 @@ async function foreignNames(ctx: Context, { host }: PlacementRow): Promise<reado
   const names = namesOf(host.name, specOf(host))
   const claims = await claimsTogether(ctx, names)
   return names.flatMap((name) => claimFault(host.tenantId, name, claims) ?? [])
-}
-
-/** Takes the steps on the cluster; answers what admission warned of. What the cluster would refuse is found out by a
- *  dry run, before the first object is there. */
-async function apply(kube: Kube, steps: readonly Step[]): Promise<readonly string[]> {
-  const changed = steps.flatMap(({ action, object }) =>
-    object && action !== 'keep' ? [object] : [],
-  )
-  const routing = changed.filter((object) => !isSecret(object))
-  for (const object of routing) await kube.apply(object, { dryRun: true })
-  const warnings: string[] = []
-  for (const object of changed) warnings.push(...(await kube.apply(object)))
-  for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
-  return [...new Set(warnings)]
 }
 
 type Delivered = {

@@ -1,10 +1,10 @@
-import { noteAnswered, noteUnanswered } from '../clusters/silence.ts'
-import type { Context } from '../core/context.ts'
-import { due } from '../core/database/due.ts'
-import { specOf } from '../hosts/find.ts'
-import { type PlacementRow, readPlacement } from './gather.ts'
-import { type Proof, prove } from './proof/prove.ts'
-import { propagation, settle } from './settle.ts'
+import { noteAnswered, noteUnanswered } from '../../clusters/silence.ts'
+import type { Context } from '../../core/context.ts'
+import { due } from '../../core/database/due.ts'
+import { specOf } from '../../hosts/find.ts'
+import { type PlacementRow, readPlacement } from '../gather.ts'
+import { propagation, settle } from '../settle.ts'
+import { type Proof, prove } from './prove.ts'
 
 /** How long the ingress is waited for at a time; and the pause before it is asked again after a change, which
  *  grows with the time since. */

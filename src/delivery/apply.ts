@@ -1,0 +1,51 @@
+import { createHash } from 'node:crypto'
+import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
+import { isSecret, type Step } from './plan.ts'
+
+/** Takes the steps on the cluster, up in order, then down; answers what admission warned of. What the cluster
+ *  would refuse is found out by a dry run, before the first object is there; `names` are the host's. */
+export async function applySteps(
+  kube: Kube,
+  steps: readonly Step[],
+  names: readonly string[],
+): Promise<readonly string[]> {
+  const changed = steps.flatMap(({ action, object }) =>
+    object && action !== 'keep' ? [object] : [],
+  )
+  const routing = changed.filter((object) => !isSecret(object))
+  for (const object of routing) await tryOut(kube, object, names)
+  const warnings: string[] = []
+  for (const object of changed) warnings.push(...(await kube.apply(object)))
+  for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
+  return [...new Set(warnings)]
+}
+
+/** What each cluster has let through of late, but for the names in it: that it would let through again. A try
+ *  costs as much as the change itself. */
+const accepted = new WeakMap<Kube, Map<string, number>>()
+const memoryLimit = 1000
+const memoryMilliseconds = 600_000
+
+async function tryOut(kube: Kube, object: KubeObject, names: readonly string[]): Promise<void> {
+  const known = accepted.get(kube) ?? new Map<string, number>()
+  accepted.set(kube, known)
+  const shape = shapeOf(object, names)
+  if ((known.get(shape) ?? 0) > performance.now()) return
+  await kube.apply(object, { dryRun: true })
+  if (known.size >= memoryLimit) known.clear()
+  known.set(shape, performance.now() + memoryMilliseconds)
+}
+
+/** The object without the names of its own: many hosts differ by nothing else. */
+function shapeOf(
+  { apiVersion, kind, metadata, spec }: KubeObject,
+  names: readonly string[],
+): string {
+  const own = [...names, metadata.name].toSorted((a, b) => b.length - a.length)
+  const text = JSON.stringify([apiVersion, kind, metadata.namespace, spec])
+  const bare = own.reduce((rest, name, at) => rest.replaceAll(name, `#${at}`), text)
+  // The names of ports, and of a Secret, end in a hash of the host's name.
+  return createHash('sha256')
+    .update(bare.replaceAll(/-[0-9a-f]{8}"/g, '-#"'))
+    .digest('base64')
+}
