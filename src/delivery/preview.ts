@@ -207,7 +207,9 @@ async function onIngress(
       recorded: placement ? recordedRefs(placement.objects) : [],
       wanted,
     })
-    const changes = await Promise.all(steps.map((step) => rehearsed(kube, step, subject.id)))
+    const rehearsals = await Promise.all(steps.map((step) => rehearsed(kube, step, subject.id)))
+    // What stands for a certificate that is still to be issued is warned of, and is not what would be there.
+    const changes = subject.certificate?.der ? rehearsals : rehearsals.map(withoutWarnings)
     const missing = wanted ? await missingBackends(kube, spec.routes) : []
     return {
       ...place,
@@ -258,6 +260,10 @@ async function rehearsed(kube: Kube, step: Step, hostId: string): Promise<Planne
 }
 
 const mostWarnings = 20
+
+function withoutWarnings(change: PlannedChange): PlannedChange {
+  return change.secret ? { ...change, warnings: [] } : change
+}
 
 function isAway({ fault }: KubeError): boolean {
   return fault === 'unreachable' || fault === 'unavailable' || fault === 'unauthorized'
