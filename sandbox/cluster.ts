@@ -6,6 +6,7 @@ import { createIngress } from './ingress/connections.ts'
 import { createUpstreams } from './ingress/upstreams.ts'
 import { type Fields, fields } from './json.ts'
 import { configMaps, gateways, resourceName, secrets, services, virtualServices } from './kinds.ts'
+import { createAdmin } from './pod/admin.ts'
 import { openStore, type Store } from './store.ts'
 import { createWorkloads, sampleNamespace } from './workloads.ts'
 
@@ -14,7 +15,7 @@ import { createWorkloads, sampleNamespace } from './workloads.ts'
  * thing in this:
  *
  * API server: whoever has the token may do everything (no RBAC, access reviews always allow). Few kinds,
- * no subresources, no controllers; a CRD says whether its kind is served, and no more: a Service has no endpoints, a Pod is a record, a deleted namespace
+ * no subresources but pods/portforward (of the gateway's admin port), no controllers; a CRD says whether its kind is served, and no more: a Service has no endpoints, a Pod is a record, a deleted namespace
  * is empty at once. Lists are not consistent snapshots (`continue` counts objects). Changes are kept for watches
  * until a restart or some thousands later; then a watch gets 410. A PUT cannot set managedFields. Strategic
  * merge knows the lists of Services only. Validation of names, Secrets, ConfigMaps and Services is the part
@@ -30,6 +31,9 @@ import { createWorkloads, sampleNamespace } from './workloads.ts'
  * connection without a TLS alert, right after the handshake and before a byte of HTTP. What Envoy keeps
  * serving after a Secret is deleted or spoilt
  * is kept until a restart, as there. */
+
+/** Where the admin interface of an Envoy listens inside its pod. */
+const envoyAdminPort = 15000
 
 /** A running sandbox: the text of a kubeconfig for it, and where it listens. `stop` may be called twice. */
 export type Sandbox = {
@@ -102,9 +106,16 @@ export async function startCluster(options: SandboxOptions): Promise<Sandbox> {
       names,
       identity.ca,
     )
-    const api = createApi({ store, identity, credential, log })
-    const apiPort = await listen(api, options.apiPort, host, "the sandbox's Kubernetes API")
-    stops.push(() => ended(api, () => api.closeAllConnections()))
+    const admin = createAdmin(ingress.configuration)
+    const adminPort = await listen(admin, 0, '127.0.0.1', "the ingress's admin interface")
+    stops.push(() => ended(admin, () => admin.closeAllConnections()))
+    const portIn = (namespace: string, pod: string, port: number) =>
+      namespace === ingressPod.namespace && pod === ingressPod.name && port === envoyAdminPort
+        ? adminPort
+        : undefined
+    const api = createApi({ store, identity, credential, log, portIn })
+    const apiPort = await listen(api.server, options.apiPort, host, "the sandbox's Kubernetes API")
+    stops.push(() => ended(api.server, api.destroy))
     const apiUrl = `https://${host}:${apiPort}`
     return { kubeconfig: kubeconfigOf(identity, apiUrl), apiUrl, tlsPort, plainPort, stop }
   } catch (error) {

@@ -1,9 +1,11 @@
-import type { ServerResponse } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createServer, type Server } from 'node:https'
+import type { Duplex } from 'node:stream'
 import type { Write } from '../admission/admit.ts'
 import { jsonPatch, mergePatch, strategicPatch } from '../apply/patches.ts'
 import { at, type Fields, fields, isFields, type Json, text } from '../json.ts'
-import { customResourceDefinitions, servedKinds } from '../kinds.ts'
+import { customResourceDefinitions, pods, servedKinds } from '../kinds.ts'
+import { forwardPort, isForwardable } from '../pod/portforward.ts'
 import type { Store } from '../store.ts'
 import { documentAt, version } from './discovery.ts'
 import { admits, type Credential, type Identity } from './identity.ts'
@@ -16,15 +18,17 @@ import { startWatch } from './watches.ts'
 
 type Answer = { readonly code: number; readonly body: Json; readonly warnings?: readonly string[] }
 
-/** The API server over TLS, not yet listening. */
+/** The API server over TLS, not yet listening, and the way to end every connection. */
 export function createApi(options: {
   readonly store: Store
   readonly identity: Identity
   readonly credential: Credential
   readonly log: (line: string) => void
-}): Server {
-  const { store, identity, credential, log } = options
-  return createServer({ ...credential }, (request, response) => {
+  /** Where on this machine the port of a pod is; undefined: nothing listens there. */
+  readonly portIn: PortIn
+}): { readonly server: Server; destroy(): void } {
+  const { store, identity, credential, log, portIn } = options
+  const server = createServer({ ...credential }, (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'https://sandbox')
     const path = pathname.replace(/(?<=.)\/$/, '')
     answer({ store, request, response, path, query: searchParams }, identity).then(
@@ -37,6 +41,53 @@ export function createApi(options: {
       },
     )
   })
+  const forwarded = new Set<Duplex>()
+  server.on('upgrade', (request, socket) => {
+    forwarded.add(socket)
+    socket.on('close', () => forwarded.delete(socket))
+    try {
+      if (!admits(identity, request.headers.authorization)) {
+        throw refusal(401, 'Unauthorized', 'Unauthorized')
+      }
+      forward(store, portIn, { request, socket })
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      const { code, reason } = error.status
+      const body = JSON.stringify(error.status)
+      const type = `content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}`
+      socket.end(`HTTP/1.1 ${code} ${reason}\r\n${type}\r\nconnection: close\r\n\r\n${body}`, () =>
+        socket.destroy(),
+      )
+    }
+  })
+  return {
+    server,
+    destroy() {
+      server.closeAllConnections()
+      for (const socket of forwarded) socket.destroy()
+    },
+  }
+}
+
+type PortIn = (namespace: string, pod: string, port: number) => number | undefined
+
+const forwardPath = /^\/api\/v1\/namespaces\/([^/]+)\/pods\/([^/]+)\/portforward$/
+
+/** pods/portforward, which is the one connection that is more than an answer. */
+function forward(
+  store: Store,
+  portIn: PortIn,
+  { request, socket }: { readonly request: IncomingMessage; readonly socket: Duplex },
+): void {
+  const { pathname, searchParams } = new URL(request.url ?? '/', 'https://sandbox')
+  const [, namespace = '', pod = ''] = forwardPath.exec(pathname) ?? []
+  if (!pod) throw unknownPath()
+  if (!store.get(pods, namespace, pod)) throw notFound(pods, pod)
+  const asked = Number(searchParams.get('ports'))
+  if (!isForwardable(request) || !(asked > 0 && asked < 65536)) {
+    throw badRequest('the sandbox forwards one port by v4.channel.k8s.io')
+  }
+  forwardPort(request, socket, { asked, port: portIn(namespace, pod, asked) })
 }
 
 function describe(error: unknown): string {

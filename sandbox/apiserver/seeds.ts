@@ -30,8 +30,9 @@ export async function seed(store: Store): Promise<void> {
   }
 }
 
-/** The namespace and labels of the one ingress gateway pod. */
+/** The one ingress gateway pod. */
 export const ingressPod = {
+  name: 'istio-ingressgateway-sandbox',
   namespace: 'istio-system',
   labels: { app: 'istio-ingressgateway', istio: 'ingressgateway' },
 } as const
@@ -64,7 +65,7 @@ trustDomain: cluster.local
 
 const pod: Fields = {
   metadata: {
-    name: 'istio-ingressgateway-sandbox',
+    name: ingressPod.name,
     namespace: ingressPod.namespace,
     labels: ingressPod.labels,
     annotations: { 'gatesmith.dev/sandbox': 'stands in for an Istio ingress gateway' },

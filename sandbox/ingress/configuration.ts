@@ -1,6 +1,7 @@
 import {
   type Chain,
   type Listener,
+  type Listeners,
   listenersOf,
   type TerminatedChain,
   type VirtualHosts,
@@ -11,6 +12,8 @@ import type { World } from './servers.ts'
 export type Configuration = {
   /** The listener of a port of the pod, or the one of that port and an address of it. */
   listener(port: number, address?: string): Listener | undefined
+  /** All of them, and why the last ones of a port were refused. */
+  listeners(): Pick<Listeners, 'ports' | 'bound' | 'rejected'>
   /** The virtual hosts of a route name. */
   hosts(name: string): VirtualHosts
   /** The objects have changed. */
@@ -28,6 +31,7 @@ export function createConfiguration(options: {
   const { world, log, changed } = options
   let listeners: ReadonlyMap<number, Listener> = new Map()
   let bound: ReadonlyMap<string, Listener> = new Map()
+  let rejected: Listeners['rejected'] = new Map()
   let routes: ReadonlyMap<string, VirtualHosts> = new Map()
   let waiting: NodeJS.Immediate | undefined
   let logged = ''
@@ -42,12 +46,13 @@ export function createConfiguration(options: {
   function read(): void {
     const found = listenersOf(world())
     const next = new Map(found.ports)
-    for (const port of found.rejected) {
+    for (const port of found.rejected.keys()) {
       const last = listeners.get(port)
       if (last) next.set(port, last)
     }
     listeners = next
     bound = found.bound
+    rejected = found.rejected
     routes = routesOf([...listeners, ...portsOf(bound)])
     changed(chainsOf([...listeners.values(), ...bound.values()]))
     const remarks = found.remarks.join('\n')
@@ -60,6 +65,10 @@ export function createConfiguration(options: {
     listener(port, address = '') {
       settle()
       return bound.get(`${address}:${port}`) ?? listeners.get(port)
+    },
+    listeners() {
+      settle()
+      return { ports: listeners, bound, rejected }
     },
     hosts(name) {
       settle()

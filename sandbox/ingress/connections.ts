@@ -1,6 +1,6 @@
 import { createServer as createHttp } from 'node:http'
 import { connect, createServer, type Server, type Socket } from 'node:net'
-import { createConfiguration } from './configuration.ts'
+import { type Configuration, createConfiguration } from './configuration.ts'
 import type { FindSecret } from './credentials.ts'
 import { readHello } from './hello.ts'
 import { type Chain, chainFor } from './listeners.ts'
@@ -14,6 +14,7 @@ import type { Upstreams } from './upstreams.ts'
 export type Ingress = {
   readonly tls: Server
   readonly plain: Server
+  readonly configuration: Configuration
   /** Reads the objects afresh: called after every change of them. */
   refresh(): void
   destroy(): void
@@ -85,6 +86,7 @@ export function createIngress({ world, secret, upstreams, log }: IngressOptions)
   return {
     tls: createServer((socket) => accept(podPorts.tls, socket)),
     plain: createServer((socket) => accept(podPorts.plain, socket)),
+    configuration,
     refresh: configuration.refresh,
     destroy() {
       for (const socket of sockets) socket.destroy()

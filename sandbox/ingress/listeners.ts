@@ -38,12 +38,13 @@ export type Listener =
   | { readonly plain: VirtualHosts }
 
 /** What the gateway's configuration comes to: a listener by pod port, and what was left out and why. A
- *  port in `rejected` has two chains for one SNI: Envoy refuses such a listener and keeps the last one. */
+ *  port in `rejected` has two chains for the SNI there, or '' for all that is in the clear: Envoy refuses such a
+ *  listener and keeps the last one. */
 export type Listeners = {
   readonly ports: ReadonlyMap<number, Listener>
   /** Those of one address, `address:port`: what comes in there goes to no other. */
   readonly bound: ReadonlyMap<string, Listener>
-  readonly rejected: ReadonlySet<number>
+  readonly rejected: ReadonlyMap<number, string>
   readonly remarks: readonly string[]
 }
 
@@ -51,35 +52,35 @@ export type Listeners = {
 export function listenersOf(world: World): Listeners {
   const ports = new Map<number, Listener>()
   const bound = new Map<string, Listener>()
-  const rejected = new Set<number>()
+  const rejected = new Map<number, string>()
   const remarks: string[] = []
   const bindings = bindingsOf(world)
   for (const servers of serversByPort(world, remarks)) {
     const { port, address } = servers
     const listener = listenerOf(servers, bindings, remarks)
-    if (!listener) rejected.add(port)
+    if ('twice' in listener) rejected.set(port, listener.twice)
     else if (address === '') ports.set(port, listener)
     else bound.set(`${address}:${port}`, listener)
   }
   return { ports, bound, rejected, remarks }
 }
 
-/** Undefined when Envoy would refuse it: it has two ways to go for one connection. */
+/** Or what it has two ways to go for, which Envoy would refuse. */
 function listenerOf(
   { port, tls, clear }: PortServers,
   bindings: Bindings,
   remarks: string[],
-): Listener | undefined {
+): Listener | { readonly twice: string } {
   if (new Set(clear.map(({ bind }) => bind)).size > 1) {
     remarks.push(`listener rejected: port ${port} has two chains for all that is in the clear`)
-    return undefined
+    return { twice: '' }
   }
   const plain = clear.filter(isPlain)
   const [taker] = clear.filter((server) => !isPlain(server))
   if (taker) remarks.push(`port ${port} is taken by ${taker.gateway} for ${taker.protocol}`)
   if (tls.length === 0) return taker ? { tcp: true } : { plain: mergedHosts(plain, bindings) }
   const chains = chainsOf(tls, bindings, remarks)
-  if (!chains) return undefined
+  if ('twice' in chains) return { twice: chains.twice }
   if (clear.length === 0) return { tls: chains }
   return { tls: chains, clear: taker ? 'tcp' : mergedHosts(plain, bindings) }
 }
@@ -107,12 +108,12 @@ function mergedHosts(servers: readonly Server[], bindings: Bindings): VirtualHos
   )
 }
 
-/** The chains of a TLS port; undefined when two of them would answer to one SNI. */
+/** The chains of a TLS port, or the SNI that two of them would answer to. */
 function chainsOf(
   servers: readonly Server[],
   bindings: Bindings,
   remarks: string[],
-): ReadonlyMap<string, Chain> | undefined {
+): ReadonlyMap<string, Chain> | { readonly twice: string } {
   const chains = new Map<string, Chain>()
   for (const server of servers) {
     const mode = text(server.tls, 'mode') || 'PASSTHROUGH'
@@ -136,7 +137,7 @@ function chainsOf(
         remarks.push(
           `listener rejected: multiple filter chains for server name ${sni}; the last accepted one stays`,
         )
-        return undefined
+        return { twice: sni }
       } else chains.set(sni, chain)
     }
   }

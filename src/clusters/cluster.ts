@@ -26,6 +26,12 @@ const PlainAddress = Type.Optional(
   ),
 )
 
+const AdminAddress = Type.Optional(
+  addressOf(
+    'host:port of the admin interface of its Envoy, where no port of a pod can be forwarded; never shown to tenants',
+  ),
+)
+
 const Selector = Type.Record(Type.String(), Type.String({ maxLength: 63 }), {
   minProperties: 1,
   maxProperties: 8,
@@ -38,6 +44,7 @@ export const Ingress = closed({
   selector: Selector,
   address: Address,
   plainAddress: PlainAddress,
+  adminAddress: AdminAddress,
 })
 export type Ingress = Type.Static<typeof Ingress>
 
@@ -81,6 +88,7 @@ const AskedIngress = closed({
   selector: Type.Optional(Selector),
   address: Address,
   plainAddress: PlainAddress,
+  adminAddress: AdminAddress,
 })
 export type AskedIngress = Type.Static<typeof AskedIngress>
 

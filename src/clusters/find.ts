@@ -67,7 +67,7 @@ export function ingressOf(row: ClusterRow, name: string): NamedIngress {
       namespace: row.ingressNamespace,
       selector: row.ingressSelector,
       address: row.ingressAddress,
-      ...plainAddressOf(row),
+      ...furtherAddressesOf(row),
     })
   }
   const found = new Map(Object.entries(ingressesOf(row))).get(name)
@@ -75,8 +75,14 @@ export function ingressOf(row: ClusterRow, name: string): NamedIngress {
   return { name, ...found }
 }
 
-function plainAddressOf({ ingressPlainAddress }: Pick<ClusterRow, 'ingressPlainAddress'>) {
-  return ingressPlainAddress === null ? {} : { plainAddress: ingressPlainAddress }
+function furtherAddressesOf({
+  ingressPlainAddress: plainAddress,
+  ingressAdminAddress: adminAddress,
+}: Pick<ClusterRow, 'ingressPlainAddress' | 'ingressAdminAddress'>) {
+  return {
+    ...(plainAddress === null ? {} : { plainAddress }),
+    ...(adminAddress === null ? {} : { adminAddress }),
+  }
 }
 
 /** Its further ingresses, in the order of their names. */
@@ -95,6 +101,7 @@ type DefaultIngress = { readonly [defaultIngress]: Ingress }
 /** The row as this actor is shown it. */
 export function clusterView(row: ClusterRow, actor: Actor): Cluster {
   const platform = actor.tenantId === null
+  const others = Object.entries(shownJson(Ingresses, row.ingresses))
   return shown(Cluster, {
     name: row.name,
     server: platform ? row.server : null,
@@ -102,9 +109,14 @@ export function clusterView(row: ClusterRow, actor: Actor): Cluster {
       namespace: row.ingressNamespace,
       selector: shownJson(Ingress.properties.selector, row.ingressSelector),
       address: row.ingressAddress,
-      ...plainAddressOf(row),
+      ...furtherAddressesOf(platform ? row : { ...row, ingressAdminAddress: null }),
     },
-    ingresses: shownJson(Ingresses, row.ingresses),
+    ingresses: Object.fromEntries(
+      others.map(([name, { adminAddress, ...ingress }]) => [
+        name,
+        platform && adminAddress !== undefined ? { ...ingress, adminAddress } : ingress,
+      ]),
+    ),
     status: row.status,
     message: platform || row.silentSince !== null ? row.message : messageToTenants(row),
     kubernetesVersion: row.kubernetes,

@@ -36,6 +36,7 @@ export function ingressFaults(ingresses: AllIngresses): readonly Violation[] {
     return [
       ...addressFaults(`${field}/address`, ingress.address),
       ...addressFaults(`${field}/plainAddress`, ingress.plainAddress),
+      ...addressFaults(`${field}/adminAddress`, ingress.adminAddress),
       ...all.slice(0, index).flatMap((other) => sharingFaults(field, ingress, other)),
     ]
   })
@@ -73,13 +74,16 @@ function addressFaults(field: string, address: string | undefined): readonly Vio
 
 /** What is wrong with where these lead just now: a name may stand for an address that is never asked. */
 export async function leadingFaults(ingresses: AllIngresses): Promise<readonly Violation[]> {
-  const addresses = Object.entries(ingresses).flatMap(([name, { address, plainAddress }]) => {
-    const field = fieldOf(name)
-    return [
-      { field: `${field}/address`, address },
-      ...(plainAddress ? [{ field: `${field}/plainAddress`, address: plainAddress }] : []),
-    ]
-  })
+  const addresses = Object.entries(ingresses).flatMap(
+    ([name, { address, plainAddress, adminAddress }]) => {
+      const field = fieldOf(name)
+      return [
+        { field: `${field}/address`, address },
+        ...(plainAddress ? [{ field: `${field}/plainAddress`, address: plainAddress }] : []),
+        ...(adminAddress ? [{ field: `${field}/adminAddress`, address: adminAddress }] : []),
+      ]
+    },
+  )
   const found = await Promise.all(
     addresses.map(async ({ field, address }) => {
       const { host } = partsOf(address)

@@ -177,12 +177,13 @@ function readable(text: string, now: Date): Kubeconfig {
 }
 
 function ingressColumns({ [defaultIngress]: first, ...others }: Named) {
-  const { namespace, selector, address, plainAddress = null } = first
+  const { namespace, selector, address, plainAddress = null, adminAddress = null } = first
   return {
     ingressNamespace: namespace,
     ingressSelector: json(selector),
     ingressAddress: address,
     ingressPlainAddress: plainAddress,
+    ingressAdminAddress: adminAddress,
     ingresses: json(others),
   }
 }
@@ -206,6 +207,7 @@ function factsOf(row: ClusterRow) {
     selector: JSON.stringify(ingress.selector),
     address: ingress.address,
     ...(ingress.plainAddress === undefined ? {} : { plainAddress: ingress.plainAddress }),
+    ...(ingress.adminAddress === undefined ? {} : { adminAddress: ingress.adminAddress }),
     ...(Object.keys(ingresses).length === 0 ? {} : { ingresses: JSON.stringify(ingresses) }),
   }
 }

@@ -25,10 +25,11 @@ type Measuring = {
   readonly known: Map<string, Cost>
 }
 
-/** Certificates in PEM weigh as much as this many other fields. */
+/** What weighs as much as this many other fields: certificates in PEM, and whole Envoys that are asked. */
 const weights = new Map([
   ['pem', 10],
   ['chainPem', 10],
+  ['listeners', 500],
 ])
 
 /** How long a list without pages is taken to be. */

@@ -28,6 +28,8 @@ export type Loads = {
   readonly tenant: Load<Tenant>
   readonly authority: Load<Authority>
   readonly cluster: Load<Cluster>
+  /** By `tenant/name`. */
+  readonly host: Load<Host>
   /** By id. */
   readonly certificate: Load<Certificate>
   /** By the id of the certificate. */
@@ -49,6 +51,7 @@ export function loadsFor(ctx: Context, actor: Actor): Loads {
     tenant: byName(tenantsByNames),
     authority: byName(authoritiesByNames),
     cluster: byName(clustersByNames),
+    host: loader((keys) => hostsByNames(ctx, actor, keys)),
     certificate: loader(async (ids) =>
       keyed(await certificatesByIds(ctx, actor, ids), ({ id }) => id),
     ),
@@ -86,6 +89,26 @@ async function clustersByNames(
   allow(actor, 'read')
   const rows = await ctx.db.read.cluster.findMany({ where: { name: { in: [...names] } } })
   return rows.map((row) => clusterView(row, actor))
+}
+
+async function hostsByNames(
+  ctx: Context,
+  actor: Actor,
+  keys: readonly string[],
+): Promise<ReadonlyMap<string, Host>> {
+  const rows = await ctx.db.read.host.findMany({
+    where: { name: { in: keys.map((key) => key.slice(key.indexOf('/') + 1)) } },
+    select: { id: true, name: true, tenant: { select: { name: true } } },
+  })
+  const ids = new Map(rows.map(({ id, name, tenant }) => [`${tenant.name}/${name}`, id]))
+  const asked = keys.flatMap((key) => ids.get(key) ?? [])
+  const hosts = keyed(await hostsByIds(ctx, actor, asked), ({ id }) => id)
+  return new Map(
+    keys.flatMap((key) => {
+      const host = hosts.get(ids.get(key) ?? '')
+      return host ? [[key, host] as const] : []
+    }),
+  )
 }
 
 /** The host that each certificate was made for, where it is still there. */

@@ -3,6 +3,8 @@ import { Authority } from '../../authorities/authority.ts'
 import { Certificate } from '../../certificates/certificate.ts'
 import { Expiries } from '../../certificates/search/expiries.ts'
 import { Cluster } from '../../clusters/cluster.ts'
+import { findListeners } from '../../clusters/listeners/find.ts'
+import { ListenerRow, listenerFilter } from '../../clusters/listeners/row.ts'
 import { HostPlan } from '../../delivery/preview.ts'
 import { ProbeResults } from '../../delivery/proof/probe.ts'
 import { Delivery } from '../../delivery/secrets/schema.ts'
@@ -152,6 +154,26 @@ const cluster: Shape = {
       args: pageArgs,
       resolve: ({ name }: Cluster, args, { loads }) => loads.hostsOfCluster(name, pageQuery(args)),
     }),
+    listeners: field({
+      type: 'ListenerPage!',
+      description: 'What the Envoys of its ingresses listen for, read from every gateway pod now',
+      args: { ...listenerFilter, ...pageArgs },
+      resolve: ({ name }: Cluster, args, { ctx, actor }) =>
+        findListeners(ctx, actor, { name, query: pageQuery(args) }),
+    }),
+  },
+}
+
+const listener: Shape = {
+  name: 'Listener',
+  schema: ListenerRow,
+  fields: {
+    tenant: relation<ListenerRow>('Tenant', 'Whose host it is', (own, { loads }) =>
+      own.tenant === null ? null : loads.tenant(own.tenant),
+    ),
+    host: relation<ListenerRow>('Host', 'The host of this chain', ({ tenant, host }, { loads }) =>
+      tenant === null || host === null ? null : loads.host(`${tenant}/${host}`),
+    ),
   },
 }
 
@@ -182,7 +204,7 @@ const delivery: Shape = {
   },
 }
 
-const listed = [tenant, authority, certificate, host, delivery, cluster, auditEvent]
+const listed = [tenant, authority, certificate, host, delivery, cluster, listener, auditEvent]
 
 /** Every type of the answers: the nouns, and a page of each that is listed. */
 export const types: readonly Shape[] = [

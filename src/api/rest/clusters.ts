@@ -2,6 +2,8 @@ import Type from 'typebox'
 import { checkClusterNow } from '../../clusters/check.ts'
 import { Cluster, ClusterPatch, NewCluster } from '../../clusters/cluster.ts'
 import { getCluster, listClusters } from '../../clusters/find.ts'
+import { findListeners } from '../../clusters/listeners/find.ts'
+import { ListenerQuery, ListenerRow } from '../../clusters/listeners/row.ts'
 import { changeCluster, createCluster, removeCluster } from '../../clusters/register.ts'
 import { Synced, syncCluster } from '../../clusters/sync.ts'
 import type { Context } from '../../core/context.ts'
@@ -127,5 +129,25 @@ export function clusters(api: Api, ctx: Context): void {
     },
     async (request, reply) =>
       reply.code(202).send(await syncCluster(ctx, actorOf(request), request.params.cluster)),
+  )
+
+  api.get(
+    '/clusters/:cluster/listeners',
+    {
+      config: { needs: 'read' },
+      schema: {
+        tags,
+        summary: 'What the Envoys of its ingresses listen for, and where it leads',
+        description:
+          'The table of istioctl proxy-config listener from every gateway pod, with what it leaves out: listeners that Envoy refused and why, that warm up or drain; and pods that could not be asked. The API key of a tenant sees the chains of its own hosts.',
+        params,
+        querystring: ListenerQuery,
+        response: { 200: PageOf(ListenerRow), ...problemResponse },
+      },
+    },
+    (request) => {
+      const { cluster: name } = request.params
+      return findListeners(ctx, actorOf(request), { name, query: request.query })
+    },
   )
 }

@@ -2,6 +2,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ClientRequest, IncomingMessage } from 'node:http'
 import { Agent, request as httpsRequest, type RequestOptions } from 'node:https'
 import type { Socket } from 'node:net'
+import { Duplex } from 'node:stream'
 import {
   ApiException,
   AuthorizationV1Api,
@@ -29,6 +30,7 @@ import {
   type KubePage,
   type Where,
 } from './kube.ts'
+import { forwardPort } from './portforward.ts'
 import { watchEvents, watchSeconds } from './watch.ts'
 
 const fieldManager = 'gatesmith'
@@ -141,6 +143,7 @@ export function connect(kubeconfig: string): Kube {
         throw error
       }
     },
+    forward: (pod) => translated(() => forward(config, pod)),
     close: line.close,
   }
 }
@@ -153,6 +156,34 @@ function attributesOf({ verb, group, resource: path, namespace, name }: Access) 
     ...(subresource === undefined ? {} : { subresource }),
     ...(namespace === undefined ? {} : { namespace }),
     ...(name === undefined ? {} : { name }),
+  }
+}
+
+async function forward(
+  config: KubeConfig,
+  { namespace, name, port }: { namespace: string; name: string; port: number },
+): Promise<Duplex> {
+  const server = (config.getCurrentCluster()?.server ?? '').replace(/\/$/, '')
+  const url = new URL(
+    `${server}/api/v1/namespaces/${namespace}/pods/${name}/portforward?ports=${port}`,
+  )
+  // The limit is for the connection: how long it may last is the caller's to say.
+  const late = new AbortController()
+  const timer = setTimeout(
+    () => late.abort(new DOMException('late', 'TimeoutError')),
+    timeoutMilliseconds.answer,
+  )
+  try {
+    const answer = await forwardPort(url, {
+      options: await optionsOf(config),
+      signal: late.signal,
+    })
+    if (answer instanceof Duplex) return answer
+    throw refusal(answer)
+  } catch (cause) {
+    throw cause instanceof KubeError ? cause : unreachable(cause)
+  } finally {
+    clearTimeout(timer)
   }
 }
 

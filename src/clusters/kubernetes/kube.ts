@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream'
 import Type from 'typebox'
 import type { Kind, KubeRef } from './kinds.ts'
 
@@ -124,5 +125,11 @@ export type Kube = {
   ) => Promise<boolean>
   /** The kinds that a group version has now, by their names (discovery); undefined: it is not served. */
   readonly served: (apiVersion: string) => Promise<readonly string[] | undefined>
+  /** A connection to a port inside a pod (pods/portforward), which is the caller's to destroy. */
+  readonly forward: (pod: {
+    readonly namespace: string
+    readonly name: string
+    readonly port: number
+  }) => Promise<Duplex>
   readonly close: () => void
 }
