@@ -48,6 +48,8 @@ export type AuditAction =
   | 'delivery.removed'
   | 'delivery.withdrawn'
   | 'delivery.abandoned'
+  | 'host.repaired'
+  | 'host.drifted'
 
 /** What was changed: a kind, its id and the name people know it by. */
 export type Subject = {

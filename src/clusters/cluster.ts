@@ -92,6 +92,35 @@ const AskedIngress = closed({
 })
 export type AskedIngress = Type.Static<typeof AskedIngress>
 
+/** What is done where others change or remove what was put on the cluster. */
+export const Drift = Type.Enum(['repair', 'report'], {
+  title: 'DriftPolicy',
+  description:
+    'What others change or remove of what was put on the cluster: repair puts it right (the default), report says so in the status of the host and overwrites nothing until the host is put again or the cluster synced',
+})
+export type Drift = Type.Static<typeof Drift>
+
+/** How what happens on a cluster is heard of. */
+export const Watched = closed(
+  {
+    mode: Type.Enum(['watching', 'listing', 'blind'], {
+      description:
+        'watching: at once. listing: every half minute, for lack of a right to watch. blind: not at all, only when each host is looked at in its turn',
+    }),
+    message: nullable(
+      Type.String({ description: 'Why it is not watched, as the cluster says it' }),
+    ),
+    orphans: Type.Array(Type.String(), {
+      maxItems: 20,
+      description:
+        'Objects with the labels of Gatesmith that belong to no host here: left behind, or of another installation. They are never touched',
+    }),
+    at: Timestamp,
+  },
+  { title: 'ClusterWatch' },
+)
+export type Watched = Type.Static<typeof Watched>
+
 /** What an ingress is where nothing else is said: istioctl's default profile. */
 export const ingressDefaults = {
   namespace: 'istio-system',
@@ -101,6 +130,7 @@ export const ingressDefaults = {
 export const NewCluster = closed({
   name: Name,
   kubeconfig: Kubeconfig,
+  drift: Type.Optional(Drift),
   ingress: AskedIngress,
   ingresses: Type.Optional(
     Type.Record(Name, AskedIngress, {
@@ -113,6 +143,7 @@ export type NewCluster = Type.Static<typeof NewCluster>
 
 export const ClusterPatch = closed({
   kubeconfig: Type.Optional(Kubeconfig),
+  drift: Type.Optional(Drift),
   ingress: Type.Optional(AskedIngress),
   ingresses: Type.Optional(
     Type.Record(Name, nullable(AskedIngress), {
@@ -133,6 +164,10 @@ export const Cluster = closed(
     server: nullable(Type.String({ description: 'null to the API key of a tenant' })),
     ingress: Ingress,
     ingresses: Ingresses,
+    drift: Drift,
+    watch: Type.Union([Watched, Type.Null()], {
+      description: 'null before it is followed, and to the API key of a tenant',
+    }),
     status: ClusterStatus,
     message: nullable(Type.String()),
     kubernetesVersion: nullable(Type.String()),

@@ -7,7 +7,15 @@ import { Problem } from '../shared/problem.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { Checks, Found } from './checks/schema.ts'
-import { Cluster, defaultIngress, Ingress, Ingresses, type NamedIngress } from './cluster.ts'
+import {
+  Cluster,
+  type Drift,
+  defaultIngress,
+  Ingress,
+  Ingresses,
+  type NamedIngress,
+  Watched,
+} from './cluster.ts'
 import type { AllIngresses } from './ingresses.ts'
 
 export type ClusterRow = NonNullable<Awaited<ReturnType<Tx['cluster']['findUnique']>>>
@@ -98,6 +106,11 @@ export function allIngressesOf(row: ClusterRow): AllIngresses & DefaultIngress {
 
 type DefaultIngress = { readonly [defaultIngress]: Ingress }
 
+/** What is done where others change what was put on the cluster. */
+export function driftPolicy({ drift }: Pick<ClusterRow, 'drift'>): Drift {
+  return drift === 'report' ? 'report' : 'repair'
+}
+
 /** The row as this actor is shown it. */
 export function clusterView(row: ClusterRow, actor: Actor): Cluster {
   const platform = actor.tenantId === null
@@ -117,6 +130,8 @@ export function clusterView(row: ClusterRow, actor: Actor): Cluster {
         platform && adminAddress !== undefined ? { ...ingress, adminAddress } : ingress,
       ]),
     ),
+    drift: driftPolicy(row),
+    watch: platform && Value.Check(Watched, row.watch) ? row.watch : null,
     status: row.status,
     message: platform || row.silentSince !== null ? row.message : messageToTenants(row),
     kubernetesVersion: row.kubernetes,

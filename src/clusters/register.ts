@@ -14,7 +14,7 @@ import {
   type NewCluster,
 } from './cluster.ts'
 import { type Kubeconfig, parseKubeconfig } from './credentials/kubeconfig.ts'
-import { allIngressesOf, type ClusterRow, clusterRow, clusterView } from './find.ts'
+import { allIngressesOf, type ClusterRow, clusterRow, clusterView, driftPolicy } from './find.ts'
 import {
   changedIngresses,
   completeIngress,
@@ -47,6 +47,7 @@ export async function createCluster(
           name: asked.name,
           server: kubeconfig.server,
           ...ingressColumns(ingresses),
+          drift: asked.drift ?? 'repair',
           status: 'Unknown',
           createdAt: now,
           updatedAt: now,
@@ -100,6 +101,7 @@ export async function changeCluster(
       where: { id },
       data: {
         ...ingressColumns(next),
+        drift: patch.drift ?? before.drift,
         ...(kubeconfig === undefined
           ? {}
           : {
@@ -196,16 +198,17 @@ type Named = ReturnType<typeof allIngressesOf>
 
 function shapeOf(row: ClusterRow) {
   const { [defaultIngress]: ingress, ...ingresses } = allIngressesOf(row)
-  return { server: row.server, ingress, ingresses }
+  return { server: row.server, ingress, ingresses, drift: driftPolicy(row) }
 }
 
 function factsOf(row: ClusterRow) {
-  const { server, ingress, ingresses } = shapeOf(row)
+  const { server, ingress, ingresses, drift } = shapeOf(row)
   return {
     server,
     namespace: ingress.namespace,
     selector: JSON.stringify(ingress.selector),
     address: ingress.address,
+    ...(drift === 'repair' ? {} : { drift }),
     ...(ingress.plainAddress === undefined ? {} : { plainAddress: ingress.plainAddress }),
     ...(ingress.adminAddress === undefined ? {} : { adminAddress: ingress.adminAddress }),
     ...(Object.keys(ingresses).length === 0 ? {} : { ingresses: JSON.stringify(ingresses) }),

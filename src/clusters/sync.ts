@@ -10,11 +10,12 @@ import { clusterRow } from './find.ts'
 export const Synced = closed({ placements: Type.Integer() })
 export type Synced = Type.Static<typeof Synced>
 
-/** Has every host on the cluster looked at again; answers how many. Throws cluster-unknown. */
+/** Has every host on the cluster looked at again, and put right what others changed; answers how many. Throws cluster-unknown. */
 export async function syncCluster(ctx: Context, actor: Actor, name: string): Promise<Synced> {
   allowPlatform(actor, 'check-clusters')
   return ctx.db.transaction(async (tx) => {
     const { id } = await clusterRow(tx, name)
+    await tx.placement.updateMany({ where: { clusterId: id }, data: { takeBack: true } })
     return { placements: await dueOnCluster(tx, id) }
   })
 }

@@ -3,19 +3,21 @@ import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
 import { isSecret, type Step } from './plan.ts'
 
 /** Takes the steps on the cluster, up in order, then down; answers what admission warned of. What the cluster
- *  would refuse is found out by a dry run, before the first object is there; `names` are the host's. */
+ *  would refuse is found out by a dry run, before the first object is there; `names` are the host's. Fields of
+ *  our objects that others have taken are taken back; one that is to be made takes nothing from anybody who
+ *  makes it meanwhile. */
 export async function applySteps(
   kube: Kube,
   steps: readonly Step[],
   names: readonly string[],
 ): Promise<readonly string[]> {
   const changed = steps.flatMap(({ action, object }) =>
-    object && action !== 'keep' ? [object] : [],
+    object && action !== 'keep' ? [{ object, force: action === 'update' }] : [],
   )
-  const routing = changed.filter((object) => !isSecret(object))
-  for (const object of routing) await tryOut(kube, object, names)
+  const routing = changed.filter(({ object }) => !isSecret(object))
+  for (const { object, force } of routing) await tryOut(kube, { object, force, names })
   const warnings: string[] = []
-  for (const object of changed) warnings.push(...(await kube.apply(object)))
+  for (const { object, force } of changed) warnings.push(...(await kube.apply(object, { force })))
   for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
   return [...new Set(warnings)]
 }
@@ -26,12 +28,18 @@ const accepted = new WeakMap<Kube, Map<string, number>>()
 const memoryLimit = 1000
 const memoryMilliseconds = 600_000
 
-async function tryOut(kube: Kube, object: KubeObject, names: readonly string[]): Promise<void> {
+type Trial = {
+  readonly object: KubeObject
+  readonly force: boolean
+  readonly names: readonly string[]
+}
+
+async function tryOut(kube: Kube, { object, force, names }: Trial): Promise<void> {
   const known = accepted.get(kube) ?? new Map<string, number>()
   accepted.set(kube, known)
   const shape = shapeOf(object, names)
   if ((known.get(shape) ?? 0) > performance.now()) return
-  await kube.apply(object, { dryRun: true })
+  await kube.apply(object, { dryRun: true, force })
   if (known.size >= memoryLimit) known.clear()
   known.set(shape, performance.now() + memoryMilliseconds)
 }

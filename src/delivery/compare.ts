@@ -1,5 +1,5 @@
 import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
-import type { Kube } from '../clusters/kubernetes/kube.ts'
+import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
 import { istio } from './istio/renderer.ts'
 import { observe } from './observe.ts'
 import { foreignObjects, isSecret, plan, refOf, type Step } from './plan.ts'
@@ -10,11 +10,15 @@ export type Comparable = {
   readonly delivery: Delivery
   readonly recorded: readonly KubeRef[]
   readonly wanted: boolean
+  /** When others were last seen to change what they have before an ingress. */
+  readonly othersAt?: Date | null
 }
 
 /** What it takes to get from what is on the cluster to what is wanted. */
 export type Compared = {
   readonly steps: readonly Step[]
+  /** What is there of the host. */
+  readonly observed: readonly KubeObject[]
   /** Why it may not be done. */
   readonly conflicts: readonly string[]
   /** What does not keep a host from staying as it is. */
@@ -28,20 +32,25 @@ export const renderer: Renderer = istio
  *  configuration is to change, and else a risk: a certificate is renewed whatever they do. */
 export async function compare(
   kube: Kube,
-  { delivery, recorded, wanted }: Comparable,
+  { delivery, recorded, wanted, othersAt = null }: Comparable,
 ): Promise<Compared> {
   const hostId = delivery.host.id
   const desired = wanted ? renderer.manifests(delivery) : []
   const observed = await observe(kube, [...desired.map(refOf), ...recorded])
-  const comparison = { hostId, order: renderer.kinds, desired, observed }
+  const comparison = { hostId, order: renderer.kinds, desired, observed, recorded }
   const steps = plan(comparison)
   const conflicts = foreignObjects(comparison)
   const routing = steps.filter(({ ref, object }) => object && !isSecret(ref))
-  if (routing.length === 0) return { steps, conflicts, risks: [] }
+  if (routing.length === 0) return { steps, observed, conflicts, risks: [] }
   const unchanged = routing.every(({ action }) => action === 'keep')
-  const found = await renderer.collisions(kube, { delivery, observed, recent: unchanged })
-  if (unchanged) return { steps, conflicts, risks: found }
+  const found = await renderer.collisions(kube, {
+    delivery,
+    observed,
+    recent: unchanged,
+    since: othersAt,
+  })
+  if (unchanged) return { steps, observed, conflicts, risks: found }
   const blocking = found.filter(({ blocks }) => blocks).map(({ message }) => message)
   const risks = found.filter(({ blocks }) => !blocks)
-  return { steps, conflicts: [...conflicts, ...blocking], risks }
+  return { steps, observed, conflicts: [...conflicts, ...blocking], risks }
 }

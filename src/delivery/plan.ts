@@ -7,6 +7,7 @@ import {
   kinds,
 } from '../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../clusters/kubernetes/kube.ts'
+import { isApplied, ownKeys } from './drift/managers.ts'
 import { labels, manager } from './renderer.ts'
 
 /** What is to be done about one object. */
@@ -26,11 +27,14 @@ export type Comparison = {
   readonly desired: readonly KubeObject[]
   /** Every object under a name that is desired, or that once carried the host. */
   readonly observed: readonly KubeObject[]
+  /** The objects that are recorded to carry the host. */
+  readonly recorded?: readonly KubeRef[]
 }
 
 /** The steps in an order in which nothing refers to what is not there: up as desired, then down in reverse.
- *  An object without our labels is never touched: see `foreignObjects`. */
-export function plan({ hostId, order, desired, observed }: Comparison): readonly Step[] {
+ *  An object of others is never touched: see `foreignObjects`. */
+export function plan(comparison: Comparison): readonly Step[] {
+  const { order, desired, observed } = comparison
   const up = desired.map((object) => {
     const ref = refOf(object)
     const there = observed.find((each) => isSameObject(refOf(each), ref))
@@ -40,7 +44,7 @@ export function plan({ hostId, order, desired, observed }: Comparison): readonly
   const wanted = desired.map(refOf)
   const place = (ref: KubeRef) => order.findIndex((kind) => isKind(kind, ref))
   const down = observed
-    .filter((object) => isOurs(object, hostId))
+    .filter((object) => isOurs(object, comparison))
     .map(refOf)
     .filter((ref) => !wanted.some((each) => isSameObject(each, ref)))
     .toSorted((a, b) => place(b) - place(a))
@@ -50,14 +54,11 @@ export function plan({ hostId, order, desired, observed }: Comparison): readonly
 
 /** The objects that stand under our names and are not this host's: taking them over must be somebody's
  *  decision, so nothing is done while they are there. */
-export function foreignObjects({
-  hostId,
-  desired,
-  observed,
-}: Omit<Comparison, 'order'>): readonly string[] {
+export function foreignObjects(comparison: Omit<Comparison, 'order'>): readonly string[] {
+  const { desired, observed } = comparison
   const wanted = desired.map(refOf)
   return observed
-    .filter((object) => !isOurs(object, hostId))
+    .filter((object) => !isOurs(object, comparison))
     .filter((object) => wanted.some((ref) => isSameObject(ref, refOf(object))))
     .map((object) => {
       const what = nameOf(refOf(object))
@@ -65,10 +66,16 @@ export function foreignObjects({
     })
 }
 
-/** Whether the object bears our labels for this host. */
-export function isOurs({ metadata }: KubeObject, hostId: string): boolean {
-  const { labels: found = {} } = metadata
-  return found[labels.managedBy] === manager && found[labels.hostId] === hostId
+/** Whether the object bears our labels for this host; or is one that we have made and recorded, from which
+ *  somebody has taken them. One that another installation has labelled is its own. */
+export function isOurs(
+  object: KubeObject,
+  { hostId, recorded = [] }: Pick<Comparison, 'hostId' | 'recorded'>,
+): boolean {
+  const { labels: found = {} } = object.metadata
+  if (found[labels.managedBy] === manager && found[labels.hostId] === hostId) return true
+  if (!recorded.some((ref) => isSameObject(ref, refOf(object)))) return false
+  return isApplied(object) && ownKeys(object, 'labels')?.has(labels.hostId) !== true
 }
 
 /** `Gateway istio-system/www-0badcafe`. */

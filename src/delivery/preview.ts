@@ -52,7 +52,8 @@ const PlannedChange = closed({
     description: 'Why the cluster would refuse this, in its own words',
   }),
   heldByOthers: Type.Array(HeldField, {
-    description: 'Fields that other field managers own with another value',
+    description:
+      'Fields that other field managers own with another value; they are taken back, unless the cluster is registered with drift: report',
   }),
 })
 type PlannedChange = Type.Static<typeof PlannedChange>
@@ -202,12 +203,13 @@ async function onIngress(
   }
   try {
     const kube = await openCluster(ctx, cluster.id)
+    const recorded = placement ? recordedRefs(placement.objects) : []
     const { steps, conflicts, risks } = await compare(kube, {
       delivery: await deliveryFor(ctx, subject, { cluster, ingress }),
-      recorded: placement ? recordedRefs(placement.objects) : [],
-      wanted,
+      ...{ recorded, wanted },
     })
-    const rehearsals = await Promise.all(steps.map((step) => rehearsed(kube, step, subject.id)))
+    const own = { hostId: subject.id, recorded }
+    const rehearsals = await Promise.all(steps.map((step) => rehearsed(kube, step, own)))
     // What stands for a certificate that is still to be issued is warned of, and is not what would be there.
     const changes = subject.certificate?.der ? rehearsals : rehearsals.map(withoutWarnings)
     const missing = wanted ? await missingBackends(kube, spec.routes) : []
@@ -232,14 +234,18 @@ function unissuedWarning({ certificate }: Subject): readonly string[] {
 
 /** What a step would do, by a dry run on the cluster itself. Of an object that is somebody else's nothing is
  *  told, since nothing would be done to it. */
-async function rehearsed(kube: Kube, step: Step, hostId: string): Promise<PlannedChange> {
+async function rehearsed(
+  kube: Kube,
+  step: Step,
+  own: Parameters<typeof isOurs>[1],
+): Promise<PlannedChange> {
   const { action, ref, object } = step
   const before = await kube.get(ref)
   const change = {
     ...{ action, ...objectRef(ref), fields: [], moreFields: 0, secret: null },
     ...{ warnings: [], refused: null, heldByOthers: [] },
   }
-  if (action === 'keep' || (before && !isOurs(before, hostId))) return change
+  if (action === 'keep' || (before && !isOurs(before, own))) return change
   try {
     if (!object) {
       await kube.remove(ref, { dryRun: true })
@@ -249,13 +255,14 @@ async function rehearsed(kube: Kube, step: Step, hostId: string): Promise<Planne
     return { ...change, ...toldOf(before, after), warnings: warnings.slice(0, mostWarnings) }
   } catch (error) {
     if (!(error instanceof KubeError) || isAway(error)) throw error
-    // What would be if the fields of others were taken from them.
-    const after =
-      object && error.fields.length > 0
-        ? (await kube.rehearse(object, { force: true })).object
-        : object
+    if (!object || error.fields.length === 0) {
+      return { ...change, ...toldOf(before, object), refused: error.message }
+    }
+    // A push takes the fields of its objects back.
+    const { object: after, warnings } = await kube.rehearse(object, { force: true })
     const heldByOthers = [...error.fields]
-    return { ...change, ...toldOf(before, after), refused: error.message, heldByOthers }
+    const told = { ...toldOf(before, after), warnings: warnings.slice(0, mostWarnings) }
+    return { ...change, ...told, heldByOthers }
   }
 }
 

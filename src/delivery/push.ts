@@ -2,6 +2,8 @@ import { isDeepStrictEqual } from 'node:util'
 import { record } from '../audit/record.ts'
 import { trustDigest } from '../authorities/trust/placements.ts'
 import { isPassing as isRefusalPassing } from '../certificates/issuance/passing.ts'
+import { driftPolicy } from '../clusters/find.ts'
+import { isSameObject } from '../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
 import { noteUnanswered, silenceOf } from '../clusters/silence.ts'
@@ -10,13 +12,16 @@ import type { Context } from '../core/context.ts'
 import { json } from '../core/database/db.ts'
 import { specOf } from '../hosts/find.ts'
 import { namesOf, ServedSpecs } from '../hosts/host.ts'
-import { recordedRefs, recordOf } from '../hosts/objects.ts'
+import { type RecordedObject, recordedObjects, recordOf } from '../hosts/objects.ts'
 import { Problem } from '../shared/problem.ts'
 import { shownJson } from '../shared/view.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
 import { applySteps } from './apply.ts'
 import { compare } from './compare.ts'
+import { driftIn } from './drift/difference.ts'
+import { digestOf } from './drift/digest.ts'
+import { decide, repairsIn } from './drift/policy.ts'
 import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
 import { backendsFound } from './observe.ts'
 import { isSecret, type Step } from './plan.ts'
@@ -87,17 +92,33 @@ async function deliver(
   const delivery = await deliveryOf(ctx, placement, certificate)
   const kube = await openCluster(ctx, placement.clusterId)
   // Plan: what is there, what has to be done, and what stands in the way.
-  const { steps, conflicts, risks } = await compare(kube, {
+  const recorded = recordedObjects(placement.objects)
+  const compared = await compare(kube, {
     delivery,
-    recorded: recordedRefs(placement.objects),
+    recorded,
     wanted: true,
+    othersAt: placement.cluster.othersAt,
   })
+  const { conflicts, risks } = compared
   if (conflicts.length > 0) {
     const message = conflicts.join('. ')
     return settle(ctx, placement, { status: 'Conflict', message, againAfterSeconds: 60 })
   }
-  // What may exist from here on is stored before it does, or a crash would leave it behind.
-  const objects = json(recordOf(steps.map(({ ref }) => ref)))
+  // What others have changed of it: put right, or left as it is for now.
+  const drift = decide({
+    policy: driftPolicy(placement.cluster),
+    insisted: placement.takeBack,
+    drift: driftIn(recorded, compared.steps, compared.observed),
+    repairs: repairsIn(placement.repairs),
+    now: ctx.now(),
+  })
+  const steps = compared.steps.map((step): Step => {
+    const held = drift.held.some(({ ref }) => isSameObject(ref, step.ref))
+    return held ? { ...step, action: 'keep' } : step
+  })
+  // What may exist from here on is stored before it does, or a crash would leave it behind; and what it is
+  // to be, so that who watches the cluster knows it from what others make of it.
+  const objects = json(recordOf(steps.map((step) => recordedAs(step, recorded))))
   const served = json(servedWith(placement))
   await ctx.db.transaction((tx) =>
     tx.placement.updateMany({ where: { id: placement.id }, data: { objects, served } }),
@@ -111,15 +132,28 @@ async function deliver(
     ...restarted,
     ...risks.map(({ message }) => message),
     ...(await foreignNames(ctx, placement)),
+    ...drift.warnings,
   ]
   await settleApplied(ctx, placement, {
     changed: steps.some(({ action }) => action !== 'keep'),
     lost: risks.filter(({ wins }) => wins).map(({ message }) => message),
     warnings: [...new Set(warnings)],
     conditions: [await backendsFound(kube, delivery.host.spec.routes)],
-    objects: steps.filter(({ object }) => object).map(({ ref }) => ref),
+    objects: steps.flatMap(({ ref, object }) =>
+      object ? [{ ...ref, digest: digestOf(object), applied: true }] : [],
+    ),
+    drift,
     trust: delivery.clients ? trustDigest(delivery.clients.trust) : null,
   })
+}
+
+/** An object that is about to be as wanted, if it is not so already. */
+function recordedAs({ ref, object }: Step, recorded: readonly RecordedObject[]): RecordedObject {
+  if (!object) return ref
+  const digest = digestOf(object)
+  const before = recorded.find((each) => isSameObject(each, ref))
+  const applied = before?.digest === digest && before.applied === true
+  return { ...ref, digest, ...(applied ? { applied } : {}) }
 }
 
 /** How the host may be served from here on: as before, or as it is asked for. */

@@ -51,15 +51,27 @@ export type Collision = {
 export type Renderer = {
   /** The kinds of its objects, in the order in which they may appear: none refers to a later one. */
   readonly kinds: readonly Kind[]
+  /** The kinds of which those of others decide who is served. */
+  readonly neighbours: readonly Kind[]
   /** The objects of a host, in that order. */
   readonly manifests: (delivery: Delivery) => readonly KubeObject[]
   /** What others have before the ingress that is in the way of a host. `observed`: what is there of the
    *  host. What they have may be known from at most half a minute ago when `recent` will do. */
   readonly collisions: (kube: Kube, question: CollisionQuestion) => Promise<readonly Collision[]>
+  /** Of each host whether one of these objects of others is in its way. */
+  readonly touched: (kube: Kube, question: TouchedQuestion) => Promise<readonly boolean[]>
+}
+
+export type TouchedQuestion = {
+  readonly ingress: NamedIngress
+  readonly objects: readonly KubeObject[]
+  readonly hosts: readonly Pick<Delivery['host'], 'name' | 'spec'>[]
 }
 
 export type CollisionQuestion = {
   readonly delivery: Delivery
   readonly observed: readonly KubeObject[]
   readonly recent: boolean
+  /** When others were last seen to change something: what is older will not do. */
+  readonly since?: Date | null
 }

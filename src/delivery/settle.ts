@@ -1,6 +1,9 @@
+import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
-import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
+import { record } from '../audit/record.ts'
+import { placeText } from '../clusters/cluster.ts'
 import { holdSilent } from '../clusters/silence.ts'
+import { systemActor } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { json, sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
@@ -8,10 +11,13 @@ import { specOf } from '../hosts/find.ts'
 import { Condition, type PlacementStatus, type ServedSpecs } from '../hosts/host.ts'
 import { hostLock, lock } from '../hosts/lock.ts'
 import { releaseNames } from '../hosts/names.ts'
-import { recordOf } from '../hosts/objects.ts'
+import { type RecordedObject, recordOf } from '../hosts/objects.ts'
 import { shownJson, timestamp } from '../shared/view.ts'
+import type { Drift } from './drift/difference.ts'
+import type { Decision } from './drift/policy.ts'
 import type { PlacementRow } from './gather.ts'
 import type { Seen } from './observe.ts'
+import { nameOf } from './plan.ts'
 
 /** How a push or its proof ended. */
 export type Outcome = {
@@ -104,7 +110,9 @@ export type Applied = {
   readonly warnings: readonly string[]
   /** What was seen around it. */
   readonly conditions: readonly Seen[]
-  readonly objects: readonly KubeRef[]
+  readonly objects: readonly RecordedObject[]
+  /** What others had changed, and what was done about it. */
+  readonly drift: Decision
   /** Whom it makes the ingress trust of clients, see trustDigest; null: nobody. */
   readonly trust: string | null
 }
@@ -114,13 +122,15 @@ export type Applied = {
 export async function settleApplied(
   ctx: Context,
   placement: PlacementRow,
-  { changed, lost, warnings, conditions, objects, trust }: Applied,
+  { changed, lost: taken, warnings, conditions, objects, trust, drift }: Applied,
 ): Promise<void> {
   const now = ctx.now()
+  const lost = [...(drift.message === null ? [] : [drift.message]), ...taken]
   const { id, clusterId, host, generation, certificateId } = placement
   const current = generation === host.generation && certificateId === host.certificateId
   await ctx.db.transaction(async (tx) => {
     if (!(await holdAsPushed(tx, placement))) return
+    await noteDrift(tx, { placement, now, drift })
     const stays = placement.status === 'Synced' && current
     const status = lost.length > 0 ? 'Conflict' : stays ? 'Synced' : 'Applied'
     const message = lost.length > 0 ? lost.join('. ') : stays ? null : waitingForIngress
@@ -139,7 +149,10 @@ export async function settleApplied(
         ...(changed ? { appliedAt: now } : {}),
       },
     })
-    if (lost.length > 0) return dueAgain(tx, placement, new Date(now.getTime() + 60_000))
+    if (lost.length > 0) {
+      const inAMinute = new Date(now.getTime() + 60_000)
+      return dueAgain(tx, placement, drift.againAt ?? inAMinute)
+    }
     await due(tx, 'placement.confirm', { placementId: id, clusterId })
     // It may be made any moment, and nobody tells.
     if (conditions.some((each) => each.status === 'False')) {
@@ -150,6 +163,55 @@ export async function settleApplied(
 }
 
 const waitingForIngress = 'Waiting until the ingress serves it'
+
+/** Stores what was put right and what was left, and tells of both in the audit trail: of what is left, when
+ *  it is seen first. */
+async function noteDrift(
+  tx: Tx,
+  { placement, now, drift }: { placement: PlacementRow; now: Date; drift: Decision },
+): Promise<void> {
+  const { host, cluster, ingress } = placement
+  const held = drift.held.map(heldOf)
+  const known = isDeepStrictEqual(held, placement.drift)
+  await tx.placement.update({
+    where: { id: placement.id },
+    data: {
+      drift: json(held),
+      repairs: json(drift.repairs),
+      ...(placement.takeBack ? { takeBack: false } : {}),
+    },
+  })
+  const by = { actor: systemActor('placement.push'), now }
+  const subject = { kind: 'host', id: host.id, name: host.name, tenantId: host.tenantId } as const
+  const place = placeText({ cluster: cluster.name, ingress })
+  if (drift.repaired.length > 0) {
+    const changes = factsOf(place, drift.repaired)
+    await record(tx, by, 'host.repaired', { subject, changes })
+  }
+  if (held.length > 0 && !known) {
+    await record(tx, by, 'host.drifted', { subject, changes: factsOf(place, drift.held) })
+  }
+}
+
+function heldOf({ ref: { kind, namespace, name }, missing, fields, managers }: Drift) {
+  return {
+    object: { kind, namespace, name },
+    missing,
+    fields: [...fields],
+    managers: [...managers],
+  }
+}
+
+function factsOf(cluster: string, drift: readonly Drift[]) {
+  const once = (all: readonly string[]) => [...new Set(all)]
+  return {
+    cluster,
+    objects: drift.map(({ ref }) => nameOf(ref)),
+    removed: drift.filter(({ missing }) => missing).map(({ ref }) => nameOf(ref)),
+    fields: once(drift.flatMap(({ fields }) => fields)),
+    managers: once(drift.flatMap(({ managers }) => managers.map(({ manager }) => manager))),
+  }
+}
 
 /** What of a host decides who can ask for it. */
 export function servedAs(host: PlacementRow['host']): ServedSpecs[number] {

@@ -68,7 +68,9 @@ async function present(
     (ref) => !shared.some((each) => isSameObject(each, ref)),
   )
   const observed = await observe(kube, own)
-  const steps = plan({ hostId: placement.hostId, order: renderer.kinds, desired: [], observed })
+  const { hostId } = placement
+  const order = renderer.kinds
+  const steps = plan({ hostId, order, desired: [], observed, recorded: own })
   return steps.map(({ ref }) => ref)
 }
 

@@ -9,7 +9,7 @@ import { Problem } from '../shared/problem.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { CompleteSpec, Condition, Host, PlacementView } from './host.ts'
+import { CompleteSpec, Condition, DriftView, Host, PlacementView } from './host.ts'
 import { type Surroundings, surroundingsOf } from './neighbours/surroundings.ts'
 import { warnings } from './neighbours/warnings.ts'
 import { shownObjects } from './objects.ts'
@@ -197,6 +197,7 @@ function placementView(row: {
   provedAt: Date | null
   conditions: unknown
   objects: unknown
+  drift: unknown
 }): PlacementView {
   return shown(PlacementView, {
     cluster: row.cluster.name,
@@ -208,5 +209,6 @@ function placementView(row: {
     conditions: shownJson(Type.Array(Condition), row.conditions),
     provedAt: timestampOrNull(row.provedAt),
     objects: shownObjects(row.objects),
+    drift: shownJson(Type.Array(DriftView), row.drift),
   })
 }

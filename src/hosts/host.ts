@@ -167,6 +167,23 @@ export const Condition = closed(
 )
 export type Condition = Type.Static<typeof Condition>
 
+/** What others have changed of an object that carries a host. */
+export const DriftView = closed(
+  {
+    object: ObjectRef,
+    missing: Type.Boolean({ description: 'It was removed; else some of its fields were changed' }),
+    fields: Type.Array(Type.String(), { description: 'Which, as spec.servers' }),
+    managers: Type.Array(
+      closed(
+        { manager: Type.String(), at: Type.Union([Timestamp, Type.Null()]) },
+        { title: 'FieldManager' },
+      ),
+      { description: 'Who wrote to them, as the object says it (metadata.managedFields)' },
+    ),
+  },
+  { title: 'Drift' },
+)
+
 export const PlacementView = closed(
   {
     cluster: Name,
@@ -180,6 +197,9 @@ export const PlacementView = closed(
       description: 'When the ingress was last seen to do all that is asked for',
     }),
     objects: Type.Array(ObjectRef),
+    drift: Type.Array(DriftView, {
+      description: 'What others have changed and is left so for now; message says why',
+    }),
   },
   { title: 'Placement' },
 )

@@ -12,8 +12,19 @@ const Recorded = Type.Object({
   kind: Type.String(),
   namespace: Type.String(),
   name: Type.String(),
+  digest: Type.Optional(Type.String()),
+  applied: Type.Optional(Type.Boolean()),
 })
 type Recorded = Type.Static<typeof Recorded>
+
+/** An object that is recorded to carry a host. */
+export type RecordedObject = KubeRef & {
+  /** Of the object as it is wanted (src/delivery/drift/digest.ts); none for one that is to go, and for
+   *  those of earlier releases. */
+  readonly digest?: string | undefined
+  /** The cluster has taken it as it is wanted; else that is about to happen. */
+  readonly applied?: boolean | undefined
+}
 
 const plainKinds: readonly Kind[] = [
   kinds.secret,
@@ -24,13 +35,23 @@ const plainKinds: readonly Kind[] = [
 
 /** The objects that are recorded to carry a host. Throws host-refused for what another release recorded in
  *  words that this one does not know: nothing is done about a host whose objects are not known. */
-export function recordedRefs(objects: unknown): readonly KubeRef[] {
+export function recordedObjects(objects: unknown): readonly RecordedObject[] {
   if (!Value.Check(Type.Array(Recorded), objects)) throw unknownObjects('what is recorded')
-  return objects.map(({ apiVersion, kind, namespace, name }) => {
+  return objects.map(({ apiVersion, kind, namespace, name, digest, applied }) => {
     const known = apiVersion ?? plainKinds.find((each) => each.kind === kind)?.apiVersion
     if (known === undefined) throw unknownObjects(`${kind} ${namespace}/${name}`)
-    return { apiVersion: known, kind, namespace, name }
+    return { apiVersion: known, kind, namespace, name, digest, applied }
   })
+}
+
+/** Which they are. Throws host-refused as `recordedObjects` does. */
+export function recordedRefs(objects: unknown): readonly KubeRef[] {
+  return recordedObjects(objects).map(({ apiVersion, kind, namespace, name }) => ({
+    apiVersion,
+    kind,
+    namespace,
+    name,
+  }))
 }
 
 function unknownObjects(what: string): Problem {
@@ -41,10 +62,15 @@ function unknownObjects(what: string): Problem {
 }
 
 /** The objects as they are recorded. */
-export function recordOf(refs: readonly KubeRef[]): readonly Recorded[] {
-  return refs.map(({ apiVersion, kind, namespace, name }) => {
+export function recordOf(refs: readonly RecordedObject[]): readonly Recorded[] {
+  return refs.map(({ apiVersion, kind, namespace, name, digest, applied }) => {
     const plain = plainKinds.some((each) => each.kind === kind && each.apiVersion === apiVersion)
-    return { ...(plain ? {} : { apiVersion }), kind, namespace, name }
+    return {
+      ...(plain ? {} : { apiVersion }),
+      ...{ kind, namespace, name },
+      ...(digest === undefined ? {} : { digest }),
+      ...(applied === undefined ? {} : { applied }),
+    }
   })
 }
 

@@ -91,7 +91,10 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
   const tenantId = tenant.id
   const before = await tx.host.findUnique({ where: { tenantId_name: { tenantId, name } } })
   const created = !before || before.removedAt !== null
-  if (!created && isDeepStrictEqual(before.spec, json(spec))) return false
+  if (!created && isDeepStrictEqual(before.spec, json(spec))) {
+    await takeBack(tx, before.id)
+    return false
+  }
   const id = before?.id ?? newId(now)
   const generation = (before?.generation ?? 0) + 1
   const asked = { spec: json(spec), generation, certifyFailures: 0, updatedAt: now }
@@ -127,6 +130,18 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
   return created
 }
 
+/** Whoever asks for a host again wants it as it was asked for, whatever others have made of it since. */
+async function takeBack(tx: Tx, hostId: string): Promise<void> {
+  const found = await tx.placement.findMany({
+    where: { hostId, NOT: { drift: { equals: [] } } },
+    select: { id: true, clusterId: true },
+  })
+  for (const { id, clusterId } of found) {
+    await tx.placement.update({ where: { id }, data: { takeBack: true } })
+    await due(tx, 'placement.push', { placementId: id, clusterId })
+  }
+}
+
 /** What of a spec says what its certificate is. */
 function certified(spec: unknown) {
   const { certificate, aliases } = shownJson(CompleteSpec, spec)
@@ -141,7 +156,7 @@ async function place(
   const { tenant, name, spec, clusters } = checked
   const pending = { status: 'Pending', since: now }
   for (const { id: clusterId, ingress } of clusters) {
-    const again = { ...pending, wanted: true, message: null }
+    const again = { ...pending, wanted: true, message: null, takeBack: true }
     const { id } = await tx.placement.upsert({
       where: { clusterId_ingress_name: { clusterId, ingress, name } },
       update: again,

@@ -6,6 +6,7 @@ import { openPool } from '../core/database/postgres.ts'
 import { attempt } from './failure.ts'
 import { openLeases } from './leases.ts'
 import { dueWork, periodicWork, schedule, slowWork, type Work } from './tasks.ts'
+import { startWatches } from './watches.ts'
 
 /** What the slots of each lane do. */
 function lanesOf(ctx: Context): { readonly main: TaskList; readonly slow: TaskList } {
@@ -41,6 +42,7 @@ export type Worker = { readonly stop: () => Promise<void> }
 export async function startWorker(ctx: Context, concurrency: number): Promise<Worker> {
   const slowSlots = Math.max(1, Math.floor(concurrency / 4))
   const leases = await openLeases(ctx)
+  const watches = await startWatches(ctx)
   const events: WorkerEvents = new EventEmitter()
   // The queue writes the pool's name, not the worker's, beside the jobs that are taken.
   events.on('pool:create', ({ workerPool }) => {
@@ -84,7 +86,7 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   return {
     stop: async () => {
       stopping = true
-      await Promise.all([main.stop(), slow.stop()])
+      await Promise.all([main.stop(), slow.stop(), watches.stop()])
       await leases.stop()
       await pgPool.end()
     },

@@ -73,21 +73,28 @@ function addressesOf({ status }: KubeObject): readonly string[] {
   return [...(podIP === undefined ? [] : [podIP]), ...podIPs.map(({ ip }) => ip)]
 }
 
-type Recent = { readonly found: Promise<Neighbours>; readonly until: number }
+type Recent = { readonly found: Promise<Neighbours>; readonly at: number; readonly until: number }
 
 /** By connection, as a cluster with other credentials has another one, and by ingress. */
 const recent = new WeakMap<Kube, Map<string, Recent>>()
 const memoryMilliseconds = 30_000
 
-/** The same as it was at most half a minute ago: many hosts of a cluster are looked at together. */
-export function recentNeighbours(kube: Kube, ingress: Ingress): Promise<Neighbours> {
+/** The same as it was at most half a minute ago, and not before `since`: many hosts of a cluster are looked at
+ *  together. */
+export function recentNeighbours(
+  kube: Kube,
+  ingress: Ingress,
+  since: Date | null = null,
+): Promise<Neighbours> {
   const byIngress = recent.get(kube) ?? new Map<string, Recent>()
   recent.set(kube, byIngress)
   const key = `${ingress.namespace} ${selectorText(ingress.selector)}`
   const known = byIngress.get(key)
-  if (known !== undefined && known.until > performance.now()) return known.found
+  const [now, today] = [performance.now(), performance.timeOrigin + performance.now()]
+  const isFresh = known !== undefined && known.until > now
+  if (isFresh && (since === null || known.at > since.getTime())) return known.found
   const found = neighboursOf(kube, ingress)
-  byIngress.set(key, { found, until: performance.now() + memoryMilliseconds })
+  byIngress.set(key, { found, at: today, until: now + memoryMilliseconds })
   found.catch(() => byIngress.delete(key))
   return found
 }

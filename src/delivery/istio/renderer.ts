@@ -8,6 +8,7 @@ import { gateway } from './gateway.ts'
 import { manifests } from './manifests.ts'
 import { creationOf, madeAt } from './merge.ts'
 import { neighboursOf, recentNeighbours } from './neighbours.ts'
+import { touched } from './touched.ts'
 import { virtualService } from './virtualservice.ts'
 
 /** Hosts as Secret, Gateway, DestinationRule and VirtualService of Istio. */
@@ -16,24 +17,37 @@ export const istio: Renderer = {
     ...[kinds.configMap, kinds.secret, kinds.istioGateway],
     ...[kinds.istioDestinationRule, kinds.istioVirtualService],
   ],
+  neighbours: [kinds.istioGateway, kinds.istioVirtualService],
   manifests,
   collisions: collisionsOn,
+  touched,
 }
 
 async function collisionsOn(
   kube: Kube,
-  { delivery, observed, recent }: CollisionQuestion,
+  { delivery, observed, recent, since = null }: CollisionQuestion,
 ): Promise<readonly Collision[]> {
   const { host, ingress } = delivery
-  const neighbours = await (recent ? recentNeighbours : neighboursOf)(kube, ingress)
+  const neighbours = await (recent
+    ? recentNeighbours(kube, ingress, since)
+    : neighboursOf(kube, ingress))
+  const [ours, routes] = [gateway(delivery), virtualService(delivery)]
+  // What stands under the host's own names is its own, even where it has lost our labels, or is told of as
+  // such (src/delivery/plan.ts).
+  const isOther = (object: KubeObject) =>
+    ![ours, routes].some((own) => isSameObject(refOf(own), refOf(object)))
   return collisions(
     {
       names: namesOf(host.name, host.spec),
       spec: host.spec,
-      gateway: aged(gateway(delivery), observed),
-      virtualService: aged(virtualService(delivery), observed),
+      gateway: aged(ours, observed),
+      virtualService: aged(routes, observed),
     },
-    neighbours,
+    {
+      ...neighbours,
+      gateways: neighbours.gateways.filter(isOther),
+      virtualServices: neighbours.virtualServices.filter(isOther),
+    },
   )
 }
 

@@ -1,0 +1,37 @@
+import { createHash } from 'node:crypto'
+import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { ownKeys } from './managers.ts'
+
+/** What an object says, in few characters: its spec, its data, its type, and what it states of labels and
+ *  annotations. For one of a cluster only those labels and annotations count that we have applied and that
+ *  nobody has taken since: then it is that of the object as it was intended, and differs when any of it was
+ *  changed or removed. */
+export function digestOf(object: KubeObject): string {
+  const { kind, type, spec, data, metadata } = object
+  const stated = {
+    kind,
+    type,
+    spec,
+    data,
+    labels: chosen(metadata.labels, ownKeys(object, 'labels')),
+    annotations: chosen(metadata.annotations, ownKeys(object, 'annotations')),
+  }
+  return createHash('sha256').update(canonical(stated)).digest('base64url').slice(0, 22)
+}
+
+function chosen(
+  all: Readonly<Record<string, string>> = {},
+  keys: ReadonlySet<string> | undefined,
+): Readonly<Record<string, string>> {
+  if (!keys) return all
+  return Object.fromEntries(Object.entries(all).filter(([key]) => keys.has(key)))
+}
+
+/** JSON with the members of every object in one order. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, each: unknown) =>
+    typeof each === 'object' && each !== null && !Array.isArray(each)
+      ? Object.fromEntries(Object.entries(each).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : each,
+  )
+}
