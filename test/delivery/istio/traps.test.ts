@@ -379,6 +379,9 @@ async function play({ theirs, ...fields }: Row, order: 'before' | 'after', expec
   const next = manifests(later.delivery)
   try {
     await make(order === 'before' ? foreign : ours)
+    // What is refused later leaves in place what was taken up before.
+    if (order === 'after') await settled(() => see(name, pair), 'tls ours')
+    else if (expected.startsWith('tls theirs')) await settled(() => see(name, pair), 'tls theirs')
     const before = order === 'before' ? await told(delivery) : []
     await make(order === 'before' ? ours : foreign)
     const seen = await settled(() => see(name, pair), expected.replace(/, \w+$/, ''))
