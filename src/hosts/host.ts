@@ -31,7 +31,7 @@ const SecretName = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
   description: 'PASSTHROUGH only: the kubernetes.io/tls Secret for the workload to mount',
 })
-const Clusters = Type.Array(PlaceText, { minItems: 1, maxItems: 64, uniqueItems: true })
+const Clusters = Type.Array(PlaceText, { minItems: 1, maxItems: 200, uniqueItems: true })
 
 /** What a host may say, each field once: as it is stored and shown, complete with defaults. What a release
  *  adds is optional here, since hosts are stored that know nothing of it (test/hosts/stored.test.ts). */
@@ -93,7 +93,7 @@ const complete = {
   certificate: closed(certificate),
   routes: Type.Array(Route),
   clusters: Type.Array(PlaceText, {
-    maxItems: 64,
+    maxItems: 200,
     uniqueItems: true,
     description: 'Empty once the last one was removed by force',
   }),
