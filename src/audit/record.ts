@@ -35,6 +35,8 @@ export type AuditAction =
   | 'cluster.created'
   | 'cluster.changed'
   | 'cluster.removed'
+  | 'cluster.mesh-tls-ordered'
+  | 'cluster.mesh-tls-changed'
   | 'host.created'
   | 'host.changed'
   | 'host.removed'

@@ -4,6 +4,9 @@ import { Cluster, ClusterPatch, NewCluster } from '../../clusters/cluster.ts'
 import { getCluster, listClusters } from '../../clusters/find.ts'
 import { findListeners } from '../../clusters/listeners/find.ts'
 import { ListenerQuery, ListenerRow } from '../../clusters/listeners/row.ts'
+import { findMeshTls } from '../../clusters/mesh/find.ts'
+import { putMeshTls } from '../../clusters/mesh/put.ts'
+import { MeshTlsChange, MeshTlsList, MeshTlsQuery, NewMeshTls } from '../../clusters/mesh/schema.ts'
 import { changeCluster, createCluster, removeCluster } from '../../clusters/register.ts'
 import { Synced, syncCluster } from '../../clusters/sync.ts'
 import type { Context } from '../../core/context.ts'
@@ -148,6 +151,51 @@ export function clusters(api: Api, ctx: Context): void {
     (request) => {
       const { cluster: name } = request.params
       return findListeners(ctx, actorOf(request), { name, query: request.query })
+    },
+  )
+
+  api.get(
+    '/clusters/:cluster/mesh-tls',
+    {
+      config: { needs: 'read', platform: true },
+      schema: {
+        tags,
+        summary: 'The minimum TLS versions of the mesh, by revision, and where each comes from',
+        params,
+        querystring: MeshTlsQuery,
+        response: { 200: MeshTlsList, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { cluster: name } = request.params
+      return findMeshTls(ctx, actorOf(request), { name, query: request.query })
+    },
+  )
+
+  api.put(
+    '/clusters/:cluster/mesh-tls',
+    {
+      config: { needs: 'write-clusters', platform: true },
+      schema: {
+        tags,
+        summary:
+          'Set the minimum TLS versions of the mesh in its ConfigMap, and nothing else there',
+        description:
+          'What is left out stays. Refused where Helm or an operator owns the map (mesh-owned), unless force is true; a change by others meanwhile is a mesh-changed and loses nothing.',
+        params,
+        querystring: closed({
+          ...MeshTlsQuery.properties,
+          dryRun: Type.Optional(
+            Type.Boolean({ description: 'Tells the difference and writes nothing' }),
+          ),
+        }),
+        body: NewMeshTls,
+        response: { 200: MeshTlsChange, ...problemResponse },
+      },
+    },
+    (request) => {
+      const { params, query, body: asked } = request
+      return putMeshTls(ctx, actorOf(request), { name: params.cluster, query, asked })
     },
   )
 }

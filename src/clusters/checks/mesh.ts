@@ -45,7 +45,7 @@ function known(mesh: Mesh): Partial<Mesh> {
 }
 
 /** As the pods say, the oldest version of them: during an upgrade it decides. */
-function meshIn(pods: readonly KubeObject[]): Mesh {
+export function meshIn(pods: readonly KubeObject[]): Mesh {
   const versions = pods.flatMap((pod) => versionOf(pod) ?? [])
   const [version = null] = versions.toSorted(compareVersions)
   const revisions = pods.flatMap(({ metadata: { labels = {} } }) => labels['istio.io/rev'] ?? [])
@@ -83,11 +83,11 @@ export function defects(
 ): readonly string[] {
   const numbers = numbersOf(version)
   if (!numbers) return []
-  const [, minor, patch] = numbers
+  const [, minor] = numbers
   const bundle = gatewayApiVersion === null ? undefined : numbersOf(gatewayApiVersion)
   const bundleBefore15 = bundle !== undefined && bundle[0] === 1 && bundle[1] < 5
   return [
-    ...(readsTlsDefaultsWrong(minor, patch)
+    ...(misreadsTlsDefaults(version)
       ? [
           `Istio ${version} sets tlsDefaults.minProtocolVersion of the mesh two versions too low (mended in 1.27.6, 1.28.4, 1.29.1 and 1.30.0): hosts here state theirs and are served right, Gateways of others may not be`,
         ]
@@ -115,8 +115,10 @@ export function defects(
   ]
 }
 
-/** istio.md 4, checked there tag by tag. */
-function readsTlsDefaultsWrong(minor: number, patch: number): boolean {
+/** Whether this version of Istio takes tlsDefaults.minProtocolVersion for one two versions lower (istio.md 4,
+ *  checked there tag by tag). */
+export function misreadsTlsDefaults(version: string): boolean {
+  const [, minor, patch] = numbersOf(version) ?? [0, Number.POSITIVE_INFINITY, 0]
   const mendedIn = new Map([
     [27, 6],
     [28, 4],

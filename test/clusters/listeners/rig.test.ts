@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { forwardPort } from '../../../sandbox/pod/portforward.ts'
 import { connect } from '../../../src/clusters/kubernetes/connect.ts'
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 import { tablesOf, troublesOfIngress } from '../../../src/clusters/listeners/pods.ts'
@@ -82,6 +85,82 @@ test('the table is that of istioctl, row by row, and a refusal is told', { skip 
   assert.ok(told && 'told' in told)
   assert.ok(told.told.some(({ reason }) => reason === cause?.reason))
 })
+
+test('a port is forwarded through the API server, given the right to it', { skip }, async () => {
+  const root = connect(await readFile(process.env.KUBECONFIG ?? '', 'utf8'))
+  const kube = connect(await readFile(kubeconfig ?? '', 'utf8'))
+  const { adminAddress, ...forwarded } = ingress
+  const stop = await startKubelet()
+  after(async () => {
+    for (const { apiVersion, kind, metadata } of rights.toReversed()) {
+      await root.remove({ apiVersion, kind, namespace: 'istio-system', name: metadata.name })
+    }
+    kube.close()
+    root.close()
+    stop()
+  })
+  const [denied] = await tablesOf(kube, forwarded)
+  assert.ok(denied && 'unread' in denied)
+  assert.match(
+    denied.unread,
+    /lack "get" and "create" on pods\/portforward in namespace istio-system/,
+  )
+  for (const object of rights) await root.apply(object)
+  const [table] = await tablesOf(kube, forwarded)
+  const [direct] = await tablesOf(kube, { ...forwarded, adminAddress })
+  assert.ok(table && 'told' in table, JSON.stringify(table))
+  assert.ok(direct && 'told' in direct)
+  assert.deepEqual(table.told.chains, direct.told.chains)
+})
+
+/** The rig has no kubelet: this one forwards ports, and knows nothing else. Answers how to stop it. */
+async function startKubelet(): Promise<() => void> {
+  const { cert, key } = await issue('rig', 'server')
+  const kubelet = createServer({ cert, key })
+  kubelet.on('upgrade', (request, socket) => {
+    assert.match(request.url ?? '', /^\/portForward\/istio-system\/istio-ingressgateway-rig\?/)
+    forwardPort(request, socket, { asked: 15000, port: 15000 })
+  })
+  await once(kubelet.listen(0, '127.0.0.1'), 'listening')
+  const address = kubelet.address()
+  assert.ok(address && typeof address === 'object')
+  const node = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'rig' } }
+  const status = {
+    addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+    daemonEndpoints: { kubeletEndpoint: { Port: address.port } },
+  }
+  const kubectl = (args: readonly string[], input = '') =>
+    execFileSync('kubectl', [...args], { input, stdio: 'pipe' })
+  kubectl(['apply', '--server-side', '-f', '-'], JSON.stringify(node))
+  const patch = JSON.stringify({ status })
+  kubectl(['patch', 'node', 'rig', '--subresource=status', '--type=merge', '-p', patch])
+  return () => {
+    kubectl(['delete', 'node', 'rig'])
+    kubelet.closeAllConnections()
+    kubelet.close()
+  }
+}
+
+const role = {
+  apiGroup: 'rbac.authorization.k8s.io',
+  kind: 'Role',
+  name: 'gatesmith-listeners',
+}
+const rights = [
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'Role',
+    metadata: { name: role.name, namespace: 'istio-system' },
+    rules: [{ apiGroups: [''], resources: ['pods/portforward'], verbs: ['get', 'create'] }],
+  },
+  {
+    apiVersion: 'rbac.authorization.k8s.io/v1',
+    kind: 'RoleBinding',
+    metadata: { name: role.name, namespace: 'istio-system' },
+    roleRef: role,
+    subjects: [{ kind: 'ServiceAccount', name: 'gatesmith', namespace: 'istio-system' }],
+  },
+]
 
 async function istioctl(): Promise<readonly (readonly string[])[]> {
   const directory = await mkdtemp(join(tmpdir(), 'gatesmith-listeners-'))
