@@ -58,8 +58,19 @@ export type Renderer = {
   /** What others have before the ingress that is in the way of a host. `observed`: what is there of the
    *  host. What they have may be known from at most half a minute ago when `recent` will do. */
   readonly collisions: (kube: Kube, question: CollisionQuestion) => Promise<readonly Collision[]>
+  /** What keeps the ingress from taking new configuration, of ours and of others together. */
+  readonly refusals: (kube: Kube, ingress: NamedIngress) => Promise<readonly Refusal[]>
   /** Of each host whether one of these objects of others is in its way. */
   readonly touched: (kube: Kube, question: TouchedQuestion) => Promise<readonly boolean[]>
+}
+
+/** Two that keep an ingress from taking any new configuration of a port. */
+export type Refusal = {
+  readonly port: number
+  /** What keeps it, in a sentence that names the objects. */
+  readonly message: string
+  /** Since when that is so, as far as the objects tell. */
+  readonly since: string
 }
 
 export type TouchedQuestion = {

@@ -15,6 +15,7 @@ import { renderer } from './compare.ts'
 import type { PlacementRow } from './gather.ts'
 import { observe } from './observe.ts'
 import { isSecret, plan } from './plan.ts'
+import { whyFrozen } from './proof/frozen.ts'
 import { stopped } from './proof/verify.ts'
 import { dueAgain, holdHost } from './settle.ts'
 
@@ -92,7 +93,9 @@ async function stillServed(ctx: Context, placement: PlacementRow): Promise<void>
   const now = ctx.now().getTime()
   const late = now - placement.since.getTime() > timeoutMilliseconds.all
   if (late) {
-    const message = 'The ingress still serves the host although its Gateway is gone'
+    const still = 'The ingress still serves the host although its Gateway is gone'
+    const frozen = await whyFrozen(ctx, placement)
+    const message = frozen === null ? still : `${still}. ${frozen}`
     await note(ctx, placement, { message })
   }
   const at = new Date(now + (late ? 15_000 : 500))

@@ -68,6 +68,14 @@ export const rights: readonly Right[] = [
   { feature: 'watch', scope: 'cluster', group: istio, resources: routing, verbs: ['watch'] },
   { feature: 'watch', scope: 'ingress', group: '', resources: ['secrets'], verbs: ['watch'] },
   { feature: 'watch', scope: 'workload', group: '', resources: ['secrets'], verbs: ['watch'] },
+  { feature: 'watch', scope: 'configMap', group: '', resources: ['configmaps'], verbs: ['watch'] },
+  {
+    feature: 'watch',
+    scope: 'ingress',
+    group: istio,
+    resources: ['destinationrules'],
+    verbs: ['watch'],
+  },
   {
     feature: 'checks',
     scope: 'ingress',

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Watched } from '../../clusters/cluster.ts'
-import { ingressesOf } from '../../clusters/find.ts'
-import { isKind, type Kind, type KubeRef, kinds } from '../../clusters/kubernetes/kinds.ts'
+import { allIngressesOf } from '../../clusters/find.ts'
+import { isKind, type Kind, type KubeRef } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { openCluster } from '../../clusters/kubernetes/open.ts'
 import {
@@ -14,11 +14,20 @@ import {
 import type { Context } from '../../core/context.ts'
 import { json } from '../../core/database/db.ts'
 import { renderer } from '../compare.ts'
-import { nameOf, refOf } from '../plan.ts'
+import { isSecret, nameOf, refOf } from '../plan.ts'
 import { labels, manager } from '../renderer.ts'
 import { digestOf } from './digest.ts'
 import { othersChanged } from './others.ts'
-import { type Carried, carriedAmong, carriedOf, repairDue, secretNamespaces } from './recorded.ts'
+import {
+  type Carried,
+  carriedAmong,
+  carriedOf,
+  placesOf,
+  reconcileDue,
+  repairDue,
+  targetsAmong,
+  targetsIn,
+} from './recorded.ts'
 
 /** How soon it is noticed that there are Secrets of ours in another namespace. */
 const sourcesMilliseconds = 10_000
@@ -95,20 +104,19 @@ export async function followCluster(
   }
 }
 
-/** Every kind of ours; Secrets only by our label and where we have some, for those of others are none of our
- *  business. */
+/** What is followed. Of the kinds of which those of others matter, all; of the others only what bears our
+ *  label, where we have some: Secrets of others are none of our business. */
 async function sourcesOf(ctx: Context, clusterId: string): Promise<ReadonlyMap<string, Source>> {
   const row = await ctx.db.read.cluster.findUnique({ where: { id: clusterId } })
   if (!row) return new Map()
-  const ingresses = Object.values(ingressesOf(row)).map(({ namespace }) => namespace)
-  const secrets = await secretNamespaces(ctx, clusterId)
+  const ingresses = Object.values(allIngressesOf(row)).map(({ namespace }) => namespace)
+  const places = await placesOf(ctx, clusterId)
   const labelSelector = `${labels.managedBy}=${manager}`
-  const namespaces = new Set([row.ingressNamespace, ...ingresses, ...secrets])
   const sources = renderer.kinds.flatMap((kind): readonly Source[] => {
-    if (isKind(kind, kinds.secret)) {
-      return [...namespaces].map((namespace) => ({ kind, namespace, labelSelector }))
-    }
-    return isNeighbour(kind) ? [{ kind }] : [{ kind, labelSelector }]
+    if (isNeighbour(kind)) return [{ kind }]
+    const some = places.filter((each) => each.kind === kind.kind).map(({ namespace }) => namespace)
+    const namespaces = new Set([...(isSecret(kind) ? ingresses : []), ...some])
+    return [...namespaces].map((namespace) => ({ kind, namespace, labelSelector }))
   })
   return new Map(sources.map((source) => [sourceKey(source), source]))
 }
@@ -248,10 +256,12 @@ function sinkOf({
     const others = new Map<string, string>()
     const suspects: Seen[] = []
     const strays: Seen[] = []
+    const there = new Set<string>()
     for await (const page of pages) {
       for (const object of page) {
         const seen = seenOf(object, neighbour)
         const each = keyOf(seen.ref)
+        if (!neighbour) there.add(seen.ref.name)
         const before = missing.get(each)
         missing.delete(each)
         if (before) {
@@ -271,6 +281,12 @@ function sinkOf({
     known = others
     for (const { namespace, name, applied } of missing.values()) {
       if (applied) suspects.push(goneOf(source.kind, keyOf({ kind, namespace, name })))
+    }
+    const { namespace } = source
+    if (isSecret(source.kind) && namespace !== undefined) {
+      const targets = await targetsIn(ctx, clusterId, namespace)
+      const lost = targets.filter(({ name }) => !there.has(name))
+      suspects.push(...lost.map(({ name }) => goneOf(source.kind, `Secret ${namespace}/${name}`)))
     }
     for (const seen of suspects) await flow.put(seen)
     state.orphans(key, await orphansAmong(ctx, clusterId, strays))
@@ -324,6 +340,14 @@ async function look(
     return recorded && isDrift(recorded, digest) ? [recorded.placementId] : []
   })
   await repairDue(ctx, clusterId, drifted)
+  // What is in such a Secret is known to whoever looks at it alone; our own hand is seen there to be idle.
+  const plain = seen.filter(({ ref }) => isSecret(ref) && !byKey.has(keyOf(ref)))
+  const targets = await targetsAmong(
+    ctx,
+    clusterId,
+    plain.map(({ ref }) => ref),
+  )
+  await reconcileDue(ctx, clusterId, targets)
   return seen.filter(({ ref, other, digest, labelled }) => {
     const isOthers = other !== undefined || (digest === null && !labelled)
     return isOthers && isNeighbour(ref) && !byKey.has(keyOf(ref))

@@ -49,16 +49,55 @@ export async function carriedAmong(
           ${refs.map(({ namespace }) => namespace)}::text[], ${refs.map(({ name }) => name)}::text[]))`)
 }
 
-/** Where the cluster has Secrets of ours. */
-export async function secretNamespaces(
+/** Which kinds of objects of ours there are in which namespaces of the cluster. */
+export async function placesOf(ctx: Context, clusterId: string): Promise<readonly Placed[]> {
+  return ctx.db.read.$queryRaw<Placed[]>(sql`
+    select distinct "kind", "namespace" from placement, jsonb_to_recordset("objects")
+      as it("kind" text, "namespace" text)
+    where "clusterId" = ${clusterId}::uuid
+    union
+    select 'Secret', "namespace" from delivery_target where "clusterId" = ${clusterId}::uuid`)
+}
+
+type Placed = { readonly kind: string; readonly namespace: string }
+
+/** Where certificates are delivered to as plain Secrets: those of these. */
+export async function targetsAmong(
   ctx: Context,
   clusterId: string,
-): Promise<readonly string[]> {
-  const rows = await ctx.db.read.$queryRaw<{ readonly namespace: string }[]>(sql`
-    select distinct "namespace" from placement, jsonb_to_recordset("objects")
-      as it("kind" text, "namespace" text)
-    where "clusterId" = ${clusterId}::uuid and "kind" = 'Secret'`)
-  return rows.map(({ namespace }) => namespace)
+  refs: readonly Pick<KubeRef, 'namespace' | 'name'>[],
+): Promise<readonly Target[]> {
+  if (refs.length === 0) return []
+  return ctx.db.read.$queryRaw<Target[]>(sql`
+    select "id"::text, "namespace", "secretName" as "name" from delivery_target
+    where "clusterId" = ${clusterId}::uuid and "wanted" and ("namespace", "secretName") in (
+      select * from unnest(${refs.map(({ namespace }) => namespace)}::text[],
+        ${refs.map(({ name }) => name)}::text[]))`)
+}
+
+type Target = { readonly id: string; readonly namespace: string; readonly name: string }
+
+/** The Secrets that certificates were delivered as in a namespace. */
+export function targetsIn(
+  ctx: Context,
+  clusterId: string,
+  namespace: string,
+): Promise<readonly Target[]> {
+  return ctx.db.read.$queryRaw<Target[]>(sql`
+    select "id"::text, "namespace", "secretName" as "name" from delivery_target
+    where "clusterId" = ${clusterId}::uuid and "namespace" = ${namespace}
+      and "wanted" and "certificateId" is not null`)
+}
+
+/** Makes it due that what is delivered there is looked at. */
+export async function reconcileDue(
+  ctx: Context,
+  clusterId: string,
+  targets: readonly Target[],
+): Promise<void> {
+  if (targets.length === 0) return
+  const keys = targets.map(({ id }) => ({ targetId: id, clusterId }))
+  await ctx.db.transaction((tx) => dueMany(tx, 'delivery.reconcile', keys, { urgency: 'repair' }))
 }
 
 /** Makes it due that these are put right. */

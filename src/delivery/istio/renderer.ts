@@ -8,7 +8,7 @@ import { gateway } from './gateway.ts'
 import { manifests } from './manifests.ts'
 import { creationOf, madeAt } from './merge.ts'
 import { neighboursOf, recentNeighbours } from './neighbours.ts'
-import { touched } from './touched.ts'
+import { refusals, touched } from './touched.ts'
 import { virtualService } from './virtualservice.ts'
 
 /** Hosts as Secret, Gateway, DestinationRule and VirtualService of Istio. */
@@ -20,6 +20,7 @@ export const istio: Renderer = {
   neighbours: [kinds.istioGateway, kinds.istioVirtualService],
   manifests,
   collisions: collisionsOn,
+  refusals,
   touched,
 }
 

@@ -1,12 +1,56 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
+import type { NamedIngress } from '../../clusters/cluster.ts'
 import { isKind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
-import type { TouchedQuestion } from '../renderer.ts'
+import { type Manager, managersOf } from '../drift/managers.ts'
+import { nameOf, refOf } from '../plan.ts'
+import { labels, manager, type Refusal, type TouchedQuestion } from '../renderer.ts'
 import type { Neighbours } from './collisions.ts'
-import { isHttp, isTls, listeners, podPorts, within } from './merge.ts'
+import { creationOf, isHttp, isTls, listeners, podPorts, type Server, within } from './merge.ts'
 import { recentNeighbours } from './neighbours.ts'
+
+/** Which names two servers answer for, so that Envoy refuses the listener and goes on with what it had: no host
+ *  of the port gets or loses anything until one of them is gone (istio.md 2.2). */
+export async function refusals(kube: Kube, ingress: NamedIngress): Promise<readonly Refusal[]> {
+  const labelSelector = `${labels.managedBy}=${manager}`
+  const where = { namespace: ingress.namespace, labelSelector }
+  const [around, gateways, virtualServices] = await Promise.all([
+    recentNeighbours(kube, ingress),
+    kube.list(kinds.istioGateway, where),
+    kube.list(kinds.istioVirtualService, where),
+  ])
+  const reach = podPorts(around)
+  const world = {
+    ...around,
+    gateways: [...around.gateways, ...gateways],
+    virtualServices: [...around.virtualServices, ...virtualServices],
+  }
+  return listeners(world).flatMap(({ port, clashes }) =>
+    clashes.slice(0, mostTold).map(({ name, one, other }) => {
+      const [first, second] = [written(one), written(other)]
+      const [later, earlier] = first.at > second.at ? [first, second] : [second, first]
+      const number = [443, 80].find((each) => reach(each) === port) ?? port
+      const message = `${later.text} and ${earlier.text} both serve ${name} on port ${number}`
+      return { port: number, message, since: later.at }
+    }),
+  )
+}
+
+const mostTold = 3
+
+/** A Gateway, with who wrote its servers last, where that was not we. */
+function written({ gateway }: Server): { readonly text: string; readonly at: string } {
+  const [last]: readonly Manager[] = isOurs(gateway) ? [] : managersOf(gateway, [['spec']])
+  const at = [creationOf(gateway), last?.at ?? ''].toSorted().at(-1) ?? ''
+  const by = last ? ` (by ${last.manager})` : ''
+  return { text: `${nameOf(refOf(gateway))}${by}`, at }
+}
+
+function isOurs({ metadata }: KubeObject): boolean {
+  return metadata.labels?.[labels.managedBy] === manager
+}
 
 /** Of each host whether any of these objects of others may be in its way: rather once too often, since it is
  *  only looked at then, with all that is there. */

@@ -4,6 +4,7 @@ import { due } from '../../core/database/due.ts'
 import { specOf } from '../../hosts/find.ts'
 import { type PlacementRow, readPlacement } from '../gather.ts'
 import { propagation, settle } from '../settle.ts'
+import { whyFrozen } from './frozen.ts'
 import { type Proof, prove } from './prove.ts'
 
 /** How long the ingress is waited for at a time; and the pause before it is asked again after a change, which
@@ -30,7 +31,8 @@ export async function confirmPlacement(
   if (proof.fault !== null && !proof.unanswered && age !== null && age < propagation) {
     return again(ctx, placement, age)
   }
-  await settle(ctx, placement, verdict(placement, proof))
+  const frozen = proof.fault === null ? null : await whyFrozen(ctx, placement)
+  await settle(ctx, placement, verdict(placement, proof, frozen))
 }
 
 async function again(
@@ -44,10 +46,15 @@ async function again(
 }
 
 /** Synced only when what is served is what was issued, and who is to be let in is. */
-function verdict({ host }: PlacementRow, { fault, until, warnings: proofWarnings }: Proof) {
+function verdict(
+  { host }: PlacementRow,
+  { fault, until, warnings: proofWarnings }: Proof,
+  frozen: string | null,
+) {
   if (fault === null) return { status: 'Synced', message: null, until, proofWarnings } as const
   // The workload takes up its Secret in its own time: kubelet alone may need a minute.
   const againAfterSeconds = specOf(host).tls.mode === 'PASSTHROUGH' ? 15 : 60
   const unproved = true
-  return { status: 'Applied', message: fault, unproved, proofWarnings, againAfterSeconds } as const
+  const message = frozen === null ? fault : `${frozen}. ${fault}`
+  return { status: 'Applied', message, unproved, proofWarnings, againAfterSeconds } as const
 }

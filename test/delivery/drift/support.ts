@@ -5,6 +5,7 @@ import {
   PatchStrategy,
 } from '@kubernetes/client-node'
 import type { KubeRef } from '../../../src/clusters/kubernetes/kinds.ts'
+import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 
 /** Somebody else's hands on a cluster: what they change is theirs, not ours. */
 export function asManager(kubeconfig: string) {
@@ -12,6 +13,10 @@ export function asManager(kubeconfig: string) {
   config.loadFromString(kubeconfig)
   const objects = KubernetesObjectApi.makeApiClient(config)
   return {
+    /** Makes an object. */
+    create: async (object: KubeObject, manager = 'kubectl-create'): Promise<void> => {
+      await objects.create(structuredClone(object), undefined, undefined, manager)
+    },
     /** A merge patch, as kubectl and most controllers write. */
     merge: async (
       { apiVersion, kind, namespace, name }: KubeRef,

@@ -19,6 +19,7 @@ import { readPem, toPem } from '../../../src/x509/der/pem.ts'
 import { issue as makePair } from '../../sandbox/pki.ts'
 import { admin } from '../../support/context.ts'
 import { isProblem } from '../../support/problem.ts'
+import { asManager } from '../drift/support.ts'
 import { confirm, openStage, placementOf, put, work } from '../support.ts'
 
 const { ctx, kube, sandbox } = await openStage()
@@ -168,7 +169,8 @@ test('a Secret of others under the name of the trust is a conflict', async () =>
   const metadata = { namespace, name: trust.metadata.name }
   await kube.remove({ ...kinds.secret, ...metadata })
   const data = { 'ca.crt': Buffer.from('stale').toString('base64') }
-  await kube.apply({ apiVersion: 'v1', kind: 'Secret', metadata, type: 'Opaque', data })
+  const others = asManager(sandbox.kubeconfig)
+  await others.create({ ...kinds.secret, metadata, type: 'Opaque', data })
   const { status, message } = await look(name)
   assert.equal(status, 'Conflict')
   assert.match(message, /^Secret istio-system\/\S+-cacert exists and was not made for this host/)
