@@ -10,7 +10,7 @@ import type { Neighbours } from './collisions.ts'
 import { converted, otherKinds } from './others.ts'
 
 /** What others have put before the same ingress. */
-export async function neighboursOf(kube: Kube, ingress: Ingress): Promise<Neighbours> {
+async function neighboursOf(kube: Kube, ingress: Ingress): Promise<Neighbours> {
   const labelSelector = `${labels.managedBy}!=${manager}`
   const [pods, services, gateways, virtualServices, ...others] = await Promise.all([
     kube.list(kinds.pod, {
@@ -73,6 +73,39 @@ function addressesOf({ status }: KubeObject): readonly string[] {
   return [...(podIP === undefined ? [] : [podIP]), ...podIPs.map(({ ip }) => ip)]
 }
 
+type Turns = { readonly now: Promise<Neighbours>; next?: Promise<Neighbours> }
+
+const turns = new WeakMap<Kube, Map<string, Turns>>()
+
+/** What others have put before the same ingress, read from now on: of those who ask while it is being read all
+ *  get what is read next, once for all of them. */
+export function freshNeighbours(kube: Kube, ingress: Ingress): Promise<Neighbours> {
+  const byIngress = turns.get(kube) ?? new Map<string, Turns>()
+  turns.set(kube, byIngress)
+  const key = keyOf(ingress)
+  const running = byIngress.get(key)
+  if (running) {
+    running.next ??= running.now.catch(() => undefined).then(read)
+    return running.next
+  }
+  return read()
+
+  function read(): Promise<Neighbours> {
+    const now = neighboursOf(kube, ingress)
+    const turn: Turns = { now }
+    byIngress.set(key, turn)
+    const end = () => {
+      if (byIngress.get(key) === turn && !turn.next) byIngress.delete(key)
+    }
+    now.then(end, end)
+    return now
+  }
+}
+
+function keyOf({ namespace, selector }: Ingress): string {
+  return `${namespace} ${selectorText(selector)}`
+}
+
 type Recent = { readonly found: Promise<Neighbours>; readonly at: number; readonly until: number }
 
 /** By connection, as a cluster with other credentials has another one, and by ingress. */
@@ -88,12 +121,12 @@ export function recentNeighbours(
 ): Promise<Neighbours> {
   const byIngress = recent.get(kube) ?? new Map<string, Recent>()
   recent.set(kube, byIngress)
-  const key = `${ingress.namespace} ${selectorText(ingress.selector)}`
+  const key = keyOf(ingress)
   const known = byIngress.get(key)
   const [now, today] = [performance.now(), performance.timeOrigin + performance.now()]
   const isFresh = known !== undefined && known.until > now
   if (isFresh && (since === null || known.at > since.getTime())) return known.found
-  const found = neighboursOf(kube, ingress)
+  const found = freshNeighbours(kube, ingress)
   byIngress.set(key, { found, at: today, until: now + memoryMilliseconds })
   found.catch(() => byIngress.delete(key))
   return found

@@ -7,7 +7,7 @@ import { collisions } from './collisions.ts'
 import { gateway } from './gateway.ts'
 import { manifests } from './manifests.ts'
 import { creationOf, madeAt } from './merge.ts'
-import { neighboursOf, recentNeighbours } from './neighbours.ts'
+import { freshNeighbours, recentNeighbours } from './neighbours.ts'
 import { refusals, touched } from './touched.ts'
 import { virtualService } from './virtualservice.ts'
 
@@ -31,7 +31,7 @@ async function collisionsOn(
   const { host, ingress } = delivery
   const neighbours = await (recent
     ? recentNeighbours(kube, ingress, since)
-    : neighboursOf(kube, ingress))
+    : freshNeighbours(kube, ingress))
   const [ours, routes] = [gateway(delivery), virtualService(delivery)]
   // What stands under the host's own names is its own, even where it has lost our labels, or is told of as
   // such (src/delivery/plan.ts).
