@@ -32,7 +32,7 @@ const known: Readonly<Record<string, RegExp>> = {
 const pure = new RegExp(
   `^src/(${[
     'x509/(?!keys/(public|sign|generate))',
-    'clusters/credentials/',
+    'clusters/(credentials/|listeners/(prune|dump|table)|mesh/(text|owner))',
     'hosts/(route|request/(hostname|annotations|complete|headers|re2|routes)|neighbours/conflicts)',
     'certificates/(renewal/(rules|info)|hosts/need|vetting/(policy|limits))',
     'delivery/(istio/|plan)',
