@@ -24,13 +24,12 @@ import { createWorkloads, sampleNamespace } from './workloads.ts'
  * istiod: changes act at once, not debounced; istioctl and xDS are not there; a regular expression is
  * JavaScript's, not RE2.
  *
- * Ingress: HTTP/1.1 only; of route matches uri, method, port and gateways (a route with any other match is
- * never taken), no rewrites, redirects, retries or header rules, weights pick the heaviest; a TCP server
+ * Ingress: HTTP/1.1, and HTTP/2 where TLS ends; a TCP server
  * takes its port and leads nowhere; no AUTO_PASSTHROUGH and ISTIO_MUTUAL, one of several credentialNames, no
- * pins, cipherSuites or configmap credentials. A client certificate of a wrong or revoked kind ends the
- * connection without a TLS alert, right after the handshake and before a byte of HTTP. What Envoy keeps
- * serving after a Secret is deleted or spoilt
- * is kept until a restart, as there. */
+ * pins, cipherSuites or configmap credentials. Why a client certificate is refused is told by an alert, but for one of
+ * a wrong or revoked kind by TLS 1.2: that connection ends right after the handshake, before a byte of HTTP. What
+ * Envoy keeps serving after a Secret is deleted or spoilt is kept until a restart, as there. What else it has in
+ * common with Envoy is in test/sandbox/envoy.test.ts, which runs against both. */
 
 /** Where the admin interface of an Envoy listens inside its pod. */
 const envoyAdminPort = 15000

@@ -8,7 +8,7 @@ import {
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import type { Credential } from './apiserver/identity.ts'
-import { servingPair } from './ingress/credentials.ts'
+import { servingPair } from './ingress/tls/credentials.ts'
 import { type Fields, text } from './json.ts'
 
 /** A sample workload: which pods it would be, by the label `app` in namespace `test`, and what answers on

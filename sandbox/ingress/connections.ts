@@ -1,13 +1,14 @@
 import { createServer as createHttp } from 'node:http'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { type Configuration, createConfiguration } from './configuration.ts'
-import type { FindSecret } from './credentials.ts'
-import { readHello } from './hello.ts'
+import { createHttp2 } from './http/http2.ts'
 import { type Chain, chainFor } from './listeners.ts'
 import { proxy } from './proxy.ts'
 import type { Destination } from './routes.ts'
 import type { World } from './servers.ts'
-import { createTerminations, handshakeMilliseconds } from './terminations.ts'
+import type { FindSecret } from './tls/credentials.ts'
+import { type Hello, readHello } from './tls/hello.ts'
+import { createTerminations, handshakeMilliseconds } from './tls/terminations.ts'
 import type { Upstreams } from './upstreams.ts'
 
 /** The two sockets of the gateway pod, not yet listening, and the way to end every connection. */
@@ -37,20 +38,33 @@ const podPorts = { tls: 8443, plain: 8080 } as const
  *  passes the connection on or terminates it with exactly that chain's credential and demands. */
 export function createIngress({ world, secret, upstreams, log }: IngressOptions): Ingress {
   const sockets = new Set<Socket>()
-  const routed = new WeakMap<Socket, string>()
+  /** The routes and the client of each connection. */
+  const routed = new WeakMap<object, { readonly name: string; readonly client: Socket }>()
   const http = createHttp((request, response) => {
-    const hosts = configuration.hosts(routed.get(request.socket) ?? '')
-    proxy(request, response, hosts, upstreams)
+    const { name, client } = routed.get(request.socket) ?? { name: '', client: request.socket }
+    proxy(request, response, { hosts: configuration.hosts(name), client, upstreams })
   })
-  http.on('clientError', (_error, socket) => socket.destroy())
+  http.on('clientError', (_error, socket) => {
+    if (socket.writable) socket.end(badRequest())
+    else socket.destroy()
+  })
   const route = (socket: Socket, name: string): void => {
-    routed.set(socket, name)
+    routed.set(socket, { name, client: socket })
     http.emit('connection', socket)
   }
+  const http2 = createHttp2((inner, session) => {
+    const outer = routed.get(session)
+    if (outer) routed.set(inner, outer)
+    http.emit('connection', inner)
+  })
   const terminations = createTerminations({
     secret,
     log,
-    serve: (secure, { name }) => route(secure, name),
+    serve(secure, { name }) {
+      if (secure.alpnProtocol !== 'h2') return route(secure, name)
+      http2.once('session', (session) => routed.set(session, { name, client: secure }))
+      http2.emit('connection', secure)
+    },
   })
   const configuration = createConfiguration({ world, log, changed: terminations.keep })
 
@@ -63,24 +77,22 @@ export function createIngress({ world, secret, upstreams, log }: IngressOptions)
     else if ('plain' in listener) route(socket, `http.${port}`)
     else {
       const { tls, clear } = listener
-      peek(socket, (serverName, seen) => {
-        const chain = serverName === undefined ? undefined : chainFor(tls, serverName)
+      peek(socket, (hello, seen) => {
+        const chain = hello && chainFor(tls, hello.serverName)
         const plain = !chain && clear && clear !== 'tcp'
         // The HTTP server takes the connection over before it is given what was read.
         if (plain) route(socket, `http.${port}`)
         socket.unshift(seen)
         if (plain) process.nextTick(() => socket.resume())
-        else enter(socket, chain)
+        else enter(socket, chain, hello)
       })
     }
   }
 
-  function enter(socket: Socket, chain: Chain | undefined): void {
-    if (!chain) return void socket.destroy()
+  function enter(socket: Socket, chain: Chain | undefined, hello: Hello | undefined): void {
+    if (!chain || !hello) return void socket.resetAndDestroy()
     if ('to' in chain) return void pass(socket, chain.to, upstreams)
-    const server = terminations.server(chain)
-    if (!server) return void socket.resetAndDestroy()
-    server.emit('connection', socket)
+    if (!terminations.enter(chain, socket, hello)) socket.resetAndDestroy()
   }
 
   return {
@@ -94,11 +106,11 @@ export function createIngress({ world, secret, upstreams, log }: IngressOptions)
   }
 }
 
-/** Reads the ClientHello and hands the connection on, paused, with what was read of it; without a server name
- *  what is no ClientHello or too long. What is too late ends. */
-function peek(socket: Socket, next: (serverName: string | undefined, seen: Buffer) => void): void {
+/** Reads the ClientHello and hands the connection on, paused, with what was read of it; without a hello
+ *  what is no ClientHello or too long. What is too late is reset. */
+function peek(socket: Socket, next: (hello: Hello | undefined, seen: Buffer) => void): void {
   let seen = Buffer.alloc(0)
-  const timer = setTimeout(() => socket.destroy(), handshakeMilliseconds)
+  const timer = setTimeout(() => socket.resetAndDestroy(), handshakeMilliseconds)
   const gone = (): void => clearTimeout(timer)
   const read = (chunk: Buffer): void => {
     seen = Buffer.concat([seen, chunk])
@@ -106,9 +118,19 @@ function peek(socket: Socket, next: (serverName: string | undefined, seen: Buffe
     if (hello === 'more' && seen.length < helloBytes) return
     clearTimeout(timer)
     socket.off('data', read).off('close', gone).pause()
-    next(typeof hello === 'string' ? undefined : hello.serverName, seen)
+    next(typeof hello === 'string' ? undefined : hello, seen)
   }
   socket.on('data', read).once('close', gone)
+}
+
+/** As Envoy answers what is no request. */
+function badRequest(): string {
+  const lines = [
+    'HTTP/1.1 400 Bad Request',
+    ...['content-length: 11', 'content-type: text/plain', `date: ${new Date().toUTCString()}`],
+    ...['server: istio-envoy', 'connection: close', '', 'Bad Request'],
+  ]
+  return lines.join('\r\n')
 }
 
 function pass(socket: Socket, to: Destination, upstreams: Upstreams): void {

@@ -5,7 +5,7 @@ import { encodeEntry } from '../../src/x509/crl/entry.ts'
 import { buildCrl } from '../../src/x509/crl/list.ts'
 import { toPem } from '../../src/x509/der/pem.ts'
 import { generateKey } from '../../src/x509/keys/generate.ts'
-import { keyIdentifier, spkiOf } from '../../src/x509/keys/public.ts'
+import { type KeyAlgorithm, keyIdentifier, spkiOf } from '../../src/x509/keys/public.ts'
 import { assemble, keySigner } from '../../src/x509/keys/sign.ts'
 import { noAltNames } from '../../src/x509/names/altnames.ts'
 import { encodeName } from '../../src/x509/names/distinguished.ts'
@@ -21,8 +21,13 @@ export type Pair = {
 const day = 86_400_000
 
 /** A root or, below `by`, an intermediate, server, client or peer certificate named by its DNS name. */
-export async function issue(name: string, profile: Profile, by?: Pair): Promise<Pair> {
-  const { privateKey } = await generateKey('ECDSA_P256')
+export async function issue(
+  name: string,
+  profile: Profile,
+  by?: Pair,
+  keyAlgorithm: KeyAlgorithm = 'ECDSA_P256',
+): Promise<Pair> {
+  const { privateKey } = await generateKey(keyAlgorithm)
   const issuerKey = by ? createPrivateKey(by.key) : privateKey
   const signer = keySigner(issuerKey)
   const now = Math.floor(Date.now() / 1000) * 1000

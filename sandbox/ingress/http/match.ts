@@ -109,3 +109,39 @@ function parameterOf(url: string, wanted: string): string | undefined {
 export function matchesOf(route: Fields): readonly Fields[] {
   return list(route, 'match').filter(isFields)
 }
+
+/** The target of a request as Envoy reads it under Istio's normalization BASE, before it is matched and
+ *  forwarded (RFC 3986 6.2.2): backslashes are slashes, what need not be encoded is not, dot segments are
+ *  resolved, with parameters behind them, too; encoded slashes and repeated ones stay. Undefined: refused. */
+export function normalized(target: string): string | undefined {
+  // In absolute form it is not read here, and no route takes it.
+  if (/^https?:\/\//i.test(target)) return target
+  const [whole = ''] = target.split('#')
+  const mark = whole.indexOf('?')
+  const path = mark < 0 ? whole : whole.slice(0, mark)
+  const query = mark < 0 ? '' : whole.slice(mark)
+  if (!path.startsWith('/') || /%00|%(?![0-9a-f]{2})/i.test(path)) return undefined
+  const spelled = path
+    .replaceAll('\\', '/')
+    .replaceAll(/%[0-9a-f]{2}/gi, decoded)
+    .replaceAll(/["<>`{}|^]/g, (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`)
+  return withoutDots(spelled) + query
+}
+
+/** Unreserved characters (RFC 3986 2.3) stand for themselves. */
+function decoded(encoded: string): string {
+  const character = String.fromCharCode(Number.parseInt(encoded.slice(1), 16))
+  return /[A-Za-z0-9._~-]/.test(character) ? character : encoded
+}
+
+function withoutDots(path: string): string {
+  const segments = path.split('/').slice(1)
+  const kept: string[] = []
+  for (const [index, segment] of segments.entries()) {
+    const dots = /^(\.\.?)(;.*)?$/.exec(segment)?.[1]
+    if (dots === '..') kept.pop()
+    if (dots === undefined) kept.push(segment)
+    else if (index === segments.length - 1) kept.push('')
+  }
+  return `/${kept.join('/')}`
+}

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import type { SecureContextOptions, SecureVersion } from 'node:tls'
-import { at, type Fields, text } from '../json.ts'
-import type { Termination } from './listeners.ts'
+import { at, type Fields, text } from '../../json.ts'
+import type { Termination } from '../listeners.ts'
 
 /** How a gateway looks a Secret up: by name, in its own namespace. */
 export type FindSecret = (name: string) => Fields | undefined
