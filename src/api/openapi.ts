@@ -2,6 +2,7 @@ import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { ProblemDocument } from '../shared/schema.ts'
 import type { Api } from './api.ts'
+import { operationId } from './operationid.ts'
 
 const description = `From a host name to working, renewed, revocable, audited TLS on every Istio
 cluster that should serve it. Errors are problem documents (RFC 9457) with all violations at once;
@@ -77,10 +78,25 @@ function hoist<T extends object>(document: T): T {
     schemas[title] = seen
     return { $ref: `#/components/schemas/${title}` }
   }
-  const paths = 'paths' in document ? visit(document.paths) : {}
+  const paths = 'paths' in document ? named(visit(document.paths)) : {}
   const components: Json =
     'components' in document && isRecord(document.components) ? document.components : {}
   return { ...document, paths, components: { ...components, schemas } }
+}
+
+/** Each operation with a name, by which generated clients call it. */
+function named(paths: unknown): unknown {
+  if (!isRecord(paths)) return paths
+  const all = Object.entries(paths).map(([path, item]) => {
+    if (!isRecord(item)) return [path, item]
+    const operations = Object.entries(item).map(([method, operation]) =>
+      isRecord(operation)
+        ? [method, { operationId: operationId(method, path), ...operation }]
+        : [method, operation],
+    )
+    return [path, Object.fromEntries(operations)]
+  })
+  return Object.fromEntries(all)
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
