@@ -60,7 +60,7 @@ test('a worker that is killed while it delivers is replaced by the next: all are
   await kill(worker)
   assert.ok((await synced()) < 20, 'it was killed in the middle')
   startProcess(['worker'], settings)
-  await until('all are Synced', async () => ((await synced()) === 20 ? true : undefined), 45)
+  await until('all are Synced', async () => ((await synced()) === 20 ? true : undefined))
   const { body } = await http.get('/v1/certificates?limit=100').expect(200)
   const certified = body.items.map(({ host }: { host: string }) => host)
   assert.deepEqual(certified.toSorted(), hosts.toSorted())

@@ -63,11 +63,11 @@ export function interrupt({ child, ended }: Running): Promise<number | null> {
 }
 
 /** Looks again until `look` answers something else than undefined. Fails after `seconds`, saying what
- *  was waited for. */
+ *  was waited for: long enough for a machine that is busy with other things. */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
-  seconds = 60,
+  seconds = 150,
 ): Promise<T> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; await delay(20)) {
     const found = await look()

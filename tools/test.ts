@@ -1,0 +1,149 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { globSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { Readable } from 'node:stream'
+import { text } from 'node:stream/consumers'
+import { run } from 'node:test'
+import { spec } from 'node:test/reporters'
+import Type from 'typebox'
+import Value from 'typebox/value'
+import { globalSetup, globalTeardown } from '../test/support/global.ts'
+
+// npm test [-- part of a path …]: runs the test files in a few processes, each of which takes one file after
+// the other. Most of what a file costs in a process of its own is loading the same modules again. Each file
+// has its own root of tests and its own hooks, and opens what it needs for itself. A single one can be run
+// by node --test as well.
+
+/** What came of a file. */
+const Outcome = Type.Object({
+  file: Type.String(),
+  /** As the reporter of node's runner writes it. */
+  told: Type.String(),
+  passed: Type.Integer(),
+  skipped: Type.Integer(),
+  /** The names of the tests that failed. */
+  failed: Type.Array(Type.String()),
+  seconds: Type.Number(),
+})
+type Outcome = Type.Static<typeof Outcome>
+
+/** What waits most goes first, so that nothing waits for it at the end. */
+const first = ['e2e', 'jobs', 'api/edge', 'certificates/issuance', 'delivery', 'authorities/crl']
+
+/** More than there are cores: most files wait for a database or a cluster now and then. */
+const lanes = availableParallelism() + 1
+const timeoutMilliseconds = { test: 180_000, file: 600_000 } as const
+
+const lane = '--lane'
+if (process.argv[2] === lane) {
+  process.on('message', async (file) => {
+    // The runner ends a file when nothing is left to wait for.
+    process.channel?.unref()
+    const outcome = await outcomeOf(String(file))
+    process.channel?.ref()
+    process.send?.(outcome)
+  })
+} else {
+  process.exitCode = await runAll(process.argv.slice(2))
+}
+
+async function runAll(parts: readonly string[]): Promise<number> {
+  const all = globSync('test/**/*.test.ts').toSorted()
+  const files = all.filter(
+    (file) => parts.length === 0 || parts.some((part) => file.includes(part)),
+  )
+  const rank = (file: string) =>
+    (first.findIndex((folder) => file.startsWith(`test/${folder}/`)) + 1 || first.length + 1) - 1
+  const queue = files.toSorted((a, b) => rank(a) - rank(b))
+  const begun = performance.now()
+  await globalSetup()
+  const outcomes: Outcome[] = []
+  // Ctrl-C reaches the processes too: what they had fails, the rest is left.
+  process.once('SIGINT', () => queue.splice(0))
+  try {
+    const work = Array.from({ length: Math.min(lanes, queue.length) }, () =>
+      takeAll(queue, outcomes),
+    )
+    await Promise.all(work)
+  } finally {
+    await globalTeardown()
+  }
+  return conclude(outcomes, performance.now() - begun)
+}
+
+/** One process at a time, which takes files until there are no more. */
+async function takeAll(queue: string[], outcomes: Outcome[]): Promise<void> {
+  let child: ChildProcess | undefined
+  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    child ??= fork(import.meta.filename, [lane])
+    const outcome = await runIn(child, file)
+    outcomes.push(outcome)
+    process.stdout.write(`${file} (${outcome.seconds.toFixed(1)} s)\n${outcome.told}`)
+    if (child.exitCode !== null || child.signalCode !== null) child = undefined
+  }
+  if (!child) return
+  const ended = once(child, 'exit')
+  child.disconnect()
+  await ended
+}
+
+/** A file whose process ends, or does not end, has failed. */
+function runIn(child: ChildProcess, file: string): Promise<Outcome> {
+  const begun = performance.now()
+  return new Promise((resolve) => {
+    const watchdog = setTimeout(() => child.kill('SIGKILL'), timeoutMilliseconds.file)
+    const finish = (outcome: Outcome) => {
+      clearTimeout(watchdog)
+      child.removeAllListeners()
+      resolve(outcome)
+    }
+    child.once('message', (message) => finish(Value.Parse(Outcome, message)))
+    child.once('exit', (code, signal) => {
+      const told = `✖ ${file}: its process ended (${signal ?? code})\n`
+      const seconds = (performance.now() - begun) / 1000
+      finish({ file, told, passed: 0, skipped: 0, failed: [file], seconds })
+    })
+    child.send(file)
+  })
+}
+
+async function outcomeOf(file: string): Promise<Outcome> {
+  const begun = performance.now()
+  const failed: string[] = []
+  const outcome = { passed: 0, skipped: 0, failed: failed }
+  const stream = run({ files: [file], isolation: 'none', timeout: timeoutMilliseconds.test })
+  stream.on('test:pass', ({ details, skip }) => {
+    if (details.type === 'suite') return
+    if (skip === undefined || skip === false) outcome.passed++
+    else outcome.skipped++
+  })
+  stream.on('test:fail', ({ name }) => failed.push(name))
+  const told = await text(Readable.from(eventsOf(stream)).compose(new spec()))
+  if (outcome.passed + outcome.skipped + failed.length === 0) {
+    failed.push(`${file}: there are no tests in it`)
+  }
+  return { file, told, ...outcome, seconds: (performance.now() - begun) / 1000 }
+}
+
+/** All but the sums of a file: those of all files are what counts. */
+async function* eventsOf(stream: ReturnType<typeof run>) {
+  for await (const event of stream) {
+    const sum = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/
+    const { type, data } = event
+    if (type === 'test:diagnostic' && data.nesting === 0 && sum.test(data.message)) continue
+    yield event
+  }
+}
+
+/** Tells what came of all; answers the exit code. */
+function conclude(outcomes: readonly Outcome[], milliseconds: number): number {
+  const sum = (count: (outcome: Outcome) => number) =>
+    outcomes.reduce((all, outcome) => all + count(outcome), 0)
+  const failed = outcomes.flatMap(({ file, failed }) => failed.map((name) => `${file}: ${name}`))
+  process.stdout.write(
+    `${outcomes.length} files, ${sum(({ passed }) => passed)} tests passed, ${sum(({ skipped }) => skipped)} skipped, ${failed.length} failed, ${(milliseconds / 1000).toFixed(1)} s\n`,
+  )
+  for (const each of failed) process.stdout.write(`✖ ${each}\n`)
+  return failed.length > 0 || outcomes.length === 0 ? 1 : 0
+}
