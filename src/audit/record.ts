@@ -47,6 +47,7 @@ export type AuditAction =
   | 'delivery.changed'
   | 'delivery.delivered'
   | 'delivery.repaired'
+  | 'delivery.restarted'
   | 'delivery.removed'
   | 'delivery.withdrawn'
   | 'delivery.abandoned'

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
+import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
 import { isSecret, type Step } from './plan.ts'
 
 /** Takes the steps on the cluster, up in order, then down; answers what admission warned of. What the cluster
@@ -17,9 +17,24 @@ export async function applySteps(
   const routing = changed.filter(({ object }) => !isSecret(object))
   for (const { object, force } of routing) await tryOut(kube, { object, force, names })
   const warnings: string[] = []
-  for (const { object, force } of changed) warnings.push(...(await kube.apply(object, { force })))
+  // One Secret that is refused, such as for its length, holds up none of the others: a certificate arrives.
+  const refused: KubeError[] = []
+  for (const { object, force } of changed) {
+    if (refused[0] && !isSecret(object)) break
+    try {
+      warnings.push(...(await kube.apply(object, { force })))
+    } catch (error) {
+      if (!(error instanceof KubeError) || !isSecret(object) || isAway(error)) throw error
+      refused.push(error)
+    }
+  }
+  if (refused[0]) throw refused[0]
   for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
   return [...new Set(warnings)]
+}
+
+function isAway({ fault }: KubeError): boolean {
+  return fault === 'unreachable' || fault === 'unavailable'
 }
 
 /** What each cluster has let through of late, but for the names in it: that it would let through again. A try

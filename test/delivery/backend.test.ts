@@ -102,4 +102,11 @@ test('so is one that takes its certificate from a delivery', async () => {
   const target = await ctx.db.read.deliveryTarget.findFirstOrThrow()
   await reconcileTarget(ctx, { targetId: target.id })
   assert.equal(await serialOf('mailer'), serial)
+  // One that was there later is rolled out, too, and that is on record.
+  await kube.remove({ ...kinds.deployment, namespace: 'test', name: 'mailer' })
+  await reconcileTarget(ctx, { targetId: target.id })
+  await deployment('mailer')
+  await reconcileTarget(ctx, { targetId: target.id })
+  const last = await ctx.db.read.auditEvent.findFirstOrThrow({ orderBy: { seq: 'desc' } })
+  assert.equal(last.action, 'delivery.restarted')
 })

@@ -190,8 +190,8 @@ async function settle(ctx: Context, target: Target, outcome: Outcome): Promise<v
     if (certificate) {
       await tx.delivery.update({ where: { id }, data: { certificateId: certificate.id } })
     }
-    if (done) {
-      await record(tx, { actor, now }, `delivery.${done}`, {
+    if (done || restarted) {
+      await record(tx, { actor, now }, `delivery.${done ?? 'restarted'}`, {
         subject: { kind: 'delivery', id, name, tenantId },
         changes: {
           cluster: target.cluster.name,

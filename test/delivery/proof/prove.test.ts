@@ -12,6 +12,8 @@ import { kinds } from '../../../src/clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 import { changeCluster } from '../../../src/clusters/register.ts'
 import { sql } from '../../../src/core/database/db.ts'
+import { applySteps } from '../../../src/delivery/apply.ts'
+import { refOf } from '../../../src/delivery/plan.ts'
 import { lookAtPlacement } from '../../../src/delivery/push.ts'
 import { lookAgain } from '../../../src/jobs/resync.ts'
 import { readCertificate } from '../../../src/x509/certificates/read.ts'
@@ -189,6 +191,22 @@ test('a host whose trust lies beside its key pair, as an earlier release put it,
   assert.equal((await look(name)).status, 'Synced')
   const after = await secretsOf(name)
   assert.deepEqual([after.trust?.data, after.pair?.data], [trust.data, pair.data])
+})
+
+test('a renewed certificate arrives although the Secret beside it is refused', async () => {
+  const name = 'apart.shop.test'
+  await put(ctx, name, { tls: { mode: 'MUTUAL' } })
+  await synced(name)
+  const { trust, pair } = await secretsOf(name)
+  assert.ok(trust && pair)
+  const tooLong = { ...trust, metadata: strip(trust), data: { 'ca.crl': 'A'.repeat(1_500_000) } }
+  const renewed = { ...pair, metadata: strip(pair), data: { ...pair.data, 'tls.crt': 'bmV3' } }
+  const steps = [tooLong, renewed].map((object) => {
+    return { action: 'update', ref: refOf(object), object } as const
+  })
+  await assert.rejects(applySteps(kube, steps, [name]), /Too long|must have at most|1048576/)
+  assert.equal((await secretsOf(name)).pair?.data?.['tls.crt'], 'bmV3')
+  await synced(name)
 })
 
 /** What may be applied of the metadata of what was read. */
