@@ -10,7 +10,7 @@ import { defects, meshOf } from './checks/mesh.ts'
 import { type Check, check, type Found } from './checks/schema.ts'
 import { foundIngress, podsOf, workloadChecks, workloadsOf } from './checks/workloads.ts'
 import { type Cluster, defaultIngress } from './cluster.ts'
-import { allIngressesOf, type ClusterRow, clusterRow, clusterView } from './find.ts'
+import { allIngressesOf, apiOf, type ClusterRow, clusterRow, clusterView } from './find.ts'
 import { type Kube, KubeError } from './kubernetes/kube.ts'
 import { openCluster } from './kubernetes/open.ts'
 import { placesOn } from './rights/places.ts'
@@ -118,13 +118,13 @@ function lookAtAll(kube: Kube, row: ClusterRow, places: Places): Promise<Look> {
     const [served, workloads, rights, uid] = await Promise.all([
       servedKinds(kube),
       workloadsOf(kube, ingresses),
-      rightChecks(kube, places),
+      rightChecks(kube, places, apiOf(row)),
       uidOf(kube),
     ])
     const gateways = workloads.flatMap(podsOf)
     const namespaces = [...new Set([meshNamespace, ...places.ingress])]
     const [gatewayApi, { mesh, check: istio }, secrets, validation] = await Promise.all([
-      gatewayApiCheck(kube, served),
+      gatewayApiCheck(kube, served, apiOf(row)),
       meshOf(kube, { namespaces, gateways }),
       Promise.all(workloads.map((workload) => secretsCheck(kube, workload))),
       validationCheck(kube, ingresses[defaultIngress]),
@@ -137,7 +137,7 @@ function lookAtAll(kube: Kube, row: ClusterRow, places: Places): Promise<Look> {
         check('reachable', 'ok', 'The Kubernetes API answers'),
         check('credentials', 'ok', 'The Kubernetes API takes the credentials'),
         check('kubernetes', 'ok', `Kubernetes ${kubernetes}`),
-        ...kindChecks(served),
+        ...kindChecks(served, apiOf(row)),
         gatewayApi.check,
         istio,
         ...known.map((message) => check('istio', 'warning', message, 'known defects')),

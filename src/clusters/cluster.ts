@@ -58,8 +58,9 @@ export const Ingresses = Type.Record(Name, Ingress, {
 })
 export type Ingresses = Type.Static<typeof Ingresses>
 
-/** An ingress by its name; without one it is the default. */
-export type NamedIngress = Ingress & { readonly name?: string }
+/** An ingress by its name; without one it is the default. `service`: the one that leads to its pods, as a check
+ *  has found it, where Gateways are bound to Services. */
+export type NamedIngress = Ingress & { readonly name?: string; readonly service?: string }
 
 /** Where a host goes, as it is asked for: `prod` is the default ingress of that cluster, `prod/internal`
  *  another one. */
@@ -100,6 +101,14 @@ export const Drift = Type.Enum(['repair', 'report'], {
 })
 export type Drift = Type.Static<typeof Drift>
 
+/** In whose words hosts are written on a cluster. */
+export const Api = Type.Enum(['istio', 'gateway-api'], {
+  title: 'ClusterApi',
+  description:
+    'What hosts become there: istio (the default), Gateways and VirtualServices of Istio; gateway-api, Gateways and HTTPRoutes of the Kubernetes Gateway API, which cannot say all that Istio can. It stays while hosts are on the cluster',
+})
+export type Api = Type.Static<typeof Api>
+
 /** How what happens on a cluster is heard of. */
 export const Watched = closed(
   {
@@ -130,6 +139,7 @@ export const ingressDefaults = {
 export const NewCluster = closed({
   name: Name,
   kubeconfig: Kubeconfig,
+  api: Type.Optional(Api),
   drift: Type.Optional(Drift),
   ingress: AskedIngress,
   ingresses: Type.Optional(
@@ -143,6 +153,7 @@ export type NewCluster = Type.Static<typeof NewCluster>
 
 export const ClusterPatch = closed({
   kubeconfig: Type.Optional(Kubeconfig),
+  api: Type.Optional(Api),
   drift: Type.Optional(Drift),
   ingress: Type.Optional(AskedIngress),
   ingresses: Type.Optional(
@@ -164,6 +175,7 @@ export const Cluster = closed(
     server: nullable(Type.String({ description: 'null to the API key of a tenant' })),
     ingress: Ingress,
     ingresses: Ingresses,
+    api: Api,
     drift: Drift,
     watch: Type.Union([Watched, Type.Null()], {
       description: 'null before it is followed, and to the API key of a tenant',

@@ -8,6 +8,7 @@ import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { Checks, Found } from './checks/schema.ts'
 import {
+  type Api,
   Cluster,
   type Drift,
   defaultIngress,
@@ -70,6 +71,22 @@ export async function holdClusters(tx: Tx, ids: readonly string[]): Promise<read
 
 /** Where hosts come in that name this ingress of the cluster. Throws host-refused when it has no such one. */
 export function ingressOf(row: ClusterRow, name: string): NamedIngress {
+  const service = apiOf(row) === 'gateway-api' ? serviceOf(row, name) : undefined
+  const bound = service === undefined ? {} : { service }
+  return { ...registeredIngress(row, name), ...bound }
+}
+
+/** The first Service by name that leads to the pods of an ingress by port 443, as the last check found it. */
+function serviceOf({ found }: ClusterRow, ingress: string): string | undefined {
+  if (!Value.Check(Found, found)) return undefined
+  const workload = found.ingresses.find(({ name }) => name === ingress)
+  const names = (workload?.services ?? [])
+    .filter(({ ports }) => ports.some(({ port }) => port === 443))
+    .map(({ name }) => name)
+  return names.toSorted()[0]
+}
+
+function registeredIngress(row: ClusterRow, name: string): NamedIngress {
   if (name === defaultIngress) {
     return Value.Parse(Ingress, {
       namespace: row.ingressNamespace,
@@ -111,6 +128,11 @@ export function driftPolicy({ drift }: Pick<ClusterRow, 'drift'>): Drift {
   return drift === 'report' ? 'report' : 'repair'
 }
 
+/** In whose words hosts are written on the cluster. */
+export function apiOf({ api }: Pick<ClusterRow, 'api'>): Api {
+  return api === 'gateway-api' ? 'gateway-api' : 'istio'
+}
+
 /** The row as this actor is shown it. */
 export function clusterView(row: ClusterRow, actor: Actor): Cluster {
   const platform = actor.tenantId === null
@@ -130,6 +152,7 @@ export function clusterView(row: ClusterRow, actor: Actor): Cluster {
         platform && adminAddress !== undefined ? { ...ingress, adminAddress } : ingress,
       ]),
     ),
+    api: apiOf(row),
     drift: driftPolicy(row),
     watch: platform && Value.Check(Watched, row.watch) ? row.watch : null,
     status: row.status,

@@ -14,7 +14,14 @@ import {
   type NewCluster,
 } from './cluster.ts'
 import { type Kubeconfig, parseKubeconfig } from './credentials/kubeconfig.ts'
-import { allIngressesOf, type ClusterRow, clusterRow, clusterView, driftPolicy } from './find.ts'
+import {
+  allIngressesOf,
+  apiOf,
+  type ClusterRow,
+  clusterRow,
+  clusterView,
+  driftPolicy,
+} from './find.ts'
 import {
   changedIngresses,
   completeIngress,
@@ -47,6 +54,7 @@ export async function createCluster(
           name: asked.name,
           server: kubeconfig.server,
           ...ingressColumns(ingresses),
+          api: asked.api ?? 'istio',
           drift: asked.drift ?? 'repair',
           status: 'Unknown',
           createdAt: now,
@@ -97,10 +105,13 @@ export async function changeCluster(
       name,
       gone: Object.keys(others).filter((one) => !Object.hasOwn(next, one)),
     })
+    const api = patch.api ?? apiOf(before)
+    if (api !== apiOf(before)) await refuseOtherApi(tx, { id, name })
     const row = await tx.cluster.update({
       where: { id },
       data: {
         ...ingressColumns(next),
+        api,
         drift: patch.drift ?? before.drift,
         ...(kubeconfig === undefined
           ? {}
@@ -171,6 +182,16 @@ async function refuseCarrying(
   }
 }
 
+/** Throws cluster-in-use while hosts are there: they would have to be served by both at once. */
+async function refuseOtherApi(tx: Tx, { id, name }: { id: string; name: string }): Promise<void> {
+  const hosts = await tx.placement.count({ where: { clusterId: id } })
+  if (hosts === 0) return
+  throw new Problem(
+    'cluster-in-use',
+    `api of cluster "${name}" cannot change while hosts are on it, or being taken off it (${hosts}): move them, then try again`,
+  )
+}
+
 function readable(text: string, now: Date): Kubeconfig {
   const parsed = parseKubeconfig(text, now)
   if ('kubeconfig' in parsed) return parsed.kubeconfig
@@ -198,16 +219,17 @@ type Named = ReturnType<typeof allIngressesOf>
 
 function shapeOf(row: ClusterRow) {
   const { [defaultIngress]: ingress, ...ingresses } = allIngressesOf(row)
-  return { server: row.server, ingress, ingresses, drift: driftPolicy(row) }
+  return { server: row.server, ingress, ingresses, api: apiOf(row), drift: driftPolicy(row) }
 }
 
 function factsOf(row: ClusterRow) {
-  const { server, ingress, ingresses, drift } = shapeOf(row)
+  const { server, ingress, ingresses, api, drift } = shapeOf(row)
   return {
     server,
     namespace: ingress.namespace,
     selector: JSON.stringify(ingress.selector),
     address: ingress.address,
+    ...(api === 'istio' ? {} : { api }),
     ...(drift === 'repair' ? {} : { drift }),
     ...(ingress.plainAddress === undefined ? {} : { plainAddress: ingress.plainAddress }),
     ...(ingress.adminAddress === undefined ? {} : { adminAddress: ingress.adminAddress }),

@@ -1,5 +1,7 @@
+import { apiOf, type ClusterRow } from '../clusters/find.ts'
 import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
+import { gatewayApi } from './gatewayapi/renderer.ts'
 import { istio } from './istio/renderer.ts'
 import { observe } from './observe.ts'
 import { foreignObjects, isSecret, plan, refOf, type Step } from './plan.ts'
@@ -7,6 +9,7 @@ import type { Collision, Delivery, Renderer } from './renderer.ts'
 
 /** A host as it is wanted on a cluster, or no longer is, and the objects recorded to carry it. */
 export type Comparable = {
+  readonly renderer: Renderer
   readonly delivery: Delivery
   readonly recorded: readonly KubeRef[]
   readonly wanted: boolean
@@ -26,13 +29,15 @@ export type Compared = {
 }
 
 /** What hosts become on a cluster. */
-export const renderer: Renderer = istio
+export function rendererOf(cluster: Pick<ClusterRow, 'api'>): Renderer {
+  return apiOf(cluster) === 'gateway-api' ? gatewayApi : istio
+}
 
 /** Compares a host with its cluster. What others have before the ingress is a conflict when its
  *  configuration is to change, and else a risk: a certificate is renewed whatever they do. */
 export async function compare(
   kube: Kube,
-  { delivery, recorded, wanted, othersAt = null }: Comparable,
+  { renderer, delivery, recorded, wanted, othersAt = null }: Comparable,
 ): Promise<Compared> {
   const hostId = delivery.host.id
   const desired = wanted ? renderer.manifests(delivery) : []
@@ -41,7 +46,11 @@ export async function compare(
   const steps = plan(comparison)
   const conflicts = foreignObjects(comparison)
   const routing = steps.filter(({ ref, object }) => object && !isSecret(ref))
-  if (routing.length === 0) return { steps, observed, conflicts, risks: [] }
+  if (routing.length === 0) {
+    const message = wanted ? renderer.unable?.(delivery) : undefined
+    const risks = message === undefined ? [] : [{ message, blocks: false, wins: true }]
+    return { steps, observed, conflicts, risks }
+  }
   const unchanged = routing.every(({ action }) => action === 'keep')
   const found = await renderer.collisions(kube, {
     delivery,

@@ -12,11 +12,12 @@ import { CompleteSpec, HostSpec, ObjectRef } from '../hosts/host.ts'
 import { conflictsOn } from '../hosts/neighbours/conflictson.ts'
 import { objectRef, recordedRefs } from '../hosts/objects.ts'
 import { checkHost } from '../hosts/request/check.ts'
+import { Problem } from '../shared/problem.ts'
 import { closed, Name } from '../shared/schema.ts'
 import { shownJson } from '../shared/view.ts'
 import { accessTenant, type TenantRow } from '../tenants/access.ts'
 import { changesOf, FieldChange, SecretChange, secretChangeOf } from './changes.ts'
-import { compare } from './compare.ts'
+import { compare, rendererOf } from './compare.ts'
 import { fewAtOnce, inLanes } from './few.ts'
 import {
   type CertificateRow,
@@ -205,6 +206,7 @@ async function onIngress(
     const kube = await openCluster(ctx, cluster.id)
     const recorded = placement ? recordedRefs(placement.objects) : []
     const { steps, conflicts, risks } = await compare(kube, {
+      renderer: rendererOf(cluster),
       delivery: await deliveryFor(ctx, subject, { cluster, ingress }),
       ...{ recorded, wanted },
     })
@@ -221,7 +223,7 @@ async function onIngress(
       error: null,
     }
   } catch (error) {
-    if (!(error instanceof KubeError)) throw error
+    if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
     const faults = { conflicts: messages, warnings: [], error: error.message }
     return { ...place, changes: [], ...faults }
   }

@@ -18,7 +18,7 @@ import { shownJson } from '../shared/view.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
 import { applySteps } from './apply.ts'
-import { compare } from './compare.ts'
+import { compare, rendererOf } from './compare.ts'
 import { driftIn } from './drift/difference.ts'
 import { digestOf } from './drift/digest.ts'
 import { decide, repairsIn } from './drift/policy.ts'
@@ -94,6 +94,7 @@ async function deliver(
   // Plan: what is there, what has to be done, and what stands in the way.
   const recorded = recordedObjects(placement.objects)
   const compared = await compare(kube, {
+    renderer: rendererOf(placement.cluster),
     delivery,
     recorded,
     wanted: true,

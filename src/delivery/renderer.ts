@@ -55,11 +55,16 @@ export type Renderer = {
   readonly neighbours: readonly Kind[]
   /** The objects of a host, in that order. */
   readonly manifests: (delivery: Delivery) => readonly KubeObject[]
+  /** Why a host can be served no longer as it stands: its manifests are those with which nobody is. */
+  readonly unable?: (delivery: Delivery) => string | undefined
   /** What others have before the ingress that is in the way of a host. `observed`: what is there of the
    *  host. What they have may be known from at most half a minute ago when `recent` will do. */
   readonly collisions: (kube: Kube, question: CollisionQuestion) => Promise<readonly Collision[]>
   /** What keeps the ingress from taking new configuration, of ours and of others together. */
   readonly refusals: (kube: Kube, ingress: NamedIngress) => Promise<readonly Refusal[]>
+  /** Why those of a host's objects are not taken up that say so themselves, in sentences: `observed` is what
+   *  is there of the host. None where objects tell nothing. */
+  readonly faults?: (observed: readonly KubeObject[]) => readonly string[]
   /** Of each host whether one of these objects of others is in its way. */
   readonly touched: (kube: Kube, question: TouchedQuestion) => Promise<readonly boolean[]>
 }

@@ -11,7 +11,7 @@ import type { Tx } from '../core/database/db.ts'
 import { CompleteSpec, namesOf } from '../hosts/host.ts'
 import { recordedRefs } from '../hosts/objects.ts'
 import { shownJson } from '../shared/view.ts'
-import { renderer } from './compare.ts'
+import { rendererOf } from './compare.ts'
 import type { PlacementRow } from './gather.ts'
 import { observe } from './observe.ts'
 import { isSecret, plan } from './plan.ts'
@@ -70,7 +70,7 @@ async function present(
   )
   const observed = await observe(kube, own)
   const { hostId } = placement
-  const order = renderer.kinds
+  const order = rendererOf(placement.cluster).kinds
   const steps = plan({ hostId, order, desired: [], observed, recorded: own })
   return steps.map(({ ref }) => ref)
 }

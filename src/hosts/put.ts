@@ -3,7 +3,7 @@ import { differences } from '../audit/differences.ts'
 import { record } from '../audit/record.ts'
 import { authorityUnknown } from '../authorities/authority.ts'
 import { placeOf } from '../clusters/cluster.ts'
-import { holdClusters } from '../clusters/find.ts'
+import { apiOf, holdClusters } from '../clusters/find.ts'
 import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
@@ -72,6 +72,10 @@ async function holdIngresses(tx: Tx, { spec, clusters }: CheckedHost): Promise<v
     clusters.map(({ id }) => id),
   )
   refuse('host-refused', clusterFaults(spec.clusters.map(placeOf), rows))
+  const changed = clusters.some(({ id, api }) =>
+    rows.some((row) => row.id === id && api !== undefined && apiOf(row) !== api),
+  )
+  if (changed) throw new Problem('host-refused', 'api of a cluster changed just now: try again')
 }
 
 async function refuseConflicts(tx: Tx, actor: Actor, checked: CheckedHost): Promise<void> {

@@ -1,3 +1,4 @@
+import type { Api } from '../cluster.ts'
 import type { Access, Kube } from '../kubernetes/kube.ts'
 import { type Feature, type Needed, neededAccess, type Places } from '../rights/table.ts'
 import { inTurns } from './ask.ts'
@@ -31,8 +32,12 @@ const words: Readonly<Record<Feature, string>> = {
 
 /** Which rights are missing for what is asked for on the cluster, feature by feature
  *  (SelfSubjectAccessReview). */
-export async function rightChecks(kube: Kube, places: Places): Promise<readonly Check[]> {
-  const needed = neededAccess(Object.keys(otherwise).filter(isFeature), places)
+export async function rightChecks(
+  kube: Kube,
+  places: Places,
+  api: Api = 'istio',
+): Promise<readonly Check[]> {
+  const needed = neededAccess(Object.keys(otherwise).filter(isFeature), places, api)
   const allowed = await inTurns(needed, (access) => kube.can(access))
   return rightFindings(needed, (_, index) => allowed[index] === true)
 }

@@ -11,6 +11,11 @@ export const kinds = {
   istioGateway: { apiVersion: 'networking.istio.io/v1', kind: 'Gateway' },
   istioDestinationRule: { apiVersion: 'networking.istio.io/v1', kind: 'DestinationRule' },
   istioVirtualService: { apiVersion: 'networking.istio.io/v1', kind: 'VirtualService' },
+  gateway: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway' },
+  listenerSet: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'ListenerSet' },
+  httpRoute: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute' },
+  tlsRoute: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'TLSRoute' },
+  referenceGrant: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'ReferenceGrant' },
 } as const satisfies Readonly<Record<string, Kind>>
 
 /** One object of a cluster. */

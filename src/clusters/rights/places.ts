@@ -33,11 +33,22 @@ export async function placesOn(
       from delivery_target target join delivery on delivery."id" = "deliveryId"
       where "clusterId" = ${clusterId}::uuid
     ) place group by namespace order by 1 limit ${mostNamespaces + ingress.length}`)
+  const backend = await tx.$queryRaw<readonly { readonly namespace: string }[]>(sql`
+    select distinct found #>> '{}' as namespace
+    from placement join host on host."id" = placement."hostId"
+    cross join lateral jsonb_path_query(host."spec",
+      '$.routes[*].to.**.namespace ? (@.type() == "string")') each(found)
+    where placement."clusterId" = ${clusterId}::uuid and placement."wanted"
+    order by 1 limit ${mostNamespaces + ingress.length}`)
   const names = (some: readonly Row[]) =>
     some.slice(0, mostNamespaces).map(({ namespace }) => namespace)
   return {
     ingress,
     workload: names(rows.filter(({ namespace }) => !ingress.includes(namespace))),
+    backend: backend
+      .map(({ namespace }) => namespace)
+      .filter((namespace) => !ingress.includes(namespace))
+      .slice(0, mostNamespaces),
     restart: names(rows.filter(({ restart }) => restart)),
     configMap: names(rows.filter(({ configMap }) => configMap)),
     mesh: [meshNamespace],

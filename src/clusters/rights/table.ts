@@ -1,3 +1,4 @@
+import type { Api } from '../cluster.ts'
 import type { Access } from '../kubernetes/kube.ts'
 
 /** What a right is needed for. Without `delivery` and `backends` no host is served; without one of the
@@ -14,12 +15,21 @@ export type Feature =
   | 'neighbours'
 
 /** Where a right is needed: in the namespace of each ingress gateway, in each that a workload's Secrets
- *  are delivered to, in each where a Deployment is restarted or a ConfigMap written, in that of istiod, or in the whole cluster. */
-export type Scope = 'ingress' | 'workload' | 'restart' | 'configMap' | 'mesh' | 'cluster'
+ *  are delivered to, in each that has Services which routes lead to, in each where a Deployment is restarted or a ConfigMap written, in that of istiod, or in the whole cluster. */
+export type Scope =
+  | 'ingress'
+  | 'workload'
+  | 'backend'
+  | 'restart'
+  | 'configMap'
+  | 'mesh'
+  | 'cluster'
 
 /** A rule of a Role or ClusterRole (rbac.authorization.k8s.io/v1). */
 export type Right = {
   readonly feature: Feature
+  /** Only where hosts are written in it; none: in either. */
+  readonly api?: Api
   readonly scope: Scope
   readonly group: string
   readonly resources: readonly string[]
@@ -29,6 +39,7 @@ export type Right = {
 }
 
 const istio = 'networking.istio.io'
+const gatewayApi = 'gateway.networking.k8s.io'
 const routing = ['gateways', 'virtualservices']
 const write = ['get', 'list', 'create', 'patch', 'delete']
 
@@ -37,7 +48,39 @@ const write = ['get', 'list', 'create', 'patch', 'delete']
 export const rights: readonly Right[] = [
   // The objects of hosts, and what they are compared with.
   { feature: 'delivery', scope: 'ingress', group: '', resources: ['secrets'], verbs: write },
-  { feature: 'delivery', scope: 'ingress', group: istio, resources: routing, verbs: write },
+  {
+    feature: 'delivery',
+    api: 'istio',
+    scope: 'ingress',
+    group: istio,
+    resources: routing,
+    verbs: write,
+  },
+  {
+    feature: 'delivery',
+    api: 'gateway-api',
+    scope: 'ingress',
+    group: gatewayApi,
+    resources: ['gateways', 'httproutes', 'tlsroutes'],
+    verbs: write,
+  },
+  {
+    feature: 'delivery',
+    api: 'gateway-api',
+    scope: 'backend',
+    group: gatewayApi,
+    resources: ['referencegrants'],
+    verbs: write,
+  },
+  // What hosts are compared with, all of it: without one of these, a host might be lost to it unseen.
+  {
+    feature: 'delivery',
+    api: 'gateway-api',
+    scope: 'cluster',
+    group: gatewayApi,
+    resources: ['gateways', 'httproutes', 'tlsroutes', 'listenersets'],
+    verbs: ['list'],
+  },
   {
     feature: 'delivery',
     scope: 'ingress',
@@ -53,6 +96,7 @@ export const rights: readonly Right[] = [
   // Only where routes say `to.tls`.
   {
     feature: 'backend-tls',
+    api: 'istio',
     scope: 'ingress',
     group: istio,
     resources: ['destinationrules'],
@@ -71,6 +115,23 @@ export const rights: readonly Right[] = [
   { feature: 'watch', scope: 'configMap', group: '', resources: ['configmaps'], verbs: ['watch'] },
   {
     feature: 'watch',
+    api: 'gateway-api',
+    scope: 'cluster',
+    group: gatewayApi,
+    resources: ['gateways', 'httproutes', 'tlsroutes', 'listenersets'],
+    verbs: ['watch'],
+  },
+  {
+    feature: 'watch',
+    api: 'gateway-api',
+    scope: 'backend',
+    group: gatewayApi,
+    resources: ['referencegrants'],
+    verbs: ['watch'],
+  },
+  {
+    feature: 'watch',
+    api: 'istio',
     scope: 'ingress',
     group: istio,
     resources: ['destinationrules'],
@@ -118,8 +179,8 @@ export const rights: readonly Right[] = [
   {
     feature: 'neighbours',
     scope: 'cluster',
-    group: 'gateway.networking.k8s.io',
-    resources: ['gateways', 'httproutes', 'tlsroutes'],
+    group: gatewayApi,
+    resources: ['gateways', 'httproutes', 'tlsroutes', 'listenersets'],
     verbs: ['list'],
   },
   {
@@ -136,6 +197,8 @@ export const rights: readonly Right[] = [
 export type Places = {
   readonly ingress: readonly string[]
   readonly workload: readonly string[]
+  /** Where Services are that routes lead to. */
+  readonly backend: readonly string[]
   /** Where Deployments are restarted, and where certificates lie in ConfigMaps. */
   readonly restart: readonly string[]
   readonly configMap: readonly string[]
@@ -149,9 +212,13 @@ export const meshNamespace = 'istio-system'
 export type Needed = Access & { readonly feature: Feature }
 
 /** All that these features need at these places, each once; the namespaces of `cluster` are all of them. */
-export function neededAccess(features: readonly Feature[], places: Places): readonly Needed[] {
+export function neededAccess(
+  features: readonly Feature[],
+  places: Places,
+  api: Api = 'istio',
+): readonly Needed[] {
   const all = rights
-    .filter(({ feature }) => features.includes(feature))
+    .filter((right) => features.includes(right.feature) && (right.api ?? api) === api)
     .flatMap((right) => namespacesOf(right, places).flatMap((where) => accessOf(right, where)))
   const seen = new Map(all.toReversed().map((each) => [keyOf(each), each]))
   return [...seen.values()].toReversed()

@@ -13,7 +13,7 @@ import {
 } from '../../clusters/kubernetes/reflector.ts'
 import type { Context } from '../../core/context.ts'
 import { json } from '../../core/database/db.ts'
-import { renderer } from '../compare.ts'
+import { rendererOf } from '../compare.ts'
 import { isSecret, nameOf, refOf } from '../plan.ts'
 import { labels, manager } from '../renderer.ts'
 import { digestOf } from './digest.ts'
@@ -112,8 +112,10 @@ async function sourcesOf(ctx: Context, clusterId: string): Promise<ReadonlyMap<s
   const ingresses = Object.values(allIngressesOf(row)).map(({ namespace }) => namespace)
   const places = await placesOf(ctx, clusterId)
   const labelSelector = `${labels.managedBy}=${manager}`
-  const sources = renderer.kinds.flatMap((kind): readonly Source[] => {
-    if (isNeighbour(kind)) return [{ kind }]
+  const { kinds: own, neighbours } = rendererOf(row)
+  const further = neighbours.filter((kind) => !own.some((each) => isKind(each, kind)))
+  const sources = [...own, ...further].flatMap((kind): readonly Source[] => {
+    if (neighbours.some((each) => isKind(each, kind))) return [{ kind }]
     const some = places.filter((each) => each.kind === kind.kind).map(({ namespace }) => namespace)
     const namespaces = new Set([...(isSecret(kind) ? ingresses : []), ...some])
     return [...namespaces].map((namespace) => ({ kind, namespace, labelSelector }))
@@ -125,8 +127,9 @@ function sourceKey({ kind, namespace = '' }: Source): string {
   return `${kind.apiVersion} ${kind.kind} ${namespace}`
 }
 
-function isNeighbour(kind: Kind): boolean {
-  return renderer.neighbours.some((each) => isKind(each, kind))
+/** Of a kind of which those of others matter all are followed, and of the others what bears our label. */
+function isOfAll({ labelSelector }: Source): boolean {
+  return labelSelector === undefined
 }
 
 /** How each source is followed, and what was found there that belongs to nobody: told with the cluster when
@@ -245,7 +248,7 @@ function sinkOf({
   readonly state: State
   readonly flow: Flow
 }): Sink {
-  const neighbour = isNeighbour(source.kind)
+  const neighbour = isOfAll(source)
   /** What others have, and in which version it was seen. */
   let known = new Map<string, string>()
 
@@ -350,7 +353,7 @@ async function look(
   await reconcileDue(ctx, clusterId, targets)
   return seen.filter(({ ref, other, digest, labelled }) => {
     const isOthers = other !== undefined || (digest === null && !labelled)
-    return isOthers && isNeighbour(ref) && !byKey.has(keyOf(ref))
+    return isOthers && !isSecret(ref) && !byKey.has(keyOf(ref))
   })
 }
 

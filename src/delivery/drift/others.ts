@@ -7,7 +7,7 @@ import { sql } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
 import { specOf } from '../../hosts/find.ts'
 import { Problem } from '../../shared/problem.ts'
-import { renderer } from '../compare.ts'
+import { rendererOf } from '../compare.ts'
 import { nameOf } from '../plan.ts'
 
 /** Something of others that was added or changed, or, without the object, that is gone. */
@@ -84,7 +84,7 @@ async function touched(
       })
       const ingress = known(() => ingressOf(cluster, name))
       if (!ingress) continue
-      const hit = await renderer.touched(kube, { ingress, objects, hosts: readable })
+      const hit = await rendererOf(cluster).touched(kube, { ingress, objects, hosts: readable })
       found.push(...readable.filter((_, index) => hit[index] === true))
     }
     if (rows.length < pageSize) return found

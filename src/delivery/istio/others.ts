@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { isKind, type Kind } from '../../clusters/kubernetes/kinds.ts'
+import { isKind, type Kind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { leadsTo, madeAt, referenceTo, type World } from './merge.ts'
 
@@ -8,9 +8,10 @@ import { leadsTo, madeAt, referenceTo, type World } from './merge.ts'
 export const otherKinds = {
   ingress: { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
   ingressClass: { apiVersion: 'networking.k8s.io/v1', kind: 'IngressClass' },
-  gateway: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'Gateway' },
-  httpRoute: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute' },
-  tlsRoute: { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'TLSRoute' },
+  gateway: kinds.gateway,
+  listenerSet: kinds.listenerSet,
+  httpRoute: kinds.httpRoute,
+  tlsRoute: kinds.tlsRoute,
 } as const satisfies Readonly<Record<string, Kind>>
 
 const Text = Type.String()
@@ -24,25 +25,30 @@ const IngressSpec = Type.Object({
   rules: Type.Optional(Type.Array(Type.Object({ host: Type.Optional(Text) }))),
 })
 const ClassSpec = Type.Object({ controller: Type.Optional(Text) })
+const Listeners = Type.Optional(
+  Type.Array(
+    Type.Object({
+      hostname: Type.Optional(Text),
+      port: Type.Integer(),
+      protocol: Text,
+      tls: Type.Optional(Type.Object({ mode: Type.Optional(Text) })),
+      allowedRoutes: Type.Optional(
+        Type.Object({
+          namespaces: Type.Optional(Type.Object({ from: Type.Optional(Text) })),
+        }),
+      ),
+    }),
+  ),
+)
+const SetSpec = Type.Object({
+  parentRef: Type.Object({ name: Text, namespace: Type.Optional(Text) }),
+  listeners: Listeners,
+})
 const GatewaySpec = Type.Object({
   addresses: Type.Optional(
     Type.Array(Type.Object({ type: Type.Optional(Text), value: Type.Optional(Text) })),
   ),
-  listeners: Type.Optional(
-    Type.Array(
-      Type.Object({
-        hostname: Type.Optional(Text),
-        port: Type.Integer(),
-        protocol: Text,
-        tls: Type.Optional(Type.Object({ mode: Type.Optional(Text) })),
-        allowedRoutes: Type.Optional(
-          Type.Object({
-            namespaces: Type.Optional(Type.Object({ from: Type.Optional(Text) })),
-          }),
-        ),
-      }),
-    ),
-  ),
+  listeners: Listeners,
 })
 const RouteSpec = Type.Object({
   hostnames: Type.Optional(Type.Array(Text)),
@@ -65,7 +71,15 @@ export function converted(objects: readonly KubeObject[], world: World): Convert
   const ingresses = of(otherKinds.ingress)
     .filter((each) => isIstios(each, classes))
     .map(fromIngress)
-  const gateways = of(otherKinds.gateway).filter((each) => isBefore(each, world))
+  const bound = of(otherKinds.gateway).filter((each) => isBefore(each, world))
+  const sets = of(otherKinds.listenerSet).filter(({ metadata, spec }) => {
+    const { parentRef } = specOf(SetSpec, spec)
+    const at = parentRef?.namespace ?? metadata.namespace
+    return bound.some(
+      (each) => each.metadata.name === parentRef?.name && each.metadata.namespace === at,
+    )
+  })
+  const gateways = [...bound, ...sets]
   return {
     gateways: [
       ...ingresses.flatMap((each) => each.gateways),
@@ -124,7 +138,10 @@ function isBefore({ metadata, spec }: KubeObject, { namespace, pods, services }:
 }
 
 function fromGateway(gateway: KubeObject, { pods }: World): KubeObject {
-  const { listeners = [] } = specOf(GatewaySpec, gateway.spec)
+  const isSet = isKind(gateway, otherKinds.listenerSet)
+  const { listeners = [] } = isSet
+    ? specOf(SetSpec, gateway.spec)
+    : specOf(GatewaySpec, gateway.spec)
   const own = gateway.metadata.namespace ?? ''
   const servers = listeners.map(({ hostname = '*', port, protocol, tls, allowedRoutes }) => {
     const same = (allowedRoutes?.namespaces?.from ?? 'Same') === 'Same'
@@ -142,9 +159,9 @@ function fromRoute(route: KubeObject): KubeObject {
   const { hostnames = ['*'], parentRefs = [] } = specOf(RouteSpec, route.spec)
   const own = route.metadata.namespace ?? ''
   const gateways = parentRefs
-    .filter(({ kind = 'Gateway' }) => kind === 'Gateway')
-    .map(({ name, namespace = own }) =>
-      referenceTo({ ...otherKinds.gateway, metadata: { name, namespace } }),
+    .filter(({ kind = 'Gateway' }) => kind === 'Gateway' || kind === 'ListenerSet')
+    .map(({ name, namespace = own, kind = 'Gateway' }) =>
+      referenceTo({ ...otherKinds.gateway, kind, metadata: { name, namespace } }),
     )
   const passed = isKind(route, otherKinds.tlsRoute)
   const led = passed ? { tls: [{ match: [{ sniHosts: hostnames }] }] } : { http: [{}] }

@@ -3,7 +3,7 @@ import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
 import { refOf } from '../plan.ts'
 import type { Collision, CollisionQuestion, Renderer } from '../renderer.ts'
-import { collisions } from './collisions.ts'
+import { type Asked, collisions } from './collisions.ts'
 import { gateway } from './gateway.ts'
 import { manifests } from './manifests.ts'
 import { creationOf, madeAt } from './merge.ts'
@@ -24,25 +24,39 @@ export const istio: Renderer = {
   touched,
 }
 
-async function collisionsOn(
+function collisionsOn(kube: Kube, question: CollisionQuestion): Promise<readonly Collision[]> {
+  const { delivery, observed } = question
+  const [ours, routes] = [gateway(delivery), virtualService(delivery)]
+  return collisionsOf(kube, question, {
+    gateway: aged(ours, observed),
+    virtualService: aged(routes, observed),
+    own: [ours, routes],
+  })
+}
+
+/** How a host's objects look to Istio: with the age that they have or will have; and `own`, which they are. */
+type Ours = Pick<Asked, 'gateway' | 'virtualService'> & { readonly own: readonly KubeObject[] }
+
+/** What others have in the way of a host that Istio takes for this Gateway and VirtualService. */
+export async function collisionsOf(
   kube: Kube,
-  { delivery, observed, recent, since = null }: CollisionQuestion,
+  { delivery, recent, since = null }: CollisionQuestion,
+  { gateway, virtualService, own }: Ours,
 ): Promise<readonly Collision[]> {
   const { host, ingress } = delivery
   const neighbours = await (recent
     ? recentNeighbours(kube, ingress, since)
     : freshNeighbours(kube, ingress))
-  const [ours, routes] = [gateway(delivery), virtualService(delivery)]
   // What stands under the host's own names is its own, even where it has lost our labels, or is told of as
   // such (src/delivery/plan.ts).
   const isOther = (object: KubeObject) =>
-    ![ours, routes].some((own) => isSameObject(refOf(own), refOf(object)))
+    !own.some((each) => isSameObject(refOf(each), refOf(object)))
   return collisions(
     {
       names: namesOf(host.name, host.spec),
       spec: host.spec,
-      gateway: aged(ours, observed),
-      virtualService: aged(routes, observed),
+      gateway,
+      virtualService,
     },
     {
       ...neighbours,

@@ -14,13 +14,25 @@ import { recentNeighbours } from './neighbours.ts'
 /** Which names two servers answer for, so that Envoy refuses the listener and goes on with what it had: no host
  *  of the port gets or loses anything until one of them is gone (istio.md 2.2). */
 export async function refusals(kube: Kube, ingress: NamedIngress): Promise<readonly Refusal[]> {
-  const labelSelector = `${labels.managedBy}=${manager}`
-  const where = { namespace: ingress.namespace, labelSelector }
+  const where = ownIn(ingress)
   const [around, gateways, virtualServices] = await Promise.all([
     recentNeighbours(kube, ingress),
     kube.list(kinds.istioGateway, where),
     kube.list(kinds.istioVirtualService, where),
   ])
+  return refusalsOf(around, { gateways, virtualServices })
+}
+
+/** Which objects in the namespace of an ingress are ours. */
+export function ownIn({ namespace }: NamedIngress) {
+  return { namespace, labelSelector: `${labels.managedBy}=${manager}` }
+}
+
+/** The same, given what is there of others and of ours. */
+export function refusalsOf(
+  around: Neighbours,
+  { gateways, virtualServices }: Pick<Neighbours, 'gateways' | 'virtualServices'>,
+): readonly Refusal[] {
   const reach = podPorts(around)
   const world = {
     ...around,

@@ -4,7 +4,7 @@ import { due } from '../../core/database/due.ts'
 import { specOf } from '../../hosts/find.ts'
 import { type PlacementRow, readPlacement } from '../gather.ts'
 import { propagation, settle } from '../settle.ts'
-import { whyFrozen } from './frozen.ts'
+import { whyFrozen, whyNotTaken } from './frozen.ts'
 import { type Proof, prove } from './prove.ts'
 
 /** How long the ingress is waited for at a time; and the pause before it is asked again after a change, which
@@ -31,8 +31,12 @@ export async function confirmPlacement(
   if (proof.fault !== null && !proof.unanswered && age !== null && age < propagation) {
     return again(ctx, placement, age)
   }
-  const frozen = proof.fault === null ? null : await whyFrozen(ctx, placement)
-  await settle(ctx, placement, verdict(placement, proof, frozen))
+  const reasons =
+    proof.fault === null
+      ? []
+      : await Promise.all([whyFrozen(ctx, placement), whyNotTaken(ctx, placement)])
+  const why = reasons.flatMap((each) => each ?? [])
+  await settle(ctx, placement, verdict(placement, proof, why))
 }
 
 async function again(
@@ -49,12 +53,12 @@ async function again(
 function verdict(
   { host }: PlacementRow,
   { fault, until, warnings: proofWarnings }: Proof,
-  frozen: string | null,
+  why: readonly string[],
 ) {
   if (fault === null) return { status: 'Synced', message: null, until, proofWarnings } as const
   // The workload takes up its Secret in its own time: kubelet alone may need a minute.
   const againAfterSeconds = specOf(host).tls.mode === 'PASSTHROUGH' ? 15 : 60
   const unproved = true
-  const message = frozen === null ? fault : `${frozen}. ${fault}`
+  const message = [...why, fault].join('. ')
   return { status: 'Applied', message, unproved, proofWarnings, againAfterSeconds } as const
 }

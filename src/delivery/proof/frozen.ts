@@ -5,8 +5,11 @@ import { troublesOfIngress } from '../../clusters/listeners/pods.ts'
 import { silenceOf } from '../../clusters/silence.ts'
 import { cachedFor } from '../../core/cache.ts'
 import type { Context } from '../../core/context.ts'
-import { renderer } from '../compare.ts'
+import { recordedRefs } from '../../hosts/objects.ts'
+import { rendererOf } from '../compare.ts'
 import type { PlacementRow } from '../gather.ts'
+import { observe } from '../observe.ts'
+import { isSecret } from '../plan.ts'
 
 /** Why a host's ingress does not take up what is new, nor let go what is gone: whose objects Envoy refuses, and
  *  what it says itself where it can be asked; null where nothing tells so. For who has seen that a host is
@@ -25,6 +28,24 @@ export async function whyFrozen(
   }
 }
 
+/** Why the objects of a host are not taken up, where they say so themselves; null: they do not. */
+export async function whyNotTaken(
+  ctx: Context,
+  { cluster, objects }: Pick<PlacementRow, 'cluster' | 'objects'>,
+): Promise<string | null> {
+  const { faults: told } = rendererOf(cluster)
+  if (silenceOf(cluster) !== null || !told) return null
+  try {
+    const kube = await openCluster(ctx, cluster.id)
+    const refs = recordedRefs(objects).filter((ref) => !isSecret(ref))
+    const faults = told(await observe(kube, refs))
+    return faults.length > 0 ? faults.join('. ') : null
+  } catch (error) {
+    if (error instanceof KubeError) return null
+    throw error
+  }
+}
+
 /** Many hosts of an ingress are seen to wait at one time. */
 const recentReason = cachedFor(10_000, async (ctx, key): Promise<string | null> => {
   const [id = '', ingress = ''] = key.split(' ')
@@ -34,7 +55,7 @@ const recentReason = cachedFor(10_000, async (ctx, key): Promise<string | null> 
   const kube = await openCluster(ctx, id)
   const [told, clashes] = await Promise.all([
     troublesOfIngress(kube, place),
-    renderer.refusals(kube, place),
+    rendererOf(row).refusals(kube, place),
   ])
   const read = told.flatMap((each) => ('told' in each ? each.told : []))
   const refused = read.filter(({ state }) => state === 'error')

@@ -1,7 +1,7 @@
 import { authorityUnknown } from '../../authorities/authority.ts'
 import { issuingUnder, namesTenants, unlistedReason } from '../../authorities/trust/clients.ts'
-import { defaultIngress, type Place, placeOf, placeText } from '../../clusters/cluster.ts'
-import { type ClusterRow, ingressesOf } from '../../clusters/find.ts'
+import { type Api, defaultIngress, type Place, placeOf, placeText } from '../../clusters/cluster.ts'
+import { apiOf, type ClusterRow, ingressesOf } from '../../clusters/find.ts'
 import type { Actor, Permission } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
@@ -13,6 +13,7 @@ import { namesIn, subjectFaults } from '../../tenants/subject.ts'
 import { letIn } from '../clients.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
 import { completeSpec } from './complete.ts'
+import { gatewayApiFaults } from './gatewayapi.ts'
 import { parseHostname } from './hostname.ts'
 
 /** What a caller says of a host. */
@@ -35,6 +36,8 @@ export type CheckedPlace = {
   readonly id: string
   readonly name: string
   readonly ingress: string
+  /** In whose words hosts were written there when it was checked. */
+  readonly api?: Api
 }
 
 /** What is asked for, complete with defaults. Throws tenant-unknown, forbidden, and host-refused with
@@ -51,7 +54,7 @@ export async function checkHost(
   const places = asked.spec.clusters.map(placeOf)
   const clusters = await tx.cluster.findMany({
     where: { name: { in: places.map(({ cluster }) => cluster) } },
-    select: { id: true, name: true, ingresses: true },
+    select: { id: true, name: true, ingresses: true, api: true },
   })
   const completed = completeSpec(name, asked.spec, {
     namespaces: tenant.namespaces,
@@ -70,16 +73,34 @@ export async function checkHost(
     ...('spec' in completed && authorities.length === 0
       ? await clientFaults(tx, tenant.id, completed.spec)
       : []),
+    ...('spec' in completed
+      ? gatewayApiFaults(completed.spec, inGatewayApi(clusters), {
+          byName: await isByName(tx, tenant.id, completed.spec),
+        })
+      : []),
     ...(await organizationFaults(ctx, tenant, asked.spec)),
   ]
   refuse('host-refused', violations)
   if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')
-  const checked = clusters.flatMap(({ id, name: cluster }) =>
+  const checked = clusters.flatMap(({ id, name: cluster, api }) =>
     places
       .filter((place) => place.cluster === cluster)
-      .map(({ ingress }) => ({ id, name: cluster, ingress })),
+      .map(({ ingress }) => ({ id, name: cluster, ingress, api: apiOf({ api }) })),
   )
   return { tenant, name, spec: completed.spec, clusters: checked }
+}
+
+/** The clusters where hosts are written in the Gateway API. */
+function inGatewayApi(clusters: readonly Pick<ClusterRow, 'name' | 'api'>[]): readonly string[] {
+  return clusters.filter((each) => apiOf(each) === 'gateway-api').map(({ name }) => name)
+}
+
+/** Whether the gateway has to tell the tenant's clients from others by a name in their certificates. */
+async function isByName(tx: Tx, tenantId: string, { tls }: CompleteSpec): Promise<boolean> {
+  const { clientAuthority: name } = tls
+  if (name === undefined) return false
+  const issuing = (await issuingUnder(tx, [name])).get(name)
+  return issuing !== undefined && letIn(tls, tenantId, issuing)?.subjectAltName != null
 }
 
 /** Every rule for the host's name holds for its aliases. What is no name at all is told of where it is

@@ -207,6 +207,7 @@ test('rights are asked for where Secrets go: the namespaces of backends that end
   assert.deepEqual(await placesOn(ctx.db.read, clusterId, ingresses), {
     ingress: ['istio-system'],
     workload: ['given', 'raw'],
+    backend: ['plain', 'raw', 'simple'],
     restart: [],
     configMap: [],
     mesh: ['istio-system'],

@@ -6,6 +6,7 @@ import { neededAccess } from '../../../src/clusters/rights/table.ts'
 const places = {
   ingress: ['istio-system'],
   workload: ['test', 'shop'],
+  backend: ['test'],
   restart: ['test'],
   configMap: [],
   mesh: ['istio-system'],

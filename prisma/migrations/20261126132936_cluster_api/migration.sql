@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "cluster" ADD COLUMN     "api" TEXT NOT NULL DEFAULT 'istio';
