@@ -141,9 +141,16 @@ function conclude(outcomes: readonly Outcome[], milliseconds: number): number {
   const sum = (count: (outcome: Outcome) => number) =>
     outcomes.reduce((all, outcome) => all + count(outcome), 0)
   const failed = outcomes.flatMap(({ file, failed }) => failed.map((name) => `${file}: ${name}`))
-  process.stdout.write(
-    `${outcomes.length} files, ${sum(({ passed }) => passed)} tests passed, ${sum(({ skipped }) => skipped)} skipped, ${failed.length} failed, ${(milliseconds / 1000).toFixed(1)} s\n`,
-  )
   for (const each of failed) process.stdout.write(`✖ ${each}\n`)
+  const [passed, skipped] = [sum((each) => each.passed), sum((each) => each.skipped)]
+  // As node's runner sums up.
+  const sums = {
+    tests: passed + skipped + failed.length,
+    pass: passed,
+    fail: failed.length,
+    skipped,
+    duration_ms: Math.round(milliseconds),
+  }
+  for (const [what, count] of Object.entries(sums)) process.stdout.write(`ℹ ${what} ${count}\n`)
   return failed.length > 0 || outcomes.length === 0 ? 1 : 0
 }
