@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError } from 'commander'
 import { readConfig, SettingError, settings } from './core/config.ts'
+import type { RbacFlags } from './main/rbac.ts'
 
 // Each command loads what it needs and no more.
 
@@ -23,6 +24,27 @@ function count(text: string): number {
   }
   return number
 }
+
+function namespace(text: string): string {
+  if (/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/.test(text)) return text
+  throw new InvalidArgumentError('give lower-case letters, digits and hyphens, 63 at most')
+}
+
+function namespaces(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, namespace(text)]
+}
+
+const rbacHelp = `
+The rights, and nothing else: the objects of hosts in the ingress namespaces (Secret, Gateway, VirtualService),
+Secrets in the workload namespaces, Gateways and VirtualServices of others to be read everywhere, and what
+a check asks. What is missing later is said by: POST /v1/clusters/{cluster}/check; the same for a cluster that is
+registered, with the namespaces of its hosts: GET /v1/clusters/{cluster}/rbac
+
+To register a cluster with an account of its own:
+  gatesmith rbac -i istio-system -w shop --token | kubectl apply -f -
+  kubectl -n istio-system get secret gatesmith-token -o jsonpath='{.data.token}' | base64 -d
+  kubectl -n istio-system get secret gatesmith-token -o jsonpath='{.data.ca\\.crt}' | base64 -d
+  then POST /v1/clusters with these as "token" and "ca", and the URL of the API as "server"`
 
 const gatesmith = new Command('gatesmith')
   .description('From a host name to working TLS on every Istio cluster that serves it')
@@ -110,6 +132,59 @@ the whole is held against what was signed then. Ends with 1 when something is wr
   .action(async (file: string, options: { checkpoint?: string; key?: string }) => {
     const { printAuditVerification } = await import('./main/auditverify.ts')
     process.exitCode = await printAuditVerification(file, options)
+  })
+
+gatesmith
+  .command('rbac')
+  .description(
+    'print the least rights that the service needs on a cluster, as YAML for kubectl apply',
+  )
+  .option(
+    '-i, --ingress-namespace <namespace>',
+    'of an ingress gateway; give it once for each (default: istio-system)',
+    namespaces,
+  )
+  .option(
+    '-w, --workload-namespace <namespace>',
+    'that Secrets are delivered to, as for PASSTHROUGH hosts; give it once for each',
+    namespaces,
+  )
+  .option(
+    '--restart-namespace <namespace>',
+    'where Deployments are restarted for another certificate; give it once for each',
+    namespaces,
+  )
+  .option(
+    '--config-map-namespace <namespace>',
+    'where certificates lie in ConfigMaps; give it once for each',
+    namespaces,
+  )
+  .option('--istio-namespace <namespace>', 'of istiod', namespace, 'istio-system')
+  .option(
+    '--revision <revision>',
+    'of Istio beside the default one, for --mesh-tls; give it once for each',
+    namespaces,
+  )
+  .option('--name <name>', 'of the service account and its roles', namespace, 'gatesmith')
+  .option(
+    '-n, --namespace <namespace>',
+    'of the service account (default: the first ingress namespace)',
+    namespace,
+  )
+  .option('--gateway-api', 'for a cluster whose hosts are written in the Gateway API')
+  .option(
+    '--backend-namespace <namespace>',
+    'that routes lead to, with --gateway-api; give it once for each',
+    namespaces,
+  )
+  .option('--backend-tls', 'also DestinationRules, for routes that speak TLS to their backend')
+  .option('--listeners', 'also to read the listeners of gateways from their pods')
+  .option('--mesh-tls', 'also to read and set the TLS settings of the mesh')
+  .option('--token', 'also a Secret in which Kubernetes puts a token that stays')
+  .addHelpText('after', rbacHelp)
+  .action(async (flags: RbacFlags) => {
+    const { printRbac } = await import('./main/rbac.ts')
+    printRbac(flags)
   })
 
 try {

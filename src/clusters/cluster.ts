@@ -136,9 +136,37 @@ export const ingressDefaults = {
   selector: { istio: 'ingressgateway' },
 } as const
 
+/** How the service gets to the Kubernetes API: by a kubeconfig, or by its parts. Which of them go together
+ *  is decided by src/clusters/register.ts, which says what is missing. */
+const credentials = {
+  kubeconfig: Type.Optional(Kubeconfig),
+  server: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 2048,
+      description: 'Instead of a kubeconfig: https URL of the Kubernetes API, with ca and token',
+    }),
+  ),
+  ca: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 64 * 1024,
+      description: 'PEM: the CA certificates by which the server is trusted',
+    }),
+  ),
+  token: Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 16 * 1024,
+      description: 'Bearer token of a service account, one that stays',
+    }),
+  ),
+}
+export type Credentials = Type.Static<Type.TObject<typeof credentials>>
+
 export const NewCluster = closed({
   name: Name,
-  kubeconfig: Kubeconfig,
+  ...credentials,
   api: Type.Optional(Api),
   drift: Type.Optional(Drift),
   ingress: AskedIngress,
@@ -152,7 +180,7 @@ export const NewCluster = closed({
 export type NewCluster = Type.Static<typeof NewCluster>
 
 export const ClusterPatch = closed({
-  kubeconfig: Type.Optional(Kubeconfig),
+  ...credentials,
   api: Type.Optional(Api),
   drift: Type.Optional(Drift),
   ingress: Type.Optional(AskedIngress),

@@ -13,7 +13,8 @@ import {
   type Ingresses,
   type NewCluster,
 } from './cluster.ts'
-import { type Kubeconfig, parseKubeconfig } from './credentials/kubeconfig.ts'
+import { changedCredentials, newCredentials } from './credentials/forms.ts'
+import type { Kubeconfig } from './credentials/kubeconfig.ts'
 import {
   allIngressesOf,
   apiOf,
@@ -40,7 +41,7 @@ export async function createCluster(
   asked: NewCluster,
 ): Promise<Cluster> {
   allowPlatform(actor, 'write-clusters')
-  const kubeconfig = readable(asked.kubeconfig, ctx.now())
+  const kubeconfig = newCredentials(asked, ctx.now())
   const others = asked.ingresses ?? {}
   const ingresses = accepted(completeIngress(asked.ingress), changedIngresses({}, others))
   refuse('request-invalid', await leadingFaults(ingresses))
@@ -83,8 +84,6 @@ export async function changeCluster(
   { name, patch }: { name: string; patch: ClusterPatch },
 ): Promise<Cluster> {
   allowPlatform(actor, 'write-clusters')
-  const kubeconfig =
-    patch.kubeconfig === undefined ? undefined : readable(patch.kubeconfig, ctx.now())
   const given = patch.ingress && { [defaultIngress]: completeIngress(patch.ingress) }
   const further = changedIngresses({}, patch.ingresses ?? {})
   refuse('request-invalid', await leadingFaults({ ...further, ...given }))
@@ -94,6 +93,8 @@ export async function changeCluster(
     // Nobody places a host on it meanwhile.
     await tx.$executeRaw(sql`select 1 from cluster where id = ${id}::uuid for update`)
     const before = await clusterRow(tx, name)
+    const stored = () => storedKubeconfig(tx, ctx, id)
+    const kubeconfig = await changedCredentials(patch, stored, now)
     const { ingress, ingresses = {} } = patch
     const { [defaultIngress]: first, ...others } = allIngressesOf(before)
     const next = accepted(
@@ -192,11 +193,9 @@ async function refuseOtherApi(tx: Tx, { id, name }: { id: string; name: string }
   )
 }
 
-function readable(text: string, now: Date): Kubeconfig {
-  const parsed = parseKubeconfig(text, now)
-  if ('kubeconfig' in parsed) return parsed.kubeconfig
-  refuse('kubeconfig-refused', parsed.violations)
-  throw new Problem('kubeconfig-refused', 'The kubeconfig cannot be used')
+async function storedKubeconfig(tx: Tx, ctx: Context, clusterId: string): Promise<string> {
+  const { sealed } = await tx.clusterCredential.findUniqueOrThrow({ where: { clusterId } })
+  return ctx.seal.open(credentialBinding(clusterId), Buffer.from(sealed)).toString()
 }
 
 function ingressColumns({ [defaultIngress]: first, ...others }: Named) {

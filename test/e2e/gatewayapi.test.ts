@@ -260,7 +260,7 @@ function granted() {
     ingress: ['istio-system'],
     workload: ['test'],
     backend: ['test'],
-    ...{ restart: [], configMap: [], mesh: ['istio-system'] },
+    ...{ backendTls: [], restart: [], configMap: [], mesh: ['istio-system'] },
   }
   const rbac = 'rbac.authorization.k8s.io'
   const some = rights.filter(({ api = 'gateway-api' }) => api === 'gateway-api')

@@ -8,6 +8,7 @@ import { findMeshTls } from '../../clusters/mesh/find.ts'
 import { putMeshTls } from '../../clusters/mesh/put.ts'
 import { MeshTlsChange, MeshTlsList, MeshTlsQuery, NewMeshTls } from '../../clusters/mesh/schema.ts'
 import { changeCluster, createCluster, removeCluster } from '../../clusters/register.ts'
+import { clusterRbac, RbacQuery } from '../../clusters/rights/find.ts'
 import { Synced, syncCluster } from '../../clusters/sync.ts'
 import type { Context } from '../../core/context.ts'
 import { abandonCluster } from '../../hosts/abandon.ts'
@@ -29,7 +30,7 @@ export function clusters(api: Api, ctx: Context): void {
       config: { needs: 'write-clusters', platform: true },
       schema: {
         tags,
-        summary: 'Register a cluster by its kubeconfig',
+        summary: 'Register a cluster by its kubeconfig, or by server, CA and token',
         body: NewCluster,
         response: { 201: Cluster, ...problemResponse },
       },
@@ -72,7 +73,8 @@ export function clusters(api: Api, ctx: Context): void {
       config: { needs: 'write-clusters', platform: true },
       schema: {
         tags,
-        summary: 'Change the credentials, the ingress or both',
+        summary: 'Change the credentials or ingresses',
+        description: 'A token alone takes the place of the one of before',
         params,
         body: ClusterPatch,
         response: { 200: Cluster, ...problemResponse },
@@ -117,6 +119,33 @@ export function clusters(api: Api, ctx: Context): void {
       },
     },
     (request) => checkClusterNow(ctx, actorOf(request), request.params.cluster),
+  )
+
+  api.get(
+    '/clusters/:cluster/rbac',
+    {
+      config: { needs: 'check-clusters', platform: true },
+      schema: {
+        tags,
+        summary: 'The least rights that the service needs there, as YAML for kubectl apply',
+        description:
+          'For what is asked for on the cluster now: the namespaces of its ingresses, and those that Secrets are delivered to',
+        params,
+        querystring: RbacQuery,
+        response: {
+          200: {
+            description: 'ServiceAccount, Roles and bindings',
+            content: { 'application/yaml': { schema: Type.String() } },
+          },
+          ...problemResponse,
+        },
+      },
+    },
+    async (request, reply) => {
+      const { cluster } = request.params
+      const manifest = await clusterRbac(ctx, actorOf(request), { ...request.query, cluster })
+      return reply.type('application/yaml').send(manifest)
+    },
   )
 
   api.post(

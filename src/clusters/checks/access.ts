@@ -8,7 +8,7 @@ import { type Check, check } from './schema.ts'
 const otherwise: Readonly<Record<Feature, string | null>> = {
   delivery: null,
   backends: null,
-  'backend-tls': 'hosts that speak TLS to their backends are not served',
+  'backend-tls': null,
   watch: 'changes that others make are found when hosts are compared, not at once',
   restart: 'Deployments are not restarted when their certificate is another one',
   checks: 'some checks stay unknown',

@@ -5,6 +5,9 @@ import { anchorFaults, clientFaults, type Fields, isStated, tokenFault } from '.
 /** A kubeconfig cut down to its current context, which is all that is stored. */
 export type Kubeconfig = { readonly server: string; readonly text: string }
 
+/** The same in parts: the URL of the Kubernetes API, whom to trust there (PEM), and a bearer token. */
+export type Parts = { readonly server: string; readonly ca: string; readonly token: string }
+
 /** How much text is looked at. */
 export const kubeconfigLimit = 256 * 1024
 
@@ -40,10 +43,7 @@ const known = {
 /** The current context of a kubeconfig, if it can be used at `now` without touching anything but the
  *  server it names; otherwise everything that is wrong with it. Whatever could never work is refused
  *  here, where somebody reads the reason. */
-export function parseKubeconfig(
-  text: string,
-  now: Date,
-): { readonly kubeconfig: Kubeconfig } | { readonly violations: readonly Violation[] } {
+export function parseKubeconfig(text: string, now: Date): Read {
   const config = readYaml(text)
   if (typeof config === 'string') return refusal([config])
   const kind = kindFaults(config)
@@ -67,6 +67,57 @@ export function parseKubeconfig(
   const server = String(cluster.server).replace(/\/+$/, '')
   return { kubeconfig: { server, text: minimised({ ...cluster, server }, user) } }
 }
+
+/** The kubeconfig of these parts, or what is wrong with each of them. */
+export function kubeconfigOf(parts: Parts, now: Date): Read {
+  return assembled({}, parts, now)
+}
+
+/** A kubeconfig that is stored, with another token for its user and, where they are given, another server
+ *  or CA; or what is wrong with these. */
+export function changedKubeconfig(
+  stored: string,
+  parts: Partial<Parts> & Pick<Parts, 'token'>,
+  now: Date,
+): Read {
+  const config = readYaml(stored)
+  const name = 'gatesmith'
+  const before =
+    typeof config === 'string' ? config : named(config, 'clusters', { name, member: 'cluster' })
+  if (typeof before === 'string') throw new Error(`The stored kubeconfig cannot be read: ${before}`)
+  // It names the certificate of that server.
+  const { 'tls-server-name': serverName, ...rest } = before
+  const same = parts.server === undefined || parts.server === before.server
+  return assembled(same ? { ...rest, 'tls-server-name': serverName } : rest, parts, now)
+}
+
+type Read = { readonly kubeconfig: Kubeconfig } | { readonly violations: readonly Violation[] }
+
+function assembled(
+  before: Fields,
+  { server, ca, token }: Partial<Parts> & Pick<Parts, 'token'>,
+  now: Date,
+): Read {
+  const trust =
+    ca === undefined
+      ? {}
+      : { 'certificate-authority-data': Buffer.from(ca).toString('base64') || '-' }
+  const wrongToken = tokenFault(token, now)
+  const violations = [
+    ...(server === undefined ? [] : serverFault(server)).map(
+      (fault) => ['/server', fault] as const,
+    ),
+    ...anchorFaults(trust, now).map(() => ['/ca', caFault] as const),
+    ...(wrongToken === undefined ? [] : [['/token', wrongToken] as const]),
+  ].map(([field, fault]) => ({ field, message: fault.replace(/^(cluster|user): /, '') }))
+  if (violations.length > 0) return { violations }
+  const url = String(server ?? before.server).replace(/\/+$/, '')
+  const text = minimised({ ...before, ...trust, server: url }, { token })
+  return { kubeconfig: { server: url, text } }
+}
+
+const caFault =
+  'ca must be PEM, with the CA certificates by which the Kubernetes API is trusted; one at least that has not expired'
 
 function refusal(messages: readonly string[]) {
   return { violations: messages.map((message) => ({ field: '/kubeconfig', message })) }

@@ -40,10 +40,17 @@ export async function placesOn(
       '$.routes[*].to.**.namespace ? (@.type() == "string")') each(found)
     where placement."clusterId" = ${clusterId}::uuid and placement."wanted"
     order by 1 limit ${mostNamespaces + ingress.length}`)
+  const secured = await tx.$queryRaw<readonly { ingress: string }[]>(sql`
+    select distinct placement."ingress"
+    from placement join host on host."id" = placement."hostId"
+    where placement."clusterId" = ${clusterId}::uuid and placement."wanted"
+      and jsonb_path_exists(host."spec", '$.routes[*].**.tls')`)
+  const tlsTo = secured.flatMap(({ ingress: name }) => ingresses[name]?.namespace ?? [])
   const names = (some: readonly Row[]) =>
     some.slice(0, mostNamespaces).map(({ namespace }) => namespace)
   return {
     ingress,
+    backendTls: [...new Set(tlsTo)],
     workload: names(rows.filter(({ namespace }) => !ingress.includes(namespace))),
     backend: backend
       .map(({ namespace }) => namespace)

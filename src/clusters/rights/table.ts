@@ -14,16 +14,10 @@ export type Feature =
   | 'restart'
   | 'neighbours'
 
-/** Where a right is needed: in the namespace of each ingress gateway, in each that a workload's Secrets
- *  are delivered to, in each that has Services which routes lead to, in each where a Deployment is restarted or a ConfigMap written, in that of istiod, or in the whole cluster. */
-export type Scope =
-  | 'ingress'
-  | 'workload'
-  | 'backend'
-  | 'restart'
-  | 'configMap'
-  | 'mesh'
-  | 'cluster'
+/** Where a right is needed: in the namespace of each ingress gateway, or of those whose hosts speak TLS to
+ *  backends; in each that a workload's Secrets are delivered to, that has Services which routes lead to, where
+ *  a Deployment is restarted or a ConfigMap written; in that of istiod; or in the whole cluster. */
+export type Scope = Exclude<keyof Places, 'revisions'> | 'cluster'
 
 /** A rule of a Role or ClusterRole (rbac.authorization.k8s.io/v1). */
 export type Right = {
@@ -33,7 +27,7 @@ export type Right = {
   readonly scope: Scope
   readonly group: string
   readonly resources: readonly string[]
-  /** Only these objects; none: all. */
+  /** Only these objects; none: all. One for each revision of Istio where it says so. */
   readonly names?: readonly string[]
   readonly verbs: readonly string[]
 }
@@ -97,7 +91,7 @@ export const rights: readonly Right[] = [
   {
     feature: 'backend-tls',
     api: 'istio',
-    scope: 'ingress',
+    scope: 'backendTls',
     group: istio,
     resources: ['destinationrules'],
     verbs: write,
@@ -132,7 +126,7 @@ export const rights: readonly Right[] = [
   {
     feature: 'watch',
     api: 'istio',
-    scope: 'ingress',
+    scope: 'backendTls',
     group: istio,
     resources: ['destinationrules'],
     verbs: ['watch'],
@@ -188,14 +182,39 @@ export const rights: readonly Right[] = [
     scope: 'mesh',
     group: '',
     resources: ['configmaps'],
-    names: ['istio'],
+    names: ['istio', 'istio-<revision>'],
     verbs: ['get', 'patch'],
   },
 ]
 
+/** The features that everybody has, where there are places for them, with those that are asked for. */
+export function featuresWith({
+  listeners = false,
+  meshTls = false,
+}: {
+  readonly listeners?: boolean
+  readonly meshTls?: boolean
+}): readonly Feature[] {
+  return [
+    ...([
+      'delivery',
+      'backends',
+      'backend-tls',
+      'restart',
+      'watch',
+      'checks',
+      'neighbours',
+    ] as const),
+    ...(listeners ? (['listeners'] as const) : []),
+    ...(meshTls ? (['mesh-tls'] as const) : []),
+  ]
+}
+
 /** Where the rights are needed on a cluster. */
 export type Places = {
   readonly ingress: readonly string[]
+  /** Of the ingresses that have hosts which speak TLS to their backends. */
+  readonly backendTls: readonly string[]
   readonly workload: readonly string[]
   /** Where Services are that routes lead to. */
   readonly backend: readonly string[]
@@ -203,6 +222,8 @@ export type Places = {
   readonly restart: readonly string[]
   readonly configMap: readonly string[]
   readonly mesh: readonly string[]
+  /** The revisions of Istio beside the default one. */
+  readonly revisions?: readonly string[]
 }
 
 /** Where istiod runs where nothing else is known. */
@@ -217,11 +238,16 @@ export function neededAccess(
   places: Places,
   api: Api = 'istio',
 ): readonly Needed[] {
-  const all = rights
-    .filter((right) => features.includes(right.feature) && (right.api ?? api) === api)
-    .flatMap((right) => namespacesOf(right, places).flatMap((where) => accessOf(right, where)))
+  const all = rightsFor(features, api).flatMap((right) =>
+    namespacesOf(right, places).flatMap((where) => accessOf(right, where, places)),
+  )
   const seen = new Map(all.toReversed().map((each) => [keyOf(each), each]))
   return [...seen.values()].toReversed()
+}
+
+/** The rights that these features need where hosts are written in `api`. */
+export function rightsFor(features: readonly Feature[], api: Api): readonly Right[] {
+  return rights.filter((right) => features.includes(right.feature) && (right.api ?? api) === api)
 }
 
 /** The namespaces in which a right is needed; `undefined` is the cluster. */
@@ -229,8 +255,23 @@ export function namespacesOf({ scope }: Right, places: Places): readonly (string
   return scope === 'cluster' ? [undefined] : [...new Set(places[scope])]
 }
 
-function accessOf(right: Right, namespace: string | undefined): readonly Needed[] {
-  const { feature, group, resources, verbs, names = [undefined] } = right
+/** The objects that a right is for; `undefined` is all of them. */
+export function namesOf(
+  { names }: Right,
+  { revisions = [] }: Places,
+): readonly string[] | undefined {
+  return names?.flatMap((name) =>
+    name.includes('<revision>')
+      ? revisions
+          .filter((revision) => revision !== 'default')
+          .map((revision) => name.replace('<revision>', revision))
+      : [name],
+  )
+}
+
+function accessOf(right: Right, namespace: string | undefined, places: Places): readonly Needed[] {
+  const { feature, group, resources, verbs } = right
+  const names = namesOf(right, places) ?? [undefined]
   return resources.flatMap((resource) =>
     names.flatMap((name) =>
       verbs.map((verb) => ({

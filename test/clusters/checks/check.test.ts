@@ -179,7 +179,7 @@ test('rights are asked for where Secrets go: the namespaces of backends that end
   const { id: tenantId } = await ctx.db.read.tenant.findFirstOrThrow()
   const to = (namespace: string) => ({ service: 'web', namespace, port: 443 })
   const specs = [
-    { tls: { mode: 'SIMPLE' }, routes: [{ match: {}, to: to('simple') }] },
+    { tls: { mode: 'SIMPLE' }, routes: [{ match: {}, to: { ...to('simple'), tls: {} } }] },
     {
       tls: { mode: 'PASSTHROUGH' },
       routes: [
@@ -210,6 +210,7 @@ test('rights are asked for where Secrets go: the namespaces of backends that end
     backend: ['plain', 'raw', 'simple'],
     restart: [],
     configMap: [],
+    backendTls: ['istio-system'],
     mesh: ['istio-system'],
   })
 })

@@ -9,6 +9,7 @@ const places = {
   backend: ['test'],
   restart: ['test'],
   configMap: [],
+  backendTls: [],
   mesh: ['istio-system'],
 }
 const all = [
