@@ -9,6 +9,7 @@ import { spec } from 'node:test/reporters'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { globalSetup, globalTeardown } from '../test/support/global.ts'
+import { realCluster } from '../test/support/real.ts'
 
 // npm test [-- part of a path …]: runs the test files in a few processes, each of which takes one file after
 // the other. Most of what a file costs in a process of its own is loading the same modules again. Each file
@@ -31,8 +32,9 @@ type Outcome = Type.Static<typeof Outcome>
 /** What waits most goes first, so that nothing waits for it at the end. */
 const first = ['e2e', 'jobs', 'api/edge', 'certificates/issuance', 'delivery', 'authorities/crl']
 
-/** More than there are cores: most files wait for a database or a cluster now and then. */
-const lanes = availableParallelism() + 1
+/** More than there are cores: most files wait for a database or a cluster now and then. A real cluster has one
+ *  ingress, and files that change what is before it. */
+const lanes = () => (realCluster() === undefined ? availableParallelism() + 1 : 1)
 const timeoutMilliseconds = { test: 180_000, file: 600_000 } as const
 
 const lane = '--lane'
@@ -62,7 +64,7 @@ async function runAll(parts: readonly string[]): Promise<number> {
   // Ctrl-C reaches the processes too: what they had fails, the rest is left.
   process.once('SIGINT', () => queue.splice(0))
   try {
-    const work = Array.from({ length: Math.min(lanes, queue.length) }, () =>
+    const work = Array.from({ length: Math.min(lanes(), queue.length) }, () =>
       takeAll(queue, outcomes),
     )
     await Promise.all(work)

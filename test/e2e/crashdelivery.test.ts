@@ -10,7 +10,7 @@ import {
   until,
   untilReady,
 } from '../support/process.ts'
-import { httpOf } from './runbook.ts'
+import { httpOf } from './stage.ts'
 
 // kill -9 of a worker in the middle of its work: server, worker and cluster are separate processes or
 // machines, and what the killed one had taken is done by the next.

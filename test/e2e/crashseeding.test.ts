@@ -10,7 +10,7 @@ import { labels, manager } from '../../src/delivery/renderer.ts'
 import { ask } from '../support/clients.ts'
 import { kill, openFolder, until, untilSaid } from '../support/process.ts'
 import { type DevPorts, devPorts, startDev, tokenIn, untilUp } from './dev.ts'
-import { type Http, httpOf } from './runbook.ts'
+import { type Http, httpOf } from './stage.ts'
 
 // kill -9 while development mode makes the runbook's hosts. Seeding goes through the public API and the
 // worker, so this is what any client and any process may do to it.

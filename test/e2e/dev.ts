@@ -7,7 +7,7 @@ import {
   startProcess,
   untilSaid,
 } from '../support/process.ts'
-import { type Http, httpOf } from './runbook.ts'
+import { type Http, httpOf } from './stage.ts'
 
 /** The ports of `gatesmith dev`, in the order of its options. */
 export type DevPorts = Readonly<Record<'api' | 'cluster' | 'tls' | 'plain', number>>

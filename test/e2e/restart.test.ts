@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { ask, asker } from '../support/clients.ts'
 import { interrupt, openFolder, until } from '../support/process.ts'
 import { devPorts, startDev, tokenIn, untilUp } from './dev.ts'
-import type { Http } from './runbook.ts'
+import type { Http } from './stage.ts'
 
 // Development mode begins, ends and begins again.
 

@@ -5,7 +5,7 @@ import { holds } from '../../sandbox/ingress/http/match.ts'
 import type { Fields, Json } from '../../sandbox/json.ts'
 import { gateway, startTestCluster, type TestCluster, to, virtualService } from './support.ts'
 
-// What a route does that cannot be shown with the workloads of every cluster: test/e2e/routes.ts has the rest.
+// What a route does that cannot be shown with the workloads of every cluster: test/e2e/rows/routes.ts has the rest.
 
 const host = 'routes.example.com'
 

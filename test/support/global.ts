@@ -1,16 +1,20 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Database, startDatabase } from '../../sandbox/postgres/database.ts'
+import { startDatabase } from '../../sandbox/postgres/database.ts'
 import { migrate } from '../../src/core/database/migrate.ts'
+import { startRig } from './rig.ts'
 
-let running: { readonly database: Database; readonly directory: string } | undefined
+const stops: (() => Promise<unknown>)[] = []
 
-/** One real PostgreSQL for the whole run, with a migrated template that each test file clones. */
+/** One real PostgreSQL for the whole run, with a migrated template that each test file clones; and the
+ *  rig, if GATESMITH_TEST_RIG is 1. */
 export async function globalSetup(): Promise<void> {
+  if (process.env.GATESMITH_TEST_RIG === '1') stops.push(await startRig())
   const directory = await mkdtemp(join(tmpdir(), 'gatesmith-test-'))
+  stops.push(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
   const database = await startDatabase({ directory, port: 0 })
-  running = { database, directory }
+  stops.push(database.stop)
   await migrate(database.url)
   process.env.GATESMITH_TEST_DATABASE = database.url
   // Test files, and the processes that they start, compile each module once a run.
@@ -18,6 +22,5 @@ export async function globalSetup(): Promise<void> {
 }
 
 export async function globalTeardown(): Promise<void> {
-  await running?.database.stop()
-  if (running) await rm(running.directory, { recursive: true, force: true })
+  for (const stop of stops.splice(0).reverse()) await stop()
 }

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
-import { hasOpenssl } from '../support/clients.ts'
-import { openssl } from '../support/openssl.ts'
-import type { Http } from './runbook.ts'
+import { hasOpenssl } from '../../support/clients.ts'
+import { openssl } from '../../support/openssl.ts'
+import type { Http } from '../stage.ts'
 
 /** What a certificate of each profile may be used for: the purposes that openssl grants it, and the
  *  extended key usages (RFC 5280 4.2.1.12) by their OIDs. */
@@ -36,7 +36,7 @@ type Shown = {
 export function certificateCases(http: Http): void {
   const skip = hasOpenssl ? false : 'openssl is not on PATH'
 
-  test('openssl verifies every chain strictly, for what it is made for and nothing else', {
+  test('R2 openssl verifies every chain strictly, for what it is made for and nothing else', {
     skip,
   }, async () => {
     await issueEvery(http)
@@ -56,7 +56,23 @@ export function certificateCases(http: Http): void {
     }
   })
 
-  test('key usage and extended key usage are those of the profile and the key, and critical', {
+  test('R2 a root that openssl made is imported, and issues', { skip }, async () => {
+    const made = openssl([
+      ...['req', '-x509', '-sha256', '-nodes', '-days', '365', '-newkey', 'rsa:2048'],
+      ...['-subj', '/O=example Inc./CN=example.com', '-keyout', '-', '-out', '-'],
+    ])
+    const [privateKey, certificate] =
+      made.match(/-----BEGIN [^-]+-----[^-]+-----END [^-]+-----/g) ?? []
+    const imported = { name: 'by-openssl', certificate, privateKey }
+    const answer = await http.post('/v1/authorities/import').send(imported)
+    assert.equal(answer.status, 201, answer.text)
+    const order = { profile: 'server', dnsNames: ['a.example.com'], authority: 'by-openssl' }
+    const { body } = await http.post('/v1/tenants/example/certificates').send(order).expect(201)
+    const files = { 'root.pem': `${certificate}\n`, 'leaf.pem': body.pem }
+    openssl(['verify', '-CAfile', 'root.pem', '-purpose', 'sslserver', 'leaf.pem'], files)
+  })
+
+  test('R2 key usage and extended key usage are those of the profile and the key, and critical', {
     skip,
   }, async () => {
     for (const { pem, profile, keyAlgorithm } of await all(http)) {
@@ -72,7 +88,7 @@ export function certificateCases(http: Http): void {
     }
   })
 
-  test('serials are unique and random, of 16 octets', async () => {
+  test('R2 serials are unique and random, of 16 octets', async () => {
     const serials = (await all(http)).map(({ serial }) => serial)
     assert.equal(new Set(serials).size, serials.length)
     assert.ok(serials.every((serial) => /^[0-7][0-9a-f]{31}$/.test(serial)))
@@ -80,7 +96,7 @@ export function certificateCases(http: Http): void {
     assert.equal(new Set(serials.map((serial) => serial.slice(0, 8))).size, serials.length)
   })
 
-  test('openssl, node and the API agree on every field', { skip }, async () => {
+  test('R2 openssl, node and the API agree on every field', { skip }, async () => {
     for (const shown of await all(http)) {
       const text = fields(shown.pem, [
         ...['-serial', '-subject', '-issuer', '-nameopt', 'RFC2253', '-dates', '-dateopt'],

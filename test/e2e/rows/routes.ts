@@ -4,9 +4,9 @@ import { type IncomingHttpHeaders, request as plainRequest } from 'node:http'
 import { request } from 'node:https'
 import { join } from 'node:path'
 import { before, describe, test } from 'node:test'
-import type { HostSpec } from '../../src/hosts/host.ts'
-import { until } from '../support/process.ts'
-import type { Stage } from './runbook.ts'
+import type { HostSpec } from '../../../src/hosts/host.ts'
+import { until } from '../../support/process.ts'
+import { type Stage, serveSpec } from '../stage.ts'
 
 const httpbin = { service: 'httpbin', namespace: 'test', port: 80 }
 const nginx = { service: 'nginx-service', namespace: 'test', port: 80 }
@@ -93,20 +93,13 @@ type Got = {
 
 /** What a route may say, each shown by what the ingress then answers. */
 export function routeCases(stage: Stage): void {
-  const { http, tlsPort, plainPort, address, folder, cluster, patienceSeconds } = stage
+  const { http, tlsPort, plainPort, address, folder, cluster } = stage
   const suffix = stage.names.simple.replace(/^[^.]*?((-[^.]+)?\.)/, '$1')
   const name = (host: string) => `${host}${suffix}`
   const skip = plainPort === undefined ? 'the plain port of the ingress is not told' : false
 
   async function put(host: string, spec: Omit<HostSpec, 'clusters'>): Promise<void> {
-    const url = `/v1/tenants/example/hosts/${name(host)}`
-    const answer = await http.put(url).send({ ...spec, clusters: [cluster] })
-    assert.ok([200, 201].includes(answer.status), answer.text)
-    const synced = async () => {
-      const { body } = await http.get(url)
-      return body.status?.clusters[0]?.status === 'Synced' ? true : undefined
-    }
-    await until(`${name(host)} is Synced`, synced, patienceSeconds)
+    await serveSpec(stage, name(host), spec)
   }
 
   async function send(host: string, sent: Sent, plainly = false): Promise<Got> {
@@ -132,7 +125,7 @@ export function routeCases(stage: Stage): void {
   const ask = (path: string, more: Omit<Sent, 'path'> = {}) => send('routes', { path, ...more })
   const isNginx = ({ body }: Got) => body.includes('Welcome to nginx!')
 
-  describe('routes', () => {
+  describe('R4 routes', () => {
     before(async () => {
       await put('routes', { http: 'serve', routes })
       // Istio pushes routes apart from listeners: the newest is there when all are.
