@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
-import { globSync } from 'node:fs'
+import { existsSync, globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
+import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { run } from 'node:test'
@@ -11,7 +12,7 @@ import Value from 'typebox/value'
 import { globalSetup, globalTeardown } from '../test/support/global.ts'
 import { realCluster } from '../test/support/real.ts'
 
-// npm test [-- part of a path …]: runs the test files in a few processes, each of which takes one file after
+// npm test [-- part of a path …], npm run test:unit: runs the test files in a few processes, each of which takes one file after
 // the other. Most of what a file costs in a process of its own is loading the same modules again. Each file
 // has its own root of tests and its own hooks, and opens what it needs for itself. A single one can be run
 // by node --test as well.
@@ -37,6 +38,10 @@ const first = ['e2e', 'jobs', 'api/edge', 'certificates/issuance', 'delivery', '
 const lanes = () => (realCluster() === undefined ? availableParallelism() + 1 : 1)
 const timeoutMilliseconds = { test: 180_000, file: 600_000 } as const
 
+/** What opens a database, knows a cluster or starts a program. */
+const worlds =
+  /^(src\/core\/database\/db|src\/clusters\/kubernetes\/connect|sandbox\/(cluster|postgres\/database)|test\/support\/(process|openssl))\.ts$/
+
 const lane = '--lane'
 if (process.argv[2] === lane) {
   process.on('message', async (file) => {
@@ -51,15 +56,17 @@ if (process.argv[2] === lane) {
 }
 
 async function runAll(parts: readonly string[]): Promise<number> {
-  const all = globSync('test/**/*.test.ts').toSorted()
-  const files = all.filter(
-    (file) => parts.length === 0 || parts.some((part) => file.includes(part)),
-  )
+  const unit = parts.includes('--unit')
+  const named = parts.filter((part) => part !== '--unit')
+  const files = globSync('test/**/*.test.ts')
+    .toSorted()
+    .filter((file) => named.length === 0 || named.some((part) => file.includes(part)))
+    .filter((file) => !unit || isOfRules(file))
   const rank = (file: string) =>
     (first.findIndex((folder) => file.startsWith(`test/${folder}/`)) + 1 || first.length + 1) - 1
   const queue = files.toSorted((a, b) => rank(a) - rank(b))
   const begun = performance.now()
-  await globalSetup()
+  if (!unit) await globalSetup()
   const outcomes: Outcome[] = []
   // Ctrl-C reaches the processes too: what they had fails, the rest is left.
   process.once('SIGINT', () => queue.splice(0))
@@ -72,6 +79,21 @@ async function runAll(parts: readonly string[]): Promise<number> {
     await globalTeardown()
   }
   return conclude(outcomes, performance.now() - begun)
+}
+
+/** Whether a test file is of rules alone: nothing that it imports, by whatever way, opens a database, knows a
+ *  cluster or starts a program. */
+function isOfRules(file: string): boolean {
+  const seen = new Set<string>()
+  const reaches = (path: string): boolean => {
+    if (worlds.test(path)) return true
+    if (seen.has(path) || !existsSync(path)) return false
+    seen.add(path)
+    const text = readFileSync(path, 'utf8').replace(/^import type [^']+'[^']+'$/gm, '')
+    const targets = [...text.matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)]
+    return targets.some(([, target = '']) => reaches(join(dirname(path), target)))
+  }
+  return !reaches(file)
 }
 
 /** One process at a time, which takes files until there are no more. */
