@@ -35,7 +35,7 @@ const pure = new RegExp(
     'clusters/(credentials/|listeners/(prune|dump|table)|mesh/(text|owner))',
     'hosts/(route|request/(hostname|annotations|complete|headers|re2|routes)|neighbours/conflicts)',
     'certificates/(renewal/(rules|info)|hosts/need|vetting/(policy|limits))',
-    'delivery/(istio/|plan)',
+    'delivery/(istio/|plan|drift/(difference|digest|managers|policy))',
   ].join('|')})`,
 )
 

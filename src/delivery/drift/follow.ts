@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Watched } from '../../clusters/cluster.ts'
 import { allIngressesOf } from '../../clusters/find.ts'
-import { isKind, type Kind, type KubeRef } from '../../clusters/kubernetes/kinds.ts'
+import { isKind, type Kind, type KubeRef, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { openCluster } from '../../clusters/kubernetes/open.ts'
 import {
@@ -117,7 +117,7 @@ async function sourcesOf(ctx: Context, clusterId: string): Promise<ReadonlyMap<s
   const sources = [...own, ...further].flatMap((kind): readonly Source[] => {
     if (neighbours.some((each) => isKind(each, kind))) return [{ kind }]
     const some = places.filter((each) => each.kind === kind.kind).map(({ namespace }) => namespace)
-    const namespaces = new Set([...(isSecret(kind) ? ingresses : []), ...some])
+    const namespaces = new Set([...(isKeyPair(kind) ? ingresses : []), ...some])
     return [...namespaces].map((namespace) => ({ kind, namespace, labelSelector }))
   })
   return new Map(sources.map((source) => [sourceKey(source), source]))
@@ -125,6 +125,10 @@ async function sourcesOf(ctx: Context, clusterId: string): Promise<ReadonlyMap<s
 
 function sourceKey({ kind, namespace = '' }: Source): string {
   return `${kind.apiVersion} ${kind.kind} ${namespace}`
+}
+
+function isKeyPair(kind: Kind): boolean {
+  return isKind(kind, kinds.secret)
 }
 
 /** Of a kind of which those of others matter all are followed, and of the others what bears our label. */
@@ -286,7 +290,7 @@ function sinkOf({
       if (applied) suspects.push(goneOf(source.kind, keyOf({ kind, namespace, name })))
     }
     const { namespace } = source
-    if (isSecret(source.kind) && namespace !== undefined) {
+    if (isKeyPair(source.kind) && namespace !== undefined) {
       const targets = await targetsIn(ctx, clusterId, namespace)
       const lost = targets.filter(({ name }) => !there.has(name))
       suspects.push(...lost.map(({ name }) => goneOf(source.kind, `Secret ${namespace}/${name}`)))
@@ -344,7 +348,7 @@ async function look(
   })
   await repairDue(ctx, clusterId, drifted)
   // What is in such a Secret is known to whoever looks at it alone; our own hand is seen there to be idle.
-  const plain = seen.filter(({ ref }) => isSecret(ref) && !byKey.has(keyOf(ref)))
+  const plain = seen.filter(({ ref }) => isKeyPair(ref) && !byKey.has(keyOf(ref)))
   const targets = await targetsAmong(
     ctx,
     clusterId,
