@@ -1,0 +1,111 @@
+import assert from 'node:assert/strict'
+import { randomInt } from 'node:crypto'
+import { after, test } from 'node:test'
+import { finishCertificates } from '../../src/certificates/issuance/finish.ts'
+import { readConfig } from '../../src/core/config.ts'
+import { openContext } from '../../src/core/context.ts'
+import { openTestDatabase } from '../support/context.ts'
+import { freePorts, settingsFor, startProcess, until } from '../support/process.ts'
+import { realCluster } from '../support/real.ts'
+import { type Asked, askAgain, load } from './chaos/load.ts'
+import { randomOf } from './chaos/random.ts'
+import { killAtRandom, openProcess, openReal, openSandbox } from './chaos/victims.ts'
+import { hostsOf, isAsAsked, isExact, isOnRecord } from './chaos/whole.ts'
+import { httpOf } from './stage.ts'
+
+// Servers, workers and API servers are killed at random while clients ask for this and that. In the end every
+// cluster holds exactly what the database asks for, and no certificate exists that is not on record.
+// GATESMITH_CHAOS_SECONDS says for how long, GATESMITH_CHAOS_SEED with which numbers.
+
+const seconds = Number(process.env.GATESMITH_CHAOS_SECONDS ?? 20)
+const seed = Number(process.env.GATESMITH_CHAOS_SEED ?? randomInt(1_000_000))
+const random = randomOf(seed)
+
+const real = realCluster()
+const clusters = real
+  ? [await openReal(real)]
+  : await Promise.all(['one', 'two'].map((name) => openSandbox(name)))
+
+const settings = await settingsFor(await openTestDatabase())
+const quiet = () => undefined
+const ctx = openContext(readConfig(settings), { info: quiet, warn: quiet, error: console.error })
+after(() => ctx.db.close())
+
+const ports = await freePorts(2)
+const servers = await Promise.all(
+  ports.map((port) =>
+    openProcess(`the server at ${port}`, 'serve', { ...settings, GATESMITH_PORT: String(port) }),
+  ),
+)
+const workers = await Promise.all(
+  ['first', 'second'].map((name) => openProcess(`the ${name} worker`, 'worker', settings)),
+)
+const key = startProcess(['admin-key'], settings)
+assert.equal(await key.ended, 0, key.said.err)
+const token = key.said.out.trim()
+const urls = ports.map((port) => `http://127.0.0.1:${port}`)
+const http = httpOf(urls[0] ?? '', token)
+
+for (const { name, kubeconfig, ingress } of clusters) {
+  const made = await http.post('/v1/clusters').send({ name, kubeconfig, ingress })
+  assert.equal(made.status, 201, made.text)
+}
+const root = { name: 'root', kind: 'root', subject: { commonName: 'chaos' } }
+await http.post('/v1/authorities').send(root).expect(201)
+const tenant = { name: 'shop', domains: ['chaos.test'], namespaces: ['test'] }
+await http
+  .post('/v1/tenants')
+  .send({ ...tenant, defaultAuthority: 'root' })
+  .expect(201)
+
+test(`killed at random, all ends as it was asked for (${seconds} s, seed ${seed})`, {
+  timeout: (seconds + 900) * 1000,
+}, async (t) => {
+  t.diagnostic(`GATESMITH_CHAOS_SECONDS=${seconds} GATESMITH_CHAOS_SEED=${seed}`)
+  const asked: Asked = { hosts: new Map(), orders: new Map() }
+  const end = Date.now() + seconds * 1000
+  const isOver = () => Date.now() > end
+  const apis = clusters.flatMap(({ victim }) => victim ?? [])
+  const kills = await Promise.all([
+    killAtRandom(servers, { random, isOver }),
+    killAtRandom(workers, { random, isOver }),
+    ...(apis.length > 0 ? [killAtRandom(apis, { random, isOver })] : []),
+    load(
+      { urls, token },
+      {
+        ...{ asked, random, isOver },
+        clusters: clusters.map(({ name }) => name),
+        suffix: `-${seed}.chaos.test`,
+      },
+    ).then(() => new Map<string, number>()),
+  ])
+  for (const [name, count] of kills.flatMap((each) => [...each])) {
+    t.diagnostic(`${name} was killed ${count} times`)
+  }
+  t.diagnostic(`${asked.hosts.size} hosts and ${asked.orders.size} certificates were asked for`)
+  await askAgain({ urls, token }, asked, random)
+  const begun = Date.now()
+  let left = ''
+  await until(
+    'all is as asked for',
+    async () => {
+      const hosts = await hostsOf(http)
+      const behind = hosts.flatMap(({ name, removedAt, status }) =>
+        [...status.clusters]
+          .filter((each) => removedAt !== null || each.status !== 'Synced')
+          .map(({ cluster, status, message }) => `${name} on ${cluster}: ${status}, ${message}`),
+      )
+      left = behind.join('\n')
+      return behind.length === 0 ? true : undefined
+    },
+    600,
+  ).catch((error: unknown) => {
+    throw new Error(`seed ${seed}, left:\n${left}`, { cause: error })
+  })
+  t.diagnostic(`all is Synced ${((Date.now() - begun) / 1000).toFixed(1)} s after the last kill`)
+  await isAsAsked(http, asked)
+  for (const cluster of clusters) await isExact(http, cluster)
+  // Who asked for a certificate and was killed before it was signed has it settled two minutes later.
+  await finishCertificates({ ...ctx, now: () => new Date(Date.now() + 180_000) })
+  t.diagnostic(`${await isOnRecord(ctx, asked)} certificates, each on record once`)
+})
