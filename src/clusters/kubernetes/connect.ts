@@ -31,6 +31,7 @@ import {
   type Where,
 } from './kube.ts'
 import { forwardPort } from './portforward.ts'
+import { inServedVersion } from './versions.ts'
 import { watchEvents, watchSeconds } from './watch.ts'
 
 const fieldManager = 'gatesmith'
@@ -74,7 +75,7 @@ export function connect(kubeconfig: string): Kube {
     }
     return heard.run(warnings, () => translated(work, object))
   }
-  return {
+  return inServedVersion({
     get: ({ apiVersion, kind, namespace, name }) =>
       orUndefined(
         async () =>
@@ -145,7 +146,7 @@ export function connect(kubeconfig: string): Kube {
     },
     forward: (pod) => translated(() => forward(config, pod)),
     close: line.close,
-  }
+  })
 }
 
 function attributesOf({ verb, group, resource: path, namespace, name }: Access) {
