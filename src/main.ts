@@ -66,7 +66,7 @@ gatesmith
     '--concurrency <jobs>',
     'jobs at a time, and a quarter as many that wait for silent clusters',
     count,
-    32,
+    24,
   )
   .addHelpText('after', environment)
   .action(async ({ concurrency }: { concurrency: number }) => {

@@ -56,8 +56,8 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   events.on('job:start', ({ worker }) => {
     if (!stopping) worker.workerPool.nudge(1)
   })
-  // A job is taken and given back in a moment: slots wait for one another here.
-  const pgPool = openPool(ctx.config.databaseUrl, Math.min(concurrency + slowSlots + 4, 12))
+  // A slot has a connection only while it takes a job or gives it back.
+  const pgPool = openPool(ctx.config.databaseUrl, concurrency + 2)
   const lost = (err: unknown) => ctx.log.warn({ err }, 'the queue lost a connection')
   // Without a listener a lost connection would end the process, also while a job has it.
   pgPool.on('error', lost)
