@@ -1,6 +1,7 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import { ProblemDocument } from '../shared/schema.ts'
+import { isRecord } from '../shared/shape.ts'
 import type { Api } from './api.ts'
 import { operationId } from './operationid.ts'
 
@@ -97,8 +98,4 @@ function named(paths: unknown): unknown {
     return [path, Object.fromEntries(operations)]
   })
   return Object.fromEntries(all)
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
 }

@@ -1,7 +1,5 @@
 import Type from 'typebox'
-import { closed, moment, Name, PageQuery, Timestamp } from '../shared/schema.ts'
-
-const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+import { closed, moment, Name, nullable, PageQuery, Timestamp } from '../shared/schema.ts'
 
 /** Text without control characters: PostgreSQL knows no NUL. */
 const text = (description: string) =>

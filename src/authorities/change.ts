@@ -2,7 +2,7 @@ import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, inTransaction } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
-import { due } from '../core/database/due.ts'
+import { dueMany } from '../core/database/due.ts'
 import { refuse, type Violation } from '../shared/problem.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
 import { readCertificate } from '../x509/certificates/read.ts'
@@ -92,5 +92,9 @@ async function lookAtHosts(tx: Tx, name: string): Promise<void> {
     select: { id: true },
     orderBy: { id: 'asc' },
   })
-  for (const { id } of hosts) await due(tx, 'host.certify', { hostId: id })
+  await dueMany(
+    tx,
+    'host.certify',
+    hosts.map(({ id: hostId }) => ({ hostId })),
+  )
 }

@@ -1,9 +1,7 @@
 import Type from 'typebox'
-import { closed, Name, Namespace, Timestamp } from '../shared/schema.ts'
+import { closed, Name, Namespace, nullable, Timestamp } from '../shared/schema.ts'
 import { Check, Found } from './checks/schema.ts'
 import { kubeconfigLimit } from './credentials/kubeconfig.ts'
-
-const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
 const Kubeconfig = Type.String({
   minLength: 1,

@@ -7,6 +7,7 @@ import {
   type Ingresses,
   ingressDefaults,
 } from './cluster.ts'
+import { includesLabels } from './kubernetes/kube.ts'
 
 /** All ingresses of a cluster, by name, the default one among them. */
 export type AllIngresses = Readonly<Record<string, Ingress>>
@@ -122,11 +123,7 @@ function sharingFaults(
 
 /** Whether both may select one pod: the labels of the one go further than those of the other. */
 export function selectsSame(one: Ingress['selector'], other: Ingress['selector']): boolean {
-  return includes(one, other) || includes(other, one)
-}
-
-function includes(whole: Ingress['selector'], part: Ingress['selector']): boolean {
-  return Object.entries(part).every(([key, value]) => whole[key] === value)
+  return includesLabels(one, other) || includesLabels(other, one)
 }
 
 /** Labels as a labelSelector parameter. */

@@ -1,5 +1,5 @@
 import type { Context } from './context.ts'
-import { oncePerContext } from './oncepercontext.ts'
+import { oncePer } from './onceper.ts'
 
 /** How long what rarely changes, and may be a little old, is kept. */
 export const cacheMilliseconds = 5_000
@@ -10,7 +10,7 @@ export function cachedFor<Value>(
   milliseconds: number,
   read: (ctx: Context, key: string) => Promise<Value>,
 ): (ctx: Context, key: string) => Promise<Value> {
-  const entries = oncePerContext(
+  const entries = oncePer(
     () => new Map<string, { readonly value: Promise<Value>; readonly until: number }>(),
   )
   return (ctx, key) => {

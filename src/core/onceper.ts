@@ -1,14 +1,16 @@
 import type { Context } from './context.ts'
 
-/** Makes one value for each context, when it is first asked for. All requests of a process share it,
- *  and it is not global to the module. */
-export function oncePerContext<T>(make: (ctx: Context) => T): (ctx: Context) => T {
-  const made = new WeakMap<Context, { readonly value: T }>()
-  return (ctx) => {
-    const known = made.get(ctx)
+/** Makes one value for each context, or other object that lives as long, when it is first asked for. All
+ *  requests of a process share it, and it is not global to the module. */
+export function oncePer<Value, Owner extends object = Context>(
+  make: (owner: Owner) => Value,
+): (owner: Owner) => Value {
+  const made = new WeakMap<Owner, { readonly value: Value }>()
+  return (owner) => {
+    const known = made.get(owner)
     if (known) return known.value
-    const value = make(ctx)
-    made.set(ctx, { value })
+    const value = make(owner)
+    made.set(owner, { value })
     return value
   }
 }

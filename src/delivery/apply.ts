@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
+import { isAway, type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
+import { oncePer } from '../core/onceper.ts'
 import { isSecret, type Step } from './plan.ts'
 
 /** Takes the steps on the cluster, up in order, then down; answers what admission warned of. What the cluster
@@ -33,13 +34,9 @@ export async function applySteps(
   return [...new Set(warnings)]
 }
 
-function isAway({ fault }: KubeError): boolean {
-  return fault === 'unreachable' || fault === 'unavailable'
-}
-
 /** What each cluster has let through of late, but for the names in it: that it would let through again. A try
  *  costs as much as the change itself. */
-const accepted = new WeakMap<Kube, Map<string, number>>()
+const acceptedBy = oncePer((_: Kube) => new Map<string, number>())
 const memoryLimit = 1000
 const memoryMilliseconds = 600_000
 
@@ -50,8 +47,7 @@ type Trial = {
 }
 
 async function tryOut(kube: Kube, { object, force, names }: Trial): Promise<void> {
-  const known = accepted.get(kube) ?? new Map<string, number>()
-  accepted.set(kube, known)
+  const known = acceptedBy(kube)
   const shape = shapeOf(object, names)
   if ((known.get(shape) ?? 0) > performance.now()) return
   await kube.apply(object, { dryRun: true, force })

@@ -2,6 +2,7 @@ import { X509Certificate } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
 import type { KubeObject } from '../clusters/kubernetes/kube.ts'
+import { pointerPart } from '../shared/problem.ts'
 import { closed, Timestamp } from '../shared/schema.ts'
 import { timestamp } from '../shared/view.ts'
 import { isSecret } from './plan.ts'
@@ -119,7 +120,7 @@ function fieldChanges(before: unknown, after: unknown, pointer: string): readonl
     const names = new Set([...(old?.keys() ?? []), ...(next?.keys() ?? [])])
     if (names.size > 0) {
       return [...names].flatMap((name) =>
-        fieldChanges(old?.get(name), next?.get(name), `${pointer}/${escaped(name)}`),
+        fieldChanges(old?.get(name), next?.get(name), `${pointer}/${pointerPart(name)}`),
       )
     }
   }
@@ -130,10 +131,6 @@ function fieldChanges(before: unknown, after: unknown, pointer: string): readonl
 function membersOf(value: unknown): ReadonlyMap<string, unknown> | undefined {
   if (typeof value !== 'object' || value === null) return undefined
   return new Map(Object.entries(value))
-}
-
-function escaped(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
 function bounded(value: unknown): unknown {

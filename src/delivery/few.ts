@@ -1,12 +1,12 @@
 import type { Context } from '../core/context.ts'
-import { oncePerContext } from '../core/oncepercontext.ts'
+import { oncePer } from '../core/onceper.ts'
 import { Problem } from '../shared/problem.ts'
 
 /** How much of what reaches out to clusters is under way at a time in a process: of one tenant's questions,
  *  and of the clusters that one of them asks. */
 const most = { questions: 4, clusters: 8 } as const
 
-const underWay = oncePerContext(() => new Map<string, number>())
+const underWay = oncePer(() => new Map<string, number>())
 
 /** Does this for the tenant, unless four of its plans and probes are under way: throws busy. */
 export async function fewAtOnce<T>(

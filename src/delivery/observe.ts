@@ -2,6 +2,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { isSameObject, type KubeRef, kinds } from '../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
+import { oncePer } from '../core/onceper.ts'
 import type { Condition } from '../hosts/host.ts'
 import { type Destination, destinationsOf, type Route } from '../hosts/route.ts'
 
@@ -81,13 +82,12 @@ async function backendOf(
 type Known = { readonly found: Promise<KubeObject | undefined | 'unknown'>; readonly until: number }
 
 /** Many hosts lead to one Service: it is asked for once in some seconds. */
-const services = new WeakMap<Kube, Map<string, Known>>()
+const servicesOf = oncePer((_: Kube) => new Map<string, Known>())
 const memoryMilliseconds = 5_000
 const memoryLimit = 10_000
 
 function serviceOf(kube: Kube, at: { readonly namespace: string; readonly name: string }) {
-  const known = services.get(kube) ?? new Map<string, Known>()
-  services.set(kube, known)
+  const known = servicesOf(kube)
   const key = `${at.namespace}/${at.name}`
   const before = known.get(key)
   if (before && before.until > performance.now()) return before.found

@@ -6,7 +6,7 @@ import {
   type KubeRef,
   kinds,
 } from '../clusters/kubernetes/kinds.ts'
-import type { KubeObject } from '../clusters/kubernetes/kube.ts'
+import { includesLabels, type KubeObject } from '../clusters/kubernetes/kube.ts'
 import { isApplied, ownKeys } from './drift/managers.ts'
 import { labels, manager } from './renderer.ts'
 
@@ -100,13 +100,7 @@ export function matches(desired: KubeObject, observed: KubeObject): boolean {
     isDeepStrictEqual(desired.spec, observed.spec) &&
     isDeepStrictEqual(desired.data, observed.data) &&
     desired.type === observed.type &&
-    includes(observed.metadata.labels, desired.metadata.labels) &&
-    includes(observed.metadata.annotations, desired.metadata.annotations)
+    includesLabels(observed.metadata.labels ?? {}, desired.metadata.labels ?? {}) &&
+    includesLabels(observed.metadata.annotations ?? {}, desired.metadata.annotations ?? {})
   )
-}
-
-type Strings = Readonly<Record<string, string>> | undefined
-
-function includes(whole: Strings = {}, part: Strings = {}): boolean {
-  return Object.entries(part).every(([key, value]) => whole[key] === value)
 }

@@ -4,7 +4,7 @@ import { trustDigest } from '../authorities/trust/placements.ts'
 import { isPassing as isRefusalPassing } from '../certificates/issuance/passing.ts'
 import { driftPolicy } from '../clusters/find.ts'
 import { isSameObject } from '../clusters/kubernetes/kinds.ts'
-import { type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
+import { isAway, type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
 import { noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import { systemActor } from '../core/actor.ts'
@@ -119,7 +119,8 @@ async function deliver(
   })
   // What may exist from here on is stored before it does, or a crash would leave it behind; and what it is
   // to be, so that who watches the cluster knows it from what others make of it.
-  const objects = json(recordOf(steps.map((step) => recordedAs(step, recorded))))
+  const intended = steps.map((step) => recordedAs(step, recorded))
+  const objects = json(recordOf(intended))
   const served = json(servedWith(placement))
   await ctx.db.transaction((tx) =>
     tx.placement.updateMany({ where: { id: placement.id }, data: { objects, served } }),
@@ -140,9 +141,9 @@ async function deliver(
     lost: risks.filter(({ wins }) => wins).map(({ message }) => message),
     warnings: [...new Set(warnings)],
     conditions: [await backendsFound(kube, delivery.host.spec.routes)],
-    objects: steps.flatMap(({ ref, object }) =>
-      object ? [{ ...ref, digest: digestOf(object), applied: true }] : [],
-    ),
+    objects: intended
+      .filter(({ digest }) => digest !== undefined)
+      .map((object) => ({ ...object, applied: true })),
     drift,
     trust: delivery.clients ? trustDigest(delivery.clients.trust) : null,
   })
@@ -214,7 +215,7 @@ async function restartBackend(
 /** The cluster, or what signs, is away: nothing is wrong with what was asked. */
 function isPassing(error: KubeError | Problem): boolean {
   if (error instanceof Problem) return isRefusalPassing(error)
-  return error.fault === 'unreachable' || error.fault === 'unavailable'
+  return isAway(error)
 }
 
 function isUnreachable(error: KubeError | Problem): boolean {

@@ -130,7 +130,6 @@ export async function settleApplied(
   const current = generation === host.generation && certificateId === host.certificateId
   await ctx.db.transaction(async (tx) => {
     if (!(await holdAsPushed(tx, placement))) return
-    await noteDrift(tx, { placement, now, drift })
     const stays = placement.status === 'Synced' && current
     const status = lost.length > 0 ? 'Conflict' : stays ? 'Synced' : 'Applied'
     const message = lost.length > 0 ? lost.join('. ') : stays ? null : waitingForIngress
@@ -138,6 +137,7 @@ export async function settleApplied(
       where: { id },
       data: {
         ...(status === placement.status ? {} : { status, since: now }),
+        ...(await notedDrift(tx, { placement, now, drift })),
         // What was said of an ingress that does not serve it is said until it does.
         ...(status === 'Applied' && placement.status === 'Applied' && !changed
           ? {}
@@ -153,10 +153,10 @@ export async function settleApplied(
       const inAMinute = new Date(now.getTime() + 60_000)
       return dueAgain(tx, placement, drift.againAt ?? inAMinute)
     }
-    await due(tx, 'placement.confirm', { placementId: id, clusterId })
+    const key = { placementId: id, clusterId }
+    await due(tx, 'placement.confirm', key)
     // It may be made any moment, and nobody tells.
     if (conditions.some((each) => each.status === 'False')) {
-      const key = { placementId: id, clusterId }
       await due(tx, 'placement.look', key, new Date(now.getTime() + 60_000))
     }
   })
@@ -164,23 +164,15 @@ export async function settleApplied(
 
 const waitingForIngress = 'Waiting until the ingress serves it'
 
-/** Stores what was put right and what was left, and tells of both in the audit trail: of what is left, when
+/** What was put right and what was left, as it is stored. Tells of both in the audit trail: of what is left, when
  *  it is seen first. */
-async function noteDrift(
+async function notedDrift(
   tx: Tx,
   { placement, now, drift }: { placement: PlacementRow; now: Date; drift: Decision },
-): Promise<void> {
+) {
   const { host, cluster, ingress } = placement
   const held = drift.held.map(heldOf)
   const known = isDeepStrictEqual(held, placement.drift)
-  await tx.placement.update({
-    where: { id: placement.id },
-    data: {
-      drift: json(held),
-      repairs: json(drift.repairs),
-      ...(placement.takeBack ? { takeBack: false } : {}),
-    },
-  })
   const by = { actor: systemActor('placement.push'), now }
   const subject = { kind: 'host', id: host.id, name: host.name, tenantId: host.tenantId } as const
   const place = placeText({ cluster: cluster.name, ingress })
@@ -190,6 +182,11 @@ async function noteDrift(
   }
   if (held.length > 0 && !known) {
     await record(tx, by, 'host.drifted', { subject, changes: factsOf(place, drift.held) })
+  }
+  return {
+    drift: json(held),
+    repairs: json(drift.repairs),
+    ...(placement.takeBack ? { takeBack: false } : {}),
   }
 }
 

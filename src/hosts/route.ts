@@ -228,3 +228,12 @@ const unitMilliseconds = new Map([
   ['m', 60_000],
   ['h', 3_600_000],
 ])
+
+/** Whether a browser's question whether a page may ask (the preflight of the Fetch standard: OPTIONS, without the page's
+ *  own headers) would not match the route that it is about. */
+export function hidesPreflight({
+  match: { methods, headers },
+  cors,
+}: Pick<Route, 'match' | 'cors'>): boolean {
+  return cors !== undefined && (headers !== undefined || methods?.includes('OPTIONS') === false)
+}

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from '../core/context.ts'
-import { openSession, type Session } from '../core/database/postgres.ts'
+import { openLockSession, type Session } from '../core/database/postgres.ts'
 
 /** Worker pools of this process as the database knows them to live: each holds an advisory lock of its
  *  name on a session of ours, and the queue writes that same name beside every job that it takes. When
@@ -84,13 +84,7 @@ type Line = {
 }
 
 async function open(ctx: Context): Promise<Line> {
-  const session = await openSession(ctx.config.databaseUrl)
-  // A machine that is gone says no goodbye: the database is to notice within half a minute.
-  await session.query(
-    `select set_config('tcp_keepalives_idle', '10', false),
-       set_config('tcp_keepalives_interval', '5', false),
-       set_config('tcp_keepalives_count', '3', false)`,
-  )
+  const session = await openLockSession(ctx.config.databaseUrl)
   return { session, holds: new Set(), missing: new Map() }
 }
 

@@ -1,7 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from '../core/context.ts'
-import { openSession, type Session } from '../core/database/postgres.ts'
+import { openLockSession, type Session } from '../core/database/postgres.ts'
 import { followCluster } from '../delivery/drift/follow.ts'
+import { isRecord } from '../shared/shape.ts'
 
 /** The clusters that this process follows. One process in the whole installation follows a cluster: it holds
  *  an advisory lock of its name, on a session of its own. When the process ends in any way the lock is gone
@@ -65,8 +66,8 @@ export async function startWatches(ctx: Context): Promise<Watches> {
     while (!stopping.signal.aborted) {
       let session: Session | undefined
       try {
-        session = await openSession(ctx.config.databaseUrl)
-        await prepare(session)
+        session = await openLockSession(ctx.config.databaseUrl)
+        await session.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [present])
         while (!stopping.signal.aborted) {
           await turn(session)
           await wait(turnMilliseconds, undefined, { signal: stopping.signal }).catch(
@@ -105,16 +106,6 @@ async function follow(ctx: Context, clusterId: string, signal: AbortSignal): Pro
   }
 }
 
-/** A machine that is gone says no goodbye: the database is to notice within half a minute. */
-async function prepare(session: Session): Promise<void> {
-  await session.query(
-    `select set_config('tcp_keepalives_idle', '10', false),
-       set_config('tcp_keepalives_interval', '5', false),
-       set_config('tcp_keepalives_count', '3', false)`,
-  )
-  await session.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [present])
-}
-
 function lockOf(clusterId: string): string {
   return `watch/${clusterId}`
 }
@@ -140,10 +131,9 @@ function rowsOf(rows: readonly unknown[]): readonly Row[] {
 }
 
 function valueIn([row]: readonly unknown[]): unknown {
-  return typeof row === 'object' && row !== null ? Object.values(row)[0] : undefined
+  return isRecord(row) ? Object.values(row)[0] : undefined
 }
 
 function memberOf(row: unknown, name: string): unknown {
-  const members = new Map(Object.entries(typeof row === 'object' && row !== null ? row : {}))
-  return members.get(name)
+  return isRecord(row) ? row[name] : undefined
 }

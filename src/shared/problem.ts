@@ -79,6 +79,11 @@ export type ProblemType = keyof typeof problems
 /** One broken rule: `field` is a JSON Pointer into the request (RFC 6901), `message` says what to do. */
 export type Violation = { readonly field: string; readonly message: string }
 
+/** A name as a part of a JSON Pointer (RFC 6901 3). */
+export function pointerPart(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1')
+}
+
 /** What `type` URIs begin with; each is described in docs/problems.md. */
 export const problemBase = 'https://gatesmith.dev/problems/'
 

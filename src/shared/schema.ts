@@ -8,6 +8,11 @@ export function closed<P extends Type.TProperties>(
   return Type.Object(properties, { additionalProperties: false, ...options })
 }
 
+/** The same, or null. */
+export function nullable<T extends Type.TSchema>(schema: T, description?: string) {
+  return Type.Union([schema, Type.Null()], description === undefined ? {} : { description })
+}
+
 export const Id = Type.String({ format: 'uuid', description: 'UUID' })
 
 /** A moment as it is answered. */

@@ -5,7 +5,7 @@ import { type Actor, allow, type Permission } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { batchedReads } from '../core/database/batch.ts'
 import type { Tx } from '../core/database/db.ts'
-import { oncePerContext } from '../core/oncepercontext.ts'
+import { oncePer } from '../core/onceper.ts'
 import { Problem } from '../shared/problem.ts'
 import { KeyAlgorithm, Profile } from '../shared/schema.ts'
 import { shownJson } from '../shared/view.ts'
@@ -38,7 +38,7 @@ export function accessible<T extends { readonly id: string }>(
 
 const related = { defaultAuthority: { select: { name: true } } } as const
 
-const findTenant = oncePerContext((ctx) =>
+const findTenant = oncePer((ctx) =>
   batchedReads(
     (names) => ctx.db.read.tenant.findMany({ where: { name: { in: names } }, include: related }),
     ({ name }) => name,

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
 import { type Meter, meterOf, subscriberOf, type Verdict } from './rate.ts'
 
@@ -11,7 +11,7 @@ import { type Meter, meterOf, subscriberOf, type Verdict } from './rate.ts'
 
 type Meters = Readonly<Record<'address' | 'failures' | 'key' | 'tenant', Meter | undefined>>
 
-const metersOf = oncePerContext((ctx): Meters => {
+const metersOf = oncePer((ctx): Meters => {
   const { address, failures, key, tenant } = ctx.config.rates
   const meter = (limit: number) => (limit === 0 ? undefined : meterOf(limit))
   return {
@@ -57,7 +57,7 @@ export function limitActor(ctx: Context, actor: Actor, reply: FastifyReply): voi
 
 /** Tokens that were good of late, as hashes: they are looked up whatever else comes from an address, so
  *  that who tries tokens locks out nobody who stands behind the same proxy. */
-const goodTokens = oncePerContext(() => new Set<string>())
+const goodTokens = oncePer(() => new Set<string>())
 const mostGoodTokens = 10_000
 
 /** Identifies by `token`, unless too many tokens from that address were refused of late. Throws

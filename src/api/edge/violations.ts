@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox'
 import { formats } from '../../shared/formats.ts'
-import { mostViolations, type Violation } from '../../shared/problem.ts'
+import { mostViolations, pointerPart, type Violation } from '../../shared/problem.ts'
 import { isRecord } from '../../shared/shape.ts'
 import { unstorable } from '../../shared/unstorable.ts'
 
@@ -184,9 +184,8 @@ function shortened(name: string): string {
   return name.length > 200 ? `${name.slice(0, 200).toWellFormed()}…` : name.toWellFormed()
 }
 
-/** A name as a part of a JSON Pointer (RFC 6901 3). */
 function pointer(name: string): string {
-  return shortened(name).replaceAll('~', '~0').replaceAll('/', '~1')
+  return pointerPart(shortened(name))
 }
 
 function listed(properties: Json): string {

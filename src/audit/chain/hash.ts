@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { canonical } from '../../core/canonical.ts'
 
 /** An event as it is told, as far as its chain holds it: all but the name of its tenant, which is looked up,
  *  and its place in the chain. */
@@ -30,16 +31,4 @@ export function entryHash(event: Entry): Buffer {
 /** The hash of a place in a chain: SHA-256 over the one before it and the hash of its event. */
 export function linkHash(previous: Buffer, entry: Buffer): Buffer {
   return createHash('sha256').update(previous).update(entry).digest()
-}
-
-/** JSON in its canonical form (RFC 8785 3.2): no spaces, members in the order of their names' UTF-16 units.
- *  Numbers and text are as JSON.stringify writes them, which is what that form is made from. */
-export function canonical(value: unknown): string {
-  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
-  const members = Object.entries(value)
-    .filter(([, member]) => member !== undefined)
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, member]) => `${JSON.stringify(name)}:${canonical(member)}`)
-  return `{${members.join(',')}}`
 }

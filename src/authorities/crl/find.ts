@@ -1,6 +1,6 @@
 import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
 import { authorityUnknown } from '../authority.ts'
 import { publishList } from './publish.ts'
@@ -90,7 +90,7 @@ export async function findList(ctx: Context, list: ListKey): Promise<PublishedLi
 type Kept = { readonly number: bigint; readonly der: Buffer }
 
 /** The bytes of the list last read, by list: its number says whether they are still the ones. */
-const kept = oncePerContext(() => new Map<string, Kept>())
+const kept = oncePer(() => new Map<string, Kept>())
 
 /** The published list, whether it holds or not. */
 export async function readList(ctx: Context, list: ListKey): Promise<PublishedList | undefined> {
@@ -124,7 +124,7 @@ async function bytesOf(
   return der
 }
 
-const building = oncePerContext(() => new Map<string, Promise<void>>())
+const building = oncePer(() => new Map<string, Promise<void>>())
 
 /** Those who ask for a list that is being built wait for it together. */
 function build(ctx: Context, list: ListKey): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Context } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
 import { bytes, sql, type Tx } from '../../core/database/db.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { authorityUnknown } from '../authority.ts'
 
 /** An authority with the certificate that signs for it now. */
@@ -30,7 +30,7 @@ export function usable(
 
 /** The authority of a name; requests of the same moment share one statement. */
 export const findIssuing: (ctx: Context) => (name: string) => Promise<IssuingAuthority | null> =
-  oncePerContext((ctx) =>
+  oncePer((ctx) =>
     batchedReads(
       (names) => issuingAuthorities(ctx.db.read, names),
       ({ name }) => name,

@@ -1,6 +1,6 @@
 import { cachedFor, cacheMilliseconds } from '../../core/cache.ts'
 import type { Context } from '../../core/context.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import {
   type Certificate,
   fingerprintSha256,
@@ -39,7 +39,7 @@ type Stored = {
 }
 
 /** What is known of issuers of each context, by id: an issuer certificate never changes. */
-const ready = oncePerContext(() => new Map<string, ReadyIssuer>())
+const ready = oncePer(() => new Map<string, ReadyIssuer>())
 
 /** The certificate of an authority that signs now, ready to sign. Throws authority-keyless. */
 export async function readyIssuer(

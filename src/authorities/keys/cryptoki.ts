@@ -1,5 +1,5 @@
 import type { Context } from '../../core/context.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
 import type { KeyUri } from './uri.ts'
 
@@ -37,7 +37,7 @@ type Library = InstanceType<typeof import('pkcs11js')['default']['PKCS11']>
 export type Session = { readonly library: Library; readonly handle: Buffer; readonly token: string }
 
 /** The module of a process, loaded and initialised once; `undefined` after a failure, to try again. */
-const modules = oncePerContext((): { library?: Library } => ({}))
+const modules = oncePer((): { library?: Library } => ({}))
 
 /** Opens a session with the token of this label, or else with the one in the settings. Throws
  *  authority-refused when no token is set up, unavailable when it does not open. */

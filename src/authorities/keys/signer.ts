@@ -3,7 +3,7 @@ import type { Context } from '../../core/context.ts'
 import { bytes, type Tx } from '../../core/database/db.ts'
 import { makeKey } from '../../core/keys/make.ts'
 import { fairTurns, type Turns } from '../../core/keys/turns.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { openPrivateKey, sealPrivateKey } from '../../core/sealing/privatekey.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { openKey } from '../../x509/keys/generate.ts'
@@ -52,7 +52,7 @@ function tokenKey(ctx: Context, { pkcs11 }: TokenKeyName, algorithm: KeyAlgorith
 }
 
 /** Opened signers of each context, by key: unsealing for every signature would double its cost. */
-const opened = oncePerContext(() => new Map<string, Signer>())
+const opened = oncePer(() => new Map<string, Signer>())
 
 /** The signer of an authority's key: the only place where a CA key is opened. Throws
  *  authority-keyless when the key is not held here. */

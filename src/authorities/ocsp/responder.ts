@@ -3,7 +3,7 @@ import { record } from '../../audit/record.ts'
 import { systemActor } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { bytes, sql, type Tx } from '../../core/database/db.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { openPrivateKey, sealPrivateKey } from '../../core/sealing/privatekey.ts'
 import { day, hour } from '../../shared/moment.ts'
 import {
@@ -42,7 +42,7 @@ const retryMilliseconds = hour
 
 type Opening = { readonly responder: Promise<Responder | undefined>; until: Date }
 
-const opened = oncePerContext(() => new Map<string, Opening>())
+const opened = oncePer(() => new Map<string, Opening>())
 
 /** The responder of this key, shared by all replicas; made when there is none that holds for a while.
  *  Undefined when the authority itself has ended. Throws authority-keyless. */

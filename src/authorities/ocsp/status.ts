@@ -1,7 +1,7 @@
 import type { Context } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
 import { sql } from '../../core/database/db.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { settableReasons } from '../../x509/crl/reasons.ts'
 import type { CertStatus } from '../../x509/ocsp.ts'
@@ -15,7 +15,7 @@ type Issued = {
 
 /** What is on record of serials, for questions that come in the same moment by one statement: leaves,
  *  authorities and responders. One that is still `signing` may be out there, so it counts. */
-const issuedOf = oncePerContext((ctx) =>
+const issuedOf = oncePer((ctx) =>
   batchedReads<Issued>(
     (serials) =>
       ctx.db.read.$queryRaw<readonly Issued[]>(sql`

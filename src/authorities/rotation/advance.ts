@@ -2,7 +2,7 @@ import { record } from '../../audit/record.ts'
 import { type Actor, allowPlatform, systemActor } from '../../core/actor.ts'
 import { type Context, inTransaction } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
-import { due } from '../../core/database/due.ts'
+import { due, dueMany } from '../../core/database/due.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { Problem } from '../../shared/problem.ts'
 import { authoritySubject } from '../authority.ts'
@@ -102,7 +102,11 @@ async function startPendingWork(
     },
     select: { id: true },
   })
-  for (const { id } of ready) await due(tx, 'host.certify', { hostId: id })
+  await dueMany(
+    tx,
+    'host.certify',
+    ready.map(({ id: hostId }) => ({ hostId })),
+  )
   await tx.$executeRaw(sql`
     update certificate set "renewAt" = ${now}::timestamptz where "id" in (
       select certificate."id" from certificate join issuer on issuer."id" = certificate."issuerId"

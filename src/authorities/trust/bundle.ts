@@ -1,7 +1,7 @@
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { fairTurns } from '../../core/keys/turns.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { refuse, type Violation } from '../../shared/problem.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { toPem } from '../../x509/der/pem.ts'
@@ -47,7 +47,7 @@ export function inStoreTurn(
   return storeTurns(ctx)(party, make)
 }
 
-const storeTurns = oncePerContext(() =>
+const storeTurns = oncePer(() =>
   fairTurns({ atOnce: 1, room: { all: 200, each: 50 }, what: 'PKCS#12 stores', seconds: 0.05 }),
 )
 

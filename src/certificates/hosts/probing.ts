@@ -3,7 +3,7 @@ import { readyIssuer } from '../../authorities/issuers/ready.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { makeKey } from '../../core/keys/make.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { day } from '../../shared/moment.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
@@ -25,7 +25,7 @@ export type Credential = { readonly cert: string; readonly key: string }
 type Kept = { readonly made: Promise<Credential>; readonly until: number }
 
 /** Those of a process, by tenant and issuer. */
-const credentials = oncePerContext(() => new Map<string, Kept>())
+const credentials = oncePer(() => new Map<string, Kept>())
 
 /** A certificate as a client of the tenant gets it from the authority, to be shown to ingresses. It is
  *  recorded like any other, its cause being `probe`; its key is made here and never leaves the memory of

@@ -1,6 +1,6 @@
 import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
-import { due } from '../../core/database/due.ts'
+import { dueMany } from '../../core/database/due.ts'
 import { policyOf } from '../../tenants/access.ts'
 import { renewAt, spreadOf } from '../renewal/rules.ts'
 
@@ -18,7 +18,11 @@ export async function reviewTenant(ctx: Context, tenantId: string): Promise<void
   await ctx.db.transaction(async (tx) => {
     const hosts = await tx.host.findMany({ where: { tenantId }, select: { id: true } })
     await tx.host.updateMany({ where: { tenantId }, data: { certifyFailures: 0 } })
-    for (const { id } of hosts) await due(tx, 'host.certify', { hostId: id })
+    await dueMany(
+      tx,
+      'host.certify',
+      hosts.map(({ id: hostId }) => ({ hostId })),
+    )
   })
   for (let after: string | undefined; ; ) {
     const rows = await page(ctx, tenantId, after)
@@ -33,9 +37,12 @@ export async function reviewTenant(ctx: Context, tenantId: string): Promise<void
         from jsonb_to_recordset(${JSON.stringify(plan)}::jsonb)
           as item ("id" uuid, "renewAt" timestamptz)
         where certificate."id" = item."id"`)
-      for (const { id, hostId } of rows) {
-        if (hostId === null) await due(tx, 'certificate.renew', { certificateId: id })
-      }
+      const own = rows.filter(({ hostId }) => hostId === null)
+      await dueMany(
+        tx,
+        'certificate.renew',
+        own.map(({ id: certificateId }) => ({ certificateId })),
+      )
     })
     after = rows.at(-1)?.id
     if (rows.length < pageSize) return

@@ -3,7 +3,7 @@ import Value from 'typebox/value'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { batched } from '../../core/database/batch.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 
 /** What a kind of column takes here, and how SQL stores it: octets come in base64 or hexadecimal. */
 type Kinds = {
@@ -88,7 +88,7 @@ export type IssueStore = {
 }
 
 /** The store of a context, one for all its requests, so that they share commits. */
-export const issueStore: (ctx: Context) => IssueStore = oncePerContext((ctx) => ({
+export const issueStore: (ctx: Context) => IssueStore = oncePer((ctx) => ({
   reserve: batched((rows: readonly Reservation[]) => reserve(ctx, rows), { size: 200, lanes: 2 }),
   complete: batched((rows: readonly Completion[]) => complete(ctx, rows), { size: 200, lanes: 2 }),
 }))

@@ -1,7 +1,7 @@
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
-import { due } from '../../core/database/due.ts'
+import { due, dueMany } from '../../core/database/due.ts'
 import { finishCertificate } from '../issuance/finish.ts'
 import { revokeOne } from './revoke.ts'
 
@@ -44,8 +44,6 @@ export async function sweepBlocked(ctx: Context): Promise<number> {
     select "spkiSha256" from blocked_key where exists (
       select from certificate where certificate."spkiSha256" = blocked_key."spkiSha256"
         and "notAfter" >= ${ctx.now()} and "status" <> 'revoked')`)
-  await ctx.db.transaction(async (tx) => {
-    for (const { spkiSha256 } of rows) await due(tx, 'blocked-key.revoke', { spkiSha256 })
-  })
+  await ctx.db.transaction((tx) => dueMany(tx, 'blocked-key.revoke', rows))
   return rows.length
 }

@@ -7,7 +7,7 @@ import {
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
 import { accessible, type TenantRow } from '../../tenants/access.ts'
 import { claimsTogether } from '../../tenants/domains/claims.ts'
@@ -46,7 +46,7 @@ export async function issuanceRules(
   return { tenant, authority: usable(authority, { name, tenantId: tenant.id }), claims }
 }
 
-const findTenant = oncePerContext((ctx) =>
+const findTenant = oncePer((ctx) =>
   batchedReads(
     (names) =>
       ctx.db.read.tenant.findMany({

@@ -1,7 +1,5 @@
 import Type from 'typebox'
-import { closed } from '../../shared/schema.ts'
-
-const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
+import { closed, nullable } from '../../shared/schema.ts'
 
 export const CheckStatus = Type.Enum(['ok', 'warning', 'failed', 'unknown'], {
   title: 'CheckStatus',

@@ -23,6 +23,7 @@ import { groupOf, type Kind, resourceOf } from './kinds.ts'
 import {
   type Access,
   type FieldConflict,
+  fieldManager,
   type Kube,
   KubeError,
   type KubeFault,
@@ -34,7 +35,6 @@ import { forwardPort } from './portforward.ts'
 import { inServedVersion } from './versions.ts'
 import { watchEvents, watchSeconds } from './watch.ts'
 
-const fieldManager = 'gatesmith'
 /** How long a cluster may take to make a connection, TLS included; and to answer a question whole. */
 const timeoutMilliseconds = { connect: 3_000, answer: 10_000 } as const
 const answerLimit = 16 * 1024 * 1024

@@ -38,6 +38,14 @@ export class KubeError extends Error {
   }
 }
 
+/** Whether the cluster is away: what was asked may be right, and can be asked again. */
+export function isAway({ fault }: KubeError): boolean {
+  return fault === 'unreachable' || fault === 'unavailable'
+}
+
+/** The name under which objects are applied. */
+export const fieldManager = 'gatesmith'
+
 const Labels = Type.Record(Type.String(), Type.String())
 
 /** Any Kubernetes object. */
@@ -58,6 +66,14 @@ export const KubeObject = Type.Object({
   status: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
 })
 export type KubeObject = Type.Static<typeof KubeObject>
+
+/** Whether these labels have all of a selector, or annotations all of these. */
+export function includesLabels(
+  labels: Readonly<Record<string, string>>,
+  part: Readonly<Record<string, string>>,
+): boolean {
+  return Object.entries(part).every(([key, value]) => labels[key] === value)
+}
 
 /** What one may be allowed to do on a cluster; no namespace: in all of them; no name: to all objects. A
  *  subresource stands behind its resource: pods/portforward. */

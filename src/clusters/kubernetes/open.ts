@@ -1,5 +1,5 @@
 import type { Context } from '../../core/context.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
 import type { Kube } from './kube.ts'
 
@@ -11,7 +11,7 @@ export function credentialBinding(clusterId: string): string {
 type Opened = { readonly sealed: Buffer; readonly kube: Kube }
 
 /** The open connections of each context: they live as long as it does. */
-const opened = oncePerContext(() => new Map<string, Opened>())
+const opened = oncePer(() => new Map<string, Opened>())
 
 /** A connection to the cluster, kept open until its credentials change. Throws cluster-unknown. */
 export async function openCluster(ctx: Context, clusterId: string): Promise<Kube> {

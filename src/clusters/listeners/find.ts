@@ -1,6 +1,6 @@
 import { type Actor, allow } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { pageOf, readCursor, SequenceKey } from '../../shared/cursor.ts'
 import type { Page } from '../../shared/schema.ts'
 import { shown, timestampOrNull } from '../../shared/view.ts'
@@ -57,7 +57,7 @@ function matches(
 /** How long a reading is given to whoever asks, and of how many clusters one is kept. */
 const shareLimits = { milliseconds: 3000, clusters: 16 } as const
 
-const readings = oncePerContext(() => new Map<string, Promise<readonly Found[]>>())
+const readings = oncePer(() => new Map<string, Promise<readonly Found[]>>())
 
 /** One reading for all who ask at about the same time. */
 function shared(ctx: Context, row: ClusterRow): Promise<readonly Found[]> {

@@ -1,8 +1,5 @@
 import Type from 'typebox'
-import { closed, HostnameText, Name, PageQuery, Timestamp } from '../../shared/schema.ts'
-
-const nullable = <T extends Type.TSchema>(schema: T, description?: string) =>
-  Type.Union([schema, Type.Null()], description === undefined ? {} : { description })
+import { closed, HostnameText, Name, nullable, PageQuery, Timestamp } from '../../shared/schema.ts'
 
 export const ListenerState = Type.Enum(['active', 'error', 'warming', 'draining', 'unread'], {
   title: 'ListenerState',

@@ -1,8 +1,5 @@
 import Type from 'typebox'
-import { closed, Name, Namespace } from '../../shared/schema.ts'
-
-const nullable = <T extends Type.TSchema>(schema: T, description?: string) =>
-  Type.Union([schema, Type.Null()], description === undefined ? {} : { description })
+import { closed, Name, Namespace, nullable } from '../../shared/schema.ts'
 
 /** What istiod takes (istio.mesh.v1alpha1.MeshConfig.TLSConfig.TLSProtocol). */
 export const MeshTlsVersion = Type.Enum(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3'], {

@@ -1,3 +1,4 @@
+import { isRecord } from '../../shared/shape.ts'
 import { openSession } from './postgres.ts'
 
 /** What the audit trail is made of: added to and read, never changed. */
@@ -65,7 +66,6 @@ async function refuseMore(session: Session, role: string): Promise<void> {
 }
 
 function textOf(row: unknown, name: string): string | undefined {
-  if (typeof row !== 'object' || row === null) return undefined
-  const value = new Map<string, unknown>(Object.entries(row)).get(name)
+  const value = isRecord(row) ? row[name] : undefined
   return typeof value === 'string' ? value : undefined
 }

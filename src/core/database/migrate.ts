@@ -7,6 +7,7 @@ import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-util
 import type { SchemaEngine } from '@prisma/schema-engine-wasm'
 import * as binding from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { runMigrations } from 'graphile-worker'
+import { isRecord } from '../../shared/shape.ts'
 import { openSession, type Session } from './postgres.ts'
 
 const migrations = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url))
@@ -63,10 +64,6 @@ async function isCurrent(session: Session): Promise<boolean> {
   )
   const applied = new Set(rows.map((row) => (isRecord(row) ? row.migration_name : undefined)))
   return (await migrationNames()).every((name) => applied.has(name))
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null
 }
 
 async function applyMigrations(url: string): Promise<readonly string[]> {

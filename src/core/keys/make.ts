@@ -1,7 +1,7 @@
 import { type EncodedKey, generateEncodedKey } from '../../x509/keys/generate.ts'
 import type { KeyAlgorithm } from '../../x509/keys/public.ts'
 import type { Context } from '../context.ts'
-import { oncePerContext } from '../oncepercontext.ts'
+import { oncePer } from '../onceper.ts'
 import { fairTurns, type Room } from './turns.ts'
 
 /** Whose key is made: a tenant's, or the platform's own (null); `unasked` when no request waits for it,
@@ -13,7 +13,7 @@ const unaskedRoom: Room = { all: 4, each: 1 }
 
 /** RSA keys are made one after the other: several at once would take every thread of the pool, and all
  *  who ask for an EC key would wait for seconds. */
-const rsaTurns = oncePerContext(() =>
+const rsaTurns = oncePer(() =>
   fairTurns({ atOnce: 1, room: { all: 200, each: 50 }, what: 'RSA keys', seconds: 1 }),
 )
 

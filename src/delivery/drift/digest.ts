@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { canonical } from '../../core/canonical.ts'
 import { ownKeys } from './managers.ts'
 
 /** What an object says, in few characters: its spec, its data, its type, and what it states of labels and
@@ -25,13 +26,4 @@ function chosen(
 ): Readonly<Record<string, string>> {
   if (!keys) return all
   return Object.fromEntries(Object.entries(all).filter(([key]) => keys.has(key)))
-}
-
-/** JSON with the members of every object in one order. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, each: unknown) =>
-    typeof each === 'object' && each !== null && !Array.isArray(each)
-      ? Object.fromEntries(Object.entries(each).toSorted(([a], [b]) => (a < b ? -1 : 1)))
-      : each,
-  )
 }

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { fieldManager, type KubeObject } from '../../clusters/kubernetes/kube.ts'
 
 /** As much of metadata.managedFields as is read: who has which fields, as what, and since when. */
 const Entry = Type.Object({
@@ -15,9 +15,6 @@ type Entry = Type.Static<typeof Entry>
 
 /** Somebody who has written fields of an object, and when last. */
 export type Manager = { readonly manager: string; readonly at: string | null }
-
-/** The name under which we apply. */
-const fieldManager = 'gatesmith'
 
 /** Whether we have applied this very object: it may have lost our labels since. */
 export function isApplied(object: KubeObject): boolean {

@@ -2,7 +2,7 @@ import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
-import { metadata, objectName, secretName, shortHash } from '../istio/names.ts'
+import { gatewayMetadata, secretName, shortHash } from '../istio/names.ts'
 import type { Delivery } from '../renderer.ts'
 
 /** The API group of Gateways, as references name it. What the API server would fill in is said here: what is
@@ -14,13 +14,12 @@ export const group = 'gateway.networking.k8s.io'
  *  other from being served, as it would with listeners in one object; and 32 names, the most that a host has, come to
  *  just the 64 listeners that a Gateway may have. Throws host-refused where no Service is known. */
 export function gateway(delivery: Delivery): KubeObject {
-  const { host, ingress } = delivery
-  const common = metadata(delivery, objectName(host.name, ingress.name), ingress.namespace)
+  const { host } = delivery
   const names = namesOf(host.name, host.spec)
   const plain = host.spec.http === 'off' ? [] : names.map(plainListener)
   return {
     ...kinds.gateway,
-    metadata: { ...common, annotations: { ...host.spec.annotations, ...common.annotations } },
+    metadata: gatewayMetadata(delivery),
     spec: {
       gatewayClassName: 'istio',
       addresses: [{ type: 'Hostname', value: serviceOf(delivery) }],

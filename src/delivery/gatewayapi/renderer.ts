@@ -56,15 +56,13 @@ function unable({ host, clients }: Delivery): string | undefined {
 /** Istio takes up the Gateway as one of its own, with the age that it has. */
 function collisionsOn(kube: Kube, question: CollisionQuestion): Promise<readonly Collision[]> {
   const { delivery, observed } = question
-  const ours = [gateway(delivery), ...routes(delivery)]
-  const there = observed.find((each) =>
-    ours.slice(0, 1).some((object) => isSameObject(refOf(object), refOf(each))),
-  )
+  const ours = gateway(delivery)
+  const there = observed.find((each) => isSameObject(refOf(ours), refOf(each)))
   const age = there ? creationOf(there) : '9999'
   return collisionsOf(kube, question, {
     gateway: madeAt(classicGateway(delivery), age),
     virtualService: madeAt(classicRoutes(delivery), age),
-    own: ours,
+    own: [ours, ...routes(delivery)],
   })
 }
 

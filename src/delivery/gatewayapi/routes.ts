@@ -1,11 +1,13 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
+import { literal } from '../../hosts/request/re2.ts'
 import { tlsRoute as tlsRouteOf } from '../../hosts/request/routes.ts'
 import {
   type Destination,
   destinationsOf,
   type HeaderChanges,
+  hidesPreflight,
   millisecondsOf,
   type Route,
 } from '../../hosts/route.ts'
@@ -131,7 +133,8 @@ function duration(text: string): string {
 
 /** A match has one method: several are several matches. A browser's question before a request from another
  *  origin is a match of its own where the route is for other methods or for some headers. */
-function matches({ match, cors }: Route) {
+function matches(route: Route) {
+  const { match } = route
   const { methods, headers, queryParams } = match
   const place = {
     path: path(match),
@@ -139,11 +142,10 @@ function matches({ match, cors }: Route) {
   }
   const asked = { ...place, ...(headers ? { headers: headers.map(valued) } : {}) }
   const all = methods ? methods.map((method) => ({ ...asked, method })) : [asked]
-  const hidden = cors && (headers !== undefined || methods?.includes('OPTIONS') === false)
   const present = ['origin', 'access-control-request-method'].map((name) =>
     valued({ name, present: true }),
   )
-  return hidden ? [...all, { ...place, method: 'OPTIONS', headers: present }] : all
+  return hidesPreflight(route) ? [...all, { ...place, method: 'OPTIONS', headers: present }] : all
 }
 
 function path({ exact, prefix = '/' }: Route['match']) {
@@ -157,7 +159,7 @@ type Valued = NonNullable<Route['match']['headers']>[number]
 /** Istio holds a regular expression against the whole value. */
 function valued({ name, exact, prefix, regex }: Valued) {
   if (exact !== undefined) return { type: 'Exact', name, value: exact }
-  const value = regex ?? `${(prefix ?? '').replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}.*`
+  const value = regex ?? `${literal(prefix ?? '')}.*`
   return { type: 'RegularExpression', name, value }
 }
 

@@ -2,17 +2,16 @@ import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
 import type { Delivery } from '../renderer.ts'
-import { metadata, objectName, secretName, shortHash } from './names.ts'
+import { gatewayMetadata, secretName, shortHash } from './names.ts'
 
 /** The Gateway of a host: its TLS server, and what port 80 does for it. */
 export function gateway(delivery: Delivery): KubeObject {
   const { host, ingress } = delivery
-  const name = objectName(host.name, ingress.name)
   // Only VirtualServices of the ingress namespace, where tenants cannot write, may bind to the host.
   const hosts = namesOf(host.name, host.spec).map((each) => `${ingress.namespace}/${each}`)
   return {
     ...kinds.istioGateway,
-    metadata: annotated(delivery, metadata(delivery, name, ingress.namespace)),
+    metadata: gatewayMetadata(delivery),
     spec: {
       selector: ingress.selector,
       servers: [
@@ -21,11 +20,6 @@ export function gateway(delivery: Delivery): KubeObject {
       ],
     },
   }
-}
-
-/** What others read on Gateways, as external-dns does; ours have the last word. */
-function annotated({ host }: Delivery, common: ReturnType<typeof metadata>) {
-  return { ...common, annotations: { ...host.spec.annotations, ...common.annotations } }
 }
 
 function tlsPort({ name, spec }: Delivery['host']) {

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { includesLabels, type KubeObject } from '../../clusters/kubernetes/kube.ts'
 
 /** What of a cluster decides who is served: the labels and addresses of the ingress pods, the Services that
  *  lead to them, and Gateways and VirtualServices. */
@@ -242,14 +242,7 @@ export function within(wide: string, name: string): boolean {
 /** A Gateway without a selector applies to every gateway pod. */
 function selects(gateway: KubeObject, pods: World['pods']): boolean {
   const { selector = {} } = specOf(GatewaySpec, gateway)
-  return pods.some((pod) => includes(pod, selector))
-}
-
-function includes(
-  labels: Readonly<Record<string, string>>,
-  part: Readonly<Record<string, string>>,
-) {
-  return Object.entries(part).every(([key, value]) => labels[key] === value)
+  return pods.some((pod) => includesLabels(pod, selector))
 }
 
 /** The pod's port for the number of a server: the target of the first Service that selects the pod and
@@ -267,7 +260,7 @@ export function podPorts({ services, pods }: Pick<World, 'services' | 'pods'>) {
 /** Whether a Service leads to one of the pods. */
 export function leadsTo(service: KubeObject, pods: World['pods']): boolean {
   const { selector = {} } = specOf(ServiceSpec, service)
-  return Object.keys(selector).length > 0 && pods.some((pod) => includes(pod, selector))
+  return Object.keys(selector).length > 0 && pods.some((pod) => includesLabels(pod, selector))
 }
 
 /** Whether TLS is spoken to clients; else what is spoken is in the clear. */
@@ -369,7 +362,10 @@ function sniHosts(service: KubeObject): readonly string[] {
     .map((name) => name.toLowerCase())
 }
 
-/** Istio would not read what does not fit; nor do we. */
-function specOf<T extends Type.TSchema>(schema: T, { spec }: KubeObject): Partial<Type.Static<T>> {
+/** The spec of an object as it is read here. Istio would not read what does not fit; nor do we. */
+export function specOf<T extends Type.TSchema>(
+  schema: T,
+  { spec }: { readonly spec?: unknown },
+): Partial<Type.Static<T>> {
   return Value.Check(schema, spec) ? spec : {}
 }

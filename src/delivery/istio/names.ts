@@ -9,8 +9,8 @@ export function objectName(hostname: string, ingress: string = defaultIngress): 
   return `${slugOf(hostname)}-${shortHash(apart(hostname, ingress))}`
 }
 
-/** No host name has a slash. The objects of the default ingress are called as before there were others. */
-/** What tells the objects of a host on one ingress from those on another. */
+/** What tells the objects of a host on one ingress from those on another: no host name has a slash. The objects
+ *  of the default ingress are called as before there were others. */
 export function apart(hostname: string, ingress: string): string {
   return ingress === defaultIngress ? hostname : `${ingress}/${hostname}`
 }
@@ -57,4 +57,11 @@ export function metadata({ host }: Delivery, name: string, namespace: string) {
     },
     annotations: { 'gatesmith.dev/generation': String(host.generation) },
   }
+}
+
+/** That of its Gateway, with what others read there, as external-dns does; ours have the last word. */
+export function gatewayMetadata(delivery: Delivery) {
+  const { host, ingress } = delivery
+  const common = metadata(delivery, objectName(host.name, ingress.name), ingress.namespace)
+  return { ...common, annotations: { ...host.spec.annotations, ...common.annotations } }
 }

@@ -4,6 +4,7 @@ import type { Ingress } from '../../clusters/cluster.ts'
 import { selectorText } from '../../clusters/ingresses.ts'
 import { type Kind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError, type KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { orNothing } from '../observe.ts'
 import { labels, manager } from '../renderer.ts'
 import type { Neighbours } from './collisions.ts'
@@ -40,7 +41,7 @@ async function neighboursOf(kube: Kube, ingress: Ingress): Promise<Neighbours> {
 }
 
 /** Kinds that a cluster does not serve, or does not let us read, and until when they are not asked for again. */
-const lacking = new WeakMap<Kube, Map<string, number>>()
+const lackingOn = oncePer((_: Kube) => new Map<string, number>())
 const lackingMilliseconds = 600_000
 
 /** All of a kind that not every cluster has, and that may be read where that is allowed. */
@@ -49,8 +50,7 @@ async function listed(
   kind: Kind,
   labelSelector: string,
 ): Promise<readonly KubeObject[]> {
-  const known = lacking.get(kube) ?? new Map<string, number>()
-  lacking.set(kube, known)
+  const known = lackingOn(kube)
   if ((known.get(kind.kind) ?? 0) > performance.now()) return []
   try {
     return await kube.list(kind, { labelSelector })
@@ -75,13 +75,12 @@ function addressesOf({ status }: KubeObject): readonly string[] {
 
 type Turns = { readonly now: Promise<Neighbours>; next?: Promise<Neighbours> }
 
-const turns = new WeakMap<Kube, Map<string, Turns>>()
+const turnsOf = oncePer((_: Kube) => new Map<string, Turns>())
 
 /** What others have put before the same ingress, read from now on: of those who ask while it is being read all
  *  get what is read next, once for all of them. */
 export function freshNeighbours(kube: Kube, ingress: Ingress): Promise<Neighbours> {
-  const byIngress = turns.get(kube) ?? new Map<string, Turns>()
-  turns.set(kube, byIngress)
+  const byIngress = turnsOf(kube)
   const key = keyOf(ingress)
   const running = byIngress.get(key)
   if (running) {
@@ -109,7 +108,7 @@ function keyOf({ namespace, selector }: Ingress): string {
 type Recent = { readonly found: Promise<Neighbours>; readonly at: number; readonly until: number }
 
 /** By connection, as a cluster with other credentials has another one, and by ingress. */
-const recent = new WeakMap<Kube, Map<string, Recent>>()
+const recentOf = oncePer((_: Kube) => new Map<string, Recent>())
 const memoryMilliseconds = 30_000
 
 /** The same as it was at most half a minute ago, and not before `since`: many hosts of a cluster are looked at
@@ -119,8 +118,7 @@ export function recentNeighbours(
   ingress: Ingress,
   since: Date | null = null,
 ): Promise<Neighbours> {
-  const byIngress = recent.get(kube) ?? new Map<string, Recent>()
-  recent.set(kube, byIngress)
+  const byIngress = recentOf(kube)
   const key = keyOf(ingress)
   const known = byIngress.get(key)
   const [now, today] = [performance.now(), performance.timeOrigin + performance.now()]

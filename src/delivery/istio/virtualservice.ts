@@ -1,11 +1,13 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
+import { literal } from '../../hosts/request/re2.ts'
 import { tlsRoute } from '../../hosts/request/routes.ts'
 import {
   type Destination,
   destinationsOf,
   type HeaderChanges,
+  hidesPreflight,
   type Route,
 } from '../../hosts/route.ts'
 import type { Delivery } from '../renderer.ts'
@@ -93,7 +95,8 @@ function httpRoute(delivery: Delivery, route: Route) {
 /** A browser asks by OPTIONS, without the page's own headers, whether the page may ask (the Fetch standard
  *  calls it a preflight): where the route is for other methods or for some headers, that question is a
  *  match of its own, or it would go elsewhere. */
-function matches({ match, cors }: Route) {
+function matches(route: Route) {
+  const { match } = route
   const { methods, headers, queryParams, port } = match
   const place = {
     uri: uri(match),
@@ -105,13 +108,12 @@ function matches({ match, cors }: Route) {
     ...(methods ? { method: oneOf(methods) } : {}),
     ...(headers ? { headers: lowered(named(headers)) } : {}),
   }
-  const hidden = cors && (headers !== undefined || methods?.includes('OPTIONS') === false)
   const preflight = {
     ...place,
     method: { exact: 'OPTIONS' },
     headers: { origin: {}, 'access-control-request-method': {} },
   }
-  return hidden ? [asked, preflight] : [asked]
+  return hidesPreflight(route) ? [asked, preflight] : [asked]
 }
 
 function uri({ exact, prefix, regex }: Route['match']) {
@@ -156,9 +158,8 @@ function rewritten({ rewrite, match }: Route) {
   if (prefix === undefined || prefix.endsWith('/') || !path.endsWith('/')) {
     return { rewrite: { uri: path, ...authority } }
   }
-  const quoted = prefix.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
   const substitute = `${path.replaceAll('\\', '\\\\')}\\1`
-  const uriRegexRewrite = { match: `^${quoted}/?(.*)$`, rewrite: substitute }
+  const uriRegexRewrite = { match: `^${literal(prefix)}/?(.*)$`, rewrite: substitute }
   return { rewrite: { uriRegexRewrite, ...authority } }
 }
 

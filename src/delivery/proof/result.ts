@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { defaultIngress, type NamedIngress } from '../../clusters/cluster.ts'
 import { TlsMode } from '../../hosts/host.ts'
-import { closed, Name, Timestamp } from '../../shared/schema.ts'
+import { closed, Name, nullable, Timestamp } from '../../shared/schema.ts'
 import { timestamp } from '../../shared/view.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { X509Error } from '../../x509/der/errors.ts'
@@ -10,8 +10,6 @@ import { checks, type Found, ProbeCheck } from './checks.ts'
 import type { ShownTls } from './connection.ts'
 import type { Answer } from './handshake.ts'
 import { Offers } from './offers.ts'
-
-const nullable = <T extends Type.TSchema>(schema: T) => Type.Union([schema, Type.Null()])
 
 const Milliseconds = nullable(Type.Number())
 const Timings = closed(

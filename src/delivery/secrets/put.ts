@@ -3,7 +3,7 @@ import { record } from '../../audit/record.ts'
 import { type Actor, allow } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { isDuplicate, type Tx } from '../../core/database/db.ts'
-import { due } from '../../core/database/due.ts'
+import { dueMany } from '../../core/database/due.ts'
 import { lock } from '../../hosts/lock.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
@@ -181,7 +181,7 @@ async function aim(
   const { tenant, spec, clusters } = checked
   const { name: secretName, namespace } = spec.secret
   const state = { wanted: true, status: 'Pending', since: now, message: null }
-  const kept: string[] = []
+  const kept: { readonly targetId: string; readonly clusterId: string }[] = []
   for (const { id: clusterId } of clusters) {
     const key = { clusterId, namespace, secretName }
     const own = await tx.deliveryTarget.findFirst({ where: { deliveryId, ...key } })
@@ -190,14 +190,14 @@ async function aim(
       : await tx.deliveryTarget.create({
           data: { id: newId(now), tenantId: tenant.id, deliveryId, ...key, ...state },
         })
-    kept.push(id)
-    await due(tx, 'delivery.reconcile', { targetId: id, clusterId })
+    kept.push({ targetId: id, clusterId })
   }
+  await dueMany(tx, 'delivery.reconcile', kept)
   await withdrawTargets(
     tx,
     now,
     await tx.deliveryTarget.findMany({
-      where: { deliveryId, id: { notIn: kept } },
+      where: { deliveryId, id: { notIn: kept.map(({ targetId }) => targetId) } },
       select: { id: true, clusterId: true },
     }),
   )
@@ -213,7 +213,6 @@ export async function withdrawTargets(
     where: { id: { in: targets.map(({ id }) => id) } },
     data: { wanted: false, status: 'Pending', since: now, message: 'Being taken off the cluster' },
   })
-  for (const { id: targetId, clusterId } of targets) {
-    await due(tx, 'delivery.reconcile', { targetId, clusterId })
-  }
+  const keys = targets.map(({ id: targetId, clusterId }) => ({ targetId, clusterId }))
+  await dueMany(tx, 'delivery.reconcile', keys)
 }

@@ -1,7 +1,7 @@
 import { record } from '../../audit/record.ts'
 import { getTrustBundle } from '../../authorities/trust/bundle.ts'
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
-import { type Kube, KubeError, type KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { isAway, type Kube, KubeError, type KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { openCluster } from '../../clusters/kubernetes/open.ts'
 import { noteAnswered, noteUnanswered, silenceOf } from '../../clusters/silence.ts'
 import { systemActor } from '../../core/actor.ts'
@@ -48,13 +48,15 @@ export async function reconcileTarget(
   try {
     const kube = await openCluster(ctx, target.clusterId)
     if (target.wanted) await settle(ctx, target, await bring(ctx, kube, target))
-    else if (await take(kube, target)) await forget(ctx, target)
+    else {
+      await take(kube, target)
+      await forget(ctx, target)
+    }
     await noteAnswered(ctx, target.cluster)
   } catch (error) {
     if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
     const { message } = error
-    const passing =
-      error instanceof KubeError && ['unreachable', 'unavailable'].includes(error.fault)
+    const passing = error instanceof KubeError && isAway(error)
     await settle(ctx, target, { status: 'Failed', message, again: !passing })
     if (error instanceof KubeError && error.fault === 'unreachable') {
       await noteUnanswered(ctx, target.clusterId)
@@ -162,12 +164,11 @@ function isOurs({ metadata: { labels: found = {} } }: KubeObject, deliveryId: st
   return found[labels.managedBy] === manager && found[deliveryLabel] === deliveryId
 }
 
-/** Answers whether it is gone. One of others under that name is none of ours to take. */
-async function take(kube: Kube, { deliveryId, namespace, secretName }: Target): Promise<boolean> {
+/** One of others under that name is none of ours to take. */
+async function take(kube: Kube, { deliveryId, namespace, secretName }: Target): Promise<void> {
   const ref = { ...kinds.secret, namespace, name: secretName }
   const found = await kube.get(ref)
   if (found && isOurs(found, deliveryId)) await kube.remove(ref)
-  return true
 }
 
 /** Stores how it went, unless the target is wanted otherwise by now. */

@@ -1,4 +1,4 @@
-import type { Violation } from '../../shared/problem.ts'
+import { pointerPart, type Violation } from '../../shared/problem.ts'
 
 /** What may be said where nothing is set: all of external-dns, which reads Gateways. */
 export const defaultAnnotations: readonly string[] = ['external-dns.alpha.kubernetes.io/']
@@ -27,7 +27,7 @@ export function annotationFaults(
   return [
     ...all.flatMap(([key]) => {
       const message = keyFault(key, allowed)
-      const field = `/annotations/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`
+      const field = `/annotations/${pointerPart(key)}`
       return message === undefined ? [] : [{ field, message }]
     }),
     ...(octets > mostOctets ? [{ field: '/annotations', message: large }] : []),

@@ -1,6 +1,6 @@
 import type { Violation } from '../../shared/problem.ts'
 import type { CompleteSpec } from '../host.ts'
-import { destinationsOf, millisecondsOf, type Route } from '../route.ts'
+import { destinationsOf, hidesPreflight, millisecondsOf, type Route } from '../route.ts'
 
 /** What is known of a host beside what it says. */
 type Known = {
@@ -99,8 +99,6 @@ function routeFaults(route: Route, index: number): readonly Violation[] {
   return faults
 }
 
-function matchesOf({ match, cors }: Route): number {
-  const { methods, headers } = match
-  const hidden = cors && (headers !== undefined || methods?.includes('OPTIONS') === false)
-  return (methods?.length ?? 1) + (hidden ? 1 : 0)
+function matchesOf(route: Route): number {
+  return (route.match.methods?.length ?? 1) + (hidesPreflight(route) ? 1 : 0)
 }

@@ -208,3 +208,8 @@ function take(reader: Reader, sign: string): boolean {
   reader.at += 1
   return true
 }
+
+/** A text as the expression that takes it alone. */
+export function literal(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
+}

@@ -3,7 +3,7 @@ import { type Actor, allow, allowPlatform } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
 import { bytes, isDuplicate, sql, type Tx } from '../../core/database/db.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { IdKey, pageOf, readCursor } from '../../shared/cursor.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import type { Page, PageQuery } from '../../shared/schema.ts'
@@ -164,7 +164,7 @@ export async function authenticate(
   return actor
 }
 
-const findKey = oncePerContext((ctx) =>
+const findKey = oncePer((ctx) =>
   batchedReads(
     (hashes) =>
       ctx.db.read.apiKey.findMany({

@@ -1,7 +1,7 @@
 import type { Context } from '../../core/context.ts'
 import { batched } from '../../core/database/batch.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { unstorable } from '../../shared/unstorable.ts'
 import type { NameHolder } from '../subject.ts'
 import { type Claim, suffixes } from './ownership.ts'
@@ -18,7 +18,7 @@ export function claimsTogether(ctx: Context, hosts: readonly string[]): Promise<
   return gathered(ctx)(hosts)
 }
 
-const gathered = oncePerContext((ctx) =>
+const gathered = oncePer((ctx) =>
   batched((asked: readonly (readonly string[])[]) => readClaims(ctx.db.read, asked), {
     size: 200,
     lanes: 2,
@@ -75,7 +75,7 @@ export async function holdersTogether(
   return names.length === 0 ? [] : holders(ctx)(names)
 }
 
-const holders = oncePerContext((ctx) =>
+const holders = oncePer((ctx) =>
   batched(
     async (asked: readonly (readonly string[])[]) => {
       const all = [...new Set(asked.flat())]

@@ -1,5 +1,5 @@
 import { sql, type Tx } from '../../core/database/db.ts'
-import { due } from '../../core/database/due.ts'
+import { dueMany } from '../../core/database/due.ts'
 import { type Affected, mostAffected } from './affected.ts'
 import { claimsOn } from './claims.ts'
 import { type Claim, claimFault, suffixes } from './ownership.ts'
@@ -67,7 +67,12 @@ export async function settleDelegation(
   const changed = (each: Holding) => foreign(each, after).length !== foreign(each, claims).length
   for (const host of hosts.filter(changed)) await warn(tx, host, { before: claims, after })
   const tenants = [...hosts, ...certificates].filter(changed).map(({ tenantId }) => tenantId)
-  for (const tenantId of new Set(tenants)) await due(tx, 'tenant.review', { tenantId })
+  const once = [...new Set(tenants)]
+  await dueMany(
+    tx,
+    'tenant.review',
+    once.map((tenantId) => ({ tenantId })),
+  )
   const lostHosts = hosts.filter((each) => lost(each).length > 0)
   const lostCertificates = certificates.filter((each) => lost(each).length > 0)
   if (lostHosts.length + lostCertificates.length === 0) return {}

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import type { Context } from '../../core/context.ts'
 import { batched } from '../../core/database/batch.ts'
-import { oncePerContext } from '../../core/oncepercontext.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { dayOf, quotaExceeded, quotasOf } from './limits.ts'
 
 // Certificates are ordered by the thousand a second, and a count in a row that each of them changes would
@@ -12,7 +12,7 @@ import { dayOf, quotaExceeded, quotasOf } from './limits.ts'
 
 type Hand = { readonly day: string; readonly limit: number; left: number }
 
-const hands = oncePerContext(() => new Map<string, Hand>())
+const hands = oncePer(() => new Map<string, Hand>())
 
 type Asking = { readonly tenantId: string; readonly day: string; readonly limit: number }
 
@@ -60,7 +60,7 @@ function put(ctx: Context, asking: Asking, orders: number): void {
 }
 
 /** Those who find nothing in hand ask together. */
-const taken = oncePerContext((ctx) =>
+const taken = oncePer((ctx) =>
   batched((asked: readonly Asking[]) => takeAll(ctx, asked), { size: 500, lanes: 1 }),
 )
 

@@ -8,8 +8,8 @@ import {
   signCheckpoint,
   verifierKey,
 } from '../../../src/audit/chain/checkpoint.ts'
-import { canonical } from '../../../src/audit/chain/hash.ts'
 import { type Edge, edgeFrom, grown, rootOf } from '../../../src/audit/chain/tree.ts'
+import { canonical } from '../../../src/core/canonical.ts'
 
 const sha256 = (...parts: readonly Uint8Array[]) =>
   createHash('sha256').update(Buffer.concat(parts)).digest()
