@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { test } from 'node:test'
 import { isForbiddenAddress, partsOf, safeLookup } from '../../src/clusters/addresses.ts'
 import { completeIngress, ingressFaults, leadingFaults } from '../../src/clusters/ingresses.ts'
+import { connect as connectKube } from '../../src/clusters/kubernetes/connect.ts'
 
 const table = [
   ['169.254.169.254', true],
@@ -79,4 +80,19 @@ test('a name that leads to one address that may be asked and one that may not is
     safeLookup('localhost', { all: true }, (_error, addresses) => resolve(addresses)),
   )
   assert.ok(Array.isArray(found) && found.length > 0)
+})
+
+test('credentials stored by an earlier release are not sent to such an address either', async () => {
+  const kubeconfig = JSON.stringify({
+    'current-context': 'k',
+    contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
+    clusters: [{ name: 'k', cluster: { server: 'https://169.254.169.254:1' } }],
+    users: [{ name: 'k', user: { token: 'before' } }],
+  })
+  const kube = connectKube(kubeconfig)
+  const refused = { fault: 'unreachable', message: /never connected to/ }
+  await assert.rejects(kube.version(), refused)
+  await assert.rejects(kube.list({ apiVersion: 'v1', kind: 'Secret' }), refused)
+  await assert.rejects(kube.forward({ namespace: 'a', name: 'b', port: 1 }), refused)
+  kube.close()
 })

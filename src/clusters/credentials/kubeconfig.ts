@@ -1,5 +1,6 @@
 import { type Document, isScalar, Lexer, parseDocument, stringify, visit } from 'yaml'
 import type { Violation } from '../../shared/problem.ts'
+import { forbiddenMessage, isForbiddenAddress } from '../addresses.ts'
 import { anchorFaults, clientFaults, type Fields, isStated, tokenFault } from './material.ts'
 
 /** A kubeconfig cut down to its current context, which is all that is stored. */
@@ -242,7 +243,8 @@ function serverFault(server: unknown): readonly string[] {
   if (/[?#@\\]/.test(String(server)) || url.port === '0') {
     return ['cluster: server must be a plain URL, without user, query, fragment or backslash']
   }
-  return []
+  const host = url.hostname.replace(/^\[|\]$/g, '')
+  return isForbiddenAddress(host) ? [`cluster: server: ${forbiddenMessage(host)}`] : []
 }
 
 function minimised(cluster: Fields, user: Fields): string {

@@ -19,6 +19,7 @@ import {
 } from '@kubernetes/client-node'
 import Type from 'typebox'
 import Value from 'typebox/value'
+import { forbiddenMessage, isForbiddenAddress, safeLookup } from '../addresses.ts'
 import { groupOf, type Kind, resourceOf } from './kinds.ts'
 import {
   type Access,
@@ -276,8 +277,9 @@ function openLine(config: KubeConfig) {
   let opened: ReturnType<typeof open> | undefined
   const server = config.getCurrentCluster()?.server.replace(/\/+$/, '') ?? ''
   async function open() {
-    const { ca, cert, key, servername, headers } = await optionsOf(config)
-    const shared = { ca, cert, key, servername, keepAlive: true }
+    const { headers, ...options } = await optionsOf(config)
+    const { ca, cert, key, servername, lookup } = options
+    const shared = { ca, cert, key, servername, lookup, keepAlive: true }
     const agent = new Agent({ ...shared, maxSockets: 8 })
     const streams = new Agent({ ...shared, maxFreeSockets: 0 })
     return { agent, streams, headers, seen: new WeakSet<Socket>() }
@@ -327,16 +329,24 @@ function openLine(config: KubeConfig) {
       })
     },
     close: () => {
-      void opened?.then(({ agent, streams }) => {
-        agent.destroy()
-        streams.destroy()
-      })
+      opened?.then(
+        ({ agent, streams }) => {
+          agent.destroy()
+          streams.destroy()
+        },
+        // Who asked was told why nothing was opened.
+        () => undefined,
+      )
     },
   }
 }
 
+/** The credentials, and where these are never sent: a name may be made to lead there at any time. */
 async function optionsOf(config: KubeConfig): Promise<RequestOptions> {
-  const options: RequestOptions = {}
+  const host = URL.parse(config.getCurrentCluster()?.server ?? '')?.hostname ?? ''
+  const address = host.replace(/^\[|\]$/g, '')
+  if (isForbiddenAddress(address)) throw new KubeError('unreachable', forbiddenMessage(address))
+  const options: RequestOptions = { lookup: safeLookup }
   await config.applyToHTTPSOptions(options)
   return options
 }
