@@ -101,7 +101,6 @@ test('a folder holds about ten files, and no file repeats its folder’s name', 
 /** Files of under forty lines that one other file imports, and that stand alone all the same. */
 const alone: Readonly<Record<string, string>> = {
   'src/api/edge/body.ts': 'the edge’s own, where server.ts only puts the edge together',
-  'src/api/rest/routes.ts': 'the list of the nouns under /v1, which a new one is added to',
   'src/x509/lints/serial.ts': 'one of the families of lints, each of which has its file',
 }
 

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import { operationId } from '../../src/api/operationid.ts'
+import { nouns } from '../../src/api/rest/routes.ts'
 
 const cases = [
   ['get', '/v1/tenants', 'listTenants'],
@@ -34,4 +35,7 @@ test('every operation has a name of its own', async () => {
   assert.ok(names.length > 60)
   for (const name of names) assert.match(name, /^[a-z][A-Za-z]+$/)
   assert.equal(new Set(names).size, names.length)
+  // A route stands in the code under the same name.
+  const unknown = nouns.flatMap(Object.keys).filter((name) => !names.includes(name))
+  assert.deepEqual(unknown, [])
 })

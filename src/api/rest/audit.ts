@@ -9,94 +9,99 @@ import {
 } from '../../audit/chain/verify.ts'
 import { AuditEvent, AuditQuery } from '../../audit/event.ts'
 import { exportAuditEvents, findAuditEvents } from '../../audit/find.ts'
-import type { Context } from '../../core/context.ts'
 import { refuse } from '../../shared/problem.ts'
 import { PageOf } from '../../shared/schema.ts'
-import type { Api } from '../api.ts'
+import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { problemResponse } from '../openapi.ts'
 
 const lines = 'application/x-ndjson'
 
 /** /v1/audit-events */
-export function audit(api: Api, ctx: Context): void {
-  api.get(
-    '/audit-events',
-    {
-      config: { needs: 'read-audit' },
-      schema: {
-        tags: ['audit'],
-        summary: 'Read the audit trail, newest first; as NDJSON all of it, oldest first',
-        querystring: AuditQuery,
-        response: {
-          200: {
-            description: `A page; with Accept: ${lines} every event that matches, one to a line`,
-            content: {
-              'application/json': { schema: PageOf(AuditEvent) },
-              [lines]: { schema: Type.Unsafe<Readable>({ type: 'string' }) },
+export const audit: Routes = {
+  listAuditEvents(api, ctx) {
+    api.get(
+      '/audit-events',
+      {
+        config: { needs: 'read-audit' },
+        schema: {
+          tags: ['audit'],
+          summary: 'Read the audit trail, newest first; as NDJSON all of it, oldest first',
+          querystring: AuditQuery,
+          response: {
+            200: {
+              description: `A page; with Accept: ${lines} every event that matches, one to a line`,
+              content: {
+                'application/json': { schema: PageOf(AuditEvent) },
+                [lines]: { schema: Type.Unsafe<Readable>({ type: 'string' }) },
+              },
             },
+            ...problemResponse,
           },
-          ...problemResponse,
         },
       },
-    },
-    async (request, reply) => {
-      reply.header('vary', 'accept')
-      if (!wantsLines(request)) return findAuditEvents(ctx, actorOf(request), request.query)
-      const { limit, cursor, ...filter } = request.query
-      refuse(
-        'request-invalid',
-        Object.entries({ limit, cursor }).flatMap(([name, value]) =>
-          value === undefined
-            ? []
-            : [
-                {
-                  field: `/${name}`,
-                  message: `${name} has no place in an export: it has no pages`,
-                },
-              ],
-        ),
-      )
-      const batches = await exportAuditEvents(ctx, actorOf(request), filter)
-      return reply.type(lines).send(Readable.from(asLines(batches)))
-    },
-  )
-
-  api.get(
-    '/audit-events/verify',
-    {
-      config: { needs: 'read-audit' },
-      schema: {
-        tags: ['audit'],
-        summary: 'Look whether the audit trail is as it was written, from the oldest events on',
-        description:
-          'Each event against its place in the chain of its tenant, the chains against signed checkpoints, and whether events are there that no chain knows. Go on with nextCursor until it is null.',
-        querystring: VerifyQuery,
-        response: { 200: AuditVerification, ...problemResponse },
+      async (request, reply) => {
+        reply.header('vary', 'accept')
+        if (!wantsLines(request)) return findAuditEvents(ctx, actorOf(request), request.query)
+        const { limit, cursor, ...filter } = request.query
+        refuse(
+          'request-invalid',
+          Object.entries({ limit, cursor }).flatMap(([name, value]) =>
+            value === undefined
+              ? []
+              : [
+                  {
+                    field: `/${name}`,
+                    message: `${name} has no place in an export: it has no pages`,
+                  },
+                ],
+          ),
+        )
+        const batches = await exportAuditEvents(ctx, actorOf(request), filter)
+        return reply.type(lines).send(Readable.from(asLines(batches)))
       },
-    },
-    (request) => verifyAuditTrail(ctx, actorOf(request), request.query),
-  )
+    )
+  },
 
-  api.get(
-    '/audit-events/checkpoint',
-    {
-      config: { needs: 'read-audit' },
-      schema: {
-        tags: ['audit'],
-        summary: 'The last signed checkpoint of the audit trail, to be kept elsewhere',
-        response: {
-          200: {
-            description: 'A signed note (C2SP tlog-checkpoint)',
-            content: { 'text/plain': { schema: Type.String() } },
-          },
-          ...problemResponse,
+  verifyAuditEvents(api, ctx) {
+    api.get(
+      '/audit-events/verify',
+      {
+        config: { needs: 'read-audit' },
+        schema: {
+          tags: ['audit'],
+          summary: 'Look whether the audit trail is as it was written, from the oldest events on',
+          description:
+            'Each event against its place in the chain of its tenant, the chains against signed checkpoints, and whether events are there that no chain knows. Go on with nextCursor until it is null.',
+          querystring: VerifyQuery,
+          response: { 200: AuditVerification, ...problemResponse },
         },
       },
-    },
-    async (request, reply) =>
-      reply.type('text/plain; charset=utf-8').send(await latestCheckpoint(ctx, actorOf(request))),
-  )
+      (request) => verifyAuditTrail(ctx, actorOf(request), request.query),
+    )
+  },
+
+  getAuditCheckpoint(api, ctx) {
+    api.get(
+      '/audit-events/checkpoint',
+      {
+        config: { needs: 'read-audit' },
+        schema: {
+          tags: ['audit'],
+          summary: 'The last signed checkpoint of the audit trail, to be kept elsewhere',
+          response: {
+            200: {
+              description: 'A signed note (C2SP tlog-checkpoint)',
+              content: { 'text/plain': { schema: Type.String() } },
+            },
+            ...problemResponse,
+          },
+        },
+      },
+      async (request, reply) =>
+        reply.type('text/plain; charset=utf-8').send(await latestCheckpoint(ctx, actorOf(request))),
+    )
+  },
 }
 
 function wantsLines({ headers }: FastifyRequest): boolean {

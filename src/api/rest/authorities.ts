@@ -11,9 +11,8 @@ import { getAuthority, listAuthorities } from '../../authorities/find.ts'
 import { importAuthority } from '../../authorities/import.ts'
 import { removeAuthority } from '../../authorities/remove.ts'
 import { getTrustStore } from '../../authorities/trust/bundle.ts'
-import type { Context } from '../../core/context.ts'
 import { BundlePassword, closed, Name, Octets, PageOf, PageQuery } from '../../shared/schema.ts'
-import type { Api } from '../api.ts'
+import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
@@ -21,131 +20,145 @@ import { problemResponse } from '../openapi.ts'
 const tags = ['authorities']
 
 /** /v1/authorities */
-export function authorities(api: Api, ctx: Context): void {
-  api.post(
-    '/authorities',
-    {
-      ...idempotent(ctx),
-      config: { needs: 'write-authorities', platform: true },
-      schema: {
-        tags,
-        summary: 'Create a root, or an intermediate below an authority whose key is held here',
-        body: NewAuthority,
-        response: { 201: Authority, ...problemResponse },
-      },
-    },
-    async (request, reply) =>
-      reply.code(201).send(await createAuthority(ctx, actorOf(request), request.body)),
-  )
-
-  api.post(
-    '/authorities/import',
-    {
-      ...idempotent(ctx),
-      config: { needs: 'write-authorities', platform: true },
-      schema: {
-        tags,
-        summary: 'Take over a CA made elsewhere, with or without its private key',
-        body: ImportedAuthority,
-        response: { 201: Authority, ...problemResponse },
-      },
-    },
-    async (request, reply) =>
-      reply.code(201).send(await importAuthority(ctx, actorOf(request), request.body)),
-  )
-
-  api.get(
-    '/authorities',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'List authorities by name',
-        querystring: PageQuery,
-        response: { 200: PageOf(Authority), ...problemResponse },
-      },
-    },
-    (request) => listAuthorities(ctx, actorOf(request), request.query),
-  )
-
-  api.get(
-    '/authorities/:authority',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'Read an authority',
-        params: closed({ authority: Name }),
-        response: { 200: Authority, ...problemResponse },
-      },
-    },
-    (request) => getAuthority(ctx, actorOf(request), request.params.authority),
-  )
-
-  api.patch(
-    '/authorities/:authority',
-    {
-      config: { needs: 'write-authorities', platform: true },
-      schema: {
-        tags,
-        summary: 'Change what an authority is called, its limits, or whether it is retired',
-        description: 'What is left out stays; null takes a limit or the display name away.',
-        params: closed({ authority: Name }),
-        body: AuthorityPatch,
-        response: { 200: Authority, ...problemResponse },
-      },
-    },
-    (request) => {
-      const { authority: name } = request.params
-      return changeAuthority(ctx, actorOf(request), { name, patch: request.body })
-    },
-  )
-
-  api.delete(
-    '/authorities/:authority',
-    {
-      config: { needs: 'write-authorities', platform: true },
-      schema: {
-        tags,
-        summary: 'Remove an authority of which everything has ended, with its keys',
-        params: closed({ authority: Name }),
-        response: { 204: Type.Null(), ...problemResponse },
-      },
-    },
-    async (request, reply) => {
-      await removeAuthority(ctx, actorOf(request), request.params.authority)
-      return reply.code(204).send(null)
-    },
-  )
-
-  api.get(
-    '/authorities/:authority/trust-store',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'Download what to trust for an authority as a PKCS#12 store, as Java takes it',
-        description:
-          'Under the password in X-Bundle-Password (printable ASCII). The same in PEM, for everybody: /pki/{authority}/ca.pem.',
-        params: closed({ authority: Name }),
-        headers: BundlePassword,
-        response: {
-          200: {
-            description: 'A PKCS#12 store of the roots',
-            content: { 'application/x-pkcs12': { schema: Octets } },
-          },
-          ...problemResponse,
+export const authorities: Routes = {
+  createAuthority(api, ctx) {
+    api.post(
+      '/authorities',
+      {
+        ...idempotent(ctx),
+        config: { needs: 'write-authorities', platform: true },
+        schema: {
+          tags,
+          summary: 'Create a root, or an intermediate below an authority whose key is held here',
+          body: NewAuthority,
+          response: { 201: Authority, ...problemResponse },
         },
       },
-    },
-    async (request, reply) => {
-      const { authority } = request.params
-      const password = request.headers['x-bundle-password']
-      const store = await getTrustStore(ctx, actorOf(request), { authority, password })
-      return reply
-        .type('application/x-pkcs12')
-        .header('content-disposition', `attachment; filename="${authority}.p12"`)
-        .send(store)
-    },
-  )
+      async (request, reply) =>
+        reply.code(201).send(await createAuthority(ctx, actorOf(request), request.body)),
+    )
+  },
+
+  importAuthority(api, ctx) {
+    api.post(
+      '/authorities/import',
+      {
+        ...idempotent(ctx),
+        config: { needs: 'write-authorities', platform: true },
+        schema: {
+          tags,
+          summary: 'Take over a CA made elsewhere, with or without its private key',
+          body: ImportedAuthority,
+          response: { 201: Authority, ...problemResponse },
+        },
+      },
+      async (request, reply) =>
+        reply.code(201).send(await importAuthority(ctx, actorOf(request), request.body)),
+    )
+  },
+
+  listAuthorities(api, ctx) {
+    api.get(
+      '/authorities',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'List authorities by name',
+          querystring: PageQuery,
+          response: { 200: PageOf(Authority), ...problemResponse },
+        },
+      },
+      (request) => listAuthorities(ctx, actorOf(request), request.query),
+    )
+  },
+
+  getAuthority(api, ctx) {
+    api.get(
+      '/authorities/:authority',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'Read an authority',
+          params: closed({ authority: Name }),
+          response: { 200: Authority, ...problemResponse },
+        },
+      },
+      (request) => getAuthority(ctx, actorOf(request), request.params.authority),
+    )
+  },
+
+  updateAuthority(api, ctx) {
+    api.patch(
+      '/authorities/:authority',
+      {
+        config: { needs: 'write-authorities', platform: true },
+        schema: {
+          tags,
+          summary: 'Change what an authority is called, its limits, or whether it is retired',
+          description: 'What is left out stays; null takes a limit or the display name away.',
+          params: closed({ authority: Name }),
+          body: AuthorityPatch,
+          response: { 200: Authority, ...problemResponse },
+        },
+      },
+      (request) => {
+        const { authority: name } = request.params
+        return changeAuthority(ctx, actorOf(request), { name, patch: request.body })
+      },
+    )
+  },
+
+  deleteAuthority(api, ctx) {
+    api.delete(
+      '/authorities/:authority',
+      {
+        config: { needs: 'write-authorities', platform: true },
+        schema: {
+          tags,
+          summary: 'Remove an authority of which everything has ended, with its keys',
+          params: closed({ authority: Name }),
+          response: { 204: Type.Null(), ...problemResponse },
+        },
+      },
+      async (request, reply) => {
+        await removeAuthority(ctx, actorOf(request), request.params.authority)
+        return reply.code(204).send(null)
+      },
+    )
+  },
+
+  getAuthorityTrustStore(api, ctx) {
+    api.get(
+      '/authorities/:authority/trust-store',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'Download what to trust for an authority as a PKCS#12 store, as Java takes it',
+          description:
+            'Under the password in X-Bundle-Password (printable ASCII). The same in PEM, for everybody: /pki/{authority}/ca.pem.',
+          params: closed({ authority: Name }),
+          headers: BundlePassword,
+          response: {
+            200: {
+              description: 'A PKCS#12 store of the roots',
+              content: { 'application/x-pkcs12': { schema: Octets } },
+            },
+            ...problemResponse,
+          },
+        },
+      },
+      async (request, reply) => {
+        const { authority } = request.params
+        const password = request.headers['x-bundle-password']
+        const store = await getTrustStore(ctx, actorOf(request), { authority, password })
+        return reply
+          .type('application/x-pkcs12')
+          .header('content-disposition', `attachment; filename="${authority}.p12"`)
+          .send(store)
+      },
+    )
+  },
 }

@@ -1,10 +1,9 @@
 import Type from 'typebox'
 import { Certificate, NewCertificate } from '../../certificates/certificate.ts'
 import { issueCertificates } from '../../certificates/issuance/batch.ts'
-import type { Context } from '../../core/context.ts'
 import { mostViolations, Problem } from '../../shared/problem.ts'
 import { closed, Name, ProblemDocument } from '../../shared/schema.ts'
-import type { Api } from '../api.ts'
+import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
@@ -15,44 +14,46 @@ const bodyLimit = 4 * 1024 * 1024
 const mostValues = 30_000
 
 /** /v1/tenants/{tenant}/certificates:batch */
-export function batch(api: Api, ctx: Context): void {
-  api.post(
-    // Two colons are one: the name of a custom method (AIP-136), not a parameter.
-    '/tenants/:tenant/certificates::batch',
-    {
-      bodyLimit,
-      config: { needs: 'write-certificates', mostValues },
-      schema: {
-        tags: ['certificates'],
-        summary: 'Issue up to 1,000 certificates, each for itself; answers in the same order',
-        params: closed({ tenant: Name }),
-        body: closed({ items: Type.Array(NewCertificate, { minItems: 1, maxItems: 1000 }) }),
-        response: {
-          200: closed({
-            items: Type.Array(
-              closed({
-                certificate: Type.Optional(Certificate),
-                problem: Type.Optional(ProblemDocument),
-              }),
-            ),
-          }),
-          ...problemResponse,
+export const batch: Routes = {
+  batchTenantCertificates(api, ctx) {
+    api.post(
+      // Two colons are one: the name of a custom method (AIP-136), not a parameter.
+      '/tenants/:tenant/certificates::batch',
+      {
+        bodyLimit,
+        config: { needs: 'write-certificates', mostValues },
+        schema: {
+          tags: ['certificates'],
+          summary: 'Issue up to 1,000 certificates, each for itself; answers in the same order',
+          params: closed({ tenant: Name }),
+          body: closed({ items: Type.Array(NewCertificate, { minItems: 1, maxItems: 1000 }) }),
+          response: {
+            200: closed({
+              items: Type.Array(
+                closed({
+                  certificate: Type.Optional(Certificate),
+                  problem: Type.Optional(ProblemDocument),
+                }),
+              ),
+            }),
+            ...problemResponse,
+          },
         },
       },
-    },
-    async (request) => {
-      const { tenant } = request.params
-      const { items } = request.body
-      const input = { tenant, items, idempotencyKey: idempotencyKey(request) }
-      const outcomes = await issueCertificates(ctx, actorOf(request), input)
-      const shown = documents(request.id)
-      return {
-        items: outcomes.map((outcome) =>
-          'problem' in outcome ? { problem: shown(outcome.problem) } : outcome,
-        ),
-      }
-    },
-  )
+      async (request) => {
+        const { tenant } = request.params
+        const { items } = request.body
+        const input = { tenant, items, idempotencyKey: idempotencyKey(request) }
+        const outcomes = await issueCertificates(ctx, actorOf(request), input)
+        const shown = documents(request.id)
+        return {
+          items: outcomes.map((outcome) =>
+            'problem' in outcome ? { problem: shown(outcome.problem) } : outcome,
+          ),
+        }
+      },
+    )
+  },
 }
 
 /** Problems as they are answered; of all violations of a batch the first hundred are told. */

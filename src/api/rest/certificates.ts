@@ -12,9 +12,8 @@ import { issueCertificate } from '../../certificates/issuance/issue.ts'
 import { renewCertificate } from '../../certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
 import { CertificateFilter } from '../../certificates/search/filter.ts'
-import type { Context } from '../../core/context.ts'
 import { BundlePassword, closed, Id, Name, Octets } from '../../shared/schema.ts'
-import type { Api } from '../api.ts'
+import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
@@ -23,146 +22,164 @@ const tags = ['certificates']
 const one = closed({ tenant: Name, id: Id })
 
 /** /v1/tenants/{tenant}/certificates, and /v1/certificates across tenants */
-export function certificates(api: Api, ctx: Context): void {
-  api.post(
-    '/tenants/:tenant/certificates',
-    {
-      config: { needs: 'write-certificates' },
-      schema: {
-        tags,
-        summary: 'Issue a certificate, for a key made here or for that of a CSR',
-        params: closed({ tenant: Name }),
-        body: NewCertificate,
-        response: { 201: Certificate, ...problemResponse },
-      },
-    },
-    async (request, reply) => {
-      const { tenant } = request.params
-      const input = { tenant, asked: request.body, idempotencyKey: idempotencyKey(request) }
-      return reply.code(201).send(await issueCertificate(ctx, actorOf(request), input))
-    },
-  )
-
-  api.get(
-    '/tenants/:tenant/certificates',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'List the certificates of a tenant, soonest end first',
-        params: closed({ tenant: Name }),
-        querystring: CertificateFilter,
-        response: { 200: CertificatePage, ...problemResponse },
-      },
-    },
-    (request) =>
-      listCertificates(ctx, actorOf(request), { ...request.query, tenant: request.params.tenant }),
-  )
-
-  api.get(
-    '/tenants/:tenant/certificates/:id',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'Read a certificate',
-        params: one,
-        response: { 200: Certificate, ...problemResponse },
-      },
-    },
-    (request) => getCertificate(ctx, actorOf(request), request.params),
-  )
-
-  api.post(
-    '/tenants/:tenant/certificates/:id/renew',
-    {
-      config: { needs: 'write-certificates' },
-      schema: {
-        tags,
-        summary: 'Replace a certificate by one of the same names, under the rules of today',
-        description:
-          'With a new key made here, or for that of a new CSR; one of a host is replaced on its clusters. What it replaces stays valid until it ends or is revoked.',
-        params: one,
-        body: Type.Union([Renewal, Type.Null()]),
-        response: { 201: Certificate, ...problemResponse },
-      },
-    },
-    async (request, reply) => {
-      const asked = { ...request.params, csr: request.body?.csr }
-      const idempotent = { ...asked, idempotencyKey: idempotencyKey(request) }
-      return reply.code(201).send(await renewCertificate(ctx, actorOf(request), idempotent))
-    },
-  )
-
-  api.post(
-    '/tenants/:tenant/certificates/:id/revoke',
-    {
-      config: { needs: 'write-certificates' },
-      schema: {
-        tags,
-        summary: 'Revoke a certificate; once more changes nothing',
-        params: one,
-        body: CertificateRevocation,
-        response: { 200: Certificate, ...problemResponse },
-      },
-    },
-    (request) => {
-      const { reason = 'unspecified', proof } = request.body
-      return revokeCertificate(ctx, actorOf(request), { ...request.params, reason, proof })
-    },
-  )
-
-  api.get(
-    '/tenants/:tenant/certificates/:id/bundle',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'Download a certificate with its chain, and the key made here if asked for, once',
-        description:
-          'pem: leaf first, then the intermediates, then the key if asked for; der: the leaf alone; p12: all of it and the key, under the password in X-Bundle-Password (printable ASCII). A private key is handed out once; an admin may take it again. The key of a certificate made for a host is not handed out.',
-        params: one,
-        querystring: closed({
-          format: Type.Optional(Type.Enum(['pem', 'der', 'p12'])),
-          privateKey: Type.Optional(Type.Boolean({ description: 'Add the private key (false)' })),
-        }),
-        headers: BundlePassword,
-        response: {
-          200: {
-            description: 'In the format asked for',
-            content: {
-              'application/pem-certificate-chain': { schema: Octets },
-              'application/pkix-cert': { schema: Octets },
-              'application/x-pkcs12': { schema: Octets },
-            },
-          },
-          ...problemResponse,
+export const certificates: Routes = {
+  createTenantCertificate(api, ctx) {
+    api.post(
+      '/tenants/:tenant/certificates',
+      {
+        config: { needs: 'write-certificates' },
+        schema: {
+          tags,
+          summary: 'Issue a certificate, for a key made here or for that of a CSR',
+          params: closed({ tenant: Name }),
+          body: NewCertificate,
+          response: { 201: Certificate, ...problemResponse },
         },
       },
-    },
-    async (request, reply) => {
-      const { privateKey = false, format } = request.query
-      const password = request.headers['x-bundle-password']
-      const ask = { ...request.params, format, privateKey, password }
-      const { mediaType, fileName, body } = await getBundle(ctx, actorOf(request), ask)
-      return reply
-        .type(mediaType)
-        .header('content-disposition', `attachment; filename="${fileName}"`)
-        .send(body)
-    },
-  )
-
-  api.get(
-    '/certificates',
-    {
-      config: { needs: 'read', platform: true },
-      schema: {
-        tags,
-        summary: 'List certificates of every tenant, soonest end first',
-        querystring: CertificateFilter,
-        response: { 200: CertificatePage, ...problemResponse },
+      async (request, reply) => {
+        const { tenant } = request.params
+        const input = { tenant, asked: request.body, idempotencyKey: idempotencyKey(request) }
+        return reply.code(201).send(await issueCertificate(ctx, actorOf(request), input))
       },
-    },
-    (request) => listAllCertificates(ctx, actorOf(request), request.query),
-  )
+    )
+  },
+
+  listTenantCertificates(api, ctx) {
+    api.get(
+      '/tenants/:tenant/certificates',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'List the certificates of a tenant, soonest end first',
+          params: closed({ tenant: Name }),
+          querystring: CertificateFilter,
+          response: { 200: CertificatePage, ...problemResponse },
+        },
+      },
+      (request) =>
+        listCertificates(ctx, actorOf(request), {
+          ...request.query,
+          tenant: request.params.tenant,
+        }),
+    )
+  },
+
+  getTenantCertificate(api, ctx) {
+    api.get(
+      '/tenants/:tenant/certificates/:id',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'Read a certificate',
+          params: one,
+          response: { 200: Certificate, ...problemResponse },
+        },
+      },
+      (request) => getCertificate(ctx, actorOf(request), request.params),
+    )
+  },
+
+  renewTenantCertificate(api, ctx) {
+    api.post(
+      '/tenants/:tenant/certificates/:id/renew',
+      {
+        config: { needs: 'write-certificates' },
+        schema: {
+          tags,
+          summary: 'Replace a certificate by one of the same names, under the rules of today',
+          description:
+            'With a new key made here, or for that of a new CSR; one of a host is replaced on its clusters. What it replaces stays valid until it ends or is revoked.',
+          params: one,
+          body: Type.Union([Renewal, Type.Null()]),
+          response: { 201: Certificate, ...problemResponse },
+        },
+      },
+      async (request, reply) => {
+        const asked = { ...request.params, csr: request.body?.csr }
+        const idempotent = { ...asked, idempotencyKey: idempotencyKey(request) }
+        return reply.code(201).send(await renewCertificate(ctx, actorOf(request), idempotent))
+      },
+    )
+  },
+
+  revokeTenantCertificate(api, ctx) {
+    api.post(
+      '/tenants/:tenant/certificates/:id/revoke',
+      {
+        config: { needs: 'write-certificates' },
+        schema: {
+          tags,
+          summary: 'Revoke a certificate; once more changes nothing',
+          params: one,
+          body: CertificateRevocation,
+          response: { 200: Certificate, ...problemResponse },
+        },
+      },
+      (request) => {
+        const { reason = 'unspecified', proof } = request.body
+        return revokeCertificate(ctx, actorOf(request), { ...request.params, reason, proof })
+      },
+    )
+  },
+
+  getTenantCertificateBundle(api, ctx) {
+    api.get(
+      '/tenants/:tenant/certificates/:id/bundle',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary:
+            'Download a certificate with its chain, and the key made here if asked for, once',
+          description:
+            'pem: leaf first, then the intermediates, then the key if asked for; der: the leaf alone; p12: all of it and the key, under the password in X-Bundle-Password (printable ASCII). A private key is handed out once; an admin may take it again. The key of a certificate made for a host is not handed out.',
+          params: one,
+          querystring: closed({
+            format: Type.Optional(Type.Enum(['pem', 'der', 'p12'])),
+            privateKey: Type.Optional(Type.Boolean({ description: 'Add the private key (false)' })),
+          }),
+          headers: BundlePassword,
+          response: {
+            200: {
+              description: 'In the format asked for',
+              content: {
+                'application/pem-certificate-chain': { schema: Octets },
+                'application/pkix-cert': { schema: Octets },
+                'application/x-pkcs12': { schema: Octets },
+              },
+            },
+            ...problemResponse,
+          },
+        },
+      },
+      async (request, reply) => {
+        const { privateKey = false, format } = request.query
+        const password = request.headers['x-bundle-password']
+        const ask = { ...request.params, format, privateKey, password }
+        const { mediaType, fileName, body } = await getBundle(ctx, actorOf(request), ask)
+        return reply
+          .type(mediaType)
+          .header('content-disposition', `attachment; filename="${fileName}"`)
+          .send(body)
+      },
+    )
+  },
+
+  listCertificates(api, ctx) {
+    api.get(
+      '/certificates',
+      {
+        config: { needs: 'read', platform: true },
+        schema: {
+          tags,
+          summary: 'List certificates of every tenant, soonest end first',
+          querystring: CertificateFilter,
+          response: { 200: CertificatePage, ...problemResponse },
+        },
+      },
+      (request) => listAllCertificates(ctx, actorOf(request), request.query),
+    )
+  },
 }

@@ -10,10 +10,9 @@ import { MeshTlsChange, MeshTlsList, MeshTlsQuery, NewMeshTls } from '../../clus
 import { changeCluster, createCluster, removeCluster } from '../../clusters/register.ts'
 import { clusterRbac, RbacQuery } from '../../clusters/rights/find.ts'
 import { Synced, syncCluster } from '../../clusters/sync.ts'
-import type { Context } from '../../core/context.ts'
 import { abandonCluster } from '../../hosts/abandon.ts'
 import { closed, Name, PageOf, PageQuery } from '../../shared/schema.ts'
-import type { Api } from '../api.ts'
+import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
@@ -22,209 +21,231 @@ const tags = ['clusters']
 const params = closed({ cluster: Name })
 
 /** /v1/clusters */
-export function clusters(api: Api, ctx: Context): void {
-  api.post(
-    '/clusters',
-    {
-      ...idempotent(ctx),
-      config: { needs: 'write-clusters', platform: true },
-      schema: {
-        tags,
-        summary: 'Register a cluster by its kubeconfig, or by server, CA and token',
-        body: NewCluster,
-        response: { 201: Cluster, ...problemResponse },
-      },
-    },
-    async (request, reply) =>
-      reply.code(201).send(await createCluster(ctx, actorOf(request), request.body)),
-  )
-
-  api.get(
-    '/clusters',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'List clusters by name',
-        querystring: PageQuery,
-        response: { 200: PageOf(Cluster), ...problemResponse },
-      },
-    },
-    (request) => listClusters(ctx, actorOf(request), request.query),
-  )
-
-  api.get(
-    '/clusters/:cluster',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'Read a cluster',
-        params,
-        response: { 200: Cluster, ...problemResponse },
-      },
-    },
-    (request) => getCluster(ctx, actorOf(request), request.params.cluster),
-  )
-
-  api.patch(
-    '/clusters/:cluster',
-    {
-      config: { needs: 'write-clusters', platform: true },
-      schema: {
-        tags,
-        summary: 'Change the credentials or ingresses',
-        description: 'A token alone takes the place of the one of before',
-        params,
-        body: ClusterPatch,
-        response: { 200: Cluster, ...problemResponse },
-      },
-    },
-    (request) => {
-      const { cluster: name } = request.params
-      return changeCluster(ctx, actorOf(request), { name, patch: request.body })
-    },
-  )
-
-  api.delete(
-    '/clusters/:cluster',
-    {
-      config: { needs: 'write-clusters', platform: true },
-      schema: {
-        tags,
-        summary: 'Forget a cluster that carries no host; by force, one that will not come back',
-        description:
-          'force: the placements on it are forgotten too, and what they left on it stays there; hosts being removed that waited for it are gone',
-        params,
-        querystring: closed({ force: Type.Optional(Type.Boolean()) }),
-        response: { 204: Type.Null(), ...problemResponse },
-      },
-    },
-    async (request, reply) => {
-      const remove = request.query.force ? abandonCluster : removeCluster
-      await remove(ctx, actorOf(request), request.params.cluster)
-      return reply.code(204).send(null)
-    },
-  )
-
-  api.post(
-    '/clusters/:cluster/check',
-    {
-      config: { needs: 'check-clusters', platform: true },
-      schema: {
-        tags,
-        summary: 'Look now whether it answers and lets us do what we must',
-        params,
-        response: { 200: Cluster, ...problemResponse },
-      },
-    },
-    (request) => checkClusterNow(ctx, actorOf(request), request.params.cluster),
-  )
-
-  api.get(
-    '/clusters/:cluster/rbac',
-    {
-      config: { needs: 'check-clusters', platform: true },
-      schema: {
-        tags,
-        summary: 'The least rights that the service needs there, as YAML for kubectl apply',
-        description:
-          'For what is asked for on the cluster now: the namespaces of its ingresses, and those that Secrets are delivered to',
-        params,
-        querystring: RbacQuery,
-        response: {
-          200: {
-            description: 'ServiceAccount, Roles and bindings',
-            content: { 'application/yaml': { schema: Type.String() } },
-          },
-          ...problemResponse,
+export const clusters: Routes = {
+  createCluster(api, ctx) {
+    api.post(
+      '/clusters',
+      {
+        ...idempotent(ctx),
+        config: { needs: 'write-clusters', platform: true },
+        schema: {
+          tags,
+          summary: 'Register a cluster by its kubeconfig, or by server, CA and token',
+          body: NewCluster,
+          response: { 201: Cluster, ...problemResponse },
         },
       },
-    },
-    async (request, reply) => {
-      const { cluster } = request.params
-      const manifest = await clusterRbac(ctx, actorOf(request), { ...request.query, cluster })
-      return reply.type('application/yaml').send(manifest)
-    },
-  )
+      async (request, reply) =>
+        reply.code(201).send(await createCluster(ctx, actorOf(request), request.body)),
+    )
+  },
 
-  api.post(
-    '/clusters/:cluster/sync',
-    {
-      config: { needs: 'check-clusters', platform: true },
-      schema: {
-        tags,
-        summary: 'Have every host on the cluster looked at again',
-        params,
-        response: { 202: Synced, ...problemResponse },
+  listClusters(api, ctx) {
+    api.get(
+      '/clusters',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'List clusters by name',
+          querystring: PageQuery,
+          response: { 200: PageOf(Cluster), ...problemResponse },
+        },
       },
-    },
-    async (request, reply) =>
-      reply.code(202).send(await syncCluster(ctx, actorOf(request), request.params.cluster)),
-  )
+      (request) => listClusters(ctx, actorOf(request), request.query),
+    )
+  },
 
-  api.get(
-    '/clusters/:cluster/listeners',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'What the Envoys of its ingresses listen for, and where it leads',
-        description:
-          'The table of istioctl proxy-config listener from every gateway pod, with what it leaves out: listeners that Envoy refused and why, that warm up or drain; and pods that could not be asked. The API key of a tenant sees the chains of its own hosts.',
-        params,
-        querystring: ListenerQuery,
-        response: { 200: PageOf(ListenerRow), ...problemResponse },
+  getCluster(api, ctx) {
+    api.get(
+      '/clusters/:cluster',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'Read a cluster',
+          params,
+          response: { 200: Cluster, ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { cluster: name } = request.params
-      return findListeners(ctx, actorOf(request), { name, query: request.query })
-    },
-  )
+      (request) => getCluster(ctx, actorOf(request), request.params.cluster),
+    )
+  },
 
-  api.get(
-    '/clusters/:cluster/mesh-tls',
-    {
-      config: { needs: 'read', platform: true },
-      schema: {
-        tags,
-        summary: 'The minimum TLS versions of the mesh, by revision, and where each comes from',
-        params,
-        querystring: MeshTlsQuery,
-        response: { 200: MeshTlsList, ...problemResponse },
+  updateCluster(api, ctx) {
+    api.patch(
+      '/clusters/:cluster',
+      {
+        config: { needs: 'write-clusters', platform: true },
+        schema: {
+          tags,
+          summary: 'Change the credentials or ingresses',
+          description: 'A token alone takes the place of the one of before',
+          params,
+          body: ClusterPatch,
+          response: { 200: Cluster, ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { cluster: name } = request.params
-      return findMeshTls(ctx, actorOf(request), { name, query: request.query })
-    },
-  )
+      (request) => {
+        const { cluster: name } = request.params
+        return changeCluster(ctx, actorOf(request), { name, patch: request.body })
+      },
+    )
+  },
 
-  api.put(
-    '/clusters/:cluster/mesh-tls',
-    {
-      config: { needs: 'write-clusters', platform: true },
-      schema: {
-        tags,
-        summary:
-          'Set the minimum TLS versions of the mesh in its ConfigMap, and nothing else there',
-        description:
-          'What is left out stays. Refused where Helm or an operator owns the map (mesh-owned), unless force is true; a change by others meanwhile is a mesh-changed and loses nothing.',
-        params,
-        querystring: closed({
-          ...MeshTlsQuery.properties,
-          dryRun: Type.Optional(
-            Type.Boolean({ description: 'Tells the difference and writes nothing' }),
-          ),
-        }),
-        body: NewMeshTls,
-        response: { 200: MeshTlsChange, ...problemResponse },
+  deleteCluster(api, ctx) {
+    api.delete(
+      '/clusters/:cluster',
+      {
+        config: { needs: 'write-clusters', platform: true },
+        schema: {
+          tags,
+          summary: 'Forget a cluster that carries no host; by force, one that will not come back',
+          description:
+            'force: the placements on it are forgotten too, and what they left on it stays there; hosts being removed that waited for it are gone',
+          params,
+          querystring: closed({ force: Type.Optional(Type.Boolean()) }),
+          response: { 204: Type.Null(), ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { params, query, body: asked } = request
-      return putMeshTls(ctx, actorOf(request), { name: params.cluster, query, asked })
-    },
-  )
+      async (request, reply) => {
+        const remove = request.query.force ? abandonCluster : removeCluster
+        await remove(ctx, actorOf(request), request.params.cluster)
+        return reply.code(204).send(null)
+      },
+    )
+  },
+
+  checkCluster(api, ctx) {
+    api.post(
+      '/clusters/:cluster/check',
+      {
+        config: { needs: 'check-clusters', platform: true },
+        schema: {
+          tags,
+          summary: 'Look now whether it answers and lets us do what we must',
+          params,
+          response: { 200: Cluster, ...problemResponse },
+        },
+      },
+      (request) => checkClusterNow(ctx, actorOf(request), request.params.cluster),
+    )
+  },
+
+  getClusterRbac(api, ctx) {
+    api.get(
+      '/clusters/:cluster/rbac',
+      {
+        config: { needs: 'check-clusters', platform: true },
+        schema: {
+          tags,
+          summary: 'The least rights that the service needs there, as YAML for kubectl apply',
+          description:
+            'For what is asked for on the cluster now: the namespaces of its ingresses, and those that Secrets are delivered to',
+          params,
+          querystring: RbacQuery,
+          response: {
+            200: {
+              description: 'ServiceAccount, Roles and bindings',
+              content: { 'application/yaml': { schema: Type.String() } },
+            },
+            ...problemResponse,
+          },
+        },
+      },
+      async (request, reply) => {
+        const { cluster } = request.params
+        const manifest = await clusterRbac(ctx, actorOf(request), { ...request.query, cluster })
+        return reply.type('application/yaml').send(manifest)
+      },
+    )
+  },
+
+  syncCluster(api, ctx) {
+    api.post(
+      '/clusters/:cluster/sync',
+      {
+        config: { needs: 'check-clusters', platform: true },
+        schema: {
+          tags,
+          summary: 'Have every host on the cluster looked at again',
+          params,
+          response: { 202: Synced, ...problemResponse },
+        },
+      },
+      async (request, reply) =>
+        reply.code(202).send(await syncCluster(ctx, actorOf(request), request.params.cluster)),
+    )
+  },
+
+  listClusterListeners(api, ctx) {
+    api.get(
+      '/clusters/:cluster/listeners',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'What the Envoys of its ingresses listen for, and where it leads',
+          description:
+            'The table of istioctl proxy-config listener from every gateway pod, with what it leaves out: listeners that Envoy refused and why, that warm up or drain; and pods that could not be asked. The API key of a tenant sees the chains of its own hosts.',
+          params,
+          querystring: ListenerQuery,
+          response: { 200: PageOf(ListenerRow), ...problemResponse },
+        },
+      },
+      (request) => {
+        const { cluster: name } = request.params
+        return findListeners(ctx, actorOf(request), { name, query: request.query })
+      },
+    )
+  },
+
+  getClusterMeshTls(api, ctx) {
+    api.get(
+      '/clusters/:cluster/mesh-tls',
+      {
+        config: { needs: 'read', platform: true },
+        schema: {
+          tags,
+          summary: 'The minimum TLS versions of the mesh, by revision, and where each comes from',
+          params,
+          querystring: MeshTlsQuery,
+          response: { 200: MeshTlsList, ...problemResponse },
+        },
+      },
+      (request) => {
+        const { cluster: name } = request.params
+        return findMeshTls(ctx, actorOf(request), { name, query: request.query })
+      },
+    )
+  },
+
+  putClusterMeshTls(api, ctx) {
+    api.put(
+      '/clusters/:cluster/mesh-tls',
+      {
+        config: { needs: 'write-clusters', platform: true },
+        schema: {
+          tags,
+          summary:
+            'Set the minimum TLS versions of the mesh in its ConfigMap, and nothing else there',
+          description:
+            'What is left out stays. Refused where Helm or an operator owns the map (mesh-owned), unless force is true; a change by others meanwhile is a mesh-changed and loses nothing.',
+          params,
+          querystring: closed({
+            ...MeshTlsQuery.properties,
+            dryRun: Type.Optional(
+              Type.Boolean({ description: 'Tells the difference and writes nothing' }),
+            ),
+          }),
+          body: NewMeshTls,
+          response: { 200: MeshTlsChange, ...problemResponse },
+        },
+      },
+      (request) => {
+        const { params, query, body: asked } = request
+        return putMeshTls(ctx, actorOf(request), { name: params.cluster, query, asked })
+      },
+    )
+  },
 }

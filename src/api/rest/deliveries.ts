@@ -1,10 +1,9 @@
-import type { Context } from '../../core/context.ts'
 import { getDelivery, listDeliveries } from '../../delivery/secrets/find.ts'
 import { putDelivery } from '../../delivery/secrets/put.ts'
 import { removeDelivery } from '../../delivery/secrets/remove.ts'
 import { Delivery, DeliverySpec } from '../../delivery/secrets/schema.ts'
 import { closed, Name, PageOf, PageQuery } from '../../shared/schema.ts'
-import type { Api } from '../api.ts'
+import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { problemResponse } from '../openapi.ts'
 
@@ -12,77 +11,86 @@ const tags = ['deliveries']
 const params = closed({ tenant: Name, delivery: Name })
 
 /** /v1/tenants/{tenant}/deliveries */
-export function deliveries(api: Api, ctx: Context): void {
-  api.put(
-    '/tenants/:tenant/deliveries/:delivery',
-    {
-      config: { needs: 'write-certificates' },
-      schema: {
-        tags,
-        summary:
-          'Have a certificate, and whatever takes its place, delivered as a Secret; the same twice changes nothing',
-        params,
-        body: DeliverySpec,
-        response: { 200: Delivery, 201: Delivery, ...problemResponse },
+export const deliveries: Routes = {
+  putTenantDelivery(api, ctx) {
+    api.put(
+      '/tenants/:tenant/deliveries/:delivery',
+      {
+        config: { needs: 'write-certificates' },
+        schema: {
+          tags,
+          summary:
+            'Have a certificate, and whatever takes its place, delivered as a Secret; the same twice changes nothing',
+          params,
+          body: DeliverySpec,
+          response: { 200: Delivery, 201: Delivery, ...problemResponse },
+        },
       },
-    },
-    async (request, reply) => {
-      const { tenant, delivery: name } = request.params
-      const asked = { tenant, name, spec: request.body }
-      const { delivery, created } = await putDelivery(ctx, actorOf(request), asked)
-      return reply.code(created ? 201 : 200).send(delivery)
-    },
-  )
+      async (request, reply) => {
+        const { tenant, delivery: name } = request.params
+        const asked = { tenant, name, spec: request.body }
+        const { delivery, created } = await putDelivery(ctx, actorOf(request), asked)
+        return reply.code(created ? 201 : 200).send(delivery)
+      },
+    )
+  },
 
-  api.get(
-    '/tenants/:tenant/deliveries',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'List deliveries by name',
-        params: closed({ tenant: Name }),
-        querystring: PageQuery,
-        response: { 200: PageOf(Delivery), ...problemResponse },
+  listTenantDeliveries(api, ctx) {
+    api.get(
+      '/tenants/:tenant/deliveries',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'List deliveries by name',
+          params: closed({ tenant: Name }),
+          querystring: PageQuery,
+          response: { 200: PageOf(Delivery), ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { tenant } = request.params
-      return listDeliveries(ctx, actorOf(request), { tenant, ...request.query })
-    },
-  )
+      (request) => {
+        const { tenant } = request.params
+        return listDeliveries(ctx, actorOf(request), { tenant, ...request.query })
+      },
+    )
+  },
 
-  api.get(
-    '/tenants/:tenant/deliveries/:delivery',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'Read a delivery: what was asked for, and how it stands on each cluster',
-        params,
-        response: { 200: Delivery, ...problemResponse },
+  getTenantDelivery(api, ctx) {
+    api.get(
+      '/tenants/:tenant/deliveries/:delivery',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'Read a delivery: what was asked for, and how it stands on each cluster',
+          params,
+          response: { 200: Delivery, ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { tenant, delivery: name } = request.params
-      return getDelivery(ctx, actorOf(request), { tenant, name })
-    },
-  )
+      (request) => {
+        const { tenant, delivery: name } = request.params
+        return getDelivery(ctx, actorOf(request), { tenant, name })
+      },
+    )
+  },
 
-  api.delete(
-    '/tenants/:tenant/deliveries/:delivery',
-    {
-      config: { needs: 'write-certificates' },
-      schema: {
-        tags,
-        summary: 'Take the Secret off all its clusters; the delivery is gone when GET answers 404',
-        params,
-        response: { 202: Delivery, ...problemResponse },
+  deleteTenantDelivery(api, ctx) {
+    api.delete(
+      '/tenants/:tenant/deliveries/:delivery',
+      {
+        config: { needs: 'write-certificates' },
+        schema: {
+          tags,
+          summary:
+            'Take the Secret off all its clusters; the delivery is gone when GET answers 404',
+          params,
+          response: { 202: Delivery, ...problemResponse },
+        },
       },
-    },
-    async (request, reply) => {
-      const { tenant, delivery: name } = request.params
-      return reply.code(202).send(await removeDelivery(ctx, actorOf(request), { tenant, name }))
-    },
-  )
+      async (request, reply) => {
+        const { tenant, delivery: name } = request.params
+        return reply.code(202).send(await removeDelivery(ctx, actorOf(request), { tenant, name }))
+      },
+    )
+  },
 }

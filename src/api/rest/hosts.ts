@@ -1,5 +1,4 @@
 import Type from 'typebox'
-import type { Context } from '../../core/context.ts'
 import { HostPlan, PlanRequest, planHost } from '../../delivery/preview.ts'
 import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/proof/probe.ts'
 import { getHost, listHosts } from '../../hosts/find.ts'
@@ -7,7 +6,7 @@ import { Host, HostSpec } from '../../hosts/host.ts'
 import { putHost } from '../../hosts/put.ts'
 import { removeHost } from '../../hosts/remove.ts'
 import { closed, HostnameText, Name, PageOf, PageQuery } from '../../shared/schema.ts'
-import type { Api } from '../api.ts'
+import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { problemResponse } from '../openapi.ts'
 
@@ -15,112 +14,124 @@ const tags = ['hosts']
 const params = closed({ tenant: Name, host: HostnameText })
 
 /** /v1/tenants/{tenant}/hosts */
-export function hosts(api: Api, ctx: Context): void {
-  api.put(
-    '/tenants/:tenant/hosts/:host',
-    {
-      config: { needs: 'write-hosts' },
-      schema: {
-        tags,
-        summary: 'Make a host what is asked for; the same twice changes nothing',
-        params,
-        body: HostSpec,
-        response: { 200: Host, 201: Host, ...problemResponse },
+export const hosts: Routes = {
+  putTenantHost(api, ctx) {
+    api.put(
+      '/tenants/:tenant/hosts/:host',
+      {
+        config: { needs: 'write-hosts' },
+        schema: {
+          tags,
+          summary: 'Make a host what is asked for; the same twice changes nothing',
+          params,
+          body: HostSpec,
+          response: { 200: Host, 201: Host, ...problemResponse },
+        },
       },
-    },
-    async (request, reply) => {
-      const { tenant, host: name } = request.params
-      const asked = { tenant, name, spec: request.body }
-      const { host, created } = await putHost(ctx, actorOf(request), asked)
-      return reply.code(created ? 201 : 200).send(host)
-    },
-  )
+      async (request, reply) => {
+        const { tenant, host: name } = request.params
+        const asked = { tenant, name, spec: request.body }
+        const { host, created } = await putHost(ctx, actorOf(request), asked)
+        return reply.code(created ? 201 : 200).send(host)
+      },
+    )
+  },
 
-  api.get(
-    '/tenants/:tenant/hosts',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'List hosts by name',
-        params: closed({ tenant: Name }),
-        querystring: PageQuery,
-        response: { 200: PageOf(Host), ...problemResponse },
+  listTenantHosts(api, ctx) {
+    api.get(
+      '/tenants/:tenant/hosts',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'List hosts by name',
+          params: closed({ tenant: Name }),
+          querystring: PageQuery,
+          response: { 200: PageOf(Host), ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { tenant } = request.params
-      return listHosts(ctx, actorOf(request), { tenant, ...request.query })
-    },
-  )
+      (request) => {
+        const { tenant } = request.params
+        return listHosts(ctx, actorOf(request), { tenant, ...request.query })
+      },
+    )
+  },
 
-  api.get(
-    '/tenants/:tenant/hosts/:host',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'Read a host: what was asked for, and how it stands on each cluster',
-        params,
-        response: { 200: Host, ...problemResponse },
+  getTenantHost(api, ctx) {
+    api.get(
+      '/tenants/:tenant/hosts/:host',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'Read a host: what was asked for, and how it stands on each cluster',
+          params,
+          response: { 200: Host, ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { tenant, host: name } = request.params
-      return getHost(ctx, actorOf(request), { tenant, name })
-    },
-  )
+      (request) => {
+        const { tenant, host: name } = request.params
+        return getHost(ctx, actorOf(request), { tenant, name })
+      },
+    )
+  },
 
-  api.delete(
-    '/tenants/:tenant/hosts/:host',
-    {
-      config: { needs: 'write-hosts' },
-      schema: {
-        tags,
-        summary: 'Take a host off all its clusters; it is gone when GET answers 404',
-        params,
-        response: { 202: Host, ...problemResponse },
+  deleteTenantHost(api, ctx) {
+    api.delete(
+      '/tenants/:tenant/hosts/:host',
+      {
+        config: { needs: 'write-hosts' },
+        schema: {
+          tags,
+          summary: 'Take a host off all its clusters; it is gone when GET answers 404',
+          params,
+          response: { 202: Host, ...problemResponse },
+        },
       },
-    },
-    async (request, reply) => {
-      const { tenant, host: name } = request.params
-      return reply.code(202).send(await removeHost(ctx, actorOf(request), { tenant, name }))
-    },
-  )
+      async (request, reply) => {
+        const { tenant, host: name } = request.params
+        return reply.code(202).send(await removeHost(ctx, actorOf(request), { tenant, name }))
+      },
+    )
+  },
 
-  api.post(
-    '/tenants/:tenant/hosts/:host/plan',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'What a push would change on each cluster, and what it would collide with',
-        params,
-        body: Type.Union([PlanRequest, Type.Null()]),
-        response: { 200: HostPlan, ...problemResponse },
+  planTenantHost(api, ctx) {
+    api.post(
+      '/tenants/:tenant/hosts/:host/plan',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'What a push would change on each cluster, and what it would collide with',
+          params,
+          body: Type.Union([PlanRequest, Type.Null()]),
+          response: { 200: HostPlan, ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { tenant, host: name } = request.params
-      return planHost(ctx, actorOf(request), { tenant, name, asked: request.body ?? {} })
-    },
-  )
+      (request) => {
+        const { tenant, host: name } = request.params
+        return planHost(ctx, actorOf(request), { tenant, name, asked: request.body ?? {} })
+      },
+    )
+  },
 
-  api.post(
-    '/tenants/:tenant/hosts/:host/probe',
-    {
-      config: { needs: 'read' },
-      schema: {
-        tags,
-        summary: 'Ask each ingress for the host as a client would, now',
-        params,
-        body: Type.Union([ProbeRequest, Type.Null()]),
-        response: { 200: ProbeResults, ...problemResponse },
+  probeTenantHost(api, ctx) {
+    api.post(
+      '/tenants/:tenant/hosts/:host/probe',
+      {
+        config: { needs: 'read' },
+        schema: {
+          tags,
+          summary: 'Ask each ingress for the host as a client would, now',
+          params,
+          body: Type.Union([ProbeRequest, Type.Null()]),
+          response: { 200: ProbeResults, ...problemResponse },
+        },
       },
-    },
-    (request) => {
-      const { tenant, host: name } = request.params
-      return probeHost(ctx, actorOf(request), { tenant, name, asked: request.body ?? {} })
-    },
-  )
+      (request) => {
+        const { tenant, host: name } = request.params
+        return probeHost(ctx, actorOf(request), { tenant, name, asked: request.body ?? {} })
+      },
+    )
+  },
 }

@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../core/context.ts'
-import type { Api } from '../api.ts'
+import type { Api, Routes } from '../api.ts'
 import { admission } from '../edge/admission.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
@@ -15,24 +15,28 @@ import { rotations } from './keys/rotations.ts'
 import { replacements } from './replacements.ts'
 import { tenants } from './tenants.ts'
 
-/** Every noun under /v1; each request tells who asks, and whether that one may, before
- *  anything else is looked at. */
+/** Every noun under /v1. */
+export const nouns: readonly Routes[] = [
+  tenants,
+  apiKeys,
+  authorities,
+  rotations,
+  blockedKeys,
+  certificates,
+  batch,
+  replacements,
+  clusters,
+  hosts,
+  deliveries,
+  audit,
+]
+
+/** All their routes; each request tells who asks, and whether that one may, before anything else is looked at. */
 export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
   admission(api, ctx)
-  for (const noun of [
-    tenants,
-    apiKeys,
-    authorities,
-    rotations,
-    blockedKeys,
-    certificates,
-    batch,
-    replacements,
-    clusters,
-    hosts,
-    deliveries,
-    audit,
-  ]) {
-    await api.register(async (scope: Api) => noun(scope, ctx))
+  for (const noun of nouns) {
+    await api.register(async (scope: Api) => {
+      for (const route of Object.values(noun)) route(scope, ctx)
+    })
   }
 }
