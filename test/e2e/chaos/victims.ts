@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -106,6 +106,8 @@ function rigApiServer(rig: string, admin: string): Victim {
     name: 'the API server of the rig',
     kill: async () => {
       process.kill(-Number(await readFile(pidFile, 'utf8')), 'SIGKILL')
+      // It looks alive to up.sh until its parent has taken note, which is not ours to say.
+      await rm(pidFile)
     },
     start: async () => {
       await promisify(execFile)(join(rig, 'up.sh'))
