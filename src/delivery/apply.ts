@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto'
+import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
 import { isAway, type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
 import { oncePer } from '../core/onceper.ts'
-import { isSecret, type Step } from './plan.ts'
+import { digestOf } from './drift/digest.ts'
+import { isSecret, nameOf, refOf, type Step } from './plan.ts'
 
 /** Takes the steps on the cluster, up in order, then down; answers what admission warned of. What the cluster
  *  would refuse is found out by a dry run, before the first object is there; `names` are the host's. Fields of
@@ -23,6 +25,7 @@ export async function applySteps(
   for (const { object, force } of changed) {
     if (refused[0] && !isSecret(object)) break
     try {
+      noteOurs(kube, object)
       warnings.push(...(await kube.apply(object, { force })))
     } catch (error) {
       if (!(error instanceof KubeError) || !isSecret(object) || isAway(error)) throw error
@@ -39,6 +42,26 @@ export async function applySteps(
 const acceptedBy = oncePer((_: Kube) => new Map<string, number>())
 const memoryLimit = 1000
 const memoryMilliseconds = 600_000
+
+/** What we have applied to each cluster and not seen there since, by object. */
+const oursOn = oncePer((_: Kube) => new Map<string, string>())
+const oursLimit = 10_000
+
+function noteOurs(kube: Kube, object: KubeObject): void {
+  const ours = oursOn(kube)
+  if (ours.size >= oursLimit) ours.clear()
+  ours.set(nameOf(refOf(object)), digestOf(object))
+}
+
+/** Whether an object that is seen on the cluster is as this process has just applied it, and not seen so
+ *  before: then nobody has to be asked whose it is. */
+export function isOursNow(kube: Kube, ref: KubeRef, digest: string): boolean {
+  const ours = oursOn(kube)
+  const name = nameOf(ref)
+  const same = ours.get(name) === digest
+  ours.delete(name)
+  return same
+}
 
 type Trial = {
   readonly object: KubeObject

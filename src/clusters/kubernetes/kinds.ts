@@ -31,9 +31,10 @@ export function isSameObject(one: KubeRef, other: KubeRef): boolean {
   return isKind(one, other) && one.namespace === other.namespace && one.name === other.name
 }
 
-/** Where the kind's objects are, as paths of the API and rights name it: `gateways`. */
+/** Where the kind's objects are, as paths of the API and rights name it: `gateways`, `ingresses`. */
 export function resourceOf({ kind }: Kind): string {
-  return `${kind.toLowerCase()}s`
+  const name = kind.toLowerCase()
+  return name.endsWith('s') ? `${name}es` : `${name}s`
 }
 
 /** The API group; none for the kinds of the core. */

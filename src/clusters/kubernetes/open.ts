@@ -1,6 +1,7 @@
 import type { Context } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
+import { connect } from './connect.ts'
 import type { Kube } from './kube.ts'
 
 /** What a sealed kubeconfig is bound to. */
@@ -17,9 +18,7 @@ const opened = oncePer(() => new Map<string, Opened>())
 export async function openCluster(ctx: Context, clusterId: string): Promise<Kube> {
   const connections = opened(ctx)
   const row = await ctx.db.read.clusterCredential.findUnique({ where: { clusterId } })
-  // The client library takes 100 MB: a process pays for it only when it talks to a cluster. Nothing is
-  // waited for after this, or two who ask at once would open two connections.
-  const { connect } = await import('./connect.ts')
+  // Nothing is waited for after this, or two who ask at once would open two connections.
   const before = connections.get(clusterId)
   if (!row) {
     before?.kube.close()

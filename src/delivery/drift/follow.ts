@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises'
 import type { Watched } from '../../clusters/cluster.ts'
 import { allIngressesOf } from '../../clusters/find.ts'
 import { isKind, type Kind, type KubeRef, kinds } from '../../clusters/kubernetes/kinds.ts'
-import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { openCluster } from '../../clusters/kubernetes/open.ts'
 import {
   type Mode,
@@ -13,6 +13,7 @@ import {
 } from '../../clusters/kubernetes/reflector.ts'
 import type { Context } from '../../core/context.ts'
 import { json } from '../../core/database/db.ts'
+import { isOursNow } from '../apply.ts'
 import { rendererOf } from '../compare.ts'
 import { isSecret, nameOf, refOf } from '../plan.ts'
 import { labels, manager } from '../renderer.ts'
@@ -76,7 +77,7 @@ export async function followCluster(
 
   function begin(key: string, source: Source): void {
     const controller = new AbortController()
-    const sink = sinkOf({ ctx, clusterId, key, source, state, flow })
+    const sink = sinkOf({ ctx, kube, clusterId, key, source, state, flow })
     const ended = reflect(kube, source, sink, {
       signal: controller.signal,
       ...(pace ? { pace } : {}),
@@ -239,6 +240,7 @@ function keyOf({ kind, namespace, name }: Pick<KubeRef, 'kind' | 'namespace' | '
 
 function sinkOf({
   ctx,
+  kube,
   clusterId,
   key,
   source,
@@ -246,6 +248,7 @@ function sinkOf({
   flow,
 }: {
   readonly ctx: Context
+  readonly kube: Kube
   readonly clusterId: string
   readonly key: string
   readonly source: Source
@@ -308,6 +311,7 @@ function sinkOf({
       else if (seen.other && known.size < memoryLimit) {
         known.set(each, object.metadata.resourceVersion ?? '')
       }
+      if (!gone && seen.digest !== null && isOursNow(kube, seen.ref, seen.digest)) return
       await flow.put(gone ? { ...seen, digest: null, other: undefined } : seen)
     },
     mode: (mode, why) => state.mode(key, mode, why),
