@@ -117,7 +117,7 @@ export const pods: Kind = {
 }
 
 /** Deployments: stored like Pods. Nothing runs them, so a changed template rolls out nothing. */
-export const deployments: Kind = {
+const deployments: Kind = {
   group: 'apps',
   versions: ['v1'],
   namespaced: true,

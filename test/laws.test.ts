@@ -86,6 +86,21 @@ test('every room of the row is there, and no other', () => {
   assert.deepEqual([...rooms].sort(), [...row].sort())
 })
 
+test('what a file exports is used, and not by tests alone', () => {
+  const product = [...files, ...['bench', 'tools'].flatMap(filesOf)]
+  const texts = new Map(product.map((file) => [file, readFileSync(join(root, file), 'utf8')]))
+  const unused = files.flatMap((file) => {
+    const own = texts.get(file) ?? ''
+    const exported = own.matchAll(/^export (?:async )?(?:function\*?|const|class) (\w+)/gm)
+    return [...exported].flatMap(([, name = '']) => {
+      const times = (text: string) => text.split(new RegExp(`\\b${name}\\b`)).length - 1
+      const elsewhere = [...texts].some(([other, text]) => other !== file && times(text) > 0)
+      return elsewhere || times(own) > 1 ? [] : [`${file} ${name}`]
+    })
+  })
+  assert.deepEqual(unused, [])
+})
+
 test('a folder holds about ten files, and no file repeats its folder’s name', () => {
   const folders = Map.groupBy(files, (file) => file.slice(0, file.lastIndexOf('/')))
   const large = [...folders].filter(([, inside]) => inside.length > 12).map(([folder]) => folder)

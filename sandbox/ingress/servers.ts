@@ -32,7 +32,7 @@ export function byAge(a: Fields, b: Fields): number {
 }
 
 /** Does the server speak TLS, be it terminated or passed through? */
-export function isTls({ protocol }: Server): boolean {
+function isTls({ protocol }: Server): boolean {
   return protocol === 'HTTPS' || protocol === 'TLS'
 }
 

@@ -44,7 +44,7 @@ export function ingressFaults(ingresses: AllIngresses): readonly Violation[] {
 }
 
 /** The largest number of further ingresses of a cluster. */
-export const mostIngresses = 15
+const mostIngresses = 15
 
 /** What is wrong with the names of further ingresses. */
 export function ingressNameFaults(names: readonly string[]): readonly Violation[] {

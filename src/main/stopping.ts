@@ -5,7 +5,7 @@ export type Stopping = {
 }
 
 /** An empty list; a thing that fails to stop does not keep the others from it. */
-export function stopping(): Stopping {
+function stopping(): Stopping {
   const stops: (() => Promise<unknown>)[] = []
   return {
     add: (stop) => void stops.push(stop),

@@ -15,7 +15,6 @@ import { bytes, sql } from '../../src/core/database/db.ts'
 import { Host } from '../../src/hosts/host.ts'
 import { ApiKey } from '../../src/tenants/apikeys/schema.ts'
 import { Tenant } from '../../src/tenants/tenant.ts'
-import { createRequest } from '../../src/x509/certificates/request.ts'
 import { toBeSigned } from '../../src/x509/certificates/template.ts'
 import { sequence, setOf, tlv } from '../../src/x509/der/encoding.ts'
 import { oid } from '../../src/x509/der/oids.ts'
@@ -24,6 +23,7 @@ import { keyIdentifier, spkiOf } from '../../src/x509/keys/public.ts'
 import { assemble, keySigner } from '../../src/x509/keys/sign.ts'
 import { noAltNames } from '../../src/x509/names/altnames.ts'
 import { openTestApi } from '../support/api.ts'
+import { createRequest } from '../support/request.ts'
 
 // What is accepted is read back by GET, by its list and by GraphQL; what is refused is not stored.
 

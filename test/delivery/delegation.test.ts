@@ -10,13 +10,13 @@ import { advanceReplacement, orderReplacement } from '../../src/certificates/rep
 import { sql } from '../../src/core/database/db.ts'
 import { Problem } from '../../src/shared/problem.ts'
 import { changeTenant, createTenant } from '../../src/tenants/write.ts'
-import { createRequest } from '../../src/x509/certificates/request.ts'
 import { toPem } from '../../src/x509/der/pem.ts'
 import { spkiOf } from '../../src/x509/keys/public.ts'
 import { keySigner } from '../../src/x509/keys/sign.ts'
 import { type AltNames, noAltNames } from '../../src/x509/names/altnames.ts'
 import { admin } from '../support/context.ts'
 import { fieldsOf } from '../support/problem.ts'
+import { createRequest } from '../support/request.ts'
 import { openStage, placementOf, put, work } from './support.ts'
 
 const { ctx } = await openStage()

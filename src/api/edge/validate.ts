@@ -54,7 +54,7 @@ function valueIn(member: TSchema, text: string): unknown {
 }
 
 /** The problem that broken rules are; when nobody could say which, the whole is what is wrong. */
-export function invalid(violations: readonly Violation[]): Problem {
+function invalid(violations: readonly Violation[]): Problem {
   const [first = { field: '', message: 'The request breaks a rule of its schema' }] = violations
   const more = violations.length === mostViolations ? 'at least ' : ''
   const detail =

@@ -34,7 +34,7 @@ export type RotationFacts = {
 }
 
 /** A gateway has taken up its Secret by then (istio.md 1.6: seconds). */
-export const propagation = 60_000
+const propagation = 60_000
 
 /** The step that may begin: `step` itself while it is not done. */
 export function nextStep(step: RotationStep, facts: RotationFacts, now: Date): RotationStep {

@@ -35,7 +35,7 @@ export function backoff(failures: number): number {
 }
 
 /** Why a certificate is replaced by another. */
-export const renewalReasons = [
+const renewalReasons = [
   'revoked',
   'ended',
   'ordered',

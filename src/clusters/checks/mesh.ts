@@ -63,7 +63,7 @@ function versionOf({ metadata: { labels = {} }, spec }: KubeObject): string | un
 type Numbers = readonly [major: number, minor: number, patch: number]
 
 /** `1.27.3`, also with something behind it. */
-export function numbersOf(version: string): Numbers | undefined {
+function numbersOf(version: string): Numbers | undefined {
   const [, major, minor, patch = '0'] = /^v?(\d+)\.(\d+)(?:\.(\d+))?/.exec(version) ?? []
   return major === undefined || minor === undefined
     ? undefined

@@ -8,7 +8,7 @@ const adminPort = 15000
 
 /** What one answer may be: octets that come over the wire, those of them that are kept, and how long all
  *  of it may take. Each host is some 12 KiB of a dump, of which half a KiB is kept. */
-export const answerLimits = {
+const answerLimits = {
   octets: 64 * 1024 * 1024,
   kept: 16 * 1024 * 1024,
   milliseconds: 20_000,

@@ -15,7 +15,7 @@ export function ingressSecrets(delivery: Delivery): readonly KubeObject[] {
 }
 
 /** The name of the Secret that holds whom a MUTUAL host trusts. */
-export function trustName(delivery: Pick<Delivery, 'host' | 'ingress' | 'clients'>): string {
+function trustName(delivery: Pick<Delivery, 'host' | 'ingress' | 'clients'>): string {
   return `${secretName(delivery)}-cacert`
 }
 

@@ -90,7 +90,7 @@ function certificate(
 }
 
 /** What is said where a client was refused before the chain was looked at. */
-export const unfinishedHandshake = 'The handshake was not finished'
+const unfinishedHandshake = 'The handshake was not finished'
 
 function clientChecks({ shown, answer, stranger, client }: Found): readonly ProbeCheck[] {
   return [

@@ -19,7 +19,7 @@ import { restart } from './restart.ts'
 const actor = systemActor('delivery.reconcile')
 
 /** Which delivery a Secret is of. */
-export const deliveryLabel = 'gatesmith.dev/delivery-id'
+const deliveryLabel = 'gatesmith.dev/delivery-id'
 
 type Target = NonNullable<Awaited<ReturnType<typeof readTarget>>>
 

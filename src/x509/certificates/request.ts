@@ -1,35 +1,13 @@
-import {
-  context,
-  type DerLimits,
-  type Element,
-  integer,
-  malformed,
-  readDer,
-  sequence,
-  setOf,
-  tags,
-} from '../der/encoding.ts'
+import { type DerLimits, type Element, malformed, readDer, tags } from '../der/encoding.ts'
 import { X509Error } from '../der/errors.ts'
 import { contentsOf, encodedOf, expectTag, numberOf, octetsOf, sequenceOf } from '../der/fields.ts'
-import { oid, oidOf, oids } from '../der/oids.ts'
+import { oidOf, oids } from '../der/oids.ts'
 import { readPem } from '../der/pem.ts'
 import { algorithmOfElement, type KeyAlgorithm, keyAlgorithms } from '../keys/public.ts'
-import { assemble, type Signer, verifies } from '../keys/sign.ts'
-import { type AltNames, countAltNames } from '../names/altnames.ts'
-import {
-  type DistinguishedName,
-  distinguishedNameOf,
-  emptyName,
-  encodeName,
-  type Name,
-} from '../names/distinguished.ts'
-import {
-  altNamesExtension,
-  basicConstraintsExtension,
-  extendedKeyUsageExtension,
-  type KeyUsage,
-  keyUsageExtension,
-} from './extensions.ts'
+import { verifies } from '../keys/sign.ts'
+import type { AltNames } from '../names/altnames.ts'
+import { distinguishedNameOf, type Name } from '../names/distinguished.ts'
+import type { KeyUsage } from './extensions.ts'
 import { type Extension, extensionsOf, readExtensions } from './facts.ts'
 
 /** A certificate request whose signature has been verified. What it `asks` is for policy to refuse:
@@ -158,38 +136,4 @@ function requestedIn(attributes: Element): readonly Extension[] {
       `The request asks for extensions that are not granted (${strange.join(', ')}); leave them out`,
     )
   return extensions
-}
-
-/** What to put into a request; `asks` is there for tests and for foreign authorities. */
-export type RequestInput = {
-  readonly subject: DistinguishedName | Buffer
-  readonly altNames: AltNames
-  readonly spki: Buffer
-  readonly signer: Signer
-  readonly asks?: {
-    readonly ca?: boolean
-    readonly keyUsage?: readonly KeyUsage[]
-    readonly extendedKeyUsage?: readonly string[]
-  }
-  /** Further extensions, and further attributes, encoded. */
-  readonly extensions?: readonly Buffer[]
-  readonly attributes?: readonly Buffer[]
-}
-
-/** A PKCS#10 request in DER, signed by `signer`, whose public half is `spki` (RFC 2986 4). */
-export async function createRequest(input: RequestInput): Promise<Buffer> {
-  const { subject, altNames, spki, signer, asks = {}, extensions = [] } = input
-  const { attributes: further = [] } = input
-  const name = Buffer.isBuffer(subject) ? subject : encodeName(subject)
-  const requested = [
-    ...(countAltNames(altNames) > 0 ? [altNamesExtension(altNames, name.equals(emptyName))] : []),
-    ...(asks.ca === undefined ? [] : [basicConstraintsExtension(asks.ca)]),
-    ...(asks.keyUsage ? [keyUsageExtension(asks.keyUsage)] : []),
-    ...(asks.extendedKeyUsage ? [extendedKeyUsageExtension(asks.extendedKeyUsage)] : []),
-    ...extensions,
-  ]
-  const attribute = sequence(oid(oids.extensionRequest), setOf(sequence(...requested)))
-  const attributes = context(0, ...(requested.length > 0 ? [attribute] : []), ...further)
-  const info = sequence(integer(0), name, spki, attributes)
-  return assemble(info, signer.algorithm, await signer.sign(info))
 }

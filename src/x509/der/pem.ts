@@ -4,7 +4,7 @@ import { X509Error } from './errors.ts'
 export type PemLimits = { readonly bytes: number; readonly blocks: number }
 
 /** Room for a long chain or a trust bundle; anything more is a mistake or an attack. */
-export const pemLimits: PemLimits = { bytes: 1 << 20, blocks: 512 }
+const pemLimits: PemLimits = { bytes: 1 << 20, blocks: 512 }
 
 /** One PEM block: 64 characters to a line, LF (RFC 7468 3). */
 export function toPem(label: string, der: Buffer): string {

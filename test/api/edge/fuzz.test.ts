@@ -6,7 +6,6 @@ import fc from 'fast-check'
 import { createAuthority } from '../../../src/authorities/create.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { extension } from '../../../src/x509/certificates/extensions.ts'
-import { createRequest } from '../../../src/x509/certificates/request.ts'
 import {
   bitString,
   context,
@@ -24,6 +23,7 @@ import { encodeName } from '../../../src/x509/names/distinguished.ts'
 import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
 import { openssl } from '../../support/openssl.ts'
+import { createRequest } from '../../support/request.ts'
 
 // Whatever is sent, the answer is one that a client can act on: never 5xx, never late. Failures that
 // were found are rows of the tables below.

@@ -13,7 +13,6 @@ import { takenKey } from '../../../src/authorities/keys/holders.ts'
 import { revokeBlocked, sweepBlocked } from '../../../src/certificates/revocation/blocked.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { fingerprintSha256 } from '../../../src/x509/certificates/read.ts'
-import { createRequest } from '../../../src/x509/certificates/request.ts'
 import { toPem } from '../../../src/x509/der/pem.ts'
 import { spkiOf } from '../../../src/x509/keys/public.ts'
 import { keySigner } from '../../../src/x509/keys/sign.ts'
@@ -22,6 +21,7 @@ import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
 import { openssl } from '../../support/openssl.ts'
 import { fieldsOf, isProblem } from '../../support/problem.ts'
+import { createRequest } from '../../support/request.ts'
 
 const { ctx, http, send } = await openTestApi()
 await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'R' } })

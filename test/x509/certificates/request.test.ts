@@ -2,11 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { constraintsExtension, extension } from '../../../src/x509/certificates/extensions.ts'
-import {
-  createRequest,
-  type RequestInput,
-  readRequest,
-} from '../../../src/x509/certificates/request.ts'
+import { readRequest } from '../../../src/x509/certificates/request.ts'
 import { noSubtrees } from '../../../src/x509/constraints/subtrees.ts'
 import {
   bitString,
@@ -27,6 +23,7 @@ import { keyAlgorithms, spkiOf } from '../../../src/x509/keys/public.ts'
 import { keySigner } from '../../../src/x509/keys/sign.ts'
 import { noAltNames } from '../../../src/x509/names/altnames.ts'
 import { ia5Name } from '../../../src/x509/names/generalnames.ts'
+import { createRequest, type RequestInput } from '../../support/request.ts'
 import { put, run, scratch } from '../support.ts'
 
 const directory = scratch()
