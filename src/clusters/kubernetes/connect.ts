@@ -2,7 +2,6 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { groupOf, type Kind, type KubeRef, resourceOf } from './kinds.ts'
 import {
-  type Access,
   fieldManager,
   type Kube,
   KubeError,
@@ -22,6 +21,7 @@ const pageLimit = 40
  *  is sent before the first question. */
 export function connect(kubeconfig: string): Kube {
   const line = openLine(kubeconfig)
+  const library = async () => (await import('./library.ts')).libraryOf(line)
   return inServedVersion({
     get: (ref) =>
       orUndefined(async () => asObject(answered(await asked(line, ref, { method: 'GET' })))),
@@ -41,25 +41,10 @@ export function connect(kubeconfig: string): Kube {
       const query = dryRun ? { dryRun: 'All' } : {}
       await orUndefined(() => asked(line, ref, { method: 'DELETE', query }))
     },
-    version: async () => {
-      const answer = answered(await line.ask({ method: 'GET', path: '/version' }))
-      if (Value.Check(Version, answer)) return answer.gitVersion
-      throw new KubeError('unavailable', 'The cluster does not say its version')
-    },
-    can: (access) =>
-      allowed(line, reviewKind('SelfSubjectAccessReview'), {
-        spec: { resourceAttributes: attributesOf(access) },
-      }),
-    mayAccount: ({ namespace, name }, access) =>
-      allowed(line, reviewKind('LocalSubjectAccessReview'), {
-        metadata: { namespace },
-        spec: {
-          user: `system:serviceaccount:${namespace}:${name}`,
-          groups: ['system:serviceaccounts', `system:serviceaccounts:${namespace}`],
-          resourceAttributes: attributesOf(access),
-        },
-      }),
-    served: (apiVersion) => servedIn(line, apiVersion),
+    version: async () => (await library()).version(),
+    can: async (access) => (await library()).can(access),
+    mayAccount: async (account, access) => (await library()).mayAccount(account, access),
+    served: async (apiVersion) => (await library()).served(apiVersion),
     forward: ({ namespace, name, port }) =>
       line.forward(`/api/v1/namespaces/${namespace}/pods/${name}/portforward?ports=${port}`),
     close: line.close,
@@ -106,51 +91,6 @@ function applied(
       ...(accept === undefined ? {} : { accept }),
     },
   )
-}
-
-const Version = Type.Object({ gitVersion: Type.String() })
-const Review = Type.Object({ status: Type.Object({ allowed: Type.Boolean() }) })
-
-function reviewKind(kind: string): Kind {
-  return { apiVersion: 'authorization.k8s.io/v1', kind }
-}
-
-async function allowed(
-  line: Line,
-  kind: Kind,
-  review: { readonly metadata?: { readonly namespace: string }; readonly spec: object },
-): Promise<boolean> {
-  const path = pathOf(kind, review.metadata ?? {}, {})
-  const body = { ...kind, ...review }
-  const answer = answered(await line.ask({ method: 'POST', path, kind, body }))
-  return Value.Check(Review, answer) && answer.status.allowed
-}
-
-function attributesOf({ verb, group, resource: path, namespace, name }: Access) {
-  const [resource, subresource] = path.split('/')
-  return {
-    ...{ verb, group },
-    ...(resource === undefined ? {} : { resource }),
-    ...(subresource === undefined ? {} : { subresource }),
-    ...(namespace === undefined ? {} : { namespace }),
-    ...(name === undefined ? {} : { name }),
-  }
-}
-
-const Resources = Type.Object({
-  resources: Type.Array(Type.Object({ name: Type.String(), kind: Type.String() })),
-})
-
-async function servedIn(line: Line, apiVersion: string): Promise<readonly string[] | undefined> {
-  const root = apiVersion.includes('/') ? 'apis' : 'api'
-  try {
-    const answer = answered(await line.ask({ method: 'GET', path: `/${root}/${apiVersion}` }))
-    if (!Value.Check(Resources, answer)) throw noObject()
-    return answer.resources.flatMap(({ name, kind }) => (name.includes('/') ? [] : [kind]))
-  } catch (error) {
-    if (error instanceof KubeError && error.fault === 'unsupported') return undefined
-    throw error
-  }
 }
 
 async function listAll(line: Line, kind: Kind, where: Where): Promise<readonly KubeObject[]> {
