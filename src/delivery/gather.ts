@@ -4,7 +4,9 @@ import { issuingUnder } from '../authorities/trust/clients.ts'
 import { openPrivateKey } from '../certificates/issuance/key.ts'
 import { ingressOf } from '../clusters/find.ts'
 import type { Context } from '../core/context.ts'
+import { batchedReads } from '../core/database/batch.ts'
 import type { Tx } from '../core/database/db.ts'
+import { oncePer } from '../core/onceper.ts'
 import { letIn } from '../hosts/clients.ts'
 import { specOf } from '../hosts/find.ts'
 import type { CompleteSpec } from '../hosts/host.ts'
@@ -23,13 +25,20 @@ const withHost = {
   },
 } as const
 
-export type PlacementRow = NonNullable<Awaited<ReturnType<typeof readPlacement>>>
+export type PlacementRow = Awaited<ReturnType<typeof readPlacements>>[number]
 export type CertificateRow = NonNullable<PlacementRow['host']['certificate']>
 
-/** A placement with all that decides what is to be on the cluster. */
-export function readPlacement(tx: Tx, id: string) {
-  return tx.placement.findUnique({ where: { id }, include: withHost })
+/** A placement with all that decides what is to be on the cluster; those who ask at once share one statement. */
+export function readPlacement(ctx: Context, id: string): Promise<PlacementRow | null> {
+  return placementsById(ctx)(id)
 }
+
+const placementsById = oncePer((ctx) =>
+  batchedReads(
+    (ids) => ctx.db.read.placement.findMany({ where: { id: { in: ids } }, include: withHost }),
+    ({ id }) => id,
+  ),
+)
 
 /** The same for all placements of a host, by cluster and ingress name. */
 export function readPlacements(tx: Tx, hostId: string) {
@@ -68,9 +77,21 @@ export async function pemOf(
   { id, serial, issuerId, der }: CertificateRow,
 ): Promise<Delivery['certificate']> {
   if (!der) throw new Error(`certificate ${id} is not signed yet`)
-  const chain = [Buffer.from(der), ...(await chainOf(ctx.db.read, issuerId))]
-  return { serial, chain: pem(chain), key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
+  const [above, key] = await Promise.all([chains(ctx)(issuerId), openPrivateKey(ctx, id)])
+  return {
+    serial,
+    chain: pem([Buffer.from(der), ...(above?.chain ?? [])]),
+    key: toPem('PRIVATE KEY', key),
+  }
 }
+
+/** Many hosts that are brought at once have one issuer. */
+const chains = oncePer((ctx) =>
+  batchedReads(
+    (ids) => Promise.all(ids.map(async (id) => ({ id, chain: await chainOf(ctx.db.read, id) }))),
+    ({ id }) => id,
+  ),
+)
 
 /** Whose clients a MUTUAL host of the tenant lets in. */
 export type HostClients = { readonly clients: Clients; readonly subjectAltName: string | null }

@@ -24,11 +24,12 @@ import { digestOf } from './drift/digest.ts'
 import { decide, repairsIn } from './drift/policy.ts'
 import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
 import { backendsFound } from './observe.ts'
+import { type Outcome, servedAs, settle, settleApplied } from './outcome/settle.ts'
+import { storeIntent } from './outcome/store.ts'
 import { isSecret, type Step } from './plan.ts'
 import { confirmPlacement } from './proof/confirm.ts'
 import type { Delivery } from './renderer.ts'
 import { restart } from './secrets/restart.ts'
-import { type Outcome, servedAs, settle, settleApplied } from './settle.ts'
 import { removeObjects } from './withdraw.ts'
 
 /** Brings a host on a cluster to what is wanted, and says how that went. Throws when the cluster cannot
@@ -38,7 +39,7 @@ export async function pushPlacement(
   ctx: Context,
   { placementId }: { readonly placementId: string },
 ): Promise<void> {
-  const placement = await readPlacement(ctx.db.read, placementId)
+  const placement = await readPlacement(ctx, placementId)
   if (!placement) return
   if (!placement.wanted) return removeObjects(ctx, placement)
   const { certificate } = placement.host
@@ -64,7 +65,7 @@ export async function lookAtPlacement(
   ctx: Context,
   key: { readonly placementId: string },
 ): Promise<void> {
-  const placement = await readPlacement(ctx.db.read, key.placementId)
+  const placement = await readPlacement(ctx, key.placementId)
   const certificate = placement?.host.certificate
   // Whatever else it is has a push under way.
   if (!placement?.wanted || placement.status !== 'Synced' || !certificate?.der) return
@@ -120,11 +121,11 @@ async function deliver(
   // What may exist from here on is stored before it does, or a crash would leave it behind; and what it is
   // to be, so that who watches the cluster knows it from what others make of it.
   const intended = steps.map((step) => recordedAs(step, recorded))
-  const objects = json(recordOf(intended))
-  const served = json(servedWith(placement))
-  await ctx.db.transaction((tx) =>
-    tx.placement.updateMany({ where: { id: placement.id }, data: { objects, served } }),
-  )
+  const intent = { objects: recordOf(intended), served: servedWith(placement) }
+  const { objects, served } = placement
+  if (!isDeepStrictEqual(json(intent), { objects, served })) {
+    await storeIntent(ctx)({ id: placement.id, ...intent })
+  }
   // Apply: up in order, then what is no longer needed, down.
   const advice = await applySteps(kube, steps, namesOf(delivery.host.name, delivery.host.spec))
   const restarted = await restartBackend(ctx, kube, { delivery, placement, steps })

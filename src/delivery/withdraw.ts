@@ -14,10 +14,10 @@ import { shownJson } from '../shared/view.ts'
 import { rendererOf } from './compare.ts'
 import type { PlacementRow } from './gather.ts'
 import { observe } from './observe.ts'
+import { dueAgain, holdHost } from './outcome/settle.ts'
 import { isSecret, plan } from './plan.ts'
 import { whyFrozen } from './proof/frozen.ts'
 import { stopped } from './proof/verify.ts'
-import { dueAgain, holdHost } from './settle.ts'
 
 /** How long the ingress is waited for at a time, and in all until it is said that it goes on. */
 const timeoutMilliseconds = { look: 500, all: 15_000 } as const

@@ -4,9 +4,9 @@ import { sql, type Tx } from '../core/database/db.ts'
  *  circle. `cluster/<id>`: who may answer for which name there. `host/<tenantId>/<name>`: what is wanted
  *  of the host. */
 export async function lock(tx: Tx, keys: readonly string[]): Promise<void> {
-  for (const key of keys.toSorted()) {
-    await tx.$executeRaw(sql`select pg_advisory_xact_lock(hashtextextended(${key}, 0))`)
-  }
+  // Rows of an array come in its order.
+  await tx.$executeRaw(sql`
+    select pg_advisory_xact_lock(hashtextextended(key, 0)) from unnest(${keys.toSorted()}::text[]) as key`)
 }
 
 /** What to lock for a host. */

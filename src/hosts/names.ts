@@ -18,7 +18,8 @@ export async function holdNames(
     on conflict ("placementId", "name") do nothing`)
 }
 
-/** Others may have the names that are no longer asked for: the ingress was seen to serve what is. */
-export async function releaseNames(tx: Tx, placementId: string): Promise<void> {
-  await tx.placementName.deleteMany({ where: { placementId, wanted: false } })
+/** Others may have the names that these are no longer asked for: the ingress was seen to serve what is. */
+export async function releaseNames(tx: Tx, placementIds: readonly string[]): Promise<void> {
+  const where = { placementId: { in: [...placementIds] }, wanted: false }
+  await tx.placementName.deleteMany({ where })
 }

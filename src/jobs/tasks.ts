@@ -13,7 +13,7 @@ import { revokeBlocked, sweepBlocked } from '../certificates/revocation/blocked.
 import { checkCluster } from '../clusters/check.ts'
 import { isSlow } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
-import { type Due, due, isDueKind, readKey } from '../core/database/due.ts'
+import { type Due, due, isDueKind, readKey, togetherTasks } from '../core/database/due.ts'
 import { confirmPlacement } from '../delivery/proof/confirm.ts'
 import { lookAtPlacement, pushPlacement } from '../delivery/push.ts'
 import { reconcileTarget } from '../delivery/secrets/reconcile.ts'
@@ -51,6 +51,14 @@ const clusterKinds = [
 
 /** Work by the name of its kind, as the queue calls it: with a key that nobody has read yet. */
 export type Work = Readonly<Record<string, (key: unknown) => Promise<unknown>>>
+
+/** What of the due work is done together, and what by itself. */
+export function parted(work: Work): { readonly together: Work; readonly alone: Work } {
+  const names: readonly string[] = togetherTasks
+  const some = (wanted: boolean) =>
+    Object.fromEntries(Object.entries(work).filter(([name]) => names.includes(name) === wanted))
+  return { together: some(true), alone: some(false) }
+}
 
 /** The due work of the main lane. */
 export function dueWork(ctx: Context): Work {

@@ -5,13 +5,18 @@ import { slowFlag } from '../core/database/due.ts'
 import { openPool } from '../core/database/postgres.ts'
 import { attempt } from './failure.ts'
 import { openLeases } from './leases.ts'
-import { dueWork, periodicWork, schedule, slowWork, type Work } from './tasks.ts'
+import { dueWork, parted, periodicWork, schedule, slowWork, type Work } from './tasks.ts'
+import { startTurns } from './turns.ts'
 import { startWatches } from './watches.ts'
 
-/** What the slots of each lane do. */
-function lanesOf(ctx: Context): { readonly main: TaskList; readonly slow: TaskList } {
-  const main = { ...dueWork(ctx), ...periodicWork(ctx) }
-  return { main: tasksOf(ctx, main), slow: tasksOf(ctx, slowWork(ctx)) }
+/** What the slots of each lane do, and what is done together. */
+function lanesOf(ctx: Context) {
+  const [main, slow] = [parted(dueWork(ctx)), parted(slowWork(ctx))]
+  return {
+    main: tasksOf(ctx, { ...main.alone, ...periodicWork(ctx) }),
+    slow: tasksOf(ctx, slow.alone),
+    together: { main: main.together, slow: slow.together },
+  }
 }
 
 function tasksOf(ctx: Context, all: Work): TaskList {
@@ -37,8 +42,8 @@ const cronItems = parseCronItems(
 export type Worker = { readonly stop: () => Promise<void> }
 
 /** Starts to work off what is due, `concurrency` jobs at a time, and beside them a quarter as many (at
- *  least one) that alone wait for clusters that did not answer last time. Any number of processes may do
- *  this. */
+ *  least one) that alone wait for clusters that did not answer last time; of what is done together, eight times
+ *  as many queues, since who waits for a cluster takes nobody's place. Any number of processes may do this. */
 export async function startWorker(ctx: Context, concurrency: number): Promise<Worker> {
   const slowSlots = Math.max(1, Math.floor(concurrency / 4))
   const leases = await openLeases(ctx)
@@ -63,6 +68,14 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   pgPool.on('error', lost)
   pgPool.on('connect', (client) => client.on('error', lost))
   const lanes = lanesOf(ctx)
+  const { hold } = leases
+  const turns = [
+    startTurns(ctx, { lane: 'main', work: lanes.together.main, queues: 8 * concurrency, hold }),
+    startTurns(ctx, { lane: 'slow', work: lanes.together.slow, queues: slowSlots, hold }),
+  ]
+  events.on('pool:listen:notification', () => {
+    for (const { wake } of turns) wake()
+  })
   const shared = {
     pgPool,
     pollInterval: 1000,
@@ -86,7 +99,8 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   return {
     stop: async () => {
       stopping = true
-      await Promise.all([main.stop(), slow.stop(), watches.stop()])
+      const all = [main, slow, watches, ...turns]
+      await Promise.all(all.map((each) => each.stop()))
       await leases.stop()
       await pgPool.end()
     },

@@ -114,8 +114,7 @@ test('a queue that is held by nobody is freed, one of a thing that is gone is fo
   await sweepQueue(ctx, periodic)
   const queues = await ctx.db.read.$queryRaw<readonly object[]>(sql`
     select queue_name, locked_by from graphile_worker._private_job_queues`)
-  const lane = Number.parseInt(held.placementId.slice(-2), 16) % 8
-  const name = `cluster/${held.clusterId}/${lane}`
+  const name = `cluster/${held.clusterId}`
   assert.deepEqual(queues, [{ queue_name: name, locked_by: null }])
 })
 

@@ -7,6 +7,7 @@ import Value from 'typebox/value'
 import { parse } from 'yaml'
 import { must } from '../../shared/must.ts'
 import { forbiddenMessage, isForbiddenAddress, safeLookup } from '../addresses.ts'
+import { openGate } from './hurry.ts'
 import type { Kind } from './kinds.ts'
 import { KubeError } from './kube.ts'
 import { forwardPort } from './portforward.ts'
@@ -47,6 +48,7 @@ export type Line = {
 /** Opens a line by a kubeconfig; nothing is sent before the first question. */
 export function openLine(kubeconfig: string): Line {
   const { server, options } = endpointOf(kubeconfig)
+  const gate = openGate(width)
   let wires: Wires | undefined
 
   function wired(): Wires {
@@ -65,11 +67,17 @@ export function openLine(kubeconfig: string): Line {
         ...options.headers,
       }
       const sent = { url: `${server}${path}`, method, headers }
-      const message = await send(body ? { ...sent, body: JSON.stringify(body) } : sent, agent, seen)
-      const octets = await read(message)
-      const { statusCode: code = 0 } = message
-      if (code < 200 || code > 299) throw refusal({ code, body: octets.toString('utf8') }, kind)
-      return { octets, warnings: warningsIn(message.headers.warning) }
+      return gate(async () => {
+        const message = await send(
+          body ? { ...sent, body: JSON.stringify(body) } : sent,
+          agent,
+          seen,
+        )
+        const octets = await read(message)
+        const { statusCode: code = 0 } = message
+        if (code < 200 || code > 299) throw refusal({ code, body: octets.toString('utf8') }, kind)
+        return { octets, warnings: warningsIn(message.headers.warning) }
+      })
     },
     async open(path, kind, signal) {
       const { streams, seen } = wired()

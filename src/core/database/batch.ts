@@ -1,10 +1,13 @@
+import { setTimeout as wait } from 'node:timers/promises'
+
 /** Group commit: calls that come while the work for earlier ones is under way wait and are worked off
  *  together, so that many requests share one statement and one fsync. `work` answers for each item, in
  *  order; when it throws, all of its items fail. At most `size` items go together, and `lanes` groups
- *  at once. */
+ *  at once; in a lane a group begins `milliseconds` after the one before at the earliest, so that where nobody
+ *  waits for the answer more go together. */
 export function batched<Item, Answer>(
   work: (items: readonly Item[]) => Promise<readonly Answer[]>,
-  { size, lanes }: { size: number; lanes: number },
+  { size, lanes, milliseconds = 0 }: { size: number; lanes: number; milliseconds?: number },
 ): (item: Item) => Promise<Answer> {
   type Waiting = {
     readonly item: Item
@@ -13,10 +16,16 @@ export function batched<Item, Answer>(
   }
   const waiting: Waiting[] = []
   let busy = 0
+  let last = Number.NEGATIVE_INFINITY
 
   async function lane(): Promise<void> {
     busy++
-    while (waiting.length > 0) await workOff(waiting.splice(0, size))
+    while (waiting.length > 0) {
+      const pause = last + milliseconds - performance.now()
+      if (pause > 0) await wait(pause)
+      last = performance.now()
+      await workOff(waiting.splice(0, size))
+    }
     busy--
   }
 

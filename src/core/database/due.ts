@@ -56,18 +56,17 @@ const ClusterKey = Type.Object({ clusterId: Text })
 const PlacementKey = Type.Object({ placementId: Text, clusterId: Text })
 const TargetKey = Type.Object({ targetId: Text, clusterId: Text })
 
-/** So many placements of a cluster are dealt with at once. */
-const width = 8
-
-/** A placement is in one of a few queues of its cluster: a cluster that is slow, or dead, holds no more slots
- *  than there are, and one thing of a placement is done at a time. */
+/** What is due of a cluster's placements is in one queue, of which many jobs are done together. */
 function queue(what: string) {
-  return ({ placementId, clusterId }: Type.Static<typeof PlacementKey>) =>
-    queueOn(what, clusterId, placementId)
+  return ({ clusterId }: Type.Static<typeof PlacementKey>) => `${what}/${clusterId}`
 }
 
-function queueOn(what: string, clusterId: string, id: string): string {
-  return `${what}/${clusterId}/${Number.parseInt(id.slice(-2), 16) % width || 0}`
+/** So many deliveries of a cluster are dealt with at once: each is in one of so many queues, so that a cluster
+ *  that is slow, or dead, holds no more slots than there are. */
+const width = 8
+
+function queueOn({ targetId, clusterId }: Type.Static<typeof TargetKey>): string {
+  return `cluster/${clusterId}/${Number.parseInt(targetId.slice(-2), 16) % width || 0}`
 }
 
 /** Every kind of work that can be due, what its key says, and how the queue deals with it. A key names the
@@ -91,9 +90,7 @@ const kinds = {
     earliest: true,
   }),
   /** Bring the Secret of a delivery on a cluster to what is wanted. */
-  'delivery.reconcile': kindOf(TargetKey, {
-    queue: ({ targetId, clusterId }) => queueOn('cluster', clusterId, targetId),
-  }),
+  'delivery.reconcile': kindOf(TargetKey, { queue: queueOn }),
   /** Replace the certificates that an order is about. */
   'replacement.advance': kindOf(Type.Object({ replacementId: Text })),
   /** Take the change of an authority's key as far as it can go now. */
@@ -120,6 +117,9 @@ export type Due = {
 }
 
 const dueKinds: { readonly [Kind in keyof Due]: DueKind<Due[Kind]> } = kinds
+
+/** The kinds of which what is due in a queue is done together (src/jobs/turns.ts). */
+export const togetherTasks = ['placement.push', 'placement.look', 'placement.confirm'] as const
 
 /** The names of all kinds of due work. */
 export const dueTasks: readonly string[] = Object.keys(dueKinds)
@@ -165,7 +165,8 @@ export async function dueMany<Kind extends keyof Due>(
   // The queue adds nothing when a worker takes the job of a key between two of its statements. That one may
   // have read the state of before, so the job is asked for once more: now as one that runs. In one order,
   // or two who add the same jobs would wait for one another.
-  let left = keys.toSorted((a, b) => (jobKey(kind, a) < jobKey(kind, b) ? -1 : 1))
+  const once = new Map(keys.map((key) => [jobKey(kind, key), key]))
+  let left = [...once].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, key]) => key)
   for (let tries = 0; tries < 5 && left.length > 0; tries++) {
     const added = await add(tx, kind, left, options)
     left = left.filter((key) => !added.has(jobKey(kind, key)))
@@ -188,16 +189,13 @@ async function add<Kind extends keyof Due>(
         and waiting.locked_at is null and waiting.attempts = 0`
     : sql`cross join (select null::smallint as priority, null::timestamptz as run_at) as waiting`
   const added = await tx.$queryRaw<readonly { readonly key: string }[]>(sql`
-    select job.key from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-      as item ("name" text, "queue" text, "key" json)
-    ${waiting}
-    cross join lateral graphile_worker.add_job(${kind}, item."key",
-      queue_name => item."queue",
-      run_at => least(coalesce(${at}::timestamptz, now()), waiting.run_at),
-      max_attempts => 25, priority => least(${priority}::int, waiting.priority::int),
-      flags => ${lane === 'slow' ? [slowFlag] : null}::text[],
-      job_key => item."name", job_key_mode => 'replace') as job
-    where job.id is not null order by item."name"`)
+    select key from graphile_worker.add_jobs((
+      select array_agg((${kind}, item."key", item."queue",
+        least(coalesce(${at}::timestamptz, now()), waiting.run_at), 25::smallint, item."name",
+        least(${priority}::smallint, waiting.priority), ${lane === 'slow' ? [slowFlag] : null}::text[]
+        )::graphile_worker.job_spec order by item."name")
+      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+        as item ("name" text, "queue" text, "key" json) ${waiting}))`)
   return new Set(added.map(({ key }) => key))
 }
 

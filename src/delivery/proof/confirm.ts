@@ -3,7 +3,7 @@ import type { Context } from '../../core/context.ts'
 import { due } from '../../core/database/due.ts'
 import { specOf } from '../../hosts/find.ts'
 import { type PlacementRow, readPlacement } from '../gather.ts'
-import { propagation, settle } from '../settle.ts'
+import { propagation, settle } from '../outcome/settle.ts'
 import { whyFrozen, whyNotTaken } from './frozen.ts'
 import { type Proof, prove } from './prove.ts'
 
@@ -18,7 +18,7 @@ export async function confirmPlacement(
   ctx: Context,
   { placementId }: { readonly placementId: string },
 ): Promise<void> {
-  const placement = await readPlacement(ctx.db.read, placementId)
+  const placement = await readPlacement(ctx, placementId)
   const certificate = placement?.host.certificate
   if (!placement?.wanted || !certificate?.der) return
   // Whatever else it is has a push under way.

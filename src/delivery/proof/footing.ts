@@ -37,7 +37,7 @@ export async function footingOf(
 ): Promise<Footing> {
   const { certificate } = asked
   const now = ctx.now()
-  const above = await issuersAbove(ctx.db.read, certificate.issuerId)
+  const above = await issuersAbove(ctx, certificate.issuerId)
   const trust = asked.clients && (await clientTrustOf(ctx, asked.clients))
   const { authority = '' } = asked.clients ?? {}
   const clients = trust ? { clients: { authority, ...trust } } : {}

@@ -52,7 +52,7 @@ export async function prove(
     {
       address: ingressOf(cluster, ingress).address,
       der: Buffer.from(certificate.der ?? []),
-      trust: [toPem('CERTIFICATE', await rootOf(ctx.db.read, certificate.issuerId))],
+      trust: [toPem('CERTIFICATE', await rootOf(ctx, certificate.issuerId))],
       ...(authority === undefined
         ? {}
         : { clients: { authority, ...(shown && 'client' in shown ? shown : {}) } }),

@@ -1,0 +1,294 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import { hurriedly } from '../clusters/kubernetes/hurry.ts'
+import { canonical } from '../core/canonical.ts'
+import type { Context } from '../core/context.ts'
+import { type Lane, slowFlag } from '../core/database/due.ts'
+import { isRecord } from '../shared/shape.ts'
+import { attempt, JobFailure } from './failure.ts'
+import type { Work } from './tasks.ts'
+
+/** Work that is done together: what is due in one queue is taken by one process at a time, many things at
+ *  once and the most urgent first, so that they share statements and what is seen of their cluster. The jobs
+ *  are those of the queue, told and locked as it does (graphile_worker.get_job), but for that a locked queue has
+ *  many jobs that run; so the leases of src/jobs/leases.ts hold for them, too. */
+export type Turns = {
+  /** Something may be due. */
+  readonly wake: () => void
+  /** Takes nothing more, and resolves when all that runs has ended. */
+  readonly stop: () => Promise<void>
+}
+
+/** So many jobs of a queue run at a time; and beside them so many that are urgent, which wait for no others. */
+const width = { usual: 32, urgent: 32 } as const
+/** So many must have ended before others are taken: what begins together is read and stored together. */
+const least = 12
+/** What ends within this time is given back together. */
+const gatherMilliseconds = 15
+/** Between two looks at what is due, and when nobody tells that something is. */
+const lookMilliseconds = { least: 20, most: 500 } as const
+/** After this a queue is given up, so that others have their turn, also in other processes. */
+const sliceMilliseconds = 5_000
+
+type Queue = { readonly id: number; readonly priority: number }
+
+type Job = {
+  readonly id: string
+  readonly task: string
+  readonly payload: unknown
+  readonly priority: number
+}
+
+/** A job that has ended; with the word that the queue keeps, where it failed. */
+type Ended = { readonly id: string; readonly failure: string | null }
+
+type Options = {
+  /** What each kind of job is. */
+  readonly work: Work
+  /** The main lane leaves the jobs that are flagged slow; the slow lane is for queues that have some. */
+  readonly lane: Lane
+  /** How many queues are dealt with at a time. */
+  readonly queues: number
+  /** Has the name held by which jobs are locked. */
+  readonly hold: (poolId: string) => Promise<void>
+}
+
+/** Begins to take what is due of these kinds of work. */
+export function startTurns(ctx: Context, { work, lane, queues, hold }: Options): Turns {
+  const table = openTable(ctx, { pool: `turns-${randomUUID()}`, tasks: Object.keys(work), lane })
+  const turns = new Map<number, { readonly wake: () => void; readonly ended: Promise<void> }>()
+  const lastTurn = new Map<number, number>()
+  const stopping = new AbortController()
+  const bell = openBell()
+
+  function begin({ id }: Queue): void {
+    const own = openBell()
+    const ended = takeTurn(ctx, { id, table, work, bell: own, signal: stopping.signal })
+      .catch((error: unknown) => {
+        // What it holds is given back as that of a process that is gone.
+        ctx.log.warn({ err: error }, 'the queue cannot be asked; trying again')
+      })
+      .finally(() => {
+        turns.delete(id)
+        lastTurn.set(id, performance.now())
+        bell.ring()
+      })
+    turns.set(id, { wake: own.ring, ended })
+  }
+
+  /** Those that had their turn last come last. */
+  async function look(): Promise<void> {
+    for (const { wake } of turns.values()) wake()
+    const free = queues - turns.size
+    if (free <= 0) return
+    const found = (await table.queues()).filter(({ id }) => !turns.has(id))
+    const turnOf = ({ id }: Queue) => lastTurn.get(id) ?? 0
+    const next = found.toSorted((a, b) => a.priority - b.priority || turnOf(a) - turnOf(b))
+    for (const queue of next.slice(0, free)) begin(queue)
+    for (const id of lastTurn.keys()) if (lastTurn.size > 10_000) lastTurn.delete(id)
+  }
+
+  async function keep(): Promise<void> {
+    await hold(table.pool)
+    while (!stopping.signal.aborted) {
+      await look().catch((error: unknown) => {
+        ctx.log.warn({ err: error }, 'the queue cannot be asked; trying again')
+      })
+      await wait(lookMilliseconds.least)
+      await Promise.race([bell.rung(), wait(lookMilliseconds.most)])
+    }
+    for (const { wake } of turns.values()) wake()
+    await Promise.all([...turns.values()].map(({ ended }) => ended))
+  }
+
+  const keeping = keep()
+  return {
+    wake: bell.ring,
+    stop: async () => {
+      stopping.abort()
+      bell.ring()
+      await keeping
+    },
+  }
+}
+
+/** Something to wait for again and again. */
+function openBell() {
+  let ring: () => void = () => undefined
+  let rung = new Promise<void>((resolve) => {
+    ring = resolve
+  })
+  return {
+    ring: () => ring(),
+    /** Resolves when it has been rung since it was waited for last. */
+    async rung(): Promise<void> {
+      await rung
+      rung = new Promise<void>((resolve) => {
+        ring = resolve
+      })
+    },
+  }
+}
+
+type Bell = ReturnType<typeof openBell>
+
+type Turn = {
+  readonly id: number
+  readonly table: Table
+  readonly work: Work
+  readonly bell: Bell
+  readonly signal: AbortSignal
+}
+
+/** Works off a queue, until nothing is due there or the slice is over. */
+async function takeTurn(ctx: Context, { id, table, work, bell, signal }: Turn): Promise<void> {
+  const end = performance.now() + sliceMilliseconds
+  const running = { usual: 0, urgent: 0 }
+  const chains = new Map<string, Promise<void>>()
+  let ended: Ended[] = []
+
+  function start(job: Job): void {
+    const kind = job.priority < 0 ? 'urgent' : 'usual'
+    running[kind]++
+    // Of one thing one job runs at a time.
+    const subject = canonical(job.payload)
+    const before = chains.get(subject) ?? Promise.resolve()
+    const now = before
+      .then(() => run(ctx, work, job))
+      .then((failure) => {
+        running[kind]--
+        ended.push({ id: job.id, failure })
+        if (chains.get(subject) === now) chains.delete(subject)
+        bell.ring()
+      })
+    chains.set(subject, now)
+  }
+
+  function room(): { readonly usual: number; readonly urgent: number } {
+    if (signal.aborted || performance.now() > end) return { usual: 0, urgent: 0 }
+    const usual = width.usual - running.usual
+    const ready = usual >= least || running.usual === 0
+    return { usual: ready ? usual : 0, urgent: width.urgent - running.urgent }
+  }
+
+  for (;;) {
+    const done = ended
+    ended = []
+    const idle = running.usual + running.urgent === 0
+    if (done.length > 0) await table.giveBack(id, done, idle)
+    for (const job of await table.take(id, room())) start(job)
+    if (running.usual + running.urgent === 0 && ended.length === 0) return
+    await bell.rung()
+    await wait(gatherMilliseconds)
+  }
+}
+
+/** Answers the word for its failure, or null. */
+async function run(ctx: Context, work: Work, { task, payload, priority }: Job) {
+  try {
+    const act = work[task]
+    if (!act) throw new Error(`nobody takes jobs of ${task}`)
+    const todo = () => attempt(ctx, { task, key: payload }, () => act(payload))
+    await (priority < 0 ? hurriedly(todo) : todo())
+    return null
+  } catch (error) {
+    return error instanceof JobFailure ? error.message : 'Error'
+  }
+}
+
+type Table = ReturnType<typeof openTable>
+
+/** The queue's own tables, as its statements read and write them. */
+function openTable(
+  { db }: Context,
+  {
+    pool,
+    tasks,
+    lane,
+  }: { readonly pool: string; readonly tasks: readonly string[]; readonly lane: Lane },
+) {
+  const jobs = 'graphile_worker._private_jobs'
+  const isDue = `jobs.is_available and jobs.run_at <= now() and jobs.task_id in (
+    select id from graphile_worker._private_tasks where identifier = any($1::text[]))`
+  const isSlow = `coalesce(jobs.flags ? '${slowFlag}', false)`
+  const ofLane = lane === 'slow' ? 'true' : `not ${isSlow}`
+
+  return {
+    pool,
+    /** The queues in which something is due and nothing runs. */
+    async queues(): Promise<readonly Queue[]> {
+      const rows = await db.statement(
+        `select queues.id, min(jobs.priority) as priority
+         from ${jobs} as jobs join graphile_worker._private_job_queues as queues
+           on queues.id = jobs.job_queue_id
+         where ${isDue} and queues.is_available and ${lane === 'slow' ? isSlow : ofLane}
+         group by queues.id order by 2, min(jobs.run_at) limit 200`,
+        [tasks],
+      )
+      return rows.map((row) => ({
+        id: Number(of(row, 'id')),
+        priority: Number(of(row, 'priority')),
+      }))
+    },
+    /** Takes jobs of a queue, and the queue with the first of them, unless another process has it. */
+    async take(id: number, room: { usual: number; urgent: number }): Promise<readonly Job[]> {
+      if (room.usual + room.urgent === 0) return []
+      const rows = await db.statement(
+        `with own as (
+           select id from graphile_worker._private_job_queues
+           where id = $2 and (is_available or locked_by = $3) for update skip locked
+         ), next as (
+           select jobs.id from ${jobs} as jobs
+           where job_queue_id in (select id from own) and ${isDue} and ${ofLane}
+             and (jobs.priority < 0 or $4::int > 0)
+           order by jobs.priority, jobs.run_at limit $4::int + $5::int for update skip locked
+         ), held as (
+           update graphile_worker._private_job_queues set locked_by = $3, locked_at = now()
+           where id = $2 and exists (select from next)
+         )
+         update ${jobs} as jobs set attempts = jobs.attempts + 1, locked_by = $3, locked_at = now()
+         from next, graphile_worker._private_tasks as tasks
+         where jobs.id = next.id and tasks.id = jobs.task_id
+         returning jobs.id::text, identifier as task, payload, jobs.priority`,
+        [tasks, id, pool, room.usual, room.urgent],
+      )
+      return rows
+        .map((row) => ({
+          id: String(of(row, 'id')),
+          task: String(of(row, 'task')),
+          payload: of(row, 'payload'),
+          priority: Number(of(row, 'priority')),
+        }))
+        .toSorted((a, b) => a.priority - b.priority)
+    },
+    /** Removes what is done, has what failed tried again later and later, and frees the queue with the last. */
+    async giveBack(id: number, ended: readonly Ended[], last: boolean): Promise<void> {
+      const failed = ended.filter(({ failure }) => failure !== null)
+      const done = ended.filter(({ failure }) => failure === null)
+      await db.statement(
+        `with done as (
+           delete from ${jobs} where id = any($1::bigint[]) and locked_by = $2
+         ), failed as (
+           update ${jobs} as jobs set last_error = item.failure, locked_by = null, locked_at = null,
+             run_at = greatest(now(), run_at) + exp(least(attempts, 10)) * interval '1 second'
+           from unnest($3::bigint[], $4::text[]) as item(id, failure)
+           where jobs.id = item.id and locked_by = $2
+         )
+         update graphile_worker._private_job_queues set locked_by = null, locked_at = null
+         where id = $5 and locked_by = $2 and $6`,
+        [
+          done.map(({ id }) => id),
+          pool,
+          failed.map(({ id }) => id),
+          failed.map(({ failure }) => failure),
+          id,
+          last,
+        ],
+      )
+    },
+  }
+}
+
+function of(row: unknown, name: string): unknown {
+  return isRecord(row) ? row[name] : undefined
+}
