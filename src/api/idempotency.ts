@@ -8,7 +8,7 @@ import { Problem } from '../shared/problem.ts'
 import { actorOf } from './edge/admission.ts'
 
 /** How long a first request may take before a retry takes its place. */
-const patience = 60_000
+const timeoutMilliseconds = 60_000
 
 type Place = { readonly scope: string; readonly key: string }
 
@@ -50,7 +50,7 @@ async function begin(ctx: Context, request: FastifyRequest, reply: FastifyReply)
     values (${scope}::uuid, ${key}, ${hash}, 0, ''::bytea, ${now})
     on conflict ("scope", "key") do update set "createdAt" = excluded."createdAt"
     where idempotency_key."status" = 0 and idempotency_key."request" = excluded."request"
-      and idempotency_key."createdAt" < ${new Date(now.getTime() - patience)}`)
+      and idempotency_key."createdAt" < ${new Date(now.getTime() - timeoutMilliseconds)}`)
   if (inserted > 0) {
     places.set(request, { scope, key })
     return undefined

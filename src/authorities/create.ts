@@ -31,49 +31,49 @@ import { keyFor } from './keys/signer.ts'
 export async function createAuthority(
   ctx: Context,
   actor: Actor,
-  asked: NewAuthority,
+  request: NewAuthority,
 ): Promise<Authority> {
   allowPlatform(actor, 'write-authorities')
-  refuse('authority-refused', faults(asked))
+  refuse('authority-refused', faults(request))
   const now = ctx.now()
-  const subject = orRefuse('authority-refused', '/subject', () => encodeName(asked.subject))
-  const parent = asked.parent === undefined ? null : await openParent(ctx, asked.parent)
+  const subject = orRefuse('authority-refused', '/subject', () => encodeName(request.subject))
+  const parent = request.parent === undefined ? null : await openParent(ctx, request.parent)
   const above = constraintsAlong(parent?.path ?? [])
   const profiles = profilesUnder(parent?.path ?? [])
   refuse('authority-refused', [
-    ...pathFaults(asked, parent),
-    ...profileFaults(asked, profiles),
-    ...askedFaults(asked.nameConstraints, { subject, above }),
+    ...pathFaults(request, parent),
+    ...profileFaults(request, profiles),
+    ...askedFaults(request.nameConstraints, { subject, above }),
   ])
-  const validity = caValidity(asked, now, parent?.validity)
-  const { spki, signer, held } = await keyFor(ctx, asked)
+  const validity = caValidity(request, now, parent?.validity)
+  const { spki, signer, held } = await keyFor(ctx, request)
   refuse('authority-refused', await keyFaults(ctx, spki))
   const template = {
     signer,
     spki,
     subject,
     validity,
-    pathLength: asked.pathLength ?? (parent ? 0 : undefined),
-    nameConstraints: constraintsFor(asked.nameConstraints, above),
+    pathLength: request.pathLength ?? (parent ? 0 : undefined),
+    nameConstraints: constraintsFor(request.nameConstraints, above),
   }
   const anchor = await signSelfSigned(ctx, template)
   const der = parent ? await signByParent(ctx, parent, template) : anchor
   const authorityId = newId(now)
   try {
     return await ctx.db.transaction(async (tx) => {
-      const tenantId = await tenantIdOf(tx, asked.tenant ?? null)
+      const tenantId = await tenantIdOf(tx, request.tenant ?? null)
       await storeAuthority(ctx, tx, {
         authority: {
           id: authorityId,
-          name: asked.name,
-          displayName: asked.displayName ?? null,
-          kind: asked.kind,
+          name: request.name,
+          displayName: request.displayName ?? null,
+          kind: request.kind,
           tenantId,
           parentId: parent?.authorityId ?? null,
-          outlive: asked.outlive ?? 'truncate',
-          crlShards: asked.crlShards ?? 1,
-          listOverflow: asked.listOverflow ?? 'refuse',
-          ...limitsOf(asked, profiles),
+          outlive: request.outlive ?? 'truncate',
+          crlShards: request.crlShards ?? 1,
+          listOverflow: request.listOverflow ?? 'refuse',
+          ...limitsOf(request, profiles),
         },
         issuer: {
           der,
@@ -84,54 +84,54 @@ export async function createAuthority(
         key: held,
       })
       await record(tx, { actor, now }, 'authority.created', {
-        subject: authoritySubject({ id: authorityId, name: asked.name, tenantId }),
+        subject: authoritySubject({ id: authorityId, name: request.name, tenantId }),
         changes: {
-          kind: asked.kind,
-          parent: asked.parent ?? null,
-          tenant: asked.tenant ?? null,
+          kind: request.kind,
+          parent: request.parent ?? null,
+          tenant: request.tenant ?? null,
           keyAlgorithm: signer.algorithm,
           keyStore: held.store,
           serial: readCertificate(der).serial,
           notAfter: validity.notAfter.toISOString(),
-          nameConstraints: asked.nameConstraints ? JSON.stringify(asked.nameConstraints) : null,
+          nameConstraints: request.nameConstraints ? JSON.stringify(request.nameConstraints) : null,
         },
       })
-      return getAuthority(inTransaction(ctx, tx), actor, asked.name)
+      return getAuthority(inTransaction(ctx, tx), actor, request.name)
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
     throw new Problem(
       'authority-exists',
-      `There is an authority "${asked.name}", or one with this key in the token; choose another name or key`,
+      `There is an authority "${request.name}", or one with this key in the token; choose another name or key`,
     )
   }
 }
 
-function faults(asked: NewAuthority): readonly Violation[] {
-  const named: DistinguishedName = asked.subject
+function faults(request: NewAuthority): readonly Violation[] {
+  const named: DistinguishedName = request.subject
   return [
-    ...reservedNameFaults(asked.name),
-    ...(asked.kind === 'intermediate' && asked.parent === undefined
+    ...reservedNameFaults(request.name),
+    ...(request.kind === 'intermediate' && request.parent === undefined
       ? [{ field: '/parent', message: 'An intermediate needs a parent' }]
       : []),
-    ...(asked.kind === 'root' && asked.parent !== undefined
+    ...(request.kind === 'root' && request.parent !== undefined
       ? [{ field: '/parent', message: 'A root has no parent' }]
       : []),
     ...(named.commonName === undefined && named.organization === undefined
       ? [{ field: '/subject', message: 'The subject needs a commonName or an organization' }]
       : []),
-    ...validityLimitFaults(asked),
+    ...validityLimitFaults(request),
   ]
 }
 
 /** RFC 5280 4.2.1.9: no more authorities follow than all those above allow. */
-function pathFaults(asked: NewAuthority, parent: Parent | null): readonly Violation[] {
+function pathFaults(request: NewAuthority, parent: Parent | null): readonly Violation[] {
   const room = parent ? roomBelow(parent.path) : undefined
-  const { pathLength = 0 } = asked
+  const { pathLength = 0 } = request
   if (room === undefined || pathLength < room) return []
   const message =
     room <= 0
-      ? `"${asked.parent}" may not have authorities below it (pathLength of it, or of one above it)`
-      : `pathLength must be below ${room}: "${asked.parent}" and those above it allow no more`
+      ? `"${request.parent}" may not have authorities below it (pathLength of it, or of one above it)`
+      : `pathLength must be below ${room}: "${request.parent}" and those above it allow no more`
   return [{ field: room <= 0 ? '/parent' : '/pathLength', message }]
 }

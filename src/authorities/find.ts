@@ -42,17 +42,17 @@ export async function authoritiesByNames(
 ): Promise<readonly Authority[]> {
   allow(actor, 'read')
   const found = await issuingAuthorities(ctx.db.read, names)
-  const usable = found.filter((each) => mayKnow(actor, each))
+  const visible = found.filter((each) => mayKnow(actor, each))
   const paths = await pathsOf(
     ctx.db.read,
-    usable.map((authority) => currentIssuer(authority).id),
+    visible.map((authority) => currentIssuer(authority).id),
   )
   const full = await fullLists(
     ctx.db.read,
     actor,
-    usable.map(({ id }) => id),
+    visible.map(({ id }) => id),
   )
-  return usable.map((authority) =>
+  return visible.map((authority) =>
     authorityView(actor, authority, {
       path: paths.get(currentIssuer(authority).id) ?? [],
       full: full.get(authority.id) ?? [],

@@ -35,12 +35,12 @@ import { type HeldKey, keyFor } from './keys/signer.ts'
 export async function importAuthority(
   ctx: Context,
   actor: Actor,
-  asked: ImportedAuthority,
+  request: ImportedAuthority,
 ): Promise<Authority> {
   allowPlatform(actor, 'write-authorities')
   const now = ctx.now()
-  const certificate = readOne(asked.certificate)
-  const key = await keyOf(ctx, asked)
+  const certificate = readOne(request.certificate)
+  const key = await keyOf(ctx, request)
   const blocked = await blockedFault(ctx.db.read, certificate.spki)
   refuse('authority-refused', [
     ...certificateFaults(certificate, now),
@@ -48,13 +48,13 @@ export async function importAuthority(
     ...(key && !key.spki.equals(certificate.spki)
       ? [
           {
-            field: asked.key ? '/key' : '/privateKey',
+            field: request.key ? '/key' : '/privateKey',
             message: 'It is not the key of the certificate',
           },
         ]
       : []),
-    ...validityLimitFaults(asked),
-    ...reservedNameFaults(asked.name),
+    ...validityLimitFaults(request),
+    ...reservedNameFaults(request.name),
   ])
   const root = isRoot(certificate)
   const parent = root ? null : await findParent(ctx, certificate)
@@ -63,7 +63,7 @@ export async function importAuthority(
   refuse('authority-refused', [
     ...placeFaults(certificate, path),
     ...importedFaults(certificate, constraintsAlong(path)),
-    ...profileFaults(asked, profiles),
+    ...profileFaults(request, profiles),
   ])
   const anchor =
     root || !key
@@ -72,39 +72,39 @@ export async function importAuthority(
   const id = newId(now)
   try {
     return await ctx.db.transaction(async (tx) => {
-      const tenantId = await tenantIdOf(tx, asked.tenant ?? null)
+      const tenantId = await tenantIdOf(tx, request.tenant ?? null)
       await storeAuthority(ctx, tx, {
         authority: {
           id,
-          name: asked.name,
-          displayName: asked.displayName ?? null,
+          name: request.name,
+          displayName: request.displayName ?? null,
           kind: root ? 'root' : 'intermediate',
           tenantId,
           parentId: parent?.authorityId ?? null,
-          outlive: asked.outlive ?? 'truncate',
-          crlShards: asked.crlShards ?? 1,
-          listOverflow: asked.listOverflow ?? 'refuse',
-          ...limitsOf(asked, profiles),
+          outlive: request.outlive ?? 'truncate',
+          crlShards: request.crlShards ?? 1,
+          listOverflow: request.listOverflow ?? 'refuse',
+          ...limitsOf(request, profiles),
         },
         issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },
         key: key?.held ?? { store: 'absent' },
       })
       await record(tx, { actor, now }, 'authority.imported', {
-        subject: authoritySubject({ id, name: asked.name, tenantId }),
+        subject: authoritySubject({ id, name: request.name, tenantId }),
         changes: {
           serial: certificate.serial,
           keyStore: key?.held.store ?? 'absent',
-          tenant: asked.tenant ?? null,
+          tenant: request.tenant ?? null,
           notAfter: certificate.validity.notAfter.toISOString(),
         },
       })
-      return getAuthority(inTransaction(ctx, tx), actor, asked.name)
+      return getAuthority(inTransaction(ctx, tx), actor, request.name)
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
     throw new Problem(
       'authority-exists',
-      `There is an authority "${asked.name}", or one with this very key; it need not be imported twice`,
+      `There is an authority "${request.name}", or one with this very key; it need not be imported twice`,
     )
   }
 }

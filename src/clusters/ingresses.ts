@@ -13,8 +13,8 @@ import { includesLabels } from './kubernetes/kube.ts'
 export type AllIngresses = Readonly<Record<string, Ingress>>
 
 /** An ingress with what is not said filled in. */
-export function completeIngress(asked: AskedIngress): Ingress {
-  return { ...ingressDefaults, ...asked }
+export function completeIngress(request: AskedIngress): Ingress {
+  return { ...ingressDefaults, ...request }
 }
 
 /** The further ingresses once these changes are made: null takes one away. */
@@ -23,8 +23,8 @@ export function changedIngresses(
   changes: Readonly<Record<string, AskedIngress | null>>,
 ): Ingresses {
   const kept = Object.entries(before).filter(([name]) => !Object.hasOwn(changes, name))
-  const given = Object.entries(changes).flatMap(([name, asked]) =>
-    asked === null ? [] : [[name, completeIngress(asked)] as const],
+  const given = Object.entries(changes).flatMap(([name, changed]) =>
+    changed === null ? [] : [[name, completeIngress(changed)] as const],
   )
   return Object.fromEntries([...kept, ...given])
 }

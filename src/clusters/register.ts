@@ -38,12 +38,12 @@ import { dueOnCluster } from './sync.ts'
 export async function createCluster(
   ctx: Context,
   actor: Actor,
-  asked: NewCluster,
+  request: NewCluster,
 ): Promise<Cluster> {
   allowPlatform(actor, 'write-clusters')
-  const kubeconfig = newCredentials(asked, ctx.now())
-  const others = asked.ingresses ?? {}
-  const ingresses = accepted(completeIngress(asked.ingress), changedIngresses({}, others))
+  const kubeconfig = newCredentials(request, ctx.now())
+  const others = request.ingresses ?? {}
+  const ingresses = accepted(completeIngress(request.ingress), changedIngresses({}, others))
   refuse('request-invalid', await leadingFaults(ingresses))
   const now = ctx.now()
   const id = newId(now)
@@ -52,11 +52,11 @@ export async function createCluster(
       const row = await tx.cluster.create({
         data: {
           id,
-          name: asked.name,
+          name: request.name,
           server: kubeconfig.server,
           ...ingressColumns(ingresses),
-          api: asked.api ?? 'istio',
-          drift: asked.drift ?? 'repair',
+          api: request.api ?? 'istio',
+          drift: request.drift ?? 'repair',
           status: 'Unknown',
           createdAt: now,
           updatedAt: now,
@@ -64,7 +64,7 @@ export async function createCluster(
         },
       })
       await record(tx, { actor, now }, 'cluster.created', {
-        subject: { kind: 'cluster', id, name: asked.name, tenantId: null },
+        subject: { kind: 'cluster', id, name: request.name, tenantId: null },
         changes: factsOf(row),
       })
       await due(tx, 'cluster.check', { clusterId: id })
@@ -72,7 +72,7 @@ export async function createCluster(
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    throw new Problem('cluster-exists', `There is a cluster "${asked.name}"; choose another name`)
+    throw new Problem('cluster-exists', `There is a cluster "${request.name}"; choose another name`)
   }
 }
 

@@ -133,7 +133,7 @@ async function asRequested(
   actor: Actor,
   asked: { tenant: string; name: string; spec: HostSpec },
 ): Promise<Subject> {
-  const { tenant, name, spec } = await checkHost(ctx, actor, { asked, permission: 'read' })
+  const { tenant, name, spec } = await checkHost(ctx, actor, { request: asked, permission: 'read' })
   const row = await ctx.db.read.host.findUnique({
     where: { tenantId_name: { tenantId: tenant.id, name } },
   })

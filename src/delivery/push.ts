@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { record } from '../audit/record.ts'
 import { trustDigest } from '../authorities/trust/placements.ts'
-import { isPassing as isRefusalPassing } from '../certificates/issuance/passing.ts'
+import { isTransient as isRefusalTransient } from '../certificates/issuance/transient.ts'
 import { driftPolicy } from '../clusters/find.ts'
 import { isSameObject } from '../clusters/kubernetes/kinds.ts'
 import { isAway, type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
@@ -215,7 +215,7 @@ async function restartBackend(
 
 /** The cluster, or what signs, is away: nothing is wrong with what was asked. */
 function isPassing(error: KubeError | Problem): boolean {
-  if (error instanceof Problem) return isRefusalPassing(error)
+  if (error instanceof Problem) return isRefusalTransient(error)
   return isAway(error)
 }
 

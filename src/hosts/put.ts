@@ -26,9 +26,9 @@ import { type CheckedHost, checkHost, clusterFaults, type HostRequest } from './
 export async function putHost(
   ctx: Context,
   actor: Actor,
-  asked: HostRequest,
+  request: HostRequest,
 ): Promise<{ readonly host: Host; readonly created: boolean }> {
-  const checked = await checkHost(ctx, actor, { asked, permission: 'write-hosts' })
+  const checked = await checkHost(ctx, actor, { request, permission: 'write-hosts' })
   const { tenant, name, clusters } = checked
   return ctx.db.transaction(async (tx) => {
     // Two who want one name on one cluster ask one after the other.
@@ -101,7 +101,7 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
   }
   const id = before?.id ?? newId(now)
   const generation = (before?.generation ?? 0) + 1
-  const asked = { spec: json(spec), generation, certifyFailures: 0, updatedAt: now }
+  const stored = { spec: json(spec), generation, certifyFailures: 0, updatedAt: now }
   if (!before) {
     const count = () => tx.host.count({ where: { tenantId } })
     await holdRoom(tx, { ctx, tenant }, { quota: 'hosts', count })
@@ -111,9 +111,9 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
     await countOne(tx, { ctx, tenant }, 'certificatesPerDay')
   }
   if (before) {
-    await tx.host.update({ where: { id }, data: { ...asked, removedAt: null } })
+    await tx.host.update({ where: { id }, data: { ...stored, removedAt: null } })
   } else {
-    await tx.host.create({ data: { id, tenantId, name, ...asked, createdAt: now } })
+    await tx.host.create({ data: { id, tenantId, name, ...stored, createdAt: now } })
   }
   await place(tx, { now, hostId: id, checked })
   await record(tx, { actor, now }, created ? 'host.created' : 'host.changed', {

@@ -13,7 +13,7 @@ export async function makeAdminKey(ctx: Context, name: string): Promise<string> 
     select: { id: true },
   })
   for (const { id } of known) await revokeApiKey(ctx, actor, { tenant: null, id })
-  return (await createApiKey(ctx, actor, { tenant: null, asked: { name, role: 'admin' } })).token
+  return (await createApiKey(ctx, actor, { tenant: null, request: { name, role: 'admin' } })).token
 }
 
 /** `gatesmith admin-key`: makes the key and prints its token. */

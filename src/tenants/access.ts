@@ -16,8 +16,12 @@ export type TenantRow = NonNullable<Awaited<ReturnType<typeof readTenant>>>
 
 /** The tenant of this name, if the actor may do this to it. Another tenant's is tenant-unknown, as if
  *  it were not there; a role that is too small is forbidden. */
-export async function accessTenant(ctx: Context, actor: Actor, asked: Access): Promise<TenantRow> {
-  return accessible(await findTenant(ctx)(asked.name), actor, asked)
+export async function accessTenant(
+  ctx: Context,
+  actor: Actor,
+  request: Access,
+): Promise<TenantRow> {
+  return accessible(await findTenant(ctx)(request.name), actor, request)
 }
 
 /** What is to be done to the tenant of which name. */

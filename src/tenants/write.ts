@@ -18,30 +18,30 @@ import type { ChangedTenant, NewTenant, Policy, TenantPatch } from './tenant.ts'
 export async function createTenant(
   ctx: Context,
   actor: Actor,
-  asked: NewTenant,
+  request: NewTenant,
 ): Promise<ChangedTenant> {
   allowPlatform(actor, 'write-tenants')
-  refuse('request-invalid', faults(asked))
+  refuse('request-invalid', faults(request))
   const now = ctx.now()
   try {
     return await ctx.db.transaction(async (tx) => {
       const id = newId(now)
-      const touched = await touchedBy(tx, asked.domains, now)
+      const touched = await touchedBy(tx, request.domains, now)
       await tx.tenant.create({
         data: {
           id,
-          name: asked.name,
-          ...nameOf(asked.displayName ?? asked.name),
-          domains: asked.domains,
-          namespaces: asked.namespaces ?? [],
-          policy: json(asked.policy ?? {}),
-          quotas: json(asked.quotas ?? {}),
-          defaultAuthorityId: await authorityId(tx, asked.defaultAuthority ?? null, id),
+          name: request.name,
+          ...nameOf(request.displayName ?? request.name),
+          domains: request.domains,
+          namespaces: request.namespaces ?? [],
+          policy: json(request.policy ?? {}),
+          quotas: json(request.quotas ?? {}),
+          defaultAuthorityId: await authorityId(tx, request.defaultAuthority ?? null, id),
           createdAt: now,
           updatedAt: now,
         },
       })
-      const tenant = await stored(tx, asked.name)
+      const tenant = await stored(tx, request.name)
       await record(tx, { actor, now }, 'tenant.created', {
         subject: subjectOf(tenant),
         changes: factsOf(tenant),
@@ -50,7 +50,7 @@ export async function createTenant(
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    throw new Problem('tenant-exists', `There is a tenant "${asked.name}"; choose another name`)
+    throw new Problem('tenant-exists', `There is a tenant "${request.name}"; choose another name`)
   }
 }
 
@@ -154,12 +154,12 @@ async function authorityId(tx: Tx, name: string | null, tenantId: string): Promi
   return authority.id
 }
 
-function faults(asked: TenantPatch): readonly Violation[] {
-  const domains = (asked.domains ?? []).flatMap((domain, index) => {
+function faults(request: TenantPatch): readonly Violation[] {
+  const domains = (request.domains ?? []).flatMap((domain, index) => {
     const message = domainFault(domain)
     return message ? [{ field: `/domains/${index}`, message }] : []
   })
-  const ranges = (asked.policy?.ipRanges ?? []).flatMap((range, index) =>
+  const ranges = (request.policy?.ipRanges ?? []).flatMap((range, index) =>
     rangeBytes(range)
       ? []
       : [
@@ -169,7 +169,7 @@ function faults(asked: TenantPatch): readonly Violation[] {
           },
         ],
   )
-  return [...domains, ...ranges, ...renewalFaults(asked.policy ?? {})]
+  return [...domains, ...ranges, ...renewalFaults(request.policy ?? {})]
 }
 
 function renewalFaults({ renewBefore, maxValidityDays }: Policy): readonly Violation[] {

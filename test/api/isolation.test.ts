@@ -62,7 +62,7 @@ async function furnish(mark: string) {
     [`${mark}-away`],
   )
   const keyAsked = { name: `${mark}-key`, role: 'viewer' } as const
-  const key = await createApiKey(ctx, admin, { tenant: mark, asked: keyAsked })
+  const key = await createApiKey(ctx, admin, { tenant: mark, request: keyAsked })
   const certificates = []
   for (const authority of ['root', `${mark}-ca`]) {
     for (const profile of ['client', 'server'] as const) {
@@ -98,7 +98,7 @@ async function furnish(mark: string) {
 
 await furnish('alpha')
 const { ids, certificates } = await furnish('zmark')
-await rotateAuthority(ctx, admin, { authority: 'root', asked: {} })
+await rotateAuthority(ctx, admin, { authority: 'root', request: {} })
 await crossSign(ctx, admin, { authority: 'issuing', by: 'zmark-ca' })
 const { id: tenantId } = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'zmark' } })
 const stored = await ctx.db.read.certificate.findMany({ where: { tenantId } })

@@ -137,7 +137,7 @@ test('no event holds a secret, whatever was done', async () => {
   await importAuthority(ctx, admin, { name: 'elsewhere', certificate, privateKey: key })
   await changeTenant(ctx, admin, { name: 'shop', patch: { defaultAuthority: 'house' } })
   const asked = { name: 'ci', role: 'operator' } as const
-  const made = await createApiKey(ctx, admin, { tenant: 'shop', asked })
+  const made = await createApiKey(ctx, admin, { tenant: 'shop', request: asked })
   await revokeApiKey(ctx, admin, { tenant: 'shop', id: made.id })
   const ingress = { address: '127.0.0.1:1' }
   await createCluster(ctx, admin, { name: 'one', kubeconfig, ingress })

@@ -91,7 +91,7 @@ async function story(t: TestContext, authority: string, anchor: string): Promise
     knock(t, trust, { name: shut, client: oldPair }),
   ]
 
-  await rotateAuthority(ctx, admin, { authority, asked: {} })
+  await rotateAuthority(ctx, admin, { authority, request: {} })
   assert.equal(await stepAfter(minute), 'trust', 'no gateway has the new trust yet')
   await workAll()
   assert.equal(await stepAfter(), 'trust', 'it was pushed a moment ago')

@@ -28,5 +28,5 @@ export async function tokenFor(
   role: 'admin' | 'operator' | 'viewer' | 'auditor' = 'admin',
 ): Promise<string> {
   const asked = { name: `key-${made++}`, role }
-  return (await createApiKey(ctx, admin, { tenant, asked })).token
+  return (await createApiKey(ctx, admin, { tenant, request: asked })).token
 }

@@ -5,7 +5,11 @@ export type RawAnswer = { readonly status: number; readonly head: string; readon
 
 /** Sends these bytes as they are, without waiting to be asked for more, and answers with the first
  *  whole answer, or with what there was when the connection ended. */
-export function rawAnswer(url: string, request: string, patience = 10_000): Promise<RawAnswer> {
+export function rawAnswer(
+  url: string,
+  request: string,
+  timeoutMilliseconds = 10_000,
+): Promise<RawAnswer> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve, reject) => {
     let text = ''
@@ -15,7 +19,7 @@ export function rawAnswer(url: string, request: string, patience = 10_000): Prom
       const [head = '', body = ''] = text.split('\r\n\r\n')
       resolve({ status: Number(/^HTTP\/1\.1 (\d{3})/.exec(head)?.[1] ?? 0), head, body })
     }
-    socket.setTimeout(patience, () => {
+    socket.setTimeout(timeoutMilliseconds, () => {
       socket.destroy()
       reject(new Error(`no answer to ${request.slice(0, 200)}`))
     })

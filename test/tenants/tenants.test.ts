@@ -58,7 +58,7 @@ test('a token opens what its key allows, until it is revoked or expires', async 
   await createTenant(ctx, admin, { name: 'two', domains: ['two.test'] })
   const key = await createApiKey(ctx, admin, {
     tenant: 'one',
-    asked: { name: 'ci', role: 'viewer' },
+    request: { name: 'ci', role: 'viewer' },
   })
   const bearer = () => authenticate(ctx, { token: key.token, requestId: 'r' })
   const actor: Actor = await bearer()

@@ -121,11 +121,11 @@ export function normalized(target: string): string | undefined {
   const path = mark < 0 ? whole : whole.slice(0, mark)
   const query = mark < 0 ? '' : whole.slice(mark)
   if (!path.startsWith('/') || /%00|%(?![0-9a-f]{2})/i.test(path)) return undefined
-  const spelled = path
+  const normalizedNames = path
     .replaceAll('\\', '/')
     .replaceAll(/%[0-9a-f]{2}/gi, decoded)
     .replaceAll(/["<>`{}|^]/g, (each) => `%${each.charCodeAt(0).toString(16).toUpperCase()}`)
-  return withoutDots(spelled) + query
+  return withoutDots(normalizedNames) + query
 }
 
 /** Unreserved characters (RFC 3986 2.3) stand for themselves. */

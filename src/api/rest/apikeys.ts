@@ -29,7 +29,9 @@ export const apiKeys: Routes = {
       async (request, reply) => {
         const { tenant } = request.params
         const asked = request.body
-        return reply.code(201).send(await createApiKey(ctx, actorOf(request), { tenant, asked }))
+        return reply
+          .code(201)
+          .send(await createApiKey(ctx, actorOf(request), { tenant, request: asked }))
       },
     )
   },
@@ -87,7 +89,7 @@ export const apiKeys: Routes = {
       async (request, reply) =>
         reply
           .code(201)
-          .send(await createApiKey(ctx, actorOf(request), { tenant: null, asked: request.body })),
+          .send(await createApiKey(ctx, actorOf(request), { tenant: null, request: request.body })),
     )
   },
 

@@ -244,7 +244,7 @@ export const clusters: Routes = {
       },
       (request) => {
         const { params, query, body: asked } = request
-        return putMeshTls(ctx, actorOf(request), { name: params.cluster, query, asked })
+        return putMeshTls(ctx, actorOf(request), { name: params.cluster, query, request: asked })
       },
     )
   },

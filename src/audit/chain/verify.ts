@@ -193,7 +193,7 @@ async function linkFaults(
   const faults: Fault[] = []
   const wrong = links.filter((link) => {
     const event = events.get(link.seq)
-    return event && !fits(event, link, previous)
+    return event && !matchesLink(event, link, previous)
   })
   for (const link of links) {
     const event = events.get(link.seq)
@@ -222,14 +222,14 @@ function wrongFault(
   const seq = String(link.seq)
   const moved = wrong.slice(0, mostFaults).find(({ seq: other }) => {
     const event = events.get(other)
-    return event && other !== link.seq && fits({ ...event, seq: link.seq }, link, previous)
+    return event && other !== link.seq && matchesLink({ ...event, seq: link.seq }, link, previous)
   })
   return moved
     ? fault('reordered', seq, `What event ${seq} told stands in event ${moved.seq} now`)
     : fault('changed', seq, `Event ${seq} was changed`)
 }
 
-function fits(event: AuditRow, link: Link, previous: ReadonlyMap<bigint, Buffer>): boolean {
+function matchesLink(event: AuditRow, link: Link, previous: ReadonlyMap<bigint, Buffer>): boolean {
   const before = previous.get(link.seq)
   const own = (event.tenantId ?? platformChain) === link.chain
   return (

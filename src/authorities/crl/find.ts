@@ -29,10 +29,10 @@ export async function getWholeList(ctx: Context, authority: string): Promise<Pub
  *  authority-unknown, list-unknown, authority-keyless. */
 export async function getShard(
   ctx: Context,
-  asked: { readonly authority: string; readonly key: string; readonly shard: number },
+  request: { readonly authority: string; readonly key: string; readonly shard: number },
 ): Promise<PublishedList> {
   const authority = await ctx.db.read.authority.findUnique({
-    where: { name: asked.authority },
+    where: { name: request.authority },
     select: {
       crlShards: true,
       tenantId: true,
@@ -40,14 +40,14 @@ export async function getShard(
     },
   })
   if (!authority) {
-    throw authorityUnknown(asked.authority)
+    throw authorityUnknown(request.authority)
   }
-  const issuer = authority.issuers.find(({ key }) => keyLabel(key.spkiSha256) === asked.key)
-  const named = asked.shard <= authority.crlShards || (await isOfTenant(ctx, asked, authority))
+  const issuer = authority.issuers.find(({ key }) => keyLabel(key.spkiSha256) === request.key)
+  const named = request.shard <= authority.crlShards || (await isOfTenant(ctx, request, authority))
   if (!issuer || !named) {
-    throw new Problem('list-unknown', `No certificate of "${asked.authority}" names this list`)
+    throw new Problem('list-unknown', `No certificate of "${request.authority}" names this list`)
   }
-  return findList(ctx, { keyId: issuer.keyId, shard: asked.shard })
+  return findList(ctx, { keyId: issuer.keyId, shard: request.shard })
 }
 
 /** Whether it is the list of a tenant that may be issued to. */

@@ -23,10 +23,10 @@ export function constraintsAlong(path: readonly Certificate[]): NameConstraints 
 /** The constraints of a new authority below one that is held to `above`: those asked for, and all that
  *  it inherits. Undefined when there are none. */
 export function constraintsFor(
-  asked: RequestedConstraints | undefined,
+  request: RequestedConstraints | undefined,
   above: NameConstraints,
 ): NameConstraints | undefined {
-  return orNone(intersection(above, readAsked(asked)))
+  return orNone(intersection(above, readAsked(request)))
 }
 
 /** The constraints of the self-signed form of an imported authority, see Issuer.anchor. */
@@ -39,14 +39,14 @@ export function anchorConstraints(
 
 /** Why a new authority may not have these constraints under those `above`. */
 export function askedFaults(
-  asked: RequestedConstraints | undefined,
+  request: RequestedConstraints | undefined,
   { subject, above }: { subject: Buffer; above: NameConstraints },
 ): readonly Violation[] {
-  const own = readAsked(asked)
+  const own = readAsked(request)
   const under = (prefix: string, faults: readonly NameFault[]) =>
     faults.map(({ field, message }) => ({ field: `${prefix}${field}`, message }))
   const malformed = spaceFaults(own)
-  const empty = asked !== undefined && !orNone(own)
+  const empty = request !== undefined && !orNone(own)
   return [
     ...under('/nameConstraints', malformed.length > 0 ? malformed : wideningFaults(above, own)),
     ...(empty
@@ -88,10 +88,10 @@ function sideView(side: Subtrees) {
   return Object.fromEntries(names.length > 0 ? [...texts, ['directoryNames', names]] : texts)
 }
 
-function readAsked(asked: RequestedConstraints | undefined): NameConstraints {
+function readAsked(request: RequestedConstraints | undefined): NameConstraints {
   return {
-    permitted: { ...noSubtrees, ...asked?.permitted },
-    excluded: { ...noSubtrees, ...asked?.excluded },
+    permitted: { ...noSubtrees, ...request?.permitted },
+    excluded: { ...noSubtrees, ...request?.excluded },
   }
 }
 

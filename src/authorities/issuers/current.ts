@@ -9,15 +9,15 @@ export type IssuingAuthority = Awaited<ReturnType<typeof issuingAuthorities>>[nu
 
 /** The authority of this name as `tenantId` may use it (null: the platform), with the issuer
  *  certificate that signs now. Throws authority-unknown, also for another tenant's. */
-export async function issuingAuthority(ctx: Context, asked: Use): Promise<IssuingAuthority> {
-  return usable(await findIssuing(ctx)(asked.name), asked)
+export async function issuingAuthority(ctx: Context, request: Use): Promise<IssuingAuthority> {
+  return usableAuthority(await findIssuing(ctx)(request.name), request)
 }
 
 /** By whom the authority of which name is to be used. */
 export type Use = { readonly name: string; readonly tenantId: string | null }
 
 /** The same of a row that has been read. */
-export function usable(
+export function usableAuthority(
   authority: IssuingAuthority | null,
   { name, tenantId }: Use,
 ): IssuingAuthority {
@@ -53,7 +53,7 @@ export const issuing = {
 } as const
 
 /** Why an authority that was retired signs nothing. */
-export function retired(name: string): string {
+export function retiredMessage(name: string): string {
   return `"${name}" is retired and signs nothing new; name another authority`
 }
 

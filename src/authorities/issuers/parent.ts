@@ -11,7 +11,7 @@ import type { Validity } from '../../x509/certificates/template.ts'
 import type { Signer } from '../../x509/keys/sign.ts'
 import { authorityShard, issuerUrl, ocspUrl, shardUrl } from '../crl/urls.ts'
 import { openSigner } from '../keys/signer.ts'
-import { currentIssuer, issuingAuthority, pathOf, retired } from './current.ts'
+import { currentIssuer, issuingAuthority, pathOf, retiredMessage } from './current.ts'
 
 /** The authority that signs a CA certificate: the one above, or the same one for its next key. */
 export type Parent = {
@@ -36,7 +36,7 @@ export type UnstoredParent = Omit<Parent, 'authorityId' | 'issuerId'>
  *  is retired, authority-keyless. */
 export async function openParent(ctx: Context, name: string): Promise<Parent> {
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
-  if (authority.retiredAt !== null) throw new Problem('authority-refused', retired(name))
+  if (authority.retiredAt !== null) throw new Problem('authority-refused', retiredMessage(name))
   const issuer = currentIssuer(authority)
   const path = (await pathOf(ctx.db.read, issuer.id)).map(({ der }) => readCertificate(der))
   const signer = await openSigner(ctx, issuer.keyId)

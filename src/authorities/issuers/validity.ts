@@ -1,6 +1,6 @@
 import { day } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
-import { backdated, validityOf } from '../../x509/certificates/validity.ts'
+import { backdated, isWhole, validityOf } from '../../x509/certificates/validity.ts'
 import type { Validity } from '../../x509/der/time.ts'
 import { longestSeconds } from '../../x509/lints/time.ts'
 import type { NewAuthority } from '../authority.ts'
@@ -9,22 +9,21 @@ import type { NewAuthority } from '../authority.ts'
  *  `validityDays` says otherwise, and never longer than the parent's. Throws authority-refused when the
  *  parent has expired, or would end first and `outlive` is `refuse`. */
 export function caValidity(
-  asked: Pick<NewAuthority, 'kind' | 'parent' | 'outlive' | 'validityDays'>,
+  request: Pick<NewAuthority, 'kind' | 'parent' | 'outlive' | 'validityDays'>,
   now: Date,
   parent: Validity | undefined,
 ): Validity {
-  const days = asked.validityDays ?? (asked.kind === 'root' ? 3650 : 1825)
+  const days = request.validityDays ?? (request.kind === 'root' ? 3650 : 1825)
   const asksFor = { from: backdated(now), milliseconds: days * day }
   if (!parent) return validityOf(asksFor, [])
   if (parent.notAfter <= now) {
     throw new Problem(
       'authority-refused',
-      `"${asked.parent}" expired at ${parent.notAfter.toISOString()}`,
+      `"${request.parent}" expired at ${parent.notAfter.toISOString()}`,
     )
   }
   const validity = validityOf(asksFor, [parent])
-  const whole = validity.notAfter.getTime() - validity.notBefore.getTime() + 1000 === days * day
-  if (!whole && asked.outlive === 'refuse') {
+  if (request.outlive === 'refuse' && !isWhole(validity, asksFor.milliseconds)) {
     throw new Problem(
       'authority-refused',
       `validityDays ${days} reaches beyond the parent's own end, ${parent.notAfter.toISOString()}`,

@@ -17,12 +17,12 @@ import type { BlockedKey, NewBlockedKey } from './blockedkey.ts'
 export async function blockKey(
   ctx: Context,
   actor: Actor,
-  asked: NewBlockedKey,
+  request: NewBlockedKey,
 ): Promise<BlockedKey> {
   allowPlatform(actor, 'block-keys')
-  const spkiSha256 = spkiSha256Of(asked)
+  const spkiSha256 = spkiSha256Of(request)
   const now = ctx.now()
-  const row = { spkiSha256, reason: asked.reason, since: now, by: actor.name }
+  const row = { spkiSha256, reason: request.reason, since: now, by: actor.name }
   try {
     return await ctx.db.transaction(async (tx) => {
       const own = await tx.authorityKey.findUnique({ where: { spkiSha256 }, select: { id: true } })

@@ -69,14 +69,14 @@ async function findOrMake(ctx: Context, keyId: string): Promise<Responder | unde
   const end = issued.issuer.validity.notAfter
   if (end <= ctx.now()) return undefined
   const wanted = new Date(Math.min(ctx.now().getTime() + margin, end.getTime()))
-  const found = await usable(ctx.db.read, keyId, wanted)
+  const found = await findUsable(ctx.db.read, keyId, wanted)
   const id = found?.id ?? (await reserve(ctx, keyId, { ...issued, wanted }))
   await finish(ctx, id)
   return read(ctx, id)
 }
 
 /** One that holds at least until then. */
-function usable(tx: Tx, keyId: string, wanted: Date) {
+function findUsable(tx: Tx, keyId: string, wanted: Date) {
   return tx.responder.findFirst({
     where: { keyId, notAfter: { gte: wanted } },
     orderBy: { notAfter: 'desc' },
@@ -102,7 +102,7 @@ async function reserve(
     await tx.$executeRaw(
       sql`select pg_advisory_xact_lock(hashtextextended(${`responder/${keyId}`}, 0))`,
     )
-    const other = await usable(tx, keyId, wanted)
+    const other = await findUsable(tx, keyId, wanted)
     if (other) return other.id
     const id = newId(now)
     const row = { id, keyId, serial, ...validity, tbs: bytes(tbs), createdAt: now }
@@ -138,8 +138,8 @@ function subjectOf({ subject }: Certificate, path: readonly Certificate[]): Buff
   })
   const constraints = constraintsAlong(path)
   const names = [own, ...constraints.permitted.directoryNames.map((space) => joined(space, own))]
-  const fits = (name: Buffer) => authorityFaults(name, noAltNames, constraints).length === 0
-  return names.find(fits) ?? own
+  const isPermitted = (name: Buffer) => authorityFaults(name, noAltNames, constraints).length === 0
+  return names.find(isPermitted) ?? own
 }
 
 /** RFC 6960 4.2.2.2: signed by the CA itself, for OCSP signing alone; and nocheck (4.2.2.2.1), since

@@ -19,7 +19,7 @@ import {
   currentIssuer,
   type IssuingAuthority,
   issuingAuthority,
-  retired,
+  retiredMessage,
 } from '../issuers/current.ts'
 import { openParent, type Parent, parentOf } from '../issuers/parent.ts'
 import { storeIssuer, storeKeyOf } from '../issuers/store.ts'
@@ -37,19 +37,19 @@ import type { NewRotation, Rotation } from './steps.ts'
 export async function rotateAuthority(
   ctx: Context,
   actor: Actor,
-  { authority: name, asked }: { authority: string; asked: NewRotation },
+  { authority: name, request }: { authority: string; request: NewRotation },
 ): Promise<Rotation> {
   allowPlatform(actor, 'write-authorities')
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
-  if (authority.retiredAt !== null) throw new Problem('authority-refused', retired(name))
+  if (authority.retiredAt !== null) throw new Problem('authority-refused', retiredMessage(name))
   const from = currentIssuer(authority)
   await refuseUnderway(ctx.db.read, authority)
-  if (from.key.store === 'pkcs11' && !asked.key) {
+  if (from.key.store === 'pkcs11' && !request.key) {
     refuse('authority-refused', [
       { field: '/key', message: 'Its key is in a token: say which key of the token is the next' },
     ])
   }
-  const next = await successorOf(ctx, authority, asked)
+  const next = await successorOf(ctx, authority, request)
   const now = ctx.now()
   const id = newId(now)
   try {
@@ -64,7 +64,7 @@ export async function rotateAuthority(
           step: 'trust',
           since: now,
           startedAt: now,
-          deadline: new Date(now.getTime() + (asked.deadlineDays ?? 30) * day),
+          deadline: new Date(now.getTime() + (request.deadlineDays ?? 30) * day),
         },
       })
       await record(tx, { actor, now }, 'authority.rotating', {
@@ -113,7 +113,7 @@ type Successor = {
 async function successorOf(
   ctx: Context,
   authority: IssuingAuthority,
-  asked: NewRotation,
+  request: NewRotation,
 ): Promise<Successor> {
   const from = currentIssuer(authority)
   const old = readCertificate(Buffer.from(from.der))
@@ -124,7 +124,7 @@ async function successorOf(
   // Opened before a key is made: who cannot sign the next one is refused first.
   const parent = authority.parent ? await openParent(ctx, authority.parent.name) : null
   const before = root ? await openParent(ctx, authority.name) : null
-  const { validityDays, key } = asked
+  const { validityDays, key } = request
   const validity = caValidity(
     {
       kind: root ? 'root' : 'intermediate',
@@ -135,7 +135,7 @@ async function successorOf(
     ctx.now(),
     parent?.validity,
   )
-  const keyAlgorithm = asked.keyAlgorithm ?? (key ? undefined : old.keyAlgorithm)
+  const keyAlgorithm = request.keyAlgorithm ?? (key ? undefined : old.keyAlgorithm)
   const { spki, signer, held } = await keyFor(ctx, {
     ...(key ? { key } : {}),
     ...(keyAlgorithm === undefined ? {} : { keyAlgorithm }),

@@ -10,7 +10,7 @@ import { policyOf } from '../../tenants/access.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
 import { requestDigest } from '../issuance/idempotency.ts'
 import { issue } from '../issuance/issue.ts'
-import { isPassing, laterWhenBusy } from '../issuance/passing.ts'
+import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
 import { backoff } from '../renewal/rules.ts'
 import { type Checked, checkRequest } from '../vetting/check.ts'
 import { daysWithin } from '../vetting/limits.ts'
@@ -170,7 +170,7 @@ async function replace(
     return id
   } catch (error) {
     // What is only busy is taken up again by the queue.
-    if (!(error instanceof Problem) || isPassing(error)) throw error
+    if (!(error instanceof Problem) || isTransient(error)) throw error
     await ctx.db.transaction((tx) => fail(tx, host, { why, error, now: ctx.now() }))
     return null
   }

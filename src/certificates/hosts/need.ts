@@ -1,6 +1,7 @@
 import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { day } from '../../shared/moment.ts'
-import { type Renewable, type RenewalReason, whyRenew } from '../renewal/rules.ts'
+import { validityOf } from '../../x509/certificates/validity.ts'
+import { type Renewable, type RenewalReason, renewalReason } from '../renewal/rules.ts'
 
 /** The parts of a certificate that its host depends on. */
 export type HeldCertificate = Renewable & {
@@ -22,13 +23,13 @@ export type CertificateNeed = {
 /** Why a host needs another certificate than the one it has, or undefined when that one fits and is
  *  not due for renewal. The first reason counts, in this order: missing, revoked, ended, issued by
  *  another authority, of other names, of another key, of another organization, of another length than
- *  `days`, and then the rest of whyRenew. */
+ *  `days`, and then the rest of renewalReason. */
 export function certificateNeed(
   held: HeldCertificate | undefined,
   wanted: { name: string; spec: CompleteSpec; days: number; now: Date },
 ): CertificateNeed | undefined {
   if (!held) return { reason: 'misfit', message: 'it has none', urgent: true }
-  const reason = whyRenew(held, wanted.now)
+  const reason = renewalReason(held, wanted.now)
   const message = reason === 'revoked' || reason === 'ended' ? undefined : misfit(held, wanted)
   if (message !== undefined) return { reason: 'misfit', message, urgent: true }
   return reason && { reason, message: sentences[reason], urgent: isUrgent(reason) }
@@ -53,14 +54,14 @@ function misfit(
   { name, spec, days }: { name: string; spec: CompleteSpec; days: number },
 ): string | undefined {
   const { authority, keyAlgorithm, organization } = spec.certificate
-  const asked = held.notBefore.getTime() + days * day - 1000
-  const end = Math.min(asked, held.issuerNotAfter.getTime())
+  const issuer = { notBefore: held.notBefore, notAfter: held.issuerNotAfter }
+  const wanted = validityOf({ from: held.notBefore, milliseconds: days * day }, [issuer])
   const reasons: readonly (readonly [boolean, string])[] = [
     [held.authority !== authority, 'another authority is asked for'],
     [isForOthers(held.dnsNames, namesOf(name, spec)), 'it is for other names'],
     [held.keyAlgorithm !== keyAlgorithm, 'another key algorithm is asked for'],
     [held.organization !== organization, 'another organization is asked for'],
-    [held.notAfter.getTime() !== end, 'another validity is asked for'],
+    [held.notAfter.getTime() !== wanted.notAfter.getTime(), 'another validity is asked for'],
   ]
   return reasons.find(([broken]) => broken)?.[1]
 }

@@ -17,7 +17,7 @@ export type BatchOutcome = { readonly certificate: Certificate } | { readonly pr
 const atOnce = 100
 
 /** How many are read or checked before others have their turn: one may take a millisecond. */
-const portion = 10
+const batchSize = 10
 
 /** Issues many certificates for a tenant, each as issueCertificate does and each for itself: one that is
  *  refused does not keep the others from being issued. The rules for all are those that apply as the batch begins.
@@ -33,7 +33,7 @@ export async function issueCertificates(
   const rulesFor = await rulesOf(ctx, actor, { tenant, read })
   const outcomes: BatchOutcome[] = []
   const left = read.entries()
-  const pace = inPortions()
+  const pace = inBatches()
   const lane = async () => {
     for (const [index, { asked, request }] of left) {
       await pace()
@@ -55,12 +55,12 @@ export async function issueCertificates(
   return outcomes
 }
 
-/** To be waited for before each: each portion waits for a turn of the event loop of its own. */
-function inPortions(): () => Promise<void> {
+/** To be waited for before each: each ten wait for a turn of the event loop of its own. */
+function inBatches(): () => Promise<void> {
   let count = 0
   let gate: Promise<void> = Promise.resolve()
   return () => {
-    if (count++ % portion === 0) gate = gate.then(() => turn())
+    if (count++ % batchSize === 0) gate = gate.then(() => turn())
     return gate
   }
 }
@@ -71,7 +71,7 @@ async function readAll(items: readonly NewCertificate[]): Promise<readonly ReadI
   const read: ReadItem[] = []
   for (const asked of items) {
     read.push({ asked, request: requestOf(asked) })
-    if (read.length % portion === 0) await turn()
+    if (read.length % batchSize === 0) await turn()
   }
   return read
 }

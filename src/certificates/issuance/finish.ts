@@ -4,12 +4,15 @@ import { findReserved } from './reserve.ts'
 import { sign } from './sign.ts'
 
 /** How long a request may take before its certificate is settled without it. */
-const patience = 120_000
+const graceMilliseconds = 120_000
 
 /** Settles certificates that were left `signing` by a process that ended. Answers how many. */
 export async function finishCertificates(ctx: Context): Promise<number> {
   const left = await ctx.db.read.certificate.findMany({
-    where: { tbs: { not: null }, createdAt: { lt: new Date(ctx.now().getTime() - patience) } },
+    where: {
+      tbs: { not: null },
+      createdAt: { lt: new Date(ctx.now().getTime() - graceMilliseconds) },
+    },
     select: { id: true },
     orderBy: { createdAt: 'asc' },
     take: 500,

@@ -3,7 +3,7 @@ import { due } from '../../core/database/due.ts'
 import { hour } from '../../shared/moment.ts'
 
 /** How many are made due by one turn; the next one goes on. */
-const portion = 1000
+const batchSize = 1000
 
 /** How long a certificate that was made due is left alone. */
 const pauseMilliseconds = hour
@@ -20,7 +20,7 @@ export async function renewalsDue(ctx: Context): Promise<number> {
     },
     select: { id: true, hostId: true, status: true, servedBy: { select: { id: true } } },
     orderBy: { renewAt: 'asc' },
-    take: portion,
+    take: batchSize,
   })
   const idle = rows.filter(({ hostId, servedBy }) => hostId !== null && servedBy.length === 0)
   const ids = rows.map(({ id }) => id)

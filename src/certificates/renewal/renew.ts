@@ -22,12 +22,12 @@ import { getCertificate } from '../find.ts'
 import { certifyHost } from '../hosts/certify.ts'
 import { type RequestIdentity, requestDigest } from '../issuance/idempotency.ts'
 import { issue, issueWithinQuota } from '../issuance/issue.ts'
-import { isPassing, laterWhenBusy } from '../issuance/passing.ts'
+import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
 import { certificateName } from '../name.ts'
 import { type Checked, checkRequest, requestFaults } from '../vetting/check.ts'
 import { daysWithin, defaultDays } from '../vetting/limits.ts'
 import { type IssuanceRequest, readIssuanceRequest, spelled } from '../vetting/request.ts'
-import { backoff, type RenewalReason, whyRenew } from './rules.ts'
+import { backoff, type RenewalReason, renewalReason } from './rules.ts'
 
 /** Which certificate to renew, and for whose key. */
 export type RenewalRequest = {
@@ -95,7 +95,7 @@ export async function renewByItself(ctx: Context, certificateId: string): Promis
     const order = await orderFor(ctx, tenant, { row, csr: undefined })
     const faults = await requestFaults(ctx, order)
     const renewable = { ...row, ...renewalState(row), allowed: faults.length === 0 }
-    const reason = whyRenew(renewable, ctx.now())
+    const reason = renewalReason(renewable, ctx.now())
     if (reason === undefined) return
     // Whoever revoked it wants it no more; one that ended before its turn is renewed all the same.
     if (reason === 'revoked') return retire(ctx.db.read, row.id)
@@ -105,7 +105,7 @@ export async function renewByItself(ctx: Context, certificateId: string): Promis
     await replace(ctx, automatic, { row, order, reason, identity })
   } catch (error) {
     // What is only busy is asked again by the queue.
-    if (!(error instanceof Problem) || isPassing(error)) throw error
+    if (!(error instanceof Problem) || isTransient(error)) throw error
     await fail(ctx, row, error)
   }
 }

@@ -61,7 +61,7 @@ export type Renewable = {
 
 /** Why to renew now, or undefined. The questions in their order; the first that is answered with yes
  *  counts. */
-export function whyRenew(held: Renewable, now: Date): RenewalReason | undefined {
+export function renewalReason(held: Renewable, now: Date): RenewalReason | undefined {
   const questions: readonly (readonly [boolean, RenewalReason])[] = [
     // Nobody may go on using it.
     [held.status === 'revoked', 'revoked'],

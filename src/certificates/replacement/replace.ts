@@ -20,10 +20,10 @@ import { type NewReplacement, Replacement, type Where } from './schema.ts'
 export async function orderReplacement(
   ctx: Context,
   actor: Actor,
-  asked: NewReplacement,
+  request: NewReplacement,
 ): Promise<Replacement> {
   allow(actor, 'replace-certificates')
-  const { reason, where, revoke = false, within = 'PT1H', explanationUrl } = asked
+  const { reason, where, revoke = false, within = 'PT1H', explanationUrl } = request
   const { tenantId } = actor
   if (where.authority !== undefined)
     await issuingAuthority(ctx, { name: where.authority, tenantId })
@@ -107,7 +107,7 @@ async function progressOf(tx: Tx, { id, revoke }: Row, now: Date): Promise<Progr
   return found ?? { total: 0, done: 0, failed: 0, callers: 0 }
 }
 
-const portion = 500
+const batchSize = 500
 const actor = systemActor('replacement.advance')
 const minute = 60_000
 
@@ -143,14 +143,14 @@ async function choose(ctx: Context, row: Row): Promise<void> {
     where: { AND: [chosenBy(row, ctx.now()), row.chosenTo ? { id: { gt: row.chosenTo } } : {}] },
     select: { id: true, serial: true, keySource: true, servedBy: { select: { id: true } } },
     orderBy: { id: 'asc' },
-    take: portion,
+    take: batchSize,
   })
   const begin = row.createdAt.getTime()
   const plan = rows.map(({ id, serial }) => ({
     id,
     renewAt: new Date(begin + spreadOf(serial) * (row.until.getTime() - begin)),
   }))
-  const last = rows.length < portion
+  const last = rows.length < batchSize
   await ctx.db.transaction(async (tx) => {
     await tx.$executeRaw(sql`
       update certificate set "replacementId" = ${row.id}::uuid, "renewAt" = item."renewAt",
@@ -177,8 +177,8 @@ async function choose(ctx: Context, row: Row): Promise<void> {
 
 /** In force when it was ordered, and nothing has taken its place since. */
 function chosenBy({ where, tenantId, createdAt }: Row, now: Date) {
-  const asked: Where = Value.Parse(Replacement.properties.where, where)
-  const { authority, spkiSha256, tenant, dnsName } = asked
+  const request: Where = Value.Parse(Replacement.properties.where, where)
+  const { authority, spkiSha256, tenant, dnsName } = request
   return {
     status: 'active',
     notAfter: { gte: now },
@@ -206,7 +206,7 @@ async function revokeReplaced(ctx: Context, { id }: Row): Promise<void> {
       and not exists (select from host where host."certificateId" = certificate."id")
       and not exists (select from placement
         where placement."certificateId" = certificate."id" and placement."wanted")
-    order by "id" limit ${portion}::int`)
+    order by "id" limit ${batchSize}::int`)
   for (const each of rows) {
     const revoker = { actor, now: ctx.now() }
     await ctx.db.transaction((tx) => revokeOne(tx, revoker, { id: each.id, reason: 'superseded' }))

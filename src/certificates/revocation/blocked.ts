@@ -6,7 +6,7 @@ import { finishCertificate } from '../issuance/finish.ts'
 import { revokeOne } from './revoke.ts'
 
 /** How many certificates one run revokes before it makes way for other work. */
-const portion = 500
+const batchSize = 500
 
 /** Revokes every certificate in force that has a blocked key, for keyCompromise, also those revoked
  *  for a lesser reason; the rest is due again after a portion. Does nothing once the block is lifted. */
@@ -24,7 +24,7 @@ export async function revokeBlocked(ctx: Context, spkiSha256: string): Promise<v
     },
     select: { id: true, status: true },
     orderBy: { id: 'asc' },
-    take: portion,
+    take: batchSize,
   })
   const actor = systemActor('blocked-key.revoke')
   for (const { id, status } of rows) {
@@ -33,7 +33,7 @@ export async function revokeBlocked(ctx: Context, spkiSha256: string): Promise<v
     const revoker = { actor, now: ctx.now() }
     await ctx.db.transaction((tx) => revokeOne(tx, revoker, { id, reason: 'keyCompromise' }))
   }
-  if (rows.length < portion) return
+  if (rows.length < batchSize) return
   await ctx.db.transaction((tx) => due(tx, 'blocked-key.revoke', { spkiSha256 }))
 }
 

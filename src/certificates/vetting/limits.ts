@@ -1,4 +1,4 @@
-import { retired } from '../../authorities/issuers/current.ts'
+import { retiredMessage } from '../../authorities/issuers/current.ts'
 import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
 import { constraintFaults } from '../../x509/constraints/faults.ts'
@@ -39,7 +39,7 @@ export function authorityFaults(
 ): readonly Violation[] {
   const { profile, validityDays } = request
   return [
-    ...(retiredAt === null ? [] : [{ field: '/authority', message: retired(name) }]),
+    ...(retiredAt === null ? [] : [{ field: '/authority', message: retiredMessage(name) }]),
     ...(profiles.includes(profile)
       ? []
       : [{ field: '/profile', message: `"${name}" signs ${profiles.join(', ')}, not ${profile}` }]),

@@ -7,7 +7,7 @@ import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { type CertificateRequest, readRequest } from '../../x509/certificates/request.ts'
 import type { Validity } from '../../x509/certificates/template.ts'
-import { backdated } from '../../x509/certificates/validity.ts'
+import { backdated, isWhole, validityOf } from '../../x509/certificates/validity.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
 import { type AltNames, noAltNames } from '../../x509/names/altnames.ts'
 import { type DistinguishedName, subjectFaults } from '../../x509/names/distinguished.ts'
@@ -143,26 +143,23 @@ function once(names: readonly string[], keyOf: (name: string) => string): readon
     : [...new Map(names.toReversed().map((name) => [keyOf(name), name])).values()].toReversed()
 }
 
-/** From a minute ago, whole days, both ends included (RFC 5280 4.1.2.5), inside the issuer's own
- *  period: what reaches beyond is shortened or refused, as the authority says. Throws
- *  certificate-refused. */
+/** The period of a leaf of so many days, from a minute ago on and inside the issuer's own: what reaches
+ *  beyond that is shortened or refused, as the authority says. Throws certificate-refused. */
 export function leafValidity(days: number, now: Date, authority: IssuingAuthority): Validity {
   const issuer = currentIssuer(authority)
-  const begin = Math.floor(backdated(now).getTime() / 1000) * 1000
-  const notBefore = Math.max(begin, issuer.notBefore.getTime())
-  const notAfter = notBefore + days * day - 1000
-  const latest = issuer.notAfter.getTime()
-  if (latest <= now.getTime()) {
+  const asksFor = { from: backdated(now), milliseconds: days * day }
+  if (issuer.notAfter <= now) {
     throw new Problem(
       'certificate-refused',
       `The authority "${authority.name}" expired at ${issuer.notAfter.toISOString()}`,
     )
   }
-  if (notAfter > latest && authority.outlive === 'refuse') {
+  const validity = validityOf(asksFor, [issuer])
+  if (authority.outlive === 'refuse' && !isWhole(validity, asksFor.milliseconds)) {
     throw new Problem(
       'certificate-refused',
       `validityDays ${days} reaches beyond the authority's own end, ${issuer.notAfter.toISOString()}`,
     )
   }
-  return { notBefore: new Date(notBefore), notAfter: new Date(Math.min(notAfter, latest)) }
+  return validity
 }

@@ -2,7 +2,7 @@ import {
   findIssuing,
   type IssuingAuthority,
   issuing,
-  usable,
+  usableAuthority,
 } from '../../authorities/issuers/current.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
@@ -43,7 +43,7 @@ export async function issuanceRules(
     )
   }
   const authority = request.authority === undefined ? tenant.defaultAuthority : named
-  return { tenant, authority: usable(authority, { name, tenantId: tenant.id }), claims }
+  return { tenant, authority: usableAuthority(authority, { name, tenantId: tenant.id }), claims }
 }
 
 const findTenant = oncePer((ctx) =>

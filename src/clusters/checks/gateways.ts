@@ -20,12 +20,12 @@ export async function secretsCheck(kube: Kube, workload: Workload): Promise<Chec
     return check(item, 'unknown', 'No pod of it says which service account it has', name)
   }
   const access = { verb: 'list', group: '', resource: 'secrets', namespace }
-  const asked = await ask(() => kube.mayAccount({ namespace, name: account }, access))
-  if ('why' in asked) {
-    const message = `Whether its service account ${account} may list Secrets could not be asked: ${asked.why}`
+  const reply = await ask(() => kube.mayAccount({ namespace, name: account }, access))
+  if ('why' in reply) {
+    const message = `Whether its service account ${account} may list Secrets could not be asked: ${reply.why}`
     return check(item, 'unknown', message, name)
   }
-  return asked.answer
+  return reply.answer
     ? check(item, 'ok', `Its service account ${account} may list Secrets in ${namespace}`, name)
     : check(
         item,

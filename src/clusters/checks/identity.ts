@@ -18,13 +18,13 @@ type Self = { readonly id: string; readonly createdAt: Date }
 export async function identityCheck(
   tx: Tx,
   self: Self,
-  asked: Asked<string | null>,
+  reply: Asked<string | null>,
 ): Promise<Check> {
-  if ('why' in asked) {
-    const message = `Whether it is registered under another name, too, is not known: ${asked.why}`
+  if ('why' in reply) {
+    const message = `Whether it is registered under another name, too, is not known: ${reply.why}`
     return check('identity', 'unknown', message)
   }
-  const uid = asked.answer
+  const uid = reply.answer
   if (uid === null) return check('identity', 'unknown', 'It has no namespace kube-system')
   const others = await tx.cluster.findMany({
     where: { uid, id: { not: self.id } },

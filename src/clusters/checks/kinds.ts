@@ -25,11 +25,11 @@ const spoken: readonly string[] = ['v1', 'v1beta1']
 /** Which kinds of Istio and of the Gateway API are served, and in which versions (discovery, which every
  *  authenticated client may read). */
 export async function servedKinds(kube: Kube): Promise<readonly ServedKind[]> {
-  const asked = Object.entries(versions).flatMap(([group, all]) =>
+  const groups = Object.entries(versions).flatMap(([group, all]) =>
     all.map((version) => ({ group, version })),
   )
   const found = await Promise.all(
-    asked.map(async ({ group, version }) => {
+    groups.map(async ({ group, version }) => {
       const kinds = await kube.served(`${group}/${version}`)
       return (kinds ?? []).map((kind) => ({ group, kind, version }))
     }),
@@ -107,12 +107,12 @@ export async function gatewayApiCheck(
     }
   }
   const crd = { apiVersion: 'apiextensions.k8s.io/v1', kind: 'CustomResourceDefinition' }
-  const asked = await ask(() => kube.get({ ...crd, namespace: '', name: `gateways.${gatewayApi}` }))
-  if ('why' in asked) {
-    const message = `The Gateway API is served; its version is not known: ${asked.why}`
+  const reply = await ask(() => kube.get({ ...crd, namespace: '', name: `gateways.${gatewayApi}` }))
+  if ('why' in reply) {
+    const message = `The Gateway API is served; its version is not known: ${reply.why}`
     return { version: null, check: check('gateway-api', 'unknown', message) }
   }
-  const { annotations = {} } = asked.answer?.metadata ?? {}
+  const { annotations = {} } = reply.answer?.metadata ?? {}
   const version = annotations[`${gatewayApi}/bundle-version`] ?? null
   const channel = annotations[`${gatewayApi}/channel`] ?? 'unknown'
   if (version !== null && api === 'gateway-api' && !isRecent(version)) {

@@ -18,13 +18,13 @@ export async function meshOf(
   kube: Kube,
   { namespaces, gateways }: { namespaces: readonly string[]; gateways: readonly KubeObject[] },
 ): Promise<{ readonly mesh: Mesh; readonly check: Check }> {
-  const asked = await Promise.all(
+  const reply = await Promise.all(
     namespaces.map((namespace) =>
       ask(() => kube.list(kinds.pod, { namespace, labelSelector: 'app=istiod' })),
     ),
   )
-  const istiods = asked.flatMap((each) => ('answer' in each ? each.answer : []))
-  const whys = asked.flatMap((each) => ('why' in each ? [each.why] : []))
+  const istiods = reply.flatMap((each) => ('answer' in each ? each.answer : []))
+  const whys = reply.flatMap((each) => ('why' in each ? [each.why] : []))
   const own = meshIn(istiods)
   const mesh = { ...meshIn(gateways), ...known(own) }
   const { version, revision } = mesh

@@ -2,7 +2,7 @@ import type { Kind } from './kinds.ts'
 import { type Kube, KubeError, type KubeObject } from './kube.ts'
 
 /** Istio before 1.22 serves its kinds as v1beta1 alone, with the same schema (istio.md 4). */
-const [asked, older] = ['networking.istio.io/v1', 'networking.istio.io/v1beta1'] as const
+const [newest, older] = ['networking.istio.io/v1', 'networking.istio.io/v1beta1'] as const
 
 /** How long a kind that was found to be served in the older version alone is asked for in it. */
 const memoryMilliseconds = 10 * 60_000
@@ -14,19 +14,19 @@ export function inServedVersion(kube: Kube): Kube {
 
   /** The version to speak first. */
   function spoken({ apiVersion, kind }: Kind): string {
-    const known = apiVersion === asked && (until.get(kind) ?? 0) > performance.now()
+    const known = apiVersion === newest && (until.get(kind) ?? 0) > performance.now()
     return known ? older : apiVersion
   }
 
   /** The version to speak after `error` in `version`; throws it where there is none. */
   async function next({ apiVersion, kind }: Kind, version: string, error: unknown) {
     const unserved = error instanceof KubeError && error.fault === 'unsupported'
-    if (apiVersion !== asked || !unserved) throw error
+    if (apiVersion !== newest || !unserved) throw error
     if (version === older) {
       until.delete(kind)
-      return asked
+      return newest
     }
-    const [now = [], before = []] = await Promise.all([kube.served(asked), kube.served(older)])
+    const [now = [], before = []] = await Promise.all([kube.served(newest), kube.served(older)])
     if (now.includes(kind) || !before.includes(kind)) throw error
     until.set(kind, performance.now() + memoryMilliseconds)
     return older
@@ -89,7 +89,7 @@ export function inServedVersion(kube: Kube): Kube {
 }
 
 function as({ apiVersion }: Kind, object: KubeObject): KubeObject {
-  return object.apiVersion === older && apiVersion === asked ? { ...object, apiVersion } : object
+  return object.apiVersion === older && apiVersion === newest ? { ...object, apiVersion } : object
 }
 
 async function* told(kind: Kind, events: Awaited<ReturnType<Kube['watch']>>) {

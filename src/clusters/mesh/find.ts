@@ -20,9 +20,9 @@ export async function findMeshTls(
   const { namespace = meshNamespace } = query
   const { kube, planes } = await openMesh(ctx, { name, namespace })
   if (query.revision !== undefined) {
-    const asked = { namespace, revision: query.revision, planes }
+    const where = { namespace, revision: query.revision, planes }
     const { meshTls } = await reachable(mapName(query.revision), namespace, () =>
-      readRevision(kube, asked),
+      readRevision(kube, where),
     )
     return { revisions: [meshTls], warnings: [...planes.warnings] }
   }
@@ -30,9 +30,9 @@ export async function findMeshTls(
   const lacking: Problem[] = []
   for (const revision of planes.revisions) {
     try {
-      const asked = { namespace, revision, planes }
+      const where = { namespace, revision, planes }
       const { meshTls } = await reachable(mapName(revision), namespace, () =>
-        readRevision(kube, asked),
+        readRevision(kube, where),
       )
       found.revisions.push(meshTls)
     } catch (error) {

@@ -16,7 +16,7 @@ import { diffOf, type SettingName, withVersion } from './text.ts'
 export type MeshTlsOrder = {
   readonly name: string
   readonly query: MeshTlsQuery & { readonly dryRun?: boolean | undefined }
-  readonly asked: NewMeshTls
+  readonly request: NewMeshTls
 }
 
 /** Sets the TLS versions of a mesh in the map of one revision, and changes nothing else there. What is set
@@ -26,7 +26,7 @@ export type MeshTlsOrder = {
 export async function putMeshTls(
   ctx: Context,
   actor: Actor,
-  { name, query, asked }: MeshTlsOrder,
+  { name, query, request }: MeshTlsOrder,
 ): Promise<MeshTlsChange> {
   allowPlatform(actor, 'write-clusters')
   const { namespace = meshNamespace, dryRun = false } = query
@@ -35,9 +35,9 @@ export async function putMeshTls(
   const place = { namespace, revision, planes }
   const map = mapName(revision)
   const before = await reachable(map, namespace, () => readRevision(kube, place))
-  const { text, diff } = edited(before, asked)
+  const { text, diff } = edited(before, request)
   if (diff === '') return { changed: false, dryRun, diff, meshTls: before.meshTls }
-  if (asked.force !== true) refuseUnforced(before.meshTls, asked)
+  if (request.force !== true) refuseUnforced(before.meshTls, request)
   if (dryRun) {
     await reachable(map, namespace, () => write(kube, before, { text, dryRun }))
     return { changed: true, dryRun, diff, meshTls: before.meshTls }
@@ -49,7 +49,7 @@ export async function putMeshTls(
         changes: {
           configMap: `${namespace}/${map}`,
           owner: before.meshTls.owner,
-          forced: asked.force === true,
+          forced: request.force === true,
           changed: differences(versionsOf(before.meshTls), {
             ...versionsOf(before.meshTls),
             ...changes,
@@ -57,7 +57,7 @@ export async function putMeshTls(
         },
       }),
     )
-  const wanted = wantedOf(asked)
+  const wanted = wantedOf(request)
   await tell('cluster.mesh-tls-ordered', wanted)
   await reachable(map, namespace, () => write(kube, before, { text, dryRun }))
   await tell('cluster.mesh-tls-changed', wanted)
@@ -75,11 +75,11 @@ function only(revisions: readonly string[]): string {
 
 const names = ['meshMTLS', 'tlsDefaults'] as const satisfies readonly SettingName[]
 
-function edited(before: Revision, asked: NewMeshTls): { text: string; diff: string } {
+function edited(before: Revision, request: NewMeshTls): { text: string; diff: string } {
   try {
     return names.reduce(
       ({ text, diff }, name) => {
-        const setting = asked[name]
+        const setting = request[name]
         if (setting === undefined) return { text, diff }
         const next = withVersion(text, name, setting.minProtocolVersion)
         return { text: next, diff: diff + diffOf(text, next) }
@@ -92,7 +92,7 @@ function edited(before: Revision, asked: NewMeshTls): { text: string; diff: stri
   }
 }
 
-function refuseUnforced({ owner, istioVersion, configMap }: MeshTls, asked: NewMeshTls): void {
+function refuseUnforced({ owner, istioVersion, configMap }: MeshTls, request: NewMeshTls): void {
   if (owner !== null) {
     throw new Problem(
       'mesh-owned',
@@ -100,7 +100,7 @@ function refuseUnforced({ owner, istioVersion, configMap }: MeshTls, asked: NewM
       { owner },
     )
   }
-  const { minProtocolVersion = null } = asked.tlsDefaults ?? {}
+  const { minProtocolVersion = null } = request.tlsDefaults ?? {}
   if (minProtocolVersion === null || minProtocolVersion === 'TLS_AUTO') return
   if (istioVersion === null || !misreadsTlsDefaults(istioVersion)) return
   throw new Problem(

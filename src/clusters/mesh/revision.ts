@@ -31,13 +31,13 @@ export async function controlPlanesOf(
   kube: Kube,
   { namespace, ingresses }: { readonly namespace: string; readonly ingresses: AllIngresses },
 ): Promise<ControlPlanes> {
-  const asked = await ask(() => kube.list(kinds.pod, { namespace, labelSelector: 'app=istiod' }))
-  const istiods = 'answer' in asked ? asked.answer : []
+  const reply = await ask(() => kube.list(kinds.pod, { namespace, labelSelector: 'app=istiod' }))
+  const istiods = 'answer' in reply ? reply.answer : []
   const followers = new Map<string, string[]>()
   const gateways: KubeObject[] = []
   const warnings: string[] = []
-  if ('why' in asked || istiods.length === 0) {
-    const why = 'why' in asked ? asked.why : `none has the label app=istiod in ${namespace}`
+  if ('why' in reply || istiods.length === 0) {
+    const why = 'why' in reply ? reply.why : `none has the label app=istiod in ${namespace}`
     warnings.push(
       `The pods of istiod are not seen (${why}): further revisions, their versions and a map that SHARED_MESH_CONFIG names may be missed`,
     )
@@ -198,12 +198,12 @@ async function sharedVersions(
   )
   const name = variables.find((each) => each.name === 'SHARED_MESH_CONFIG')?.value
   if (!name) return { versions: none, warnings: [] }
-  const asked = await ask(() => kube.get({ ...kinds.configMap, namespace, name }))
+  const reply = await ask(() => kube.get({ ...kinds.configMap, namespace, name }))
   const what = `ConfigMap ${namespace}/${name}, which SHARED_MESH_CONFIG names, goes where this one says nothing`
-  if ('why' in asked) {
-    return { versions: none, warnings: [`${what}, and cannot be read: ${asked.why}`] }
+  if ('why' in reply) {
+    return { versions: none, warnings: [`${what}, and cannot be read: ${reply.why}`] }
   }
-  return { versions: readable(asked.answer?.data?.mesh ?? ''), warnings: [what] }
+  return { versions: readable(reply.answer?.data?.mesh ?? ''), warnings: [what] }
 }
 
 function warningsOf(of: {

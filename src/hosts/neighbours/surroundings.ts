@@ -49,7 +49,7 @@ async function neighboursOf(
   tx: Tx,
   hosts: readonly Stored[],
 ): Promise<ReadonlyMap<string, readonly Served[]>> {
-  const asked = hosts.map(({ id, name, spec }) => {
+  const items = hosts.map(({ id, name, spec }) => {
     const names = namesOf(name, shownJson(CompleteSpec, spec))
     const wildcards = names.filter((each) => each.startsWith('*.'))
     return {
@@ -64,7 +64,7 @@ async function neighboursOf(
       and placement."tenantId" = own."tenantId" and placement."hostId" <> own."hostId"`
   const rows = await tx.$queryRaw<readonly { id: string; name: string; spec: unknown }[]>(sql`
     select distinct asked."id"::text, other."name", host."spec"
-    from jsonb_to_recordset(${JSON.stringify(asked)}::jsonb)
+    from jsonb_to_recordset(${JSON.stringify(items)}::jsonb)
       as asked ("id" uuid, "over" text[], "below" text[])
     join placement own on own."hostId" = asked."id" and own."wanted"
     cross join lateral (

@@ -45,27 +45,27 @@ export type CheckedPlace = {
 export async function checkHost(
   ctx: Context,
   actor: Actor,
-  { asked, permission }: { asked: HostRequest; permission: Permission },
+  { request, permission }: { request: HostRequest; permission: Permission },
 ): Promise<CheckedHost> {
-  const tenant = await accessTenant(ctx, actor, { name: asked.tenant, permission })
+  const tenant = await accessTenant(ctx, actor, { name: request.tenant, permission })
   const tx = ctx.db.read
-  const parsed = parseHostname(asked.name)
-  const name = 'name' in parsed ? parsed.name : asked.name
-  const places = asked.spec.clusters.map(placeOf)
+  const parsed = parseHostname(request.name)
+  const name = 'name' in parsed ? parsed.name : request.name
+  const places = request.spec.clusters.map(placeOf)
   const clusters = await tx.cluster.findMany({
     where: { name: { in: places.map(({ cluster }) => cluster) } },
     select: { id: true, name: true, ingresses: true, api: true },
   })
-  const completed = completeSpec(name, asked.spec, {
+  const completed = completeSpec(name, request.spec, {
     namespaces: tenant.namespaces,
     defaultAuthority: tenant.defaultAuthority?.name ?? null,
     policy: policyOf(tenant),
     ...(ctx.config.annotations ? { annotations: ctx.config.annotations } : {}),
   })
-  const authorities = await authorityFaults(tx, tenant, asked.spec)
+  const authorities = await authorityFaults(tx, tenant, request.spec)
   const violations = [
     ...('fault' in parsed ? [{ field: '/name', message: parsed.fault }] : []),
-    ...(await nameFaults(tx, tenant, [asked.name, ...(asked.spec.aliases ?? [])])),
+    ...(await nameFaults(tx, tenant, [request.name, ...(request.spec.aliases ?? [])])),
     ...('violations' in completed ? completed.violations : []),
     ...clusterFaults(places, clusters),
     ...authorities,
@@ -78,7 +78,7 @@ export async function checkHost(
           byName: await isByName(tx, tenant.id, completed.spec),
         })
       : []),
-    ...(await organizationFaults(ctx, tenant, asked.spec)),
+    ...(await organizationFaults(ctx, tenant, request.spec)),
   ]
   refuse('host-refused', violations)
   if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')

@@ -20,43 +20,46 @@ export type Rules = {
  *  authorities, the host's own) exist is asked elsewhere: src/hosts/put.ts. */
 export function completeSpec(
   name: string,
-  asked: HostSpec,
+  request: HostSpec,
   rules: Rules,
 ): { readonly spec: CompleteSpec } | { readonly violations: readonly Violation[] } {
-  const aliases = (asked.aliases ?? []).map(parseHostname)
+  const aliases = (request.aliases ?? []).map(parseHostname)
   const names = [name, ...aliases.flatMap((each) => ('name' in each ? each.name : []))]
   const violations = [
     ...aliasFaults(name, aliases),
-    ...annotationFaults(asked.annotations ?? {}, rules.annotations ?? defaultAnnotations),
-    ...tlsFaults(asked, rules),
-    ...certificateFaults(asked, rules),
-    ...routeFaults(names, asked, rules.namespaces),
+    ...annotationFaults(request.annotations ?? {}, rules.annotations ?? defaultAnnotations),
+    ...tlsFaults(request, rules),
+    ...certificateFaults(request, rules),
+    ...routeFaults(names, request, rules.namespaces),
   ]
-  const authority = asked.certificate?.authority ?? rules.defaultAuthority
+  const authority = request.certificate?.authority ?? rules.defaultAuthority
   if (authority === null) {
     const message = 'The tenant has no default authority: name one in certificate.authority'
     return { violations: [...violations, { field: '/certificate/authority', message }] }
   }
   if (violations.length > 0) return { violations }
   const { policy } = rules
-  const { keyAlgorithm, validityDays, organization } = asked.certificate ?? {}
+  const { keyAlgorithm, validityDays, organization } = request.certificate ?? {}
   return {
     spec: {
       ...(names.length > 1 ? { aliases: names.slice(1) } : {}),
-      ...annotated(asked),
-      tls: completeTls(asked, rules.defaultAuthority ?? authority),
-      http: asked.http ?? 'redirect',
+      ...annotated(request),
+      tls: completeTls(request, rules.defaultAuthority ?? authority),
+      http: request.http ?? 'redirect',
       certificate: {
         authority,
         keyAlgorithm: keyAlgorithm ?? defaultAlgorithm(policy),
         validityDays: validityDays ?? Math.min(90, policy.maxValidityDays ?? 90),
         ...(organization === undefined ? {} : { organization }),
-        ...(modeOf(asked) === 'PASSTHROUGH'
-          ? { secretName: asked.certificate?.secretName ?? secretNameFor(name), ...backend(asked) }
+        ...(modeOf(request) === 'PASSTHROUGH'
+          ? {
+              secretName: request.certificate?.secretName ?? secretNameFor(name),
+              ...backend(request),
+            }
           : {}),
       },
-      routes: asked.routes.map((route) => completeRoute(modeOf(asked), route)),
-      clusters: asked.clusters.map((text) => placeText(placeOf(text))),
+      routes: request.routes.map((route) => completeRoute(modeOf(request), route)),
+      clusters: request.clusters.map((text) => placeText(placeOf(text))),
     },
   }
 }
@@ -132,9 +135,9 @@ function secretNameFor(name: string): string {
   return `${whole.slice(0, 50).replace(/-+$/, '')}-${hash}-tls`
 }
 
-function tlsFaults(asked: HostSpec, { defaultAuthority }: Rules): readonly Violation[] {
-  const { minVersion, maxVersion, clientAuthority } = asked.tls ?? {}
-  const mode = modeOf(asked)
+function tlsFaults(request: HostSpec, { defaultAuthority }: Rules): readonly Violation[] {
+  const { minVersion, maxVersion, clientAuthority } = request.tls ?? {}
+  const mode = modeOf(request)
   const faults: Violation[] = []
   if (minVersion === 'TLSV1_3' && maxVersion === 'TLSV1_2') {
     faults.push({ field: '/tls/minVersion', message: 'minVersion is above maxVersion' })
@@ -150,12 +153,12 @@ function tlsFaults(asked: HostSpec, { defaultAuthority }: Rules): readonly Viola
     const message = 'Client certificates are asked for with mode MUTUAL only: leave this out'
     faults.push({ field: '/tls/clientAuthority', message })
   }
-  if (mode !== 'MUTUAL' && asked.tls?.clients !== undefined) {
+  if (mode !== 'MUTUAL' && request.tls?.clients !== undefined) {
     const message = 'Clients are told apart with mode MUTUAL only: leave this out'
     faults.push({ field: '/tls/clients', message })
   }
-  const plain = asked.tls?.plainHttpWithoutClientCertificate === true
-  const serves = mode === 'MUTUAL' && asked.http === 'serve'
+  const plain = request.tls?.plainHttpWithoutClientCertificate === true
+  const serves = mode === 'MUTUAL' && request.http === 'serve'
   if (serves && !plain) {
     const message =
       'Port 80 asks nobody for a certificate: leave this out, or say tls.plainHttpWithoutClientCertificate true'
@@ -172,11 +175,11 @@ function tlsFaults(asked: HostSpec, { defaultAuthority }: Rules): readonly Viola
   return faults
 }
 
-function certificateFaults(asked: HostSpec, { policy }: Rules): readonly Violation[] {
-  const { keyAlgorithm, validityDays, secretName } = asked.certificate ?? {}
+function certificateFaults(request: HostSpec, { policy }: Rules): readonly Violation[] {
+  const { keyAlgorithm, validityDays, secretName } = request.certificate ?? {}
   const { keyAlgorithms, maxValidityDays } = policy
   const faults: Violation[] = []
-  if (keyAlgorithm === 'ED25519' && modeOf(asked) !== 'PASSTHROUGH') {
+  if (keyAlgorithm === 'ED25519' && modeOf(request) !== 'PASSTHROUGH') {
     const message = 'Envoy serves RSA and ECDSA keys only: choose another keyAlgorithm'
     faults.push({ field: '/certificate/keyAlgorithm', message })
   }
@@ -188,7 +191,7 @@ function certificateFaults(asked: HostSpec, { policy }: Rules): readonly Violati
     const message = `The tenant's policy allows at most ${maxValidityDays} days`
     faults.push({ field: '/certificate/validityDays', message })
   }
-  if (secretName !== undefined && modeOf(asked) !== 'PASSTHROUGH') {
+  if (secretName !== undefined && modeOf(request) !== 'PASSTHROUGH') {
     const message = 'Gatesmith names the Secret unless mode is PASSTHROUGH: leave this out'
     faults.push({ field: '/certificate/secretName', message })
   }
@@ -196,13 +199,13 @@ function certificateFaults(asked: HostSpec, { policy }: Rules): readonly Violati
   if (secretName?.endsWith('-cacert')) {
     faults.push({ field: '/certificate/secretName', message: 'secretName must not end in -cacert' })
   }
-  return [...faults, ...backendFaults(asked)]
+  return [...faults, ...backendFaults(request)]
 }
 
-function backendFaults(asked: HostSpec): readonly Violation[] {
-  const { store, privateKeyInConfigMap, restart } = asked.certificate ?? {}
+function backendFaults(request: HostSpec): readonly Violation[] {
+  const { store, privateKeyInConfigMap, restart } = request.certificate ?? {}
   const faults: Violation[] = []
-  if (modeOf(asked) !== 'PASSTHROUGH') {
+  if (modeOf(request) !== 'PASSTHROUGH') {
     for (const [field, value] of Object.entries({ store, privateKeyInConfigMap, restart })) {
       const message = 'The backend has the certificate with mode PASSTHROUGH only: leave this out'
       if (value !== undefined) faults.push({ field: `/certificate/${field}`, message })

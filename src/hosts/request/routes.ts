@@ -30,15 +30,15 @@ export function tlsRoute({ tls, routes }: CompleteSpec): Route | undefined {
 /** What of the routes would be refused by Istio, or could not do what it says; all at once. */
 export function routeFaults(
   names: readonly string[],
-  asked: HostSpec,
+  request: HostSpec,
   namespaces: readonly string[],
 ): readonly Violation[] {
-  const large = sizeFaults(asked.routes)
+  const large = sizeFaults(request.routes)
   if (large.length > 0) return large
-  const mode = asked.tls?.mode ?? 'SIMPLE'
-  const each = asked.routes.flatMap((route, index) =>
+  const mode = request.tls?.mode ?? 'SIMPLE'
+  const each = request.routes.flatMap((route, index) =>
     [
-      ...matchFaults(asked, route),
+      ...matchFaults(request, route),
       ...targetFaults(route, namespaces),
       ...redirectFaults(names, route),
       ...timingFaults(route),
@@ -47,7 +47,7 @@ export function routeFaults(
       ...corsFaults(route),
     ].map(({ field, message }) => ({ field: `/routes/${index}${field}`, message })),
   )
-  return [...each, ...repeated(mode, asked.routes), ...passthroughFaults(asked)]
+  return [...each, ...repeated(mode, request.routes), ...passthroughFaults(request)]
 }
 
 /** So much of what takes long to read, in all routes together: a request may not hold up the others. */
@@ -70,7 +70,7 @@ function sizeFaults(routes: readonly AskedRoute[]): readonly Violation[] {
   })
 }
 
-function matchFaults(asked: HostSpec, { match = {} }: AskedRoute): readonly Violation[] {
+function matchFaults(request: HostSpec, { match = {} }: AskedRoute): readonly Violation[] {
   const { prefix, exact, regex, port, headers = [], queryParams = [] } = match
   const faults: Violation[] = []
   if ([prefix, exact, regex].filter((each) => each !== undefined).length > 1) {
@@ -79,7 +79,7 @@ function matchFaults(asked: HostSpec, { match = {} }: AskedRoute): readonly Viol
   }
   const fault = regex === undefined ? undefined : re2Fault(regex)
   if (fault !== undefined) faults.push({ field: '/match/regex', message: `No regex: ${fault}` })
-  if (port === 80 && (asked.http ?? 'redirect') !== 'serve') {
+  if (port === 80 && (request.http ?? 'redirect') !== 'serve') {
     const message = 'Nothing is served on port 80: ask for http "serve", or leave the route out'
     faults.push({ field: '/match/port', message })
   }
@@ -177,9 +177,9 @@ function redirectFaults(names: readonly string[], route: AskedRoute): readonly V
 }
 
 function takesPath({ exact, prefix, regex }: RouteMatch = {}, path: string): boolean {
-  const asked = path.split(/[?#]/)[0] ?? ''
-  if (exact !== undefined) return asked === exact
-  return regex === undefined && asked.startsWith(prefix ?? '/')
+  const pathname = path.split(/[?#]/)[0] ?? ''
+  if (exact !== undefined) return pathname === exact
+  return regex === undefined && pathname.startsWith(prefix ?? '/')
 }
 
 /** Istio has no limit of its own; a request that takes longer is no request. */
@@ -244,16 +244,16 @@ function matchKey({ match }: Route): string {
   return JSON.stringify([path, methods.toSorted(), sorted(low), sorted(queryParams)])
 }
 
-function passthroughFaults(asked: HostSpec): readonly Violation[] {
-  if (asked.tls?.mode !== 'PASSTHROUGH') return []
-  const tls = asked.routes.flatMap(({ match }, index) => (match?.port === 80 ? [] : [index]))
+function passthroughFaults(request: HostSpec): readonly Violation[] {
+  if (request.tls?.mode !== 'PASSTHROUGH') return []
+  const tls = request.routes.flatMap(({ match }, index) => (match?.port === 80 ? [] : [index]))
   const faults: Violation[] = []
   if (tls.length === 0) {
     const message = 'PASSTHROUGH needs one route for port 443, which takes the TLS connection'
     faults.push({ field: '/routes', message })
   }
   for (const index of tls) {
-    const { match, to, ...rest } = asked.routes[index] ?? {}
+    const { match, to, ...rest } = request.routes[index] ?? {}
     const seen = Object.keys(match ?? {}).filter((field) => field !== 'port')
     if (seen.length > 0) {
       const message = `With PASSTHROUGH no request is seen on port 443: leave ${seen.join(', ')} out`
@@ -273,7 +273,7 @@ function passthroughFaults(asked: HostSpec): readonly Violation[] {
       faults.push({ field: `/routes/${index}/to`, message })
     }
   }
-  if (asked.http === 'serve' && tls.length === asked.routes.length) {
+  if (request.http === 'serve' && tls.length === request.routes.length) {
     const message = 'http "serve" with PASSTHROUGH needs a route with match.port 80'
     faults.push({ field: '/routes', message })
   }

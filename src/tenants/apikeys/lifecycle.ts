@@ -32,17 +32,17 @@ async function owner(ctx: Context, actor: Actor, tenant: string | null): Promise
 export async function createApiKey(
   ctx: Context,
   actor: Actor,
-  { tenant, asked }: { tenant: string | null; asked: NewApiKey },
+  { tenant, request }: { tenant: string | null; request: NewApiKey },
 ): Promise<ApiKeyWithToken> {
   const whose = await owner(ctx, actor, tenant)
   const tenantId = whose.id
   const now = ctx.now()
-  const expiresAt = asked.expiresAt === undefined ? null : new Date(asked.expiresAt)
+  const expiresAt = request.expiresAt === undefined ? null : new Date(request.expiresAt)
   if (expiresAt && expiresAt <= now) {
     refuse('request-invalid', [{ field: '/expiresAt', message: 'expiresAt lies in the past' }])
   }
   const token = newToken()
-  const { name, role } = asked
+  const { name, role } = request
   const row = { id: newId(now), tenantId, name, role, createdAt: now, expiresAt }
   try {
     return await ctx.db.transaction(async (tx) => {

@@ -19,7 +19,7 @@ export function claimsTogether(ctx: Context, hosts: readonly string[]): Promise<
 }
 
 const gathered = oncePer((ctx) =>
-  batched((asked: readonly (readonly string[])[]) => readClaims(ctx.db.read, asked), {
+  batched((requests: readonly (readonly string[])[]) => readClaims(ctx.db.read, requests), {
     size: 200,
     lanes: 2,
   }),
@@ -30,10 +30,10 @@ async function readClaims(
   named: readonly (readonly string[])[],
 ): Promise<readonly (readonly Claim[])[]> {
   // A name of a CSR may be text that PostgreSQL cannot hold, and so nobody's domain either.
-  const asked = named.map((hosts) => hosts.filter(isStorable))
-  const possible = asked.map((hosts) => new Set(hosts.flatMap(suffixes)))
+  const requests = named.map((hosts) => hosts.filter(isStorable))
+  const possible = requests.map((hosts) => new Set(hosts.flatMap(suffixes)))
   const domains = [...new Set(possible.flatMap((each) => [...each]))]
-  const bases = asked.map((hosts) => hosts.filter(isWildcard).map((host) => host.slice(1)))
+  const bases = requests.map((hosts) => hosts.filter(isWildcard).map((host) => host.slice(1)))
   const [tenants, below] = await Promise.all([
     tx.tenant.findMany({
       where: { domains: { hasSome: domains } },
@@ -77,8 +77,8 @@ export async function holdersTogether(
 
 const holders = oncePer((ctx) =>
   batched(
-    async (asked: readonly (readonly string[])[]) => {
-      const all = [...new Set(asked.flat())]
+    async (requests: readonly (readonly string[])[]) => {
+      const all = [...new Set(requests.flat())]
       const rows = await ctx.db.read.tenant.findMany({
         where: { OR: [{ name: { in: all } }, { foldedName: { in: all } }] },
         select: { id: true, name: true, foldedName: true },
@@ -87,7 +87,7 @@ const holders = oncePer((ctx) =>
         { tenantId: id, name },
         { tenantId: id, name: foldedName },
       ])
-      return asked.map((names) => found.filter(({ name }) => names.includes(name)))
+      return requests.map((names) => found.filter(({ name }) => names.includes(name)))
     },
     { size: 200, lanes: 2 },
   ),

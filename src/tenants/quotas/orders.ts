@@ -61,17 +61,17 @@ function put(ctx: Context, asking: Asking, orders: number): void {
 
 /** Those who find nothing in hand ask together. */
 const taken = oncePer((ctx) =>
-  batched((asked: readonly Asking[]) => takeAll(ctx, asked), { size: 500, lanes: 1 }),
+  batched((requests: readonly Asking[]) => takeAll(ctx, requests), { size: 500, lanes: 1 }),
 )
 
-async function takeAll(ctx: Context, asked: readonly Asking[]): Promise<readonly boolean[]> {
+async function takeAll(ctx: Context, requests: readonly Asking[]): Promise<readonly boolean[]> {
   const granted = new Map<string, number>()
-  const groups = Map.groupBy(asked, ({ tenantId, day, limit }) => `${tenantId} ${day} ${limit}`)
+  const groups = Map.groupBy(requests, ({ tenantId, day, limit }) => `${tenantId} ${day} ${limit}`)
   for (const [key, group] of groups) {
     const [asking] = group
     if (asking) granted.set(key, await take(ctx, asking, group.length))
   }
-  return asked.map(({ tenantId, day, limit }) => {
+  return requests.map(({ tenantId, day, limit }) => {
     const key = `${tenantId} ${day} ${limit}`
     const left = granted.get(key) ?? 0
     granted.set(key, left - 1)

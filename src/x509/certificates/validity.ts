@@ -17,3 +17,8 @@ export function validityOf(
   const end = Math.min(begin + milliseconds - 1000, ...ends)
   return { notBefore: new Date(begin), notAfter: new Date(end) }
 }
+
+/** Whether a period lasts all the `milliseconds` that it was to, and was not cut short at its end. */
+export function isWhole({ notBefore, notAfter }: Validity, milliseconds: number): boolean {
+  return notAfter.getTime() + 1000 - notBefore.getTime() === milliseconds
+}

@@ -26,9 +26,9 @@ export function constraintFaults(
 ): readonly NameFault[] {
   if (constraints.length === 0) return []
   const der = Buffer.isBuffer(subject) ? subject : encodeName(subject)
-  const asked = questions(altNames, Buffer.isBuffer(subject) ? readName(der) : subject)
+  const all = questions(altNames, Buffer.isBuffer(subject) ? readName(der) : subject)
   return constraints.flatMap((one) => [
-    ...asked.flatMap((question) => nameFault(question, one) ?? []),
+    ...all.flatMap((question) => nameFault(question, one) ?? []),
     ...directoryFaults(der, one),
   ])
 }
@@ -41,9 +41,9 @@ export function authorityFaults(
   ...constraints: readonly NameConstraints[]
 ): readonly NameFault[] {
   const { commonName, ...named } = readName(subject)
-  const asked = questions(altNames, named)
+  const all = questions(altNames, named)
   return constraints.flatMap((one) => [
-    ...asked.flatMap((question) => nameFault(question, one) ?? []),
+    ...all.flatMap((question) => nameFault(question, one) ?? []),
     ...directoryFaults(subject, one),
   ])
 }

@@ -42,7 +42,7 @@ const url = await api.listen({ host: '127.0.0.1', port: 0 })
 const runs = (count: number) => count * Number(process.env.GATESMITH_FUZZ ?? 1)
 
 /** How long any one answer may take. */
-const patience = 2_000
+const timeoutMilliseconds = 2_000
 const certificates = '/v1/tenants/example/certificates'
 
 type Sent = {
@@ -66,7 +66,7 @@ async function answerTo({ method = 'POST', path, body, type = 'application/json'
   const text = await response.text()
   const took = performance.now() - begun
   const about = `${method} ${path.slice(0, 200)} ${String(body).slice(0, 500)} → ${response.status} ${text.slice(0, 300)}`
-  assert.ok(took < patience, `${Math.round(took)} ms: ${about}`)
+  assert.ok(took < timeoutMilliseconds, `${Math.round(took)} ms: ${about}`)
   assert.ok(response.status < 500, about)
   assert.match(response.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/, about)
   assert.ok(text.length < 100_000, `an answer of ${text.length}: ${about}`)
@@ -479,7 +479,7 @@ function rawAnswer(request: string): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = ''
     const socket = connect(Number(port), hostname, () => socket.write(request))
-    socket.setTimeout(patience, () => reject(new Error('no answer in time')))
+    socket.setTimeout(timeoutMilliseconds, () => reject(new Error('no answer in time')))
     socket.on('data', (data) => {
       answer += data
       if (answer.includes('\r\n\r\n')) {

@@ -195,7 +195,7 @@ test('a list that outgrows its Secret is told of well before, and then refuses, 
   assert.deepEqual((await gatewayTrust(later, own)).lists.keys, ['refused'])
   // A new key begins with an empty list; what of the old one has no room refuses its clients alone.
   await changeAuthority(ctx, admin, { name: 'issuing', patch: { listOverflow: 'refuse' } })
-  await rotateAuthority(ctx, admin, { authority: 'issuing', asked: {} })
+  await rotateAuthority(ctx, admin, { authority: 'issuing', request: {} })
   const rotating = await gatewayTrust(ctx, own)
   assert.deepEqual(rotating.lists.keys, ['refused', 'whole'])
   // As the end of those certificates comes, the list fits again.

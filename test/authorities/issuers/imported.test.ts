@@ -117,7 +117,7 @@ test('after a rotation of an imported root, its old leaves verify by the new one
   const top = await foreign({ name: 'Rotated top', ski: 'sha256' })
   const old = await foreign({ name: 'old', ...leafSaid, issuer: top, days: 20 })
   await imported('rotated', top)
-  await rotateAuthority(ctx, admin, { authority: 'rotated', asked: {} })
+  await rotateAuthority(ctx, admin, { authority: 'rotated', request: {} })
   const { items } = await listIssuers(ctx, admin, 'rotated')
   const read = items.map(({ pem }) => ({ pem, ...readCertificate(der(pem)) }))
   const oldKey = readCertificate(der(top.pem)).spki

@@ -58,7 +58,7 @@ test('what an authority signed by its old key is refused once the old certificat
   const [old] = await issuersOf('issuing')
   assert.ok(old)
   await assert.rejects(revoke('issuing', old.id), isProblem('authority-refused'))
-  await rotateAuthority(ctx, admin, { authority: 'issuing', asked: {} })
+  await rotateAuthority(ctx, admin, { authority: 'issuing', request: {} })
   const [, next] = await issuersOf('issuing')
   await assert.rejects(revoke('issuing', next?.id ?? ''), isProblem('authority-refused'))
   const { id } = await ctx.db.read.authority.findUniqueOrThrow({ where: { name: 'issuing' } })

@@ -87,13 +87,13 @@ test('an intermediate gets a new key; whoever trusts the root alone notices noth
   const root = (await getAuthority(ctx, admin, 'root')).pem
   const server = await issueOne(ctx)
   const client = await issueOne(ctx, { profile: 'client' })
-  const begun = await rotateAuthority(ctx, admin, { authority: 'issuing', asked: {} })
+  const begun = await rotateAuthority(ctx, admin, { authority: 'issuing', request: {} })
   assert.deepEqual([begun.step, begun.outstanding.certificates], ['trust', 1])
   assert.deepEqual(begun.to.usages, ['trust', 'list'])
   assert.deepEqual(begun.from.usages, ['issue', 'trust', 'list'])
   assert.notEqual(begun.to.spkiSha256, begun.from.spkiSha256)
   await assert.rejects(
-    rotateAuthority(ctx, admin, { authority: 'issuing', asked: {} }),
+    rotateAuthority(ctx, admin, { authority: 'issuing', request: {} }),
     isProblem('rotation-underway'),
   )
   assert.ok((await jobs(ctx, 'authority.rotate')).length > 0)
@@ -135,7 +135,7 @@ test('an intermediate gets a new key; whoever trusts the root alone notices noth
 test('an operator retires the old key from the deadline on', async () => {
   await issueOne(ctx, { profile: 'client', validityDays: 60 })
   const asked = { deadlineDays: 7, keyAlgorithm: 'ECDSA_P384' } as const
-  await rotateAuthority(ctx, admin, { authority: 'issuing', asked })
+  await rotateAuthority(ctx, admin, { authority: 'issuing', request: asked })
   assert.equal((await stepOf('issuing')).step, 'clients')
   clock += 7 * day
   assert.equal((await retireRotated(ctx, admin, 'issuing')).retiredBy, 'test')
@@ -148,7 +148,7 @@ test('old and new root certify one another, and either is enough to trust', asyn
   await createAuthority(ctx, admin, { name: 'turning', kind: 'root', subject, pathLength: 0 })
   const old = (await getAuthority(ctx, admin, 'turning')).pem
   const before = await issueOne(ctx, { authority: 'turning' })
-  await rotateAuthority(ctx, admin, { authority: 'turning', asked: {} })
+  await rotateAuthority(ctx, admin, { authority: 'turning', request: {} })
   assert.equal((await stepOf('turning')).step, 'clients')
   const next = (await getAuthority(ctx, admin, 'turning')).pem
   assert.notEqual(next, old)
@@ -173,7 +173,7 @@ test('cut short at any of its steps, before or after it is stored, a rotation co
     for (let cut = 0; cut < 4; cut++) {
       const name = `cut-${moment}-${cut}`
       await createAuthority(ctx, admin, { name, kind: 'root', subject: { commonName: name } })
-      await rotateAuthority(ctx, admin, { authority: name, asked: {} })
+      await rotateAuthority(ctx, admin, { authority: name, request: {} })
       const dying = dyingAt(cut, moment)
       await assert.rejects(advanceRotation(dying, await idOf(name)), /killed/)
       await Promise.all([stepOf(name), stepOf(name)])
@@ -208,10 +208,10 @@ function dyingAt(cut: number, moment: 'before' | 'after'): Context {
 }
 
 test('authorities below an old root key are waited for', async () => {
-  await rotateAuthority(ctx, admin, { authority: 'root', asked: {} })
+  await rotateAuthority(ctx, admin, { authority: 'root', request: {} })
   const waiting = await stepOf('root')
   assert.deepEqual([waiting.step, waiting.outstanding.authorities], ['clients', ['issuing']])
-  await rotateAuthority(ctx, admin, { authority: 'issuing', asked: {} })
+  await rotateAuthority(ctx, admin, { authority: 'issuing', request: {} })
   const { to } = await stepOf('issuing')
   assert.equal(to.signedBy, 'root')
   const leaf = await issueOne(ctx)

@@ -77,7 +77,7 @@ test('anybody is told when to renew; at once when it was revoked', async () => {
 
 test('whoever holds a certificate of a key that was changed is told to renew at once', async () => {
   const made = await issueOne(ctx, { profile: 'client' })
-  await rotateAuthority(ctx, admin, { authority: 'issuing', asked: {} })
+  await rotateAuthority(ctx, admin, { authority: 'issuing', request: {} })
   const { id } = await ctx.db.read.authority.findUniqueOrThrow({ where: { name: 'issuing' } })
   await advanceRotation(ctx, id)
   const next = await issueOne(ctx)

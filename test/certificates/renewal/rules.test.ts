@@ -5,8 +5,8 @@ import {
   backoff,
   type Renewable,
   renewAt,
+  renewalReason,
   spreadOf,
-  whyRenew,
 } from '../../../src/certificates/renewal/rules.ts'
 
 const now = new Date('2026-11-23T12:00:00Z')
@@ -92,5 +92,5 @@ const reasons: readonly (readonly [string, Partial<Renewable>, string | undefine
 ]
 
 for (const [name, change, wanted] of reasons) {
-  test(`why renew: ${name}`, () => assert.equal(whyRenew({ ...good, ...change }, now), wanted))
+  test(`why renew: ${name}`, () => assert.equal(renewalReason({ ...good, ...change }, now), wanted))
 }

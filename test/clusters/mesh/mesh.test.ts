@@ -20,7 +20,7 @@ async function text() {
 }
 
 function put(asked: NewMeshTls, query: MeshTlsQuery & { dryRun?: boolean } = {}) {
-  return putMeshTls(ctx, admin, { name, query, asked })
+  return putMeshTls(ctx, admin, { name, query, request: asked })
 }
 
 function patch(body: object) {

@@ -63,7 +63,7 @@ test('a minimum version that is set is taken up by istiod, by Envoy, and at the 
   await until(async () => (await shakes('TLSv1.2')) === 'TLSv1.2')
   assert.equal(await minimum(kube), null)
 
-  const done = await putMeshTls(ctx, admin, { ...asked, asked: strict })
+  const done = await putMeshTls(ctx, admin, { ...asked, request: strict })
   assert.equal(
     done.diff,
     '+meshMTLS:\n+  minProtocolVersion: TLSV1_3\n+tlsDefaults:\n+  minProtocolVersion: TLSV1_3\n',
@@ -78,7 +78,7 @@ test('a minimum version that is set is taken up by istiod, by Envoy, and at the 
   assert.equal(await shakes('TLSv1.3'), 'TLSv1.3')
 
   const none = { meshMTLS: { minProtocolVersion: null }, tlsDefaults: { minProtocolVersion: null } }
-  await putMeshTls(ctx, admin, { ...asked, asked: none })
+  await putMeshTls(ctx, admin, { ...asked, request: none })
   assert.equal((await kube.get(map))?.data?.mesh, before)
   await until(async () => (await shakes('TLSv1.2')) === 'TLSv1.2')
 })

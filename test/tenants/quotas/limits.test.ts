@@ -204,7 +204,7 @@ test('hosts have a quota of their own, and changing their certificate is an orde
 test('API keys in force are counted, and making them anew all day comes to an end', async () => {
   const { name, actor } = await tenantWith('keys', { apiKeys: 2 })
   const make = (key: string) =>
-    createApiKey(ctx, actor, { tenant: name, asked: { name: key, role: 'viewer' } })
+    createApiKey(ctx, actor, { tenant: name, request: { name: key, role: 'viewer' } })
   const outcomes = await Promise.allSettled(['a', 'b', 'c', 'd'].map(make))
   assert.equal(outcomes.filter(({ status }) => status === 'fulfilled').length, 2)
   let turns = 2

@@ -33,7 +33,7 @@ export const rotations: Routes = {
         },
       },
       async (request, reply) => {
-        const input = { ...request.params, asked: request.body ?? {} }
+        const input = { ...request.params, request: request.body ?? {} }
         return reply.code(202).send(await rotateAuthority(ctx, actorOf(request), input))
       },
     )

@@ -3,7 +3,7 @@ import { type Due, due } from '../../core/database/due.ts'
 import { Problem } from '../../shared/problem.ts'
 
 /** Whether a refusal is about this moment and says nothing of what was asked for. */
-export function isPassing({ type }: Problem): boolean {
+export function isTransient({ type }: Problem): boolean {
   return type === 'unavailable' || type === 'busy'
 }
 
