@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../core/context.ts'
+import { takeDownBells } from '../core/database/bells.ts'
 import { sql } from '../core/database/db.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Api } from './api.ts'
 import { bodyLimits, readsJson } from './edge/body.ts'
 import { answerClientError, answersOddities } from './edge/clienterror.ts'
 import { refuseUnread } from './edge/conditions.ts'
+import { endsWaiting } from './edge/leaving.ts'
 import { refusesUnserved } from './edge/methods.ts'
 import { limitAddresses } from './edge/ratelimit.ts'
 import { compileValidator } from './edge/validate.ts'
@@ -62,6 +64,8 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     reply.header('x-content-type-options', 'nosniff')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
+  endsWaiting(api)
+  api.addHook('onClose', () => takeDownBells(ctx))
   await docs(api)
   probes(api, ctx)
   await api.register(pki, { ctx })

@@ -1,5 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { setTimeout as pause } from 'node:timers/promises'
+import { buildServer } from '../../src/api/server.ts'
+import { openContext } from '../../src/core/context.ts'
+import { sql } from '../../src/core/database/db.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
 
 const { ctx, http, send } = await openTestApi()
@@ -121,4 +125,62 @@ test('a plan and a probe of what cannot be reached say so', async () => {
   }
   const elsewhere = await http.post(`${url}/probe`).send({ cluster: 'none' }).expect(422)
   assert.equal(elsewhere.body.violations[0].field, '/cluster')
+})
+
+test('who waits for a host is told by the database, on every server', {
+  timeout: 40_000,
+}, async () => {
+  await http.put(url).send(spec)
+  const token = await tokenFor(ctx, 'shop', 'viewer')
+  const other = openContext(ctx.config, ctx.log)
+  const api = await buildServer(other)
+  const ask = (query: string) =>
+    api.inject({ url: `${url}?${query}`, headers: { authorization: `Bearer ${token}` } })
+  const set = (status: string) =>
+    ctx.db.read.placement.updateMany({ where: { name: 'www.fair.test' }, data: { status } })
+
+  const asItIs = await ask('wait=Synced&timeout=1')
+  assert.equal(asItIs.json().status.clusters[0].status, 'Pending')
+  const synced = ask('wait=Synced&timeout=60')
+  await listening()
+  await set('Applied')
+  assert.equal((await ask('wait=Applied')).statusCode, 200)
+  await set('Synced')
+  assert.equal((await synced).json().status.clusters[0].status, 'Synced')
+  await set('Failed')
+  assert.equal((await ask('wait=Settled')).json().status.clusters[0].status, 'Failed')
+  const put = await http.put(`${url}?wait=Settled&timeout=60`).send(spec).expect(200)
+  assert.equal(put.body.status.clusters[0].status, 'Failed')
+
+  const removed = ask('wait=Removed&timeout=60')
+  await http.delete(url).expect(202)
+  await ctx.db.read.host.deleteMany({ where: { name: 'www.fair.test' } })
+  assert.equal((await removed).statusCode, 404)
+
+  await http.put(url).send(spec).expect(201)
+  const left = ask('wait=Synced&timeout=60')
+  await listening()
+  await api.close()
+  assert.equal((await left).json().status.clusters[0].status, 'Pending')
+  await other.db.close()
+})
+
+/** Until somebody listens: only then is anything told. */
+async function listening(): Promise<void> {
+  for (;;) {
+    const found = await ctx.db.read.$queryRaw<readonly unknown[]>(
+      sql`select from pg_stat_activity where query = 'listen gatesmith_hosts' and datname = current_database()`,
+    )
+    if (found.length > 0) return
+    await pause(20)
+  }
+}
+
+test('what cannot be waited for is refused', async () => {
+  await http.put(url).send(spec)
+  for (const query of ['wait=Gone', 'wait=Synced&timeout=61', 'timeout=0', 'wait=synced']) {
+    await http.get(`${url}?${query}`).expect(422)
+  }
+  await http.put(`${url}?wait=Removed`).send(spec).expect(422)
+  await http.get('/v1/tenants/shop/hosts/none.fair.test?wait=Removed').expect(404)
 })

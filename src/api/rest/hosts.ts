@@ -5,9 +5,12 @@ import { getHost, listHosts } from '../../hosts/find.ts'
 import { Host, HostSpec } from '../../hosts/host.ts'
 import { putHost } from '../../hosts/put.ts'
 import { removeHost } from '../../hosts/remove.ts'
+import { SettleQuery, WaitQuery, waitForHost } from '../../hosts/wait.ts'
+import { Problem } from '../../shared/problem.ts'
 import { closed, HostnameText, Name, PageOf, PageQuery } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
+import { leavingOf } from '../edge/leaving.ts'
 import { problemResponse } from '../openapi.ts'
 
 const tags = ['hosts']
@@ -24,6 +27,7 @@ export const hosts: Routes = {
           tags,
           summary: 'Make a host what is asked for; the same twice changes nothing',
           params,
+          querystring: SettleQuery,
           body: HostSpec,
           response: { 200: Host, 201: Host, ...problemResponse },
         },
@@ -31,8 +35,14 @@ export const hosts: Routes = {
       async (request, reply) => {
         const { tenant, host: name } = request.params
         const asked = { tenant, name, spec: request.body }
-        const { host, created } = await putHost(ctx, actorOf(request), asked)
-        return reply.code(created ? 201 : 200).send(host)
+        const actor = actorOf(request)
+        const { host, created } = await putHost(ctx, actor, asked)
+        reply.code(created ? 201 : 200)
+        const { wait, timeout } = request.query
+        if (wait === undefined) return reply.send(host)
+        const waited = { tenant, name, wait, timeout, signal: leavingOf(reply) }
+        await waitForHost(ctx, actor, waited)
+        return reply.send(await getHost(ctx, actor, asked))
       },
     )
   },
@@ -66,12 +76,21 @@ export const hosts: Routes = {
           tags,
           summary: 'Read a host: what was asked for, and how it stands on each cluster',
           params,
+          querystring: WaitQuery,
           response: { 200: Host, ...problemResponse },
         },
       },
-      (request) => {
+      async (request, reply) => {
         const { tenant, host: name } = request.params
-        return getHost(ctx, actorOf(request), { tenant, name })
+        const actor = actorOf(request)
+        const { wait, timeout } = request.query
+        if (wait !== undefined) {
+          const waited = { tenant, name, wait, timeout, signal: leavingOf(reply) }
+          if (!(await waitForHost(ctx, actor, waited))) {
+            throw new Problem('busy', 'Too many requests wait already: send it without wait')
+          }
+        }
+        return getHost(ctx, actor, { tenant, name })
       },
     )
   },

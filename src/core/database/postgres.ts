@@ -10,6 +10,10 @@ export type Session = {
 
 /** Opens a session to PostgreSQL at `url`. */
 export async function openSession(url: string): Promise<Session> {
+  return (await connectSession(url)).session
+}
+
+async function connectSession(url: string): Promise<{ session: Session; client: pg.Client }> {
   const client = new pg.Client({ connectionString: url, keepAlive: true })
   const ended = new Promise<void>((resolve) => {
     client.on('end', () => resolve())
@@ -19,7 +23,7 @@ export async function openSession(url: string): Promise<Session> {
   await client.connect()
   // One statement after the other: a connection has no more than one under way.
   let last: Promise<unknown> = Promise.resolve()
-  return {
+  const session: Session = {
     query: (text, values = []) => {
       const next = last.then(async () => (await client.query(text, [...values])).rows)
       last = next.catch(() => undefined)
@@ -28,6 +32,7 @@ export async function openSession(url: string): Promise<Session> {
     ended,
     close: () => client.end(),
   }
+  return { session, client }
 }
 
 /** A session that locks are held by, so that its loss is to be noticed: a machine that is gone says no goodbye, and
@@ -40,6 +45,23 @@ export async function openLockSession(url: string): Promise<Session> {
          set_config('tcp_keepalives_interval', '5', false),
          set_config('tcp_keepalives_count', '3', false)`,
     )
+    return session
+  } catch (error) {
+    await session.close().catch(() => undefined)
+    throw error
+  }
+}
+
+/** A session that hears what is told on these channels (LISTEN), from when this resolves until it ends. */
+export async function openListener(
+  url: string,
+  channels: readonly string[],
+  heard: (channel: string, message: string) => void,
+): Promise<Session> {
+  const { session, client } = await connectSession(url)
+  client.on('notification', ({ channel, payload = '' }) => heard(channel, payload))
+  try {
+    for (const channel of channels) await session.query(`listen ${channel}`)
     return session
   } catch (error) {
     await session.close().catch(() => undefined)

@@ -1,0 +1,139 @@
+import { Problem } from '../../shared/problem.ts'
+import type { Context } from '../context.ts'
+import { oncePer } from '../onceper.ts'
+import { openListener, type Session } from './postgres.ts'
+
+/** What the database tells its listeners about: triggers say which thing has changed, and no more. */
+export type Channel = 'gatesmith_hosts'
+
+const channels: readonly Channel[] = ['gatesmith_hosts']
+
+/** Rings when something about a thing was stored. Whoever hears it reads what there is now. */
+export type Bell = {
+  /** Resolves when it has rung since this was last called, or when `signal` is aborted. */
+  readonly rung: (signal: AbortSignal) => Promise<void>
+  readonly close: () => void
+}
+
+type Ringing = { ring: () => void }
+
+/** What a process listens with: one session of its own, opened when somebody first waits. */
+type Tower = {
+  readonly bells: Map<string, Set<Ringing>>
+  session: Promise<Session> | undefined
+}
+
+const towers = oncePer((): Tower => ({ bells: new Map(), session: undefined }))
+
+const retryMilliseconds = 1_000
+const lookMilliseconds = 15_000
+
+/** A bell for the things of these ids; it hears what is stored from when this resolves. Throws unavailable when
+ *  the database does not answer. */
+export async function hangBell(
+  ctx: Context,
+  channel: Channel,
+  ids: readonly string[],
+): Promise<Bell> {
+  const tower = towers(ctx)
+  const names = ids.map((id) => `${channel} ${id}`)
+  const { bell, ringing } = newBell(() => drop(tower, names, ringing))
+  for (const name of names) {
+    const known = tower.bells.get(name)
+    if (known) known.add(ringing)
+    else tower.bells.set(name, new Set([ringing]))
+  }
+  try {
+    tower.session ??= listen(ctx, tower)
+    await tower.session
+    return bell
+  } catch (cause) {
+    bell.close()
+    ctx.log.warn({ err: cause }, 'the database cannot be listened to')
+    throw new Problem('unavailable', 'The database does not answer: try again')
+  }
+}
+
+/** Ends what the process listens with, unless somebody still does. */
+export async function takeDownBells(ctx: Context): Promise<void> {
+  const tower = towers(ctx)
+  const { session, bells } = tower
+  if (bells.size > 0) return
+  tower.session = undefined
+  await session?.then((open) => open.close()).catch(() => undefined)
+}
+
+function newBell(close: () => void): { readonly bell: Bell; readonly ringing: Ringing } {
+  let pending = false
+  const ringing = {
+    ring: () => {
+      pending = true
+    },
+  }
+  const silent = ringing.ring
+  const rung = (signal: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      const done = () => {
+        ringing.ring = silent
+        signal.removeEventListener('abort', done)
+        pending = false
+        resolve()
+      }
+      if (pending || signal.aborted) return done()
+      ringing.ring = done
+      signal.addEventListener('abort', done)
+    })
+  return { bell: { rung, close }, ringing }
+}
+
+function drop({ bells }: Tower, names: readonly string[], ringing: Ringing): void {
+  for (const name of names) {
+    const known = bells.get(name)
+    known?.delete(ringing)
+    if (known?.size === 0) bells.delete(name)
+  }
+}
+
+function ringAll({ bells }: Tower): void {
+  for (const all of [...bells.values()]) for (const one of [...all]) one.ring()
+}
+
+/** Opens the session; one that is lost is followed by another while anybody waits, and then everybody looks,
+ *  since what was told meanwhile was not heard. */
+async function listen(ctx: Context, tower: Tower): Promise<Session> {
+  const opening = openListener(ctx.config.databaseUrl, channels, (channel, id) => {
+    for (const one of [...(tower.bells.get(`${channel} ${id}`) ?? [])]) one.ring()
+  })
+  opening.catch(() => {
+    tower.session = undefined
+  })
+  const session = await opening
+  const looking = setInterval(() => void look(session), lookMilliseconds)
+  looking.unref()
+  void session.ended.then(() => {
+    clearInterval(looking)
+    if (tower.session === undefined) return
+    ctx.log.warn({}, 'the listening session is lost; opening another')
+    tower.session = undefined
+    void reopen(ctx, tower)
+  })
+  return session
+}
+
+async function reopen(ctx: Context, tower: Tower): Promise<void> {
+  if (tower.bells.size === 0 || tower.session !== undefined) return
+  tower.session = listen(ctx, tower)
+  try {
+    await tower.session
+    ringAll(tower)
+  } catch {
+    setTimeout(() => void reopen(ctx, tower), retryMilliseconds).unref()
+  }
+}
+
+/** A connection whose other end is gone without a word is given up. */
+async function look(session: Session): Promise<void> {
+  const late = setTimeout(() => void session.close().catch(() => undefined), lookMilliseconds - 1)
+  await session.query('select 1').catch(() => undefined)
+  clearTimeout(late)
+}
