@@ -2,7 +2,7 @@ import { Command, InvalidArgumentError } from 'commander'
 import { readConfig, SettingError, settings } from './core/config.ts'
 import type { RbacFlags } from './main/rbac.ts'
 
-// Each command loads what it needs and no more.
+// Each command reads its settings first, then loads what it needs and no more.
 
 const environment = `
 Environment:
@@ -55,8 +55,9 @@ gatesmith
   .description('serve the API; run any number of these')
   .addHelpText('after', environment)
   .action(async () => {
+    const config = readConfig(process.env)
     const { serve } = await import('./main/serve.ts')
-    await serve(process.env)
+    await serve(config)
   })
 
 gatesmith
@@ -70,8 +71,9 @@ gatesmith
   )
   .addHelpText('after', environment)
   .action(async ({ concurrency }: { concurrency: number }) => {
+    const config = readConfig(process.env)
     const { work } = await import('./main/work.ts')
-    await work(process.env, concurrency)
+    await work(config, concurrency)
   })
 
 gatesmith
@@ -83,8 +85,8 @@ gatesmith
   )
   .addHelpText('after', environment)
   .action(async ({ grantTo: role }: { grantTo?: string }) => {
-    const { migrate } = await import('./core/database/migrate.ts')
     const { databaseUrl } = readConfig(process.env)
+    const { migrate } = await import('./core/database/migrate.ts')
     const applied = await migrate(databaseUrl)
     process.stdout.write(applied.length === 0 ? 'Up to date\n' : `Applied ${applied.join(', ')}\n`)
     if (role === undefined) return
@@ -99,8 +101,9 @@ gatesmith
   .option('--name <name>', 'name of the key; one of this name is revoked', 'first-admin')
   .addHelpText('after', environment)
   .action(async ({ name }: { name: string }) => {
+    const config = readConfig(process.env)
     const { printAdminKey } = await import('./main/adminkey.ts')
-    await printAdminKey(readConfig(process.env), name)
+    await printAdminKey(config, name)
   })
 
 gatesmith
@@ -108,8 +111,9 @@ gatesmith
   .description('wrap everything sealed by the current sealing key, after a change of key')
   .addHelpText('after', `${changeOfKey}\n${environment}`)
   .action(async () => {
+    const config = readConfig(process.env)
     const { printRewrap } = await import('./main/rewrap.ts')
-    await printRewrap(readConfig(process.env))
+    await printRewrap(config)
   })
 
 gatesmith

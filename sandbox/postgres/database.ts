@@ -29,6 +29,8 @@ export type Database = { readonly url: string; stop(): Promise<void> }
 type Options = {
   readonly directory: string
   readonly port: number
+  /** Whether what is committed outlives the machine, too, and not only the process; it does unless told. */
+  readonly durable?: boolean
   readonly log?: (line: string) => void
 }
 
@@ -50,7 +52,7 @@ export async function startDatabase(options: Options): Promise<Database> {
   const { postgres } = await findPrograms(as)
   for (let attempt = 1; ; attempt++) {
     const port = options.port || (await freePort())
-    const started = await spawnServer({ postgres, data, as, port, log: options.log })
+    const started = await spawnServer({ ...options, postgres, data, as, port })
     if (typeof started !== 'string') {
       const url = `postgresql://gatesmith:${password}@${host}:${port}/gatesmith`
       return { url, stop: () => stop(started) }
@@ -104,10 +106,12 @@ function spawnServer(options: {
   readonly data: string
   readonly as: Account | undefined
   readonly port: number
-  readonly log: ((line: string) => void) | undefined
+  readonly durable?: boolean
+  readonly log?: (line: string) => void
 }): Promise<Server | string> {
-  const { data, as, port, log } = options
-  const settings = ['unix_socket_directories=', `listen_addresses=${host}`, 'fsync=on']
+  const { data, as, port, durable = true, log } = options
+  const synced = `fsync=${durable ? 'on' : 'off'}`
+  const settings = ['unix_socket_directories=', `listen_addresses=${host}`, synced]
   const flags = [...settings, `gatesmith.owner=${process.pid}`].flatMap((each) => ['-c', each])
   const args = [
     '-c',

@@ -1,13 +1,12 @@
 import { buildServer } from '../api/server.ts'
-import { readConfig } from '../core/config.ts'
+import type { Config } from '../core/config.ts'
 import { openContext } from '../core/context.ts'
 import { migrate } from '../core/database/migrate.ts'
 import { openLogger } from './logger.ts'
 import { runUntilSignal } from './stopping.ts'
 
 /** `gatesmith serve`: the HTTP surface, until a signal. Never starts a sandbox. */
-export async function serve(environment: NodeJS.ProcessEnv): Promise<void> {
-  const config = readConfig(environment)
+export async function serve(config: Config): Promise<void> {
   const log = openLogger(config.logLevel)
   await runUntilSignal(async (stops) => {
     await migrate(config.databaseUrl)

@@ -1,4 +1,4 @@
-import { readConfig } from '../core/config.ts'
+import type { Config } from '../core/config.ts'
 import { openContext } from '../core/context.ts'
 import { migrate } from '../core/database/migrate.ts'
 import { startWorker } from '../jobs/worker.ts'
@@ -6,8 +6,7 @@ import { openLogger } from './logger.ts'
 import { runUntilSignal } from './stopping.ts'
 
 /** `gatesmith worker`: works off what is due, until a signal. */
-export async function work(environment: NodeJS.ProcessEnv, concurrency: number): Promise<void> {
-  const config = readConfig(environment)
+export async function work(config: Config, concurrency: number): Promise<void> {
   const log = openLogger(config.logLevel)
   await runUntilSignal(async (stops) => {
     await migrate(config.databaseUrl)

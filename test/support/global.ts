@@ -13,7 +13,8 @@ export async function globalSetup(): Promise<void> {
   if (process.env.GATESMITH_TEST_RIG === '1') stops.push(await startRig())
   const directory = await mkdtemp(join(tmpdir(), 'gatesmith-test-'))
   stops.push(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
-  const database = await startDatabase({ directory, port: 0 })
+  // What is killed in tests is processes, never the machine.
+  const database = await startDatabase({ directory, port: 0, durable: false })
   stops.push(database.stop)
   await migrate(database.url)
   process.env.GATESMITH_TEST_DATABASE = database.url

@@ -17,8 +17,9 @@ export type Meter = {
 }
 
 const minute = 60_000
-/** How many are remembered. */
+/** How many are remembered, and how many of them are left when there are more. */
 const most = 50_000
+const left = 45_000
 
 /** A meter in memory, by the generic cell rate algorithm (ITU-T I.371, a leaky bucket): the whole
  *  limit may be used at once, and comes back evenly within a minute. */
@@ -43,13 +44,16 @@ export function meterOf(limit: number): Meter {
     return Math.min(Math.max(fullAt.get(who) ?? now, now), now + minute)
   }
 
-  /** Whoever has not asked for longest is forgotten first. */
+  /** Whoever has not asked for longest is forgotten first, and many at a time: a map from which entries were
+   *  taken is walked past the places of all of them. */
   function keep(who: string, until: number): void {
     fullAt.delete(who)
     fullAt.set(who, until)
     if (fullAt.size <= most) return
-    const [oldest] = fullAt.keys()
-    if (oldest !== undefined) fullAt.delete(oldest)
+    for (const oldest of fullAt.keys()) {
+      if (fullAt.size <= left) return
+      fullAt.delete(oldest)
+    }
   }
 
   return {

@@ -219,9 +219,7 @@ export function routeCases(stage: Stage): void {
     })
 
     test('what fails is tried again, and answered as it last failed', async () => {
-      const started = performance.now()
       assert.equal((await ask('/retried')).status, 503)
-      assert.ok(performance.now() - started < 10_000)
     })
 
     test('port 80 serves the same routes', { skip }, async () => {
