@@ -1,8 +1,8 @@
 import { EventEmitter } from 'node:events'
 import { Logger, parseCronItems, run, type TaskList, type WorkerEvents } from 'graphile-worker'
 import type { Context, Log } from '../core/context.ts'
-import { slowFlag } from '../core/database/due.ts'
-import { openPool } from '../core/database/postgres.ts'
+import { slowFlag, togetherChannel } from '../core/database/due.ts'
+import { listen, openPool } from '../core/database/postgres.ts'
 import { attempt } from './failure.ts'
 import { openLeases } from './leases.ts'
 import { dueWork, parted, periodicWork, schedule, slowWork, type Work } from './tasks.ts'
@@ -73,7 +73,7 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
     startTurns(ctx, { lane: 'main', work: lanes.together.main, queues: 8 * concurrency, hold }),
     startTurns(ctx, { lane: 'slow', work: lanes.together.slow, queues: slowSlots, hold }),
   ]
-  events.on('pool:listen:notification', () => {
+  const listening = listen(ctx.config.databaseUrl, togetherChannel, () => {
     for (const { wake } of turns) wake()
   })
   const shared = {
@@ -101,6 +101,7 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
       stopping = true
       const all = [main, slow, watches, ...turns]
       await Promise.all(all.map((each) => each.stop()))
+      await listening.close()
       await leases.stop()
       await pgPool.end()
     },

@@ -8,8 +8,6 @@ type Order<Key> = {
   readonly queue?: (key: Key) => string
   /** How urgent it is unless said otherwise. */
   readonly urgency?: Urgency
-  /** Of what is asked for while a job waits, the earliest and most urgent counts, not the last. */
-  readonly earliest?: boolean
 }
 
 /** What is done first: what waits for it, the most urgent first. */
@@ -31,7 +29,6 @@ export type Urgency = keyof typeof priorities
 
 type DueKind<Key> = {
   readonly urgency: Urgency
-  readonly earliest: boolean
   readonly queueOf: (key: Key) => string | null
   /** In this order its members make up the name of a job. */
   readonly members: readonly string[]
@@ -40,11 +37,10 @@ type DueKind<Key> = {
 
 function kindOf<Key extends Type.TObject>(
   Key: Key,
-  { queue, urgency = 'change', earliest = false }: Order<Type.Static<Key>> = {},
+  { queue, urgency = 'change' }: Order<Type.Static<Key>> = {},
 ): DueKind<Type.Static<Key>> {
   return {
     urgency,
-    earliest,
     queueOf: (key) => queue?.(key) ?? null,
     members: Object.keys(Key.properties),
     read: (key) => (Value.Check(Key, key) ? key : undefined),
@@ -80,14 +76,13 @@ const kinds = {
   /** Look whether what a tenant has is still as its policy wants it. */
   'tenant.review': kindOf(Type.Object({ tenantId: Text })),
   /** Bring a host on a cluster to what is wanted. */
-  'placement.push': kindOf(PlacementKey, { queue: queue('cluster'), earliest: true }),
+  'placement.push': kindOf(PlacementKey, { queue: queue('cluster') }),
   /** See whether the ingress serves a host as it was brought there; holds up nothing that is to be brought. */
-  'placement.confirm': kindOf(PlacementKey, { queue: queue('proof'), earliest: true }),
+  'placement.confirm': kindOf(PlacementKey, { queue: queue('proof') }),
   /** Look whether a host on a cluster still is as was said; this gives way to what was changed. */
   'placement.look': kindOf(PlacementKey, {
     queue: queue('cluster'),
     urgency: 'look',
-    earliest: true,
   }),
   /** Bring the Secret of a delivery on a cluster to what is wanted. */
   'delivery.reconcile': kindOf(TargetKey, { queue: queueOn }),
@@ -118,8 +113,16 @@ export type Due = {
 
 const dueKinds: { readonly [Kind in keyof Due]: DueKind<Due[Kind]> } = kinds
 
-/** The kinds of which what is due in a queue is done together (src/jobs/turns.ts). */
+/** The kinds of which what is due in a queue is done together (src/jobs/turns.ts). Of what is asked for while
+ *  such a job waits, the earliest and most urgent counts, not the last. */
 export const togetherTasks = ['placement.push', 'placement.look', 'placement.confirm'] as const
+
+/** On which channel of the database it is told that such work is due. */
+export const togetherChannel = 'gatesmith_due'
+
+function isTogether(kind: keyof Due): boolean {
+  return togetherTasks.some((each) => each === kind)
+}
 
 /** The names of all kinds of due work. */
 export const dueTasks: readonly string[] = Object.keys(dueKinds)
@@ -184,18 +187,18 @@ async function add<Kind extends keyof Due>(
   const of = dueKinds[kind]
   const priority = priorities[urgency ?? of.urgency]
   const rows = keys.map((key) => ({ name: jobKey(kind, key), queue: of.queueOf(key), key }))
-  const waiting = of.earliest
-    ? sql`left join graphile_worker._private_jobs waiting on waiting.key = item."name"
-        and waiting.locked_at is null and waiting.attempts = 0`
-    : sql`cross join (select null::smallint as priority, null::timestamptz as run_at) as waiting`
-  const added = await tx.$queryRaw<readonly { readonly key: string }[]>(sql`
-    select key from graphile_worker.add_jobs((
-      select array_agg((${kind}, item."key", item."queue",
-        least(coalesce(${at}::timestamptz, now()), waiting.run_at), 25::smallint, item."name",
-        least(${priority}::smallint, waiting.priority), ${lane === 'slow' ? [slowFlag] : null}::text[]
-        )::graphile_worker.job_spec order by item."name")
-      from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
-        as item ("name" text, "queue" text, "key" json) ${waiting}))`)
+  const items = sql`${JSON.stringify(rows)}::jsonb`
+  const flag = lane === 'slow' ? slowFlag : null
+  const added = isTogether(kind)
+    ? await tx.$queryRaw<readonly { readonly key: string }[]>(sql`
+        select key from due_together(${kind}, ${items}, ${at}::timestamptz, ${priority}::smallint,
+          ${flag}::text) as key`)
+    : await tx.$queryRaw<readonly { readonly key: string }[]>(sql`
+        select key from graphile_worker.add_jobs((
+          select array_agg((${kind}, item."key", item."queue", coalesce(${at}::timestamptz, now()),
+            25::smallint, item."name", ${priority}::smallint, ${flag === null ? null : [flag]}::text[]
+            )::graphile_worker.job_spec order by item."name")
+          from jsonb_to_recordset(${items}) as item ("name" text, "queue" text, "key" json)))`)
   return new Set(added.map(({ key }) => key))
 }
 

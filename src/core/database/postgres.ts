@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import pg from 'pg'
 
 /** One connection of its own, for what hangs on a session: advisory locks. */
@@ -66,6 +67,32 @@ export async function openListener(
   } catch (error) {
     await session.close().catch(() => undefined)
     throw error
+  }
+}
+
+/** Calls `heard` whenever the channel tells something, and after each time in which that may have been missed,
+ *  until it is closed. */
+export function listen(url: string, channel: string, heard: () => void) {
+  const closing = new AbortController()
+  const { signal } = closing
+
+  async function keep(): Promise<void> {
+    while (!signal.aborted) {
+      const session = await openListener(url, [channel], heard).catch(() => undefined)
+      heard()
+      const closed = new Promise((resolve) => signal.addEventListener('abort', resolve))
+      if (session && !signal.aborted) await Promise.race([session.ended, closed])
+      await session?.close().catch(() => undefined)
+      await wait(500, undefined, { signal }).catch(() => undefined)
+    }
+  }
+
+  const keeping = keep()
+  return {
+    close: async (): Promise<void> => {
+      closing.abort()
+      await keeping
+    },
   }
 }
 

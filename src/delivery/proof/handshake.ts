@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import {
   type Call,
+  contextOf,
   isLate,
   reason,
   type ShownTls,
@@ -48,11 +49,8 @@ export function shakeHands(call: Call): Promise<Answer> {
     let tls: ShownTls | null = null
     let staple: Buffer | null = null
     let finished = false
-    const asked = request({
-      ...way,
-      ...tlsOptions(call),
-      ...get(call),
-    })
+    const options = { ...way, ...tlsOptions(call), secureContext: contextOf(call), ...get(call) }
+    const asked = request(options)
     const answer = (status: number | null, error: Error | null, location: string | null = null) => {
       const late = error !== null && isLate(error)
       const accepted = status !== null || (finished && late)
@@ -71,20 +69,19 @@ export function shakeHands(call: Call): Promise<Answer> {
     }
     asked.on('socket', (socket) => {
       if (!(socket instanceof TLSSocket)) return
-      const look = () => {
-        tls = shown(socket) ?? tls
-      }
       socket.once('connect', () => {
         marks.connected = elapsed(start)
       })
       // In TLS 1.2 a server that misses a client certificate ends the handshake; keys are derived, and
       // its own certificate is there, just before.
-      socket.on('keylog', look)
+      socket.on('keylog', () => {
+        tls ??= shown(socket)
+      })
       socket.on('OCSPResponse', (der: Buffer | null) => {
         if (der && der.length > 0) staple = der
       })
       socket.on('secureConnect', () => {
-        look()
+        tls = shown(socket) ?? tls
         marks.secured = elapsed(start)
         finished = true
       })
