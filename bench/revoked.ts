@@ -9,7 +9,7 @@ export const actor = systemActor('bench')
 export function issueOne(ctx: Context) {
   return issueCertificate(ctx, actor, {
     tenant: 'bench',
-    asked: { profile: 'server', dnsNames: ['www.bench.test'] },
+    request: { profile: 'server', dnsNames: ['www.bench.test'] },
     idempotencyKey: undefined,
   })
 }

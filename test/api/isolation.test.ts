@@ -69,7 +69,7 @@ async function furnish(mark: string) {
       certificates.push(
         await issueCertificate(ctx, admin, {
           tenant: mark,
-          asked: {
+          request: {
             ...{ profile, authority, dnsNames: [`${profile}.${mark}.test`] },
             subject: { commonName: `${profile}.${mark}.test`, organization: `${mark} people` },
           },

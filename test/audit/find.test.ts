@@ -148,7 +148,7 @@ test('no event holds a secret, whatever was done', async () => {
   await removeHost(ctx, admin, name)
   const leaf = await issueCertificate(ctx, admin, {
     tenant: 'shop',
-    asked: { profile: 'server', dnsNames: ['a.shop.test'] },
+    request: { profile: 'server', dnsNames: ['a.shop.test'] },
     idempotencyKey: password,
   })
   const bundle = await getBundle(ctx, admin, { tenant: 'shop', id: leaf.id, privateKey: true })

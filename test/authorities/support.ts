@@ -30,7 +30,7 @@ export async function openTestAuthority(ctx: Context, crlShards = 1): Promise<vo
 export function issueOne(ctx: Context, asked: Partial<NewCertificate> = {}): Promise<Certificate> {
   return issueCertificate(ctx, admin, {
     tenant: 'example',
-    asked: { profile: 'server', dnsNames: ['a.example.com'], ...asked },
+    request: { profile: 'server', dnsNames: ['a.example.com'], ...asked },
     idempotencyKey: undefined,
   })
 }

@@ -92,7 +92,7 @@ test('so is one that takes its certificate from a delivery', async () => {
   await deployment('mailer')
   const { id, serial } = await issueCertificate(ctx, admin, {
     tenant: 'shop',
-    asked: { profile: 'client', subject: { commonName: 'm' } },
+    request: { profile: 'client', subject: { commonName: 'm' } },
     idempotencyKey: undefined,
   })
   const secret = { name: 'mailer-tls', namespace: 'test' }

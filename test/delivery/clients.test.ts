@@ -39,7 +39,7 @@ async function client(
   const asked = { profile: 'client', subject, authority, keyAlgorithm } as const
   const { id, pem } = await issueCertificate(ctx, admin, {
     tenant: of,
-    asked,
+    request: asked,
     idempotencyKey: undefined,
   })
   return { cert: pem ?? '', key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }

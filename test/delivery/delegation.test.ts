@@ -5,7 +5,7 @@ import type { NewCertificate } from '../../src/certificates/certificate.ts'
 import { getCertificate } from '../../src/certificates/find.ts'
 import { issueCertificates } from '../../src/certificates/issuance/batch.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
-import { renewByItself, renewCertificate } from '../../src/certificates/renewal/renew.ts'
+import { renewCertificate, renewDue } from '../../src/certificates/renewal/renew.ts'
 import { advanceReplacement, orderReplacement } from '../../src/certificates/replacement/replace.ts'
 import { sql } from '../../src/core/database/db.ts'
 import { Problem } from '../../src/shared/problem.ts'
@@ -22,7 +22,7 @@ import { openStage, placementOf, put, work } from './support.ts'
 const { ctx } = await openStage()
 
 const issue = (asked: NewCertificate) =>
-  issueCertificate(ctx, admin, { tenant: 'shop', asked, idempotencyKey: undefined })
+  issueCertificate(ctx, admin, { tenant: 'shop', request: asked, idempotencyKey: undefined })
 
 const renew = (id: string, csr?: string) =>
   renewCertificate(ctx, admin, { tenant: 'shop', id, csr, idempotencyKey: undefined })
@@ -98,7 +98,7 @@ test('a domain that is given to another tenant takes with it what speaks for it,
   })
   await advanceReplacement(ctx, order.id)
   const wildcard = made.get('/dnsNames/0') ?? ''
-  await renewByItself(ctx, wildcard)
+  await renewDue(ctx, wildcard)
   const shown = await getCertificate(ctx, admin, { tenant: 'shop', id: wildcard })
   assert.equal(shown.replacedBy, null)
   assert.match(shown.renewal.lastError ?? '', /would cover a domain/)
@@ -116,7 +116,7 @@ test('a domain that two tenants hold is no other’s, and one that is taken away
   await createTenant(ctx, admin, { ...both, name: 'left' })
   await createTenant(ctx, admin, { ...both, name: 'right', defaultAuthority: 'house' })
   const wild: NewCertificate = { profile: 'server', dnsNames: ['*.both.test'] }
-  const ask = { tenant: 'right', asked: wild, idempotencyKey: undefined }
+  const ask = { tenant: 'right', request: wild, idempotencyKey: undefined }
   const { id, serial } = await issueCertificate(ctx, admin, ask)
   const patch = { domains: ['both.test'] }
   const { affected } = await changeTenant(ctx, admin, { name: 'right', patch })

@@ -32,7 +32,7 @@ await createTenant(ctx, admin, {
 function order(asked: Partial<NewCertificate> = {}, tenant = 'shop') {
   return issueCertificate(ctx, admin, {
     tenant,
-    asked: { profile: 'client', subject: { commonName: 'laptop' }, ...asked },
+    request: { profile: 'client', subject: { commonName: 'laptop' }, ...asked },
     idempotencyKey: undefined,
   })
 }

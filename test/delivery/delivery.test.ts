@@ -119,7 +119,7 @@ test('a MUTUAL host refuses who has no certificate of its authority', async () =
   const issue = (authority: string) =>
     issueCertificate(ctx, admin, {
       tenant: 'shop',
-      asked: { profile: 'client', subject: { commonName: 'client.shop.test' }, authority },
+      request: { profile: 'client', subject: { commonName: 'client.shop.test' }, authority },
       idempotencyKey: undefined,
     })
   const known = await issue('house')

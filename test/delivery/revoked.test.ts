@@ -16,7 +16,7 @@ const name = 'mutual.shop.test'
 function client() {
   return issueCertificate(ctx, admin, {
     tenant: 'shop',
-    asked: { profile: 'client', subject: { commonName: 'client.shop.test' } },
+    request: { profile: 'client', subject: { commonName: 'client.shop.test' } },
     idempotencyKey: undefined,
   })
 }

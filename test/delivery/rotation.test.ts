@@ -82,7 +82,7 @@ async function story(t: TestContext, authority: string, anchor: string): Promise
   const asked = { profile: 'client', subject: { commonName: 'c' }, authority } as const
   const old = await issueCertificate(ctx, admin, {
     tenant: 'shop',
-    asked,
+    request: asked,
     idempotencyKey: undefined,
   })
   const oldPair = await pair(old)

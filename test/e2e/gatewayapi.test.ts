@@ -135,7 +135,7 @@ test('hosts are served by the Gateway API, with the rights of the table', { skip
     await put('mutual.gwapi.test', { tls: { mode: 'MUTUAL', clientAuthority: 'own' } })
     await synced('mutual.gwapi.test')
     const client = () =>
-      issueCertificate(ctx, admin, { tenant: 'shop', asked, idempotencyKey: undefined })
+      issueCertificate(ctx, admin, { tenant: 'shop', request: asked, idempotencyKey: undefined })
     const [good, gone] = [await client(), await client()]
     for (const { id } of [good, gone]) {
       assert.equal(await status('mutual.gwapi.test', '/status/418', id), 418)

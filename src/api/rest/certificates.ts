@@ -38,7 +38,7 @@ export const certificates: Routes = {
       },
       async (request, reply) => {
         const { tenant } = request.params
-        const input = { tenant, asked: request.body, idempotencyKey: idempotencyKey(request) }
+        const input = { tenant, request: request.body, idempotencyKey: idempotencyKey(request) }
         return reply.code(201).send(await issueCertificate(ctx, actorOf(request), input))
       },
     )

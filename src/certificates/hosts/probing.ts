@@ -10,7 +10,7 @@ import { Problem } from '../../shared/problem.ts'
 import { readTenant, type TenantRow } from '../../tenants/access.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
-import { issue } from '../issuance/issue.ts'
+import { issue } from '../issuance/steps.ts'
 
 /** Half an hour, in days. */
 const lifetimeDays = 1 / 48

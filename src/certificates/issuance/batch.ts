@@ -4,10 +4,11 @@ import type { Context } from '../../core/context.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import type { Certificate, NewCertificate } from '../certificate.ts'
-import { requestedHosts } from '../vetting/check.ts'
-import { type IssuanceRequest, readIssuanceRequest } from '../vetting/request.ts'
+import { allowed, checkRequest } from '../vetting/check.ts'
+import { requestedHosts } from '../vetting/policy.ts'
+import { type ReadRequest, readIssuanceRequest } from '../vetting/request.ts'
 import { type IssuanceRules, issuanceRules } from '../vetting/rules.ts'
-import { issueChecked } from './issue.ts'
+import { issueAllowed } from './issue.ts'
 
 /** What came of one item of a batch: a certificate, or why there is none. */
 export type BatchOutcome = { readonly certificate: Certificate } | { readonly problem: Problem }
@@ -29,25 +30,22 @@ export async function issueCertificates(
   input: { tenant: string; items: readonly NewCertificate[]; idempotencyKey: string | undefined },
 ): Promise<readonly BatchOutcome[]> {
   const { tenant, items, idempotencyKey } = input
-  const read = await readAll(items)
-  const rulesFor = await rulesOf(ctx, actor, { tenant, read })
+  const all = await readAll(items)
+  const rulesFor = await rulesOf(ctx, actor, { tenant, items: all })
   const outcomes: BatchOutcome[] = []
-  const left = read.entries()
+  const left = all.entries()
   const pace = inBatches()
   const lane = async () => {
-    for (const [index, { asked, request }] of left) {
+    for (const [index, { request, read }] of left) {
       await pace()
       const key = idempotencyKey === undefined ? undefined : `${idempotencyKey}#${index}`
       outcomes[index] = await outcomeOf(async () => {
-        const rules = must(rulesFor.get(asked.authority), 'an item has no rules')
+        const rules = must(rulesFor.get(request.authority), 'an item has no rules')
         if (rules instanceof Problem) throw rules
-        if (request instanceof Problem) throw request
-        return issueChecked(ctx, actor, {
-          rules: rules,
-          asked,
-          request: request,
-          idempotencyKey: key,
-        })
+        if (read instanceof Problem) throw read
+        const checked = allowed(await checkRequest(ctx, rules, read))
+        const order = { tenant, request, idempotencyKey: key, allowed: checked }
+        return issueAllowed(ctx, actor, order)
       })
     }
   }
@@ -65,20 +63,20 @@ function inBatches(): () => Promise<void> {
   }
 }
 
-type ReadItem = { readonly asked: NewCertificate; readonly request: IssuanceRequest | Problem }
+type ReadItem = { readonly request: NewCertificate; readonly read: ReadRequest | Problem }
 
 async function readAll(items: readonly NewCertificate[]): Promise<readonly ReadItem[]> {
   const read: ReadItem[] = []
-  for (const asked of items) {
-    read.push({ asked, request: requestOf(asked) })
+  for (const request of items) {
+    read.push({ request, read: readOrProblem(request) })
     if (read.length % batchSize === 0) await turn()
   }
   return read
 }
 
-function requestOf(asked: NewCertificate): IssuanceRequest | Problem {
+function readOrProblem(request: NewCertificate): ReadRequest | Problem {
   try {
-    return readIssuanceRequest(asked, 0)
+    return readIssuanceRequest(request)
   } catch (error) {
     return problemIn(error)
   }
@@ -88,15 +86,13 @@ function requestOf(asked: NewCertificate): IssuanceRequest | Problem {
 async function rulesOf(
   ctx: Context,
   actor: Actor,
-  { tenant, read }: { tenant: string; read: readonly ReadItem[] },
+  { tenant, items }: { tenant: string; items: readonly ReadItem[] },
 ): Promise<ReadonlyMap<string | undefined, IssuanceRules | Problem>> {
-  const groups = Map.groupBy(read, ({ asked }) => asked.authority)
+  const groups = Map.groupBy(items, ({ request }) => request.authority)
   const answers = [...groups].map(async ([authority, group]) => {
-    const hosts = group.flatMap(({ request }) =>
-      request instanceof Problem ? [] : requestedHosts(request),
-    )
-    const asked = { tenant, authority, hosts: [...new Set(hosts)] }
-    return [authority, await issuanceRules(ctx, actor, asked).catch(problemIn)] as const
+    const hosts = group.flatMap(({ read }) => (read instanceof Problem ? [] : requestedHosts(read)))
+    const request = { tenant, authority, hosts: [...new Set(hosts)] }
+    return [authority, await issuanceRules(ctx, actor, request).catch(problemIn)] as const
   })
   return new Map(await Promise.all(answers))
 }

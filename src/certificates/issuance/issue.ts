@@ -1,20 +1,20 @@
-import { readyIssuer } from '../../authorities/issuers/ready.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
-import { policyOf } from '../../tenants/access.ts'
 import { returnOrder, takeOrder } from '../../tenants/quotas/orders.ts'
 import type { Certificate, NewCertificate } from '../certificate.ts'
-import { certificateView, getCertificate, type ViewableCertificate } from '../find.ts'
-import { checkRequest, requestedHosts } from '../vetting/check.ts'
-import { defaultDays } from '../vetting/limits.ts'
-import { type IssuanceRequest, readIssuanceRequest } from '../vetting/request.ts'
-import { type IssuanceRules, issuanceRules } from '../vetting/rules.ts'
+import { certificateView, getCertificate } from '../find.ts'
+import { type AllowedRequest, checkNewCertificate } from '../vetting/check.ts'
 import { firstCertificate, isRepeated, requestDigest } from './idempotency.ts'
-import { type IssuanceOrder, prepareIssuance } from './prepare.ts'
-import { recordIssued } from './record.ts'
-import { reserve } from './reserve.ts'
-import { sign } from './sign.ts'
+import type { IssuanceOrder } from './prepare.ts'
+import { type Issued, issue } from './steps.ts'
+
+/** Which certificate is requested, for whom, and by which key a retry is known. */
+export type CertificateOrder = {
+  readonly tenant: string
+  readonly request: NewCertificate
+  readonly idempotencyKey: string | undefined
+}
 
 /** Issues a certificate for a tenant. With an `idempotencyKey` a retry of the same request answers with
  *  the same certificate, whatever happened in between. Throws tenant-unknown, authority-unknown,
@@ -23,53 +23,29 @@ import { sign } from './sign.ts'
 export async function issueCertificate(
   ctx: Context,
   actor: Actor,
-  input: { tenant: string; asked: NewCertificate; idempotencyKey: string | undefined },
+  order: CertificateOrder,
 ): Promise<Certificate> {
-  const { tenant, asked, idempotencyKey } = input
-  const request = readIssuanceRequest(asked, 0)
-  const { authority } = asked
-  const rules = await issuanceRules(ctx, actor, {
-    tenant,
-    authority,
-    hosts: requestedHosts(request),
+  return issueAllowed(ctx, actor, {
+    ...order,
+    allowed: await checkNewCertificate(ctx, actor, order),
   })
-  return issueChecked(ctx, actor, { rules, asked, request, idempotencyKey })
 }
 
-/** A request that has been read, and the rules that apply to it. */
-export type RequestToIssue = {
-  readonly rules: IssuanceRules
-  readonly asked: NewCertificate
-  readonly request: IssuanceRequest
-  readonly idempotencyKey: string | undefined
-}
-
-/** The same for a request that has been read. Throws as issueCertificate. */
-export async function issueChecked(
+/** The same for a request that has been checked. Throws idempotency-mismatch, certificate-refused for
+ *  what the lints find, quota-exceeded. */
+export async function issueAllowed(
   ctx: Context,
   actor: Actor,
-  input: RequestToIssue,
+  order: CertificateOrder & { readonly allowed: AllowedRequest },
 ): Promise<Certificate> {
-  const { asked, rules } = input
-  const { tenant, authority } = rules
-  const issuer = await readyIssuer(ctx, authority)
-  const validityDays = asked.validityDays ?? defaultDays(authority, policyOf(tenant))
-  const request = { ...input.request, validityDays }
-  await checkRequest(ctx, { ...rules, issuer, request })
   const { id, row } = await issueWithinQuota(ctx, actor, {
-    tenant,
-    authority,
-    issuer,
-    request,
+    ...order.allowed,
     cause: 'requested',
-    autoRenew: asked.autoRenew ?? false,
-    ...requestIdentity(actor, input),
+    autoRenew: order.request.autoRenew ?? false,
+    ...requestIdentity(actor, order),
   })
-  return row ? certificateView(ctx, row) : getCertificate(ctx, actor, { tenant: tenant.name, id })
+  return row ? certificateView(ctx, row) : getCertificate(ctx, actor, { tenant: order.tenant, id })
 }
-
-/** An issued certificate; `row` is there when it was made just now and not by an earlier request. */
-export type Issued = { readonly id: string; readonly row: ViewableCertificate | undefined }
 
 /** As issue, for what somebody ordered: it counts against the quota of the tenant, unless this request
  *  has its certificate already. Throws quota-exceeded. */
@@ -96,42 +72,13 @@ export async function issueWithinQuota(
   }
 }
 
-/** Issues what was ordered, in four steps that cannot be taken in another order: killed anywhere between
- *  them, there is no certificate that is not recorded, and finishCertificate settles the rest. */
-export async function issue(ctx: Context, actor: Actor, order: IssuanceOrder): Promise<Issued> {
-  // 1. The key and the exact bytes, linted.
-  const prepared = await prepareIssuance(ctx, actor, order)
-  // 2. On record before the CA key is used.
-  const reserved = await reserve(ctx, prepared)
-  if (!reserved) return { id: await firstCertificate(ctx, order), row: undefined }
-  // 3. Those bytes, once.
-  const signed = await sign(reserved)
-  // 4. The certificate and the audit event that tells of it.
-  const stored = await recordIssued(ctx, signed)
-  const { id } = prepared.reservation
-  // Another signature over these bytes was stored first: that one is the certificate.
-  if (!stored) return { id, row: undefined }
-  const { tenant, authority } = order
-  const { der, fingerprintSha256 } = signed
-  const row = { ...prepared.reservation, tenant, authority, der, fingerprintSha256 }
-  return { id, row: { ...row, ...asIssued } }
-}
-
-/** What is so of every certificate that was made just now. */
-const asIssued = {
-  status: 'active',
-  revokedAt: null,
-  revocationReason: null,
-  replacedBy: [],
-  renewFailures: 0,
-  renewAfter: null,
-  renewError: null,
-} as const
-
-function requestIdentity(actor: Actor, { rules, asked, idempotencyKey }: RequestToIssue) {
+function requestIdentity(
+  actor: Actor,
+  { allowed, request, idempotencyKey }: CertificateOrder & { readonly allowed: AllowedRequest },
+) {
   if (idempotencyKey === undefined) return {}
   return {
     requestKey: requestDigest(actor.id ?? actor.name, idempotencyKey),
-    requestHash: requestDigest(rules.tenant.id, JSON.stringify(asked)),
+    requestHash: requestDigest(allowed.tenant.id, JSON.stringify(request)),
   }
 }

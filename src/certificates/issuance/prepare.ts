@@ -1,6 +1,7 @@
 import { shardOf } from '../../authorities/crl/urls.ts'
 import { currentIssuer, type IssuingAuthority } from '../../authorities/issuers/current.ts'
 import type { ReadyIssuer } from '../../authorities/issuers/ready.ts'
+import { leafValidity } from '../../authorities/issuers/validity.ts'
 import type { Actor } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { type KeyFor, makeKey } from '../../core/keys/make.ts'
@@ -15,7 +16,7 @@ import { toBeSignedBy, type Validity } from '../../x509/certificates/template.ts
 import { keyIdentifier } from '../../x509/keys/public.ts'
 import { lint } from '../../x509/lints/run.ts'
 import { type RenewalReason, renewAt, spreadOf } from '../renewal/rules.ts'
-import { type IssuanceRequest, leafValidity } from '../vetting/request.ts'
+import type { IssuanceRequest } from '../vetting/request.ts'
 import { sealPrivateKey } from './key.ts'
 import type { Reservation } from './store.ts'
 

@@ -78,3 +78,29 @@ export function renewalReason(held: Renewable, now: Date): RenewalReason | undef
   ]
   return questions.find(([yes]) => yes)?.[1]
 }
+
+/** Whether it may be replaced whatever the quota says: nothing that is in use ever ends because its
+ *  tenant has ordered too much. */
+export function isOwed(held: Omit<Renewable, 'allowed' | 'notAfter'>, now: Date): boolean {
+  const isDue = held.renewAt !== null && held.renewAt <= now
+  return isDue || held.status === 'revoked' || held.ordered || !held.issuerSigns
+}
+
+/** What is read with a certificate that may be renewed. */
+export const withIssuer = {
+  authority: { select: { name: true } },
+  issuer: {
+    select: {
+      notAfter: true,
+      key: { select: { issuers: { where: { issues: true }, select: { id: true } } } },
+    },
+  },
+} as const
+
+/** What its issuer's key and a mass replacement say of a certificate read so. */
+export function renewalState(row: {
+  readonly replacementId: string | null
+  readonly issuer: { readonly key: { readonly issuers: readonly unknown[] } }
+}): Pick<Renewable, 'ordered' | 'issuerSigns'> {
+  return { ordered: row.replacementId !== null, issuerSigns: row.issuer.key.issuers.length > 0 }
+}

@@ -1,55 +1,71 @@
 import type { IssuingAuthority } from '../../authorities/issuers/current.ts'
-import type { ReadyIssuer } from '../../authorities/issuers/ready.ts'
+import { type ReadyIssuer, readyIssuer } from '../../authorities/issuers/ready.ts'
 import { keyFault } from '../../authorities/keys/holders.ts'
+import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { refuse, type Violation } from '../../shared/problem.ts'
 import { policyOf, type TenantRow } from '../../tenants/access.ts'
 import { claimsTogether, holdersTogether } from '../../tenants/domains/claims.ts'
-import type { Claim } from '../../tenants/domains/ownership.ts'
-import { hostsInText, namesIn } from '../../tenants/subject.ts'
-import { authorityFaults } from './limits.ts'
-import { mailParts, policyFaults, uriHost } from './policy.ts'
-import type { IssuanceRequest } from './request.ts'
+import { namesIn } from '../../tenants/subject.ts'
+import type { NewCertificate } from '../certificate.ts'
+import { authorityFaults, defaultDays } from './limits.ts'
+import { policyFaults, requestedHosts } from './policy.ts'
+import { type IssuanceRequest, type ReadRequest, readIssuanceRequest } from './request.ts'
+import { type IssuanceRules, issuanceRules } from './rules.ts'
 
-/** A request and by whose rules it is checked; `claims` on its host names if they have been read. */
-export type Checked = {
+/** A request whose certificate may be issued: who signs it for whom. */
+export type AllowedRequest = {
   readonly tenant: TenantRow
   readonly authority: IssuingAuthority
+  /** The certificate of `authority` that signs now. */
   readonly issuer: ReadyIssuer
   readonly request: IssuanceRequest
-  readonly claims?: readonly Claim[]
 }
 
-/** Throws certificate-refused with everything that the tenant's policy and domains, the authority's
- *  limits and its name constraints do not allow, and for a key that is blocked or not the tenant's own. */
-export async function checkRequest(ctx: Context, checked: Checked): Promise<void> {
-  refuse('certificate-refused', await requestFaults(ctx, checked))
+/** A request that has been held against the rules, and everything that they do not allow. */
+export type CheckedRequest = AllowedRequest & { readonly faults: readonly Violation[] }
+
+/** Reads a request, reads the rules that apply to it and holds it against them. Throws tenant-unknown,
+ *  forbidden, authority-unknown, authority-keyless, and certificate-refused with every violation. */
+export async function checkNewCertificate(
+  ctx: Context,
+  actor: Actor,
+  { tenant, request }: { readonly tenant: string; readonly request: NewCertificate },
+): Promise<AllowedRequest> {
+  const read = readIssuanceRequest(request)
+  const { authority } = request
+  const rules = await issuanceRules(ctx, actor, { tenant, authority, hosts: requestedHosts(read) })
+  return allowed(await checkRequest(ctx, rules, read))
 }
 
-/** The same as an answer: everything that is not allowed. */
-export async function requestFaults(ctx: Context, checked: Checked): Promise<readonly Violation[]> {
-  const { tenant, authority, issuer, request } = checked
+/** The request, if it has no fault. Throws certificate-refused with every violation. */
+export function allowed({ faults, ...request }: CheckedRequest): AllowedRequest {
+  refuse('certificate-refused', faults)
+  return request
+}
+
+/** Holds a request against the tenant's policy and domains, the authority's limits and its name
+ *  constraints; a key must not be blocked, nor another tenant's. Throws authority-keyless. */
+export async function checkRequest(
+  ctx: Context,
+  { tenant, authority, claims: known }: IssuanceRules,
+  read: ReadRequest,
+): Promise<CheckedRequest> {
+  const policy = policyOf(tenant)
+  const issuer = await readyIssuer(ctx, authority)
+  const validityDays = read.validityDays ?? defaultDays(authority, policy)
+  const request = { ...read, validityDays }
   const [claims, holders, fault] = await Promise.all([
-    checked.claims ?? claimsTogether(ctx, requestedHosts(request)),
+    known ?? claimsTogether(ctx, requestedHosts(request)),
     holdersTogether(ctx, possibleTenants(request)),
     request.spki ? keyFault(ctx.db.read, request.spki, tenant.id) : undefined,
   ])
-  const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims, holders }
-  return [
-    ...policyFaults(request, rules),
+  const faults = [
+    ...policyFaults(request, { tenantId: tenant.id, policy, claims, holders }),
     ...authorityFaults(request, authority, issuer.constraints),
     ...(fault === undefined ? [] : [{ field: '/csr', message: fault }]),
   ]
-}
-
-/** The host names whose owners are asked for. */
-export function requestedHosts({ names, subject }: IssuanceRequest): readonly string[] {
-  return [
-    ...names.dnsNames,
-    ...names.emailAddresses.map((mail) => mailParts(mail).host),
-    ...names.uris.map(uriHost),
-    ...(subject.commonName === undefined ? [] : hostsInText(subject.commonName)),
-  ]
+  return { tenant, authority, issuer, request, faults }
 }
 
 /** The texts of the subject that may be the names of tenants; a host that it is for is none. */

@@ -20,14 +20,16 @@ export function defaultDays(authority: AuthorityLimits, { maxValidityDays }: Pol
   return Math.min(defaultValidityDays ?? 90, limit ?? 3650, maxValidityDays ?? 3650)
 }
 
-/** The days that `requested` come to within every limit: what was requested once is not refused because a
- *  limit has become lower since. */
-export function daysWithin(
-  requested: number,
+/** A request that is made again, its days within every limit of now: what was requested once is not refused
+ *  because a limit has become lower since. */
+export function shortened<Request extends { readonly validityDays: number | undefined }>(
+  request: Request,
   { maxValidityDays: limit }: Pick<AuthorityLimits, 'maxValidityDays'>,
   { maxValidityDays }: Policy,
-): number {
-  return Math.min(requested, limit ?? requested, maxValidityDays ?? requested)
+): Request {
+  const { validityDays: days } = request
+  if (days === undefined) return request
+  return { ...request, validityDays: Math.min(days, limit ?? days, maxValidityDays ?? days) }
 }
 
 /** Everything about `request` that the authority does not sign, all at once: purposes, days, and names

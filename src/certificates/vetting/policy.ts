@@ -1,7 +1,7 @@
 import type { Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { type Claim, claimFault } from '../../tenants/domains/ownership.ts'
-import { type NameHolder, subjectFaults } from '../../tenants/subject.ts'
+import { hostsInText, type NameHolder, subjectFaults } from '../../tenants/subject.ts'
 import type { Policy } from '../../tenants/tenant.ts'
 import { isReservedUri } from '../../tenants/uri.ts'
 import type { KeyAlgorithm } from '../../x509/keys/public.ts'
@@ -115,6 +115,19 @@ export function mailParts(mail: string): { readonly local: string; readonly host
  *  Empty when there is none. */
 export function uriHost(uri: string): string {
   return hostSpelling(URL.parse(uri)?.hostname ?? '')
+}
+
+/** The host names whose owners are asked for. */
+export function requestedHosts({
+  names,
+  subject,
+}: Pick<RequestedCertificate, 'names' | 'subject'>): readonly string[] {
+  return [
+    ...names.dnsNames,
+    ...names.emailAddresses.map((mail) => mailParts(mail).host),
+    ...names.uris.map(uriHost),
+    ...(subject.commonName === undefined ? [] : hostsInText(subject.commonName)),
+  ]
 }
 
 function reservedRule(uri: string): Fault {

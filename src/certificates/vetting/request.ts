@@ -1,13 +1,8 @@
-import type { IssuingAuthority } from '../../authorities/issuers/current.ts'
-import { currentIssuer } from '../../authorities/issuers/current.ts'
 import { orRefuse } from '../../core/refusal.ts'
 import { brokenRules } from '../../shared/brokenrules.ts'
-import { day } from '../../shared/moment.ts'
-import { Problem, refuse, type Violation } from '../../shared/problem.ts'
+import { refuse, type Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { type CertificateRequest, readRequest } from '../../x509/certificates/request.ts'
-import type { Validity } from '../../x509/certificates/template.ts'
-import { backdated, isWhole, validityOf } from '../../x509/certificates/validity.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
 import { type AltNames, noAltNames } from '../../x509/names/altnames.ts'
 import { type DistinguishedName, subjectFaults } from '../../x509/names/distinguished.ts'
@@ -22,20 +17,22 @@ export type IssuanceRequest = RequestedCertificate & {
   readonly spki: Buffer | undefined
 }
 
-/** Reads what was asked for. Names of the request and of the CSR become one list *before* any rule is
- *  asked, so that nothing can come in through either door unjudged. `days` is for who asks for none.
- *  Throws certificate-refused for a CSR that is not acceptable in itself. */
-export function readIssuanceRequest(asked: NewCertificate, days: number): IssuanceRequest {
-  const { csr } = asked
-  const request =
-    csr === undefined ? undefined : orRefuse('certificate-refused', '/csr', () => readRequest(csr))
-  if (request) refuse('certificate-refused', csrFaults(request, asked))
-  const subject = { ...(request ? subjectOf(request) : {}), ...asked.subject }
-  const names = merged(asked, request ? namesOf(request) : noAltNames)
+/** The same before the rules are known, which say how long one lasts that names no days. */
+export type ReadRequest = Omit<IssuanceRequest, 'validityDays'> & {
+  readonly validityDays: number | undefined
+}
+
+/** Reads what is requested. Names of the request and of the CSR become one list *before* any rule is
+ *  asked, so that nothing can come in through either door unjudged. Throws certificate-refused for a CSR
+ *  that is not acceptable in itself. */
+export function readIssuanceRequest(request: NewCertificate): ReadRequest {
+  const csr = readCsr(request)
+  const subject = { ...(csr ? subjectOf(csr) : {}), ...request.subject }
+  const names = merged(request, csr ? namesOf(csr) : noAltNames)
   refuse('certificate-refused', [
     ...subjectFaults(subject).map((message) => ({ field: '/subject', message })),
     ...countFaults(names),
-    ...(request && asked.autoRenew === true
+    ...(csr && request.autoRenew === true
       ? [
           {
             field: '/autoRenew',
@@ -45,14 +42,22 @@ export function readIssuanceRequest(asked: NewCertificate, days: number): Issuan
       : []),
   ])
   return {
-    profile: asked.profile,
+    profile: request.profile,
     subject,
     commonName: subject.commonName,
     names,
-    keyAlgorithm: request?.keyAlgorithm ?? asked.keyAlgorithm ?? 'ECDSA_P256',
-    validityDays: asked.validityDays ?? days,
-    spki: request?.spki,
+    keyAlgorithm: csr?.keyAlgorithm ?? request.keyAlgorithm ?? 'ECDSA_P256',
+    validityDays: request.validityDays,
+    spki: csr?.spki,
   }
+}
+
+function readCsr(request: NewCertificate): CertificateRequest | undefined {
+  const { csr: pem } = request
+  if (pem === undefined) return undefined
+  const csr = orRefuse('certificate-refused', '/csr', () => readRequest(pem))
+  refuse('certificate-refused', csrFaults(csr, request))
+  return csr
 }
 
 /** As many of a kind as the request itself may have (src/certificates/certificate.ts). */
@@ -79,8 +84,8 @@ function namesOf({ subject: { emailAddress }, altNames }: CertificateRequest): A
 }
 
 /** A CSR asks; policy answers. What is never granted is refused instead of being left out silently. */
-function csrFaults(request: CertificateRequest, asked: NewCertificate): readonly Violation[] {
-  const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = request
+function csrFaults(csr: CertificateRequest, request: NewCertificate): readonly Violation[] {
+  const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = csr
   const weak = weakKeyFault(spki)
   const faults = brokenRules([
     [asks.ca, 'The CSR asks for CA:TRUE; leaves are never authorities'],
@@ -101,8 +106,8 @@ function csrFaults(request: CertificateRequest, asked: NewCertificate): readonly
       `The CSR's subject has attributes that are not issued here: ${subject.others.map(({ oid }) => oid).join(', ')}`,
     ],
     [
-      asked.keyAlgorithm !== undefined && asked.keyAlgorithm !== keyAlgorithm,
-      `keyAlgorithm ${asked.keyAlgorithm} is not that of the CSR, ${keyAlgorithm}; leave it out`,
+      request.keyAlgorithm !== undefined && request.keyAlgorithm !== keyAlgorithm,
+      `keyAlgorithm ${request.keyAlgorithm} is not that of the CSR, ${keyAlgorithm}; leave it out`,
     ],
   ])
   return [...faults, ...(weak === undefined ? [] : [weak])].map((message) => ({
@@ -111,18 +116,18 @@ function csrFaults(request: CertificateRequest, asked: NewCertificate): readonly
   }))
 }
 
-function merged(asked: NewCertificate, csr: AltNames): AltNames {
-  return spelled({
-    dnsNames: [...(asked.dnsNames ?? []), ...csr.dnsNames],
-    ipAddresses: [...(asked.ipAddresses ?? []), ...csr.ipAddresses],
-    emailAddresses: [...(asked.emailAddresses ?? []), ...csr.emailAddresses],
-    uris: [...(asked.uris ?? []), ...csr.uris],
+function merged(request: NewCertificate, csr: AltNames): AltNames {
+  return normalizedNames({
+    dnsNames: [...(request.dnsNames ?? []), ...csr.dnsNames],
+    ipAddresses: [...(request.ipAddresses ?? []), ...csr.ipAddresses],
+    emailAddresses: [...(request.emailAddresses ?? []), ...csr.emailAddresses],
+    uris: [...(request.uris ?? []), ...csr.uris],
   })
 }
 
 /** Every name once, in whatever spellings it came: DNS names in their one spelling, of the others the
  *  spelling that came first. */
-export function spelled(names: AltNames): AltNames {
+export function normalizedNames(names: AltNames): AltNames {
   return {
     dnsNames: [...new Set(names.dnsNames.map(hostSpelling))],
     ipAddresses: once(names.ipAddresses, (text) => ipBytes(text)?.toString('hex') ?? text),
@@ -141,25 +146,4 @@ function once(names: readonly string[], keyOf: (name: string) => string): readon
   return names.length < 2
     ? names
     : [...new Map(names.toReversed().map((name) => [keyOf(name), name])).values()].toReversed()
-}
-
-/** The period of a leaf of so many days, from a minute ago on and inside the issuer's own: what reaches
- *  beyond that is shortened or refused, as the authority says. Throws certificate-refused. */
-export function leafValidity(days: number, now: Date, authority: IssuingAuthority): Validity {
-  const issuer = currentIssuer(authority)
-  const asksFor = { from: backdated(now), milliseconds: days * day }
-  if (issuer.notAfter <= now) {
-    throw new Problem(
-      'certificate-refused',
-      `The authority "${authority.name}" expired at ${issuer.notAfter.toISOString()}`,
-    )
-  }
-  const validity = validityOf(asksFor, [issuer])
-  if (authority.outlive === 'refuse' && !isWhole(validity, asksFor.milliseconds)) {
-    throw new Problem(
-      'certificate-refused',
-      `validityDays ${days} reaches beyond the authority's own end, ${issuer.notAfter.toISOString()}`,
-    )
-  }
-  return validity
 }

@@ -17,7 +17,8 @@ import type { Claim } from '../../tenants/domains/ownership.ts'
 export type IssuanceRules = {
   readonly tenant: TenantRow
   readonly authority: IssuingAuthority
-  readonly claims: readonly Claim[]
+  /** On the host names of the request, if they have been read. */
+  readonly claims?: readonly Claim[]
 }
 
 /** The rules for a tenant that requests a certificate of an authority, or else of its default one, for

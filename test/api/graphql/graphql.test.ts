@@ -49,7 +49,7 @@ for (let n = 0; n < 4; n++) await serve('shop', `h${n}.shop.test`, n === 0 ? ['w
 await serve('rival', 'www.rival.test')
 await issueCertificate(ctx, admin, {
   tenant: 'shop',
-  asked: { profile: 'client', subject: { commonName: 'shop client' }, validityDays: 10 },
+  request: { profile: 'client', subject: { commonName: 'shop client' }, validityDays: 10 },
   idempotencyKey: undefined,
 })
 

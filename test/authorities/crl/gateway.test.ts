@@ -34,7 +34,7 @@ const client = () => issueOne(ctx, { profile: 'client', dnsNames: ['c.example.co
 const rivals = () =>
   issueCertificate(ctx, admin, {
     tenant: 'rival',
-    asked: { profile: 'client', subject: { commonName: 'r' } },
+    request: { profile: 'client', subject: { commonName: 'r' } },
     idempotencyKey: undefined,
   })
 const lists = ({ crl = '' }: { readonly crl?: string }) =>

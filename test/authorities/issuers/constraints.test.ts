@@ -41,7 +41,7 @@ await createTenant(ctx, admin, {
 })
 
 const issue = (asked: NewCertificate) =>
-  issueCertificate(ctx, admin, { tenant: 'bound', asked, idempotencyKey: undefined })
+  issueCertificate(ctx, admin, { tenant: 'bound', request: asked, idempotencyKey: undefined })
 
 test('a CA says what it is held to, its own and what it inherits', () => {
   assert.equal(issuing.pathLength, 0)

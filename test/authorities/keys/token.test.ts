@@ -89,7 +89,7 @@ function token(): Context {
 const issue = (context: Context, authority: string) =>
   issueCertificate(context, admin, {
     tenant: 'example',
-    asked: { profile: 'server', dnsNames: ['a.example.com'], authority },
+    request: { profile: 'server', dnsNames: ['a.example.com'], authority },
     idempotencyKey: undefined,
   })
 

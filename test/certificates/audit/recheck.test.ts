@@ -35,7 +35,7 @@ await createTenant(ctx, admin, {
 })
 
 async function issue(asked: NewCertificate, at = ctx): Promise<string> {
-  const input = { tenant: 'shop', asked, idempotencyKey: undefined }
+  const input = { tenant: 'shop', request: asked, idempotencyKey: undefined }
   return (await issueCertificate(at, admin, input)).id
 }
 

@@ -40,7 +40,7 @@ test('fifty RSA keys of one tenant keep another one waiting for two of them at m
   while ((await issued('many')) === 0) assert.ok(await Promise.race([many, true]))
   const before = await issued('many')
   const asked = { ...rsa, dnsNames: ['www.one.test'] }
-  await issueCertificate(ctx, admin, { tenant: 'one', asked, idempotencyKey: undefined })
+  await issueCertificate(ctx, admin, { tenant: 'one', request: asked, idempotencyKey: undefined })
   const meanwhile = (await issued('many')) - before
   assert.ok(meanwhile <= 4, `${meanwhile} of the other tenant came first`)
   const outcomes = await many
@@ -54,7 +54,7 @@ test('three hundred signatures of a slow key keep another tenant waiting for a f
   const many = issueCertificates(ctx, admin, { tenant: 'many', items, idempotencyKey: undefined })
   while ((await issued('many')) === start) assert.ok(await Promise.race([many, true]))
   const asked = { ...leaf, dnsNames: ['b.one.test'] }
-  await issueCertificate(ctx, admin, { tenant: 'one', asked, idempotencyKey: undefined })
+  await issueCertificate(ctx, admin, { tenant: 'one', request: asked, idempotencyKey: undefined })
   assert.ok((await issued('many')) - start < 300, 'all of the other tenant came first')
   await many
 })

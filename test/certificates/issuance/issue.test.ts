@@ -36,7 +36,7 @@ await createTenant(ctx, admin, { name: 'other', domains: ['shop.example.com', 'o
 const root = (await getAuthority(ctx, admin, 'example-root')).pem
 
 const issue = (asked: NewCertificate, idempotencyKey?: string) =>
-  issueCertificate(ctx, admin, { tenant: 'example', asked, idempotencyKey })
+  issueCertificate(ctx, admin, { tenant: 'example', request: asked, idempotencyKey })
 
 const server: NewCertificate = {
   profile: 'server',
@@ -223,7 +223,11 @@ test('a certificate left while being signed is finished with exactly the stored 
 test('a serial that was there before is refused by the database, and nothing is signed', async () => {
   const fixed = { ...ctx, random: (octets: number) => Buffer.alloc(octets, 7) }
   const again = () =>
-    issueCertificate(fixed, admin, { tenant: 'example', asked: server, idempotencyKey: undefined })
+    issueCertificate(fixed, admin, {
+      tenant: 'example',
+      request: server,
+      idempotencyKey: undefined,
+    })
   await again()
   const before = await ctx.db.read.certificate.count()
   await assert.rejects(again())

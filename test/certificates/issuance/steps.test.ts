@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createAuthority } from '../../../src/authorities/create.ts'
-import { issuingAuthority } from '../../../src/authorities/issuers/current.ts'
-import { readyIssuer } from '../../../src/authorities/issuers/ready.ts'
+import type { NewCertificate } from '../../../src/certificates/certificate.ts'
 import { prepareIssuance } from '../../../src/certificates/issuance/prepare.ts'
 import { recordIssued } from '../../../src/certificates/issuance/record.ts'
 import { findReserved, reserve } from '../../../src/certificates/issuance/reserve.ts'
 import { sign } from '../../../src/certificates/issuance/sign.ts'
-import { readIssuanceRequest } from '../../../src/certificates/vetting/request.ts'
+import { checkNewCertificate } from '../../../src/certificates/vetting/check.ts'
 import { must } from '../../../src/shared/must.ts'
-import { readTenant } from '../../../src/tenants/access.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { admin, openTestContext } from '../../support/context.ts'
 
@@ -18,18 +16,9 @@ await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commo
 await createTenant(ctx, admin, { name: 'shop', domains: ['shop.test'], defaultAuthority: 'root' })
 
 async function prepared() {
-  const tenant = must(await readTenant(ctx.db.read, 'shop'), 'the tenant was not created')
-  const authority = await issuingAuthority(ctx, { name: 'root', tenantId: tenant.id })
-  const issuer = await readyIssuer(ctx, authority)
-  const request = readIssuanceRequest({ profile: 'server', dnsNames: ['www.shop.test'] }, 30)
-  const order = {
-    tenant,
-    authority,
-    issuer,
-    request,
-    cause: 'requested',
-    autoRenew: false,
-  } as const
+  const request: NewCertificate = { profile: 'server', dnsNames: ['www.shop.test'] }
+  const allowed = await checkNewCertificate(ctx, admin, { tenant: 'shop', request })
+  const order = { ...allowed, cause: 'requested', autoRenew: false } as const
   return prepareIssuance(ctx, admin, order)
 }
 

@@ -33,7 +33,7 @@ const foreign = 'urn:uuid:0198c2a0-0000-7000-8000-00000000000a'
 const issue = (asked: Partial<NewCertificate>) =>
   issueCertificate(ctx, admin, {
     tenant: 'example',
-    asked: { profile: 'client', ...asked },
+    request: { profile: 'client', ...asked },
     idempotencyKey: undefined,
   })
 const named = (pem: string | null) => new X509Certificate(pem ?? '').subjectAltName

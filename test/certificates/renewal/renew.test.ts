@@ -7,7 +7,7 @@ import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
 import { reviewTenant } from '../../../src/certificates/hosts/review.ts'
 import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
 import { renewalsDue } from '../../../src/certificates/renewal/due.ts'
-import { renewByItself, renewCertificate } from '../../../src/certificates/renewal/renew.ts'
+import { renewCertificate, renewDue } from '../../../src/certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../../src/certificates/revocation/revoke.ts'
 import { getHost } from '../../../src/hosts/find.ts'
 import { putHost } from '../../../src/hosts/put.ts'
@@ -33,7 +33,7 @@ await openFarCluster(ctx)
 const order = (asked: Partial<NewCertificate> = {}) =>
   issueCertificate(ctx, admin, {
     tenant: 'example',
-    asked: { profile: 'server', dnsNames: ['a.example.com'], ...asked },
+    request: { profile: 'server', dnsNames: ['a.example.com'], ...asked },
     idempotencyKey: undefined,
   })
 const renew = (id: string, csr?: string, idempotencyKey?: string) =>
@@ -130,15 +130,15 @@ test('renewBefore of the policy counts, and must leave a lifetime', async () => 
 test('what asked for it is renewed by itself, once, when it is due', async () => {
   const old = await order({ validityDays: 10, autoRenew: true })
   const other = await order({ validityDays: 10 })
-  await renewByItself(ctx, old.id)
+  await renewDue(ctx, old.id)
   assert.equal((await read(old.id)).replacedBy, null)
   clock += 8 * day
   assert.ok((await renewalsDue(ctx)) > 0)
   const due = await jobs(ctx, 'certificate.renew')
   assert.ok(due.includes(`certificate.renew/${old.id}`))
   assert.ok(!due.includes(`certificate.renew/${other.id}`))
-  await renewByItself(ctx, old.id)
-  await renewByItself(ctx, old.id)
+  await renewDue(ctx, old.id)
+  await renewDue(ctx, old.id)
   const { replacedBy, autoRenew } = await read(old.id)
   assert.equal(autoRenew, false)
   const next = await read(replacedBy ?? '')
@@ -152,8 +152,8 @@ test('what was revoked is not renewed by itself, what ended meanwhile is', async
   ]
   await revokeCertificate(ctx, admin, { tenant: 'example', id: gone.id, reason: 'superseded' })
   clock += 11 * day
-  await renewByItself(ctx, gone.id)
-  await renewByItself(ctx, ended.id)
+  await renewDue(ctx, gone.id)
+  await renewDue(ctx, ended.id)
   assert.deepEqual(
     [(await read(gone.id)).autoRenew, (await read(gone.id)).replacedBy],
     [false, null],
@@ -165,8 +165,8 @@ test('a renewal that is refused is tried later and later, and says why', async (
   const old = await order({ validityDays: 10, autoRenew: true })
   await policy({ keyAlgorithms: ['RSA_3072'] })
   clock += 8 * day
-  await renewByItself(ctx, old.id)
-  await renewByItself(ctx, old.id)
+  await renewDue(ctx, old.id)
+  await renewDue(ctx, old.id)
   const { renewal } = await read(old.id)
   assert.equal(renewal.attempts, 2)
   assert.match(renewal.lastError ?? '', /policy allows RSA_3072/)
@@ -176,7 +176,7 @@ test('a renewal that is refused is tried later and later, and says why', async (
   assert.ok((await jobs(ctx, 'tenant.review')).includes(`tenant.review/${id}`))
   await reviewTenant(ctx, id)
   assert.equal((await read(old.id)).renewal.attempts, 0)
-  await renewByItself(ctx, old.id)
+  await renewDue(ctx, old.id)
   assert.notEqual((await read(old.id)).replacedBy, null)
 })
 

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { getCertificate } from '../../../src/certificates/find.ts'
 import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
 import { renewalsDue } from '../../../src/certificates/renewal/due.ts'
-import { renewByItself, renewCertificate } from '../../../src/certificates/renewal/renew.ts'
+import { renewCertificate, renewDue } from '../../../src/certificates/renewal/renew.ts'
 import {
   advanceReplacement,
   getReplacement,
@@ -64,7 +64,7 @@ test('an order replaces what is of one name: hosts, keys made here, and callers 
   assert.equal((await read(untouched.id)).renewal.at, untouched.renewal.at)
   const at = Date.parse((await read(made.id)).renewal.at ?? '')
   assert.ok(at >= clock - 1000 && at <= clock + 2 * hour)
-  await renewByItself(ctx, made.id)
+  await renewDue(ctx, made.id)
   assert.equal((await progress(id)).done, 1)
   clock += 2 * hour
   await renewalsDue(ctx)
@@ -90,7 +90,7 @@ test('an order that revokes does so when another has taken its place', async () 
   const { id } = await order({ where: { dnsName: 'r.example.com' }, revoke: true, within: 'PT0M' })
   assert.deepEqual(await progress(id), { total: 1, done: 0, failed: 0, callers: 0, ended: false })
   assert.equal((await read(old.id)).status, 'active')
-  await renewByItself(ctx, old.id)
+  await renewDue(ctx, old.id)
   assert.equal((await progress(id)).ended, true)
   const { status, revocationReason } = await read(old.id)
   assert.deepEqual([status, revocationReason], ['revoked', 'superseded'])
@@ -102,10 +102,10 @@ test('what cannot be replaced is counted, and says why', async () => {
   await progress(id)
   const policy = { keyAlgorithms: ['RSA_3072' as const] }
   await changeTenant(ctx, admin, { name: 'example', patch: { policy } })
-  await renewByItself(ctx, old.id)
+  await renewDue(ctx, old.id)
   assert.equal((await progress(id)).failed, 1)
   await changeTenant(ctx, admin, { name: 'example', patch: { policy: {} } })
-  await renewByItself(ctx, old.id)
+  await renewDue(ctx, old.id)
   const { done, failed, ended } = await progress(id)
   assert.deepEqual([done, failed, ended], [1, 0, true])
 })

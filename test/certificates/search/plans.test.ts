@@ -23,7 +23,7 @@ await createTenant(ctx, admin, {
 })
 const { id } = await issueCertificate(ctx, admin, {
   tenant: 'plans',
-  asked: { profile: 'server', dnsNames: ['www.plans.test'] },
+  request: { profile: 'server', dnsNames: ['www.plans.test'] },
   idempotencyKey: undefined,
 })
 await ctx.db.read.$executeRaw(sql`

@@ -20,7 +20,7 @@ for (const name of ['one', 'two']) {
 }
 
 function issue(tenant: string, asked: NewCertificate) {
-  return issueCertificate(ctx, admin, { tenant, asked, idempotencyKey: undefined })
+  return issueCertificate(ctx, admin, { tenant, request: asked, idempotencyKey: undefined })
 }
 
 const www = await issue('one', { profile: 'server', dnsNames: ['www.one.test'], validityDays: 5 })

@@ -38,7 +38,7 @@ test('with the rights that are granted serve and worker do all they do, and the 
     await createTenant(ctx, admin, { name: 'shop', domains: ['shop.test'], defaultAuthority: 'ca' })
     await issueCertificate(ctx, admin, {
       tenant: 'shop',
-      asked: { profile: 'server', dnsNames: ['www.shop.test'] },
+      request: { profile: 'server', dnsNames: ['www.shop.test'] },
       idempotencyKey: undefined,
     })
     await changeTenant(ctx, admin, { name: 'shop', patch: { namespaces: ['web'] } })

@@ -33,7 +33,7 @@ await createTenant(before, admin, {
 const issue = (ctx: Context) =>
   issueCertificate(ctx, admin, {
     tenant: 'example',
-    asked: { profile: 'server', dnsNames: ['a.example.com'] },
+    request: { profile: 'server', dnsNames: ['a.example.com'] },
     idempotencyKey: undefined,
   })
 

@@ -38,7 +38,7 @@ function of({ checks }: ProbeResult, check: string) {
 const client = () =>
   issueCertificate(ctx, admin, {
     tenant: 'shop',
-    asked: { profile: 'client', subject: { commonName: 'client.shop.test' }, authority: 'house' },
+    request: { profile: 'client', subject: { commonName: 'client.shop.test' }, authority: 'house' },
     idempotencyKey: undefined,
   })
 

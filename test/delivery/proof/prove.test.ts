@@ -285,7 +285,7 @@ test('a list that cannot be made anew is said before and after it ends', async (
   const asked = { profile: 'client', subject: { commonName: 'c' }, authority: 'listed' } as const
   const client = await issueCertificate(ctx, admin, {
     ...{ tenant: 'shop', idempotencyKey: undefined },
-    asked: { ...asked, validityDays: 60 },
+    request: { ...asked, validityDays: 60 },
   })
   await revokeCertificate(ctx, admin, { tenant: 'shop', id: client.id, reason: 'superseded' })
   await put(ctx, name, { tls: { mode: 'MUTUAL', clientAuthority: 'listed' } })

@@ -45,7 +45,7 @@ async function tenantWith(name: string, quotas: AskedQuotas) {
   const order = (on: Context = ctx, idempotencyKey?: string) =>
     issueCertificate(on, actor, {
       tenant: name,
-      asked: { profile: 'server', dnsNames: [`www.${name}.test`] },
+      request: { profile: 'server', dnsNames: [`www.${name}.test`] },
       idempotencyKey,
     })
   const usage = async (on: Context = ctx) => (await getTenant(on, admin, name)).usage

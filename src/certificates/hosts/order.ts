@@ -1,0 +1,99 @@
+import { systemActor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import type { Tx } from '../../core/database/db.ts'
+import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
+import { Problem } from '../../shared/problem.ts'
+import { policyOf } from '../../tenants/access.ts'
+import { noAltNames } from '../../x509/names/altnames.ts'
+import { renewalState, withIssuer } from '../renewal/rules.ts'
+import { type AllowedRequest, allowed, checkRequest } from '../vetting/check.ts'
+import { shortened } from '../vetting/limits.ts'
+import type { IssuanceRequest } from '../vetting/request.ts'
+import { issuanceRules } from '../vetting/rules.ts'
+import { type CertificateNeed, certificateNeed } from './need.ts'
+
+/** In whose name hosts are given their certificates. */
+export const actor = systemActor('host.certify')
+
+/** A host with the certificate that it has. */
+export type HostRow = NonNullable<Awaited<ReturnType<typeof findHost>>>
+
+export function findHost(tx: Tx, id: string) {
+  return tx.host.findUnique({
+    where: { id },
+    include: { tenant: { select: { name: true } }, certificate: { include: withIssuer } },
+  })
+}
+
+/** What would be issued for a host now, or why nothing would be; and why it needs that, if it does. */
+export type HostOrder = {
+  readonly need: CertificateNeed | undefined
+  readonly order: AllowedRequest | Problem
+}
+
+/** What a host is to be issued, by the rules of today, and whether it needs it. */
+export async function orderFor(
+  ctx: Context,
+  host: HostRow,
+  spec: CompleteSpec,
+): Promise<HostOrder> {
+  const { days, order } = await checkedFor(ctx, host, spec)
+  const held = heldBy(host, !(order instanceof Problem))
+  return { need: certificateNeed(held, { name: host.name, spec, days, now: ctx.now() }), order }
+}
+
+async function checkedFor(
+  ctx: Context,
+  host: HostRow,
+  spec: CompleteSpec,
+): Promise<{ readonly days: number; readonly order: AllowedRequest | Problem }> {
+  let request = requestFor(host.name, spec)
+  try {
+    const rules = await issuanceRules(ctx, actor, {
+      tenant: host.tenant.name,
+      authority: spec.certificate.authority,
+      hosts: request.names.dnsNames,
+    })
+    request = shortened(request, rules.authority, policyOf(rules.tenant))
+    const order = allowed(await checkRequest(ctx, rules, request))
+    return { days: request.validityDays, order }
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error
+    return { days: request.validityDays, order: error }
+  }
+}
+
+function requestFor(name: string, spec: CompleteSpec): IssuanceRequest {
+  // RFC 5280 App. A: a commonName has at most 64 characters.
+  const commonName = name.length <= 64 ? name : undefined
+  const { organization, keyAlgorithm, validityDays } = spec.certificate
+  return {
+    profile: 'server',
+    subject: {
+      ...(commonName === undefined ? {} : { commonName }),
+      ...(organization === undefined ? {} : { organization }),
+    },
+    commonName,
+    names: { ...noAltNames, dnsNames: namesOf(name, spec) },
+    keyAlgorithm,
+    validityDays,
+    spki: undefined,
+  }
+}
+
+function heldBy({ certificate }: HostRow, isAllowed: boolean) {
+  if (!certificate) return undefined
+  const { subject, issuer } = certificate
+  const organization =
+    typeof subject === 'object' && subject !== null && 'organization' in subject
+      ? String(subject.organization)
+      : undefined
+  return {
+    ...certificate,
+    ...renewalState(certificate),
+    authority: certificate.authority.name,
+    organization,
+    issuerNotAfter: issuer.notAfter,
+    allowed: isAllowed,
+  }
+}

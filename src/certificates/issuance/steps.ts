@@ -1,0 +1,43 @@
+import type { Actor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import type { ViewableCertificate } from '../find.ts'
+import { firstCertificate } from './idempotency.ts'
+import { type IssuanceOrder, prepareIssuance } from './prepare.ts'
+import { recordIssued } from './record.ts'
+import { reserve } from './reserve.ts'
+import { sign } from './sign.ts'
+
+/** An issued certificate; `row` is there when it was made just now and not by an earlier request. */
+export type Issued = { readonly id: string; readonly row: ViewableCertificate | undefined }
+
+/** Issues what was ordered, in four steps that cannot be taken in another order: killed anywhere between
+ *  them, there is no certificate that is not recorded, and finishCertificate settles the rest. */
+export async function issue(ctx: Context, actor: Actor, order: IssuanceOrder): Promise<Issued> {
+  // 1. The key and the exact bytes, linted.
+  const prepared = await prepareIssuance(ctx, actor, order)
+  // 2. On record before the CA key is used.
+  const reserved = await reserve(ctx, prepared)
+  if (!reserved) return { id: await firstCertificate(ctx, order), row: undefined }
+  // 3. Those bytes, once.
+  const signed = await sign(reserved)
+  // 4. The certificate and the audit event that tells of it.
+  const stored = await recordIssued(ctx, signed)
+  const { id } = prepared.reservation
+  // Another signature over these bytes was stored first: that one is the certificate.
+  if (!stored) return { id, row: undefined }
+  const { tenant, authority } = order
+  const { der, fingerprintSha256 } = signed
+  const row = { ...prepared.reservation, tenant, authority, der, fingerprintSha256 }
+  return { id, row: { ...row, ...asIssued } }
+}
+
+/** What is so of every certificate that was made just now. */
+const asIssued = {
+  status: 'active',
+  revokedAt: null,
+  revocationReason: null,
+  replacedBy: [],
+  renewFailures: 0,
+  renewAfter: null,
+  renewError: null,
+} as const

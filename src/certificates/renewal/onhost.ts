@@ -1,0 +1,53 @@
+import { record } from '../../audit/record.ts'
+import type { Actor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { Problem, refuse } from '../../shared/problem.ts'
+import type { TenantRow } from '../../tenants/access.ts'
+import { countOne } from '../../tenants/quotas/usage.ts'
+import { certifyHost } from '../hosts/certify.ts'
+import { certificateName } from '../name.ts'
+import { isReplaceable, type Predecessor, refuseReplaced } from './predecessor.ts'
+
+/** On its host the same Secret gets the next one. */
+export async function renewOnHost(
+  ctx: Context,
+  actor: Actor,
+  { tenant, row, csr }: { tenant: TenantRow; row: Predecessor; csr: string | undefined },
+): Promise<string> {
+  refuse(
+    'certificate-refused',
+    csr === undefined
+      ? []
+      : [{ field: '/csr', message: 'Keys of hosts are made here: leave it out' }],
+  )
+  const [host] = row.servedBy
+  if (!host) {
+    refuseReplaced(row)
+    throw new Problem('certificate-refused', 'No host uses it: put the host instead')
+  }
+  const now = ctx.now()
+  await ctx.db.transaction(async (tx) => {
+    if (!isReplaceable(row, now)) await countOne(tx, { ctx, tenant }, 'certificatesPerDay')
+    await tx.certificate.updateMany({ where: { id: row.id }, data: { renewAt: now } })
+    await record(tx, { actor, now }, 'certificate.renewal-asked', {
+      subject: {
+        kind: 'certificate',
+        id: row.id,
+        name: certificateName(row),
+        tenantId: row.tenantId,
+      },
+      changes: { serial: row.serial },
+    })
+  })
+  await certifyHost(ctx, host.id)
+  const { certificateId } = await ctx.db.read.host.findUniqueOrThrow({
+    where: { id: host.id },
+    select: { certificateId: true },
+  })
+  if (certificateId !== null && certificateId !== row.id) return certificateId
+  const { renewError } = await ctx.db.read.certificate.findUniqueOrThrow({
+    where: { id: row.id },
+    select: { renewError: true },
+  })
+  throw new Problem('certificate-refused', renewError ?? 'The host was changed; ask again')
+}
