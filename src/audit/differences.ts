@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util'
+import { pointerPart } from '../shared/problem.ts'
 
 /** What became of each field that changed, by its JSON Pointer; null: there is, or was, none. */
 export type Differences = Readonly<
@@ -14,7 +15,7 @@ export function differences(before: unknown, after: unknown, path = ''): Differe
   return Object.assign(
     {},
     ...names.map((name) =>
-      differences(old.get(name) ?? null, next.get(name) ?? null, `${path}/${name}`),
+      differences(old.get(name) ?? null, next.get(name) ?? null, `${path}/${pointerPart(name)}`),
     ),
   )
 }

@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { Reason, Revocation } from '../authorities/crl/revocation.ts'
+import { Labels } from '../shared/lists/labels.ts'
 import {
   closed,
   DistinguishedName,
@@ -36,6 +37,7 @@ export const NewCertificate = closed({
         'Replaced by a new one, with a new key, when it is due (false): see replacedBy. Only for keys made here',
     }),
   ),
+  labels: Type.Optional(Labels),
 })
 export type NewCertificate = Type.Static<typeof NewCertificate>
 
@@ -104,6 +106,7 @@ export const Certificate = closed(
     }),
     revokedAt: Type.Union([Timestamp, Type.Null()]),
     revocationReason: Type.Union([Reason, Type.Null()]),
+    labels: Labels,
     createdAt: Timestamp,
   },
   { title: 'Certificate' },

@@ -3,6 +3,7 @@ import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
 import { pageOf } from '../shared/cursor.ts'
+import { Labels } from '../shared/lists/labels.ts'
 import { Problem } from '../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
@@ -102,9 +103,17 @@ async function totalOf(
 /** What of a row is shown. */
 export type ViewableCertificate = Omit<
   Pick<CertificateWithNames, Exclude<keyof CertificateWithNames, Hidden>>,
-  'dnsNames' | 'ipAddresses' | 'emailAddresses' | 'uris' | 'subject' | 'der' | 'replacedBy'
+  | 'dnsNames'
+  | 'ipAddresses'
+  | 'emailAddresses'
+  | 'uris'
+  | 'subject'
+  | 'labels'
+  | 'der'
+  | 'replacedBy'
 > & {
   readonly subject: unknown
+  readonly labels: unknown
   readonly dnsNames: readonly string[]
   readonly ipAddresses: readonly string[]
   readonly emailAddresses: readonly string[]
@@ -163,6 +172,7 @@ export async function certificateView(
     },
     revokedAt: timestampOrNull(row.revokedAt),
     revocationReason: row.revocationReason,
+    labels: shownJson(Labels, row.labels),
     createdAt: timestamp(row.createdAt),
   })
 }

@@ -4,6 +4,7 @@ import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
 import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { marksOf } from '../shared/lists/labels.ts'
 import { must } from '../shared/must.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
@@ -173,6 +174,7 @@ function hostView(row: HostRow, around: ReadonlyMap<string, Surroundings>): Host
     name: row.name,
     tenant: row.tenant.name,
     ...spec,
+    ...marksOf(row),
     generation: row.generation,
     createdAt: timestamp(row.createdAt),
     updatedAt: timestamp(row.updatedAt),

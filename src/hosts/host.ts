@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import { PlaceText } from '../clusters/cluster.ts'
+import { askedMarks, shownMarks } from '../shared/lists/labels.ts'
 import {
   closed,
   HostnameText,
@@ -115,6 +116,7 @@ export const HostSpec = closed(
     certificate: asked(certificate),
     routes: Type.Array(AskedRoute, { minItems: 1, maxItems: 64 }),
     clusters: Clusters,
+    ...askedMarks,
   },
   { title: 'HostSpec' },
 )
@@ -226,6 +228,7 @@ export const Host = closed(
     name: HostnameText,
     tenant: Name,
     ...complete,
+    ...shownMarks,
     generation: Type.Integer({ description: 'Grows with every change of what is asked for' }),
     createdAt: Timestamp,
     updatedAt: Timestamp,

@@ -8,6 +8,7 @@ import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
 import { due, dueMany } from '../core/database/due.ts'
+import { askedMarksOf, type Marks, marksOf } from '../shared/lists/labels.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import { shownJson } from '../shared/view.ts'
 import { heldAuthorities } from '../tenants/authorities.ts'
@@ -15,6 +16,7 @@ import { countOne, holdRoom } from '../tenants/quotas/usage.ts'
 import { hostRow, viewHost } from './find.ts'
 import { CompleteSpec, type Host, namesOf } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
+import { labelCertificate, markHost } from './marks.ts'
 import { holdNames } from './names.ts'
 import { conflictsOn } from './neighbours/conflictson.ts'
 import { withTwins } from './neighbours/twins.ts'
@@ -39,7 +41,7 @@ export async function putHost(
     await holdAuthorities(tx, checked)
     await holdIngresses(tx, checked)
     await refuseConflicts(tx, actor, checked)
-    const created = await store(tx, { ctx, actor, checked })
+    const created = await store(tx, { ctx, actor, checked, marks: askedMarksOf(request.spec) })
     const row = await hostRow(tx, { tenantId: tenant.id, name })
     return { host: await viewHost(tx, row), created }
   })
@@ -86,10 +88,15 @@ async function refuseConflicts(tx: Tx, actor: Actor, checked: CheckedHost): Prom
   throw new Problem('host-conflict', `${first.message}${more}`, { conflicts: found })
 }
 
-type Write = { readonly ctx: Context; readonly actor: Actor; readonly checked: CheckedHost }
+type Write = {
+  readonly ctx: Context
+  readonly actor: Actor
+  readonly checked: CheckedHost
+  readonly marks: Marks
+}
 
 /** Answers whether there was no such host, or only one on its way out. */
-async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
+async function store(tx: Tx, { ctx, actor, checked, marks }: Write): Promise<boolean> {
   const { tenant, name, spec } = checked
   const now = ctx.now()
   const tenantId = tenant.id
@@ -97,11 +104,13 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
   const created = !before || before.removedAt !== null
   if (!created && isDeepStrictEqual(before.spec, json(spec))) {
     await takeBack(tx, before.id)
+    await markHost(tx, { actor, now }, { host: before, marks })
     return false
   }
   const id = before?.id ?? newId(now)
   const generation = (before?.generation ?? 0) + 1
-  const stored = { spec: json(spec), generation, certifyFailures: 0, updatedAt: now }
+  const said = { ...marks, labels: json(marks.labels) }
+  const stored = { ...said, spec: json(spec), generation, certifyFailures: 0, updatedAt: now }
   if (!before) {
     const count = () => tx.host.count({ where: { tenantId } })
     await holdRoom(tx, { ctx, tenant }, { quota: 'hosts', count })
@@ -115,6 +124,7 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
   } else {
     await tx.host.create({ data: { id, tenantId, name, ...stored, createdAt: now } })
   }
+  await labelCertificate(tx, id)
   await place(tx, { now, hostId: id, checked })
   await record(tx, { actor, now }, created ? 'host.created' : 'host.changed', {
     subject: { kind: 'host', id, name, tenantId },
@@ -127,7 +137,10 @@ async function store(tx: Tx, { ctx, actor, checked }: Write): Promise<boolean> {
       clients: spec.tls.clients,
       routes: spec.routes.map((route) => JSON.stringify(route)),
       clusters: spec.clusters,
-      changed: differences(created ? null : before.spec, json(spec)),
+      changed: {
+        ...differences(created ? null : before.spec, json(spec)),
+        ...differences(created ? null : marksOf(before), marks),
+      },
     },
   })
   await due(tx, 'host.certify', { hostId: id })

@@ -3,6 +3,7 @@ import { allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
 import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { marksOf } from '../shared/lists/labels.ts'
 import type { Page, PageQuery } from '../shared/schema.ts'
 import { shownJson, timestamp } from '../shared/view.ts'
 import { accessTenant, type TenantRow } from './access.ts'
@@ -67,6 +68,7 @@ function tenantView(ctx: Context, row: TenantRow): Tenant {
     namespaces: row.namespaces,
     defaultAuthority: row.defaultAuthority?.name ?? null,
     policy: shownJson(Policy, row.policy),
+    ...marksOf(row),
     quotas: quotasOf(row, ctx.config),
     createdAt: timestamp(row.createdAt),
     updatedAt: timestamp(row.updatedAt),

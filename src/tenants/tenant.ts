@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { askedMarks, shownMarks } from '../shared/lists/labels.ts'
 import { closed, KeyAlgorithm, Name, Namespace, Profile, Timestamp } from '../shared/schema.ts'
 import { Affected } from './domains/affected.ts'
 import { AskedQuotas, Quotas, Usage } from './quotas/limits.ts'
@@ -90,6 +91,7 @@ export const NewTenant = closed({
   defaultAuthority: Type.Optional(fields.defaultAuthority),
   policy: Type.Optional(fields.policy),
   ...quotas,
+  ...askedMarks,
 })
 export type NewTenant = Type.Static<typeof NewTenant>
 
@@ -100,12 +102,14 @@ export const TenantPatch = closed({
   defaultAuthority: Type.Optional(fields.defaultAuthority),
   policy: Type.Optional(fields.policy),
   ...quotas,
+  ...askedMarks,
 })
 export type TenantPatch = Type.Static<typeof TenantPatch>
 
 const shown = {
   name: Name,
   ...fields,
+  ...shownMarks,
   quotas: Quotas,
   usage: Type.Optional(Usage),
   createdAt: Timestamp,

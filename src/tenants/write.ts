@@ -3,6 +3,7 @@ import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { isDuplicate, isReferenced, json, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
+import { askedMarksOf } from '../shared/lists/labels.ts'
 import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { folded } from '../shared/spelling.ts'
 import { rangeBytes } from '../x509/names/ip.ts'
@@ -23,6 +24,7 @@ export async function createTenant(
   allowPlatform(actor, 'write-tenants')
   refuse('request-invalid', faults(request))
   const now = ctx.now()
+  const marks = askedMarksOf(request)
   try {
     return await ctx.db.transaction(async (tx) => {
       const id = newId(now)
@@ -36,6 +38,8 @@ export async function createTenant(
           namespaces: request.namespaces ?? [],
           policy: json(request.policy ?? {}),
           quotas: json(request.quotas ?? {}),
+          ...marks,
+          labels: json(marks.labels),
           defaultAuthorityId: await authorityId(tx, request.defaultAuthority ?? null, id),
           createdAt: now,
           updatedAt: now,
@@ -78,6 +82,9 @@ export async function changeTenant(
         ...(patch.namespaces === undefined ? {} : { namespaces: patch.namespaces }),
         ...(patch.policy === undefined ? {} : { policy: json(patch.policy) }),
         ...(patch.quotas === undefined ? {} : { quotas: json(patch.quotas) }),
+        ...(patch.labels === undefined ? {} : { labels: json(patch.labels) }),
+        ...(patch.owner === undefined ? {} : { owner: patch.owner }),
+        ...(patch.contact === undefined ? {} : { contact: patch.contact }),
         ...(patch.defaultAuthority === undefined
           ? {}
           : { defaultAuthorityId: await authorityId(tx, patch.defaultAuthority, id) }),
@@ -195,5 +202,8 @@ function factsOf(tenant: TenantRow) {
     defaultAuthority: tenant.defaultAuthority?.name ?? null,
     policy: JSON.stringify(tenant.policy),
     quotas: JSON.stringify(tenant.quotas),
+    labels: JSON.stringify(tenant.labels),
+    owner: tenant.owner,
+    contact: tenant.contact,
   }
 }

@@ -85,6 +85,30 @@ test('a host is put, read back complete, and changed; the same twice changes not
   assert.equal(await events(), 2)
 })
 
+test('what people say of a host is stored and told, and no cluster hears of it', async () => {
+  const said = { labels: { env: 'prod', 'shop.test/tier': '1' }, owner: 'web', contact: '#web' }
+  const { host } = await put('said.shop.test', said)
+  assert.deepEqual([host.labels, host.owner, host.contact], [said.labels, 'web', '#web'])
+  const due = await jobs()
+  const again = await put('said.shop.test', { ...said, labels: { env: 'test' } })
+  assert.deepEqual(again.host.labels, { env: 'test' })
+  assert.equal(again.host.generation, 1)
+  assert.deepEqual(await jobs(), due)
+  const bare = await put('said.shop.test')
+  assert.deepEqual([bare.host.labels, bare.host.owner, bare.host.contact], [{}, null, null])
+  const events = await ctx.db.read.auditEvent.findMany({
+    where: { subjectName: 'said.shop.test', action: 'host.changed' },
+    orderBy: { seq: 'asc' },
+  })
+  assert.deepEqual(events[0]?.changes, {
+    changed: {
+      '/labels/env': { before: 'prod', after: 'test' },
+      '/labels/shop.test~1tier': { before: '1', after: null },
+    },
+  })
+  assert.equal(events.length, 2)
+})
+
 test('a cluster that is no longer named is to be left, and comes back when it is named again', async () => {
   await put('move.shop.test', { clusters: ['one', 'two'] })
   const moved = await put('move.shop.test', { clusters: ['two'] })

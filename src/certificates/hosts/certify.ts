@@ -1,7 +1,9 @@
 import type { Context } from '../../core/context.ts'
 import { specOf } from '../../hosts/find.ts'
 import type { CompleteSpec } from '../../hosts/host.ts'
+import { Labels } from '../../shared/lists/labels.ts'
 import { Problem } from '../../shared/problem.ts'
+import { shownJson } from '../../shared/view.ts'
 import { requestDigest } from '../issuance/idempotency.ts'
 import { issue } from '../issuance/steps.ts'
 import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
@@ -63,6 +65,7 @@ async function replace(
         : { cause: 'renewal', replacesId: host.certificateId, reason: need.reason }),
       hostId: host.id,
       autoRenew: true,
+      labels: shownJson(Labels, host.labels),
       ...identity(host, need.message),
     })
     return id

@@ -1,5 +1,6 @@
 import type { Tx } from '../../core/database/db.ts'
 import { due, dueMany } from '../../core/database/due.ts'
+import { labelCertificate } from '../../hosts/marks.ts'
 import type { Problem } from '../../shared/problem.ts'
 import { backoff } from '../renewal/rules.ts'
 import type { CertificateNeed } from './need.ts'
@@ -18,6 +19,8 @@ export async function recordCertificate(
     data: { certificateId, certifyFailures: 0 },
   })
   if (count === 0) return due(tx, 'host.certify', { hostId })
+  // They may have been changed while it was issued.
+  await labelCertificate(tx, hostId)
   await settleRenewal(tx, host, certificateId)
   await tellClusters(tx, { id: hostId, generation, certificateId }, now)
 }

@@ -42,6 +42,7 @@ export async function issueAllowed(
     ...order.allowed,
     cause: 'requested',
     autoRenew: order.request.autoRenew ?? false,
+    labels: order.request.labels ?? {},
     ...requestIdentity(actor, order),
   })
   return row ? certificateView(ctx, row) : getCertificate(ctx, actor, { tenant: order.tenant, id })

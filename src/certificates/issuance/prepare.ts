@@ -6,6 +6,7 @@ import type { Actor } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { type KeyFor, makeKey } from '../../core/keys/make.ts'
 import { orRefuse } from '../../core/refusal.ts'
+import type { Labels } from '../../shared/lists/labels.ts'
 import { must } from '../../shared/must.ts'
 import { refuse } from '../../shared/problem.ts'
 import { policyOf, type TenantRow } from '../../tenants/access.ts'
@@ -33,6 +34,8 @@ export type IssuanceOrder = {
   /** Why, if it takes the place of another. */
   readonly reason?: RenewalReason | 'misfit'
   readonly autoRenew: boolean
+  /** By which it is found (src/shared/lists/labels.ts). */
+  readonly labels?: Labels
   readonly requestKey?: string
   readonly requestHash?: string
 }
@@ -98,6 +101,7 @@ export async function prepareIssuance(
     reason: order.reason ?? null,
     renewAt: renewAt(validity, spreadOf(serial), policyOf(tenant).renewBefore),
     autoRenew: order.autoRenew,
+    labels: order.labels ?? {},
     requestKey: order.requestKey ?? null,
     requestHash: order.requestHash ?? null,
     createdAt: now,

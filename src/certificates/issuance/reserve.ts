@@ -24,7 +24,7 @@ export type Reserved = {
 /** What is known of it when it is signed and recorded. */
 export type ReservedRow = Omit<
   Reservation,
-  'tbs' | 'requestKey' | 'requestHash' | 'sealed' | 'subject' | 'renewAt'
+  'tbs' | 'requestKey' | 'requestHash' | 'sealed' | 'subject' | 'labels' | 'renewAt'
 >
 
 const unsigned = new WeakSet<Reserved>()

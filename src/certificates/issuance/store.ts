@@ -45,6 +45,7 @@ const columns = {
   reason: 'text?',
   renewAt: 'timestamptz',
   autoRenew: 'boolean',
+  labels: 'jsonb',
   requestKey: 'hex?',
   requestHash: 'hex?',
   createdAt: 'timestamptz',

@@ -1,6 +1,8 @@
 import { type Actor, systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
+import { Labels } from '../../shared/lists/labels.ts'
 import { Problem } from '../../shared/problem.ts'
+import { shownJson } from '../../shared/view.ts'
 import { accessTenant, readTenant } from '../../tenants/access.ts'
 import type { Certificate } from '../certificate.ts'
 import { getCertificate } from '../find.ts'
@@ -127,6 +129,7 @@ async function replace(
     replacesId: row.id,
     reason,
     autoRenew: row.autoRenew,
+    labels: shownJson(Labels, row.labels),
     ...identity,
   })
   await recordReplaced(ctx, row.id)

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { LabelFilter } from '../../shared/lists/labels.ts'
 import {
   closed,
   HostnameText,
@@ -47,6 +48,7 @@ export const filters = {
   fingerprint: Type.Optional(hexText('SHA-256 of the certificate, hexadecimal in any spelling')),
   publicKey: Type.Optional(hexText('SHA-256 of its SubjectPublicKeyInfo, hexadecimal')),
   keyAlgorithm: Type.Optional(KeyAlgorithm),
+  label: Type.Optional(LabelFilter),
 } as const
 
 /** How a list of certificates is ordered: by their end, or by when they were made; `-`: downwards. */

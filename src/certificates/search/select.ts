@@ -1,6 +1,7 @@
 import type { Context } from '../../core/context.ts'
 import { emptySql, joinSql, type Sql, sql } from '../../core/database/db.ts'
 import { IdKey, MomentIdKey, readCursor } from '../../shared/cursor.ts'
+import { labelTerms } from '../../shared/lists/labels.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { canonicalSerial } from '../../x509/certificates/serial.ts'
 import type { CertificateFilter, CertificateSort } from './filter.ts'
@@ -119,6 +120,7 @@ function nameConditions({
   publicKey,
   keyAlgorithm,
   profile,
+  label,
 }: CertificateFilter): readonly Sql[] {
   return [
     ...(name === undefined ? [] : [endsIn(name)]),
@@ -136,6 +138,9 @@ function nameConditions({
       : [sql`certificate."spkiSha256" = ${digestOf('/publicKey', publicKey)}`]),
     ...(keyAlgorithm === undefined ? [] : [sql`certificate."keyAlgorithm" = ${keyAlgorithm}`]),
     ...(profile === undefined ? [] : [sql`certificate."profile" = ${profile}`]),
+    ...(label === undefined
+      ? []
+      : [sql`certificate."labelTerms" @> ${[...labelTerms(label)]}::text[]`]),
   ]
 }
 

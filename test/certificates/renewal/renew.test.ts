@@ -50,10 +50,15 @@ function csrOf(subject: string, key?: string): { csr: string; key: string } {
 }
 
 test('a certificate is renewed with a new key, and both tell of one another', async () => {
-  const old = await order({ validityDays: 30, subject: { organization: 'o' } })
+  const old = await order({
+    validityDays: 30,
+    subject: { organization: 'o' },
+    labels: { env: 'prod' },
+  })
   const next = await renew(old.id)
   assert.deepEqual([next.replaces, next.reason, next.cause], [old.id, 'asked', 'renewal'])
   assert.deepEqual([next.subject, next.dnsNames], [old.subject, old.dnsNames])
+  assert.deepEqual(next.labels, { env: 'prod' })
   assert.notEqual(next.pem, old.pem)
   assert.equal((await read(old.id)).replacedBy, next.id)
   assert.equal(next.replacedBy, null)
@@ -193,12 +198,16 @@ test('a host is given the next certificate when the time has come, or policy cha
   await putHost(ctx, admin, { tenant: 'example', name: host, spec })
   const first = (await certified()).status.certificate?.id ?? ''
   assert.equal((await certified()).status.certificate?.id, first)
+  const labels = { env: 'prod' }
+  await putHost(ctx, admin, { tenant: 'example', name: host, spec: { ...spec, labels } })
+  assert.deepEqual((await read(first)).labels, labels)
   clock += 21 * day
   await renewalsDue(ctx)
   const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name: host } })
   assert.ok((await jobs(ctx, 'host.certify')).includes(`host.certify/${id}`))
   const second = (await certified()).status.certificate?.id ?? ''
   assert.deepEqual([(await read(second)).replaces, (await read(second)).reason], [first, 'due'])
+  assert.deepEqual((await read(second)).labels, labels)
   assert.equal((await read(first)).autoRenew, false)
   await policy({ maxValidityDays: 20 })
   const third = (await certified()).status.certificate?.id ?? ''

@@ -32,11 +32,12 @@ await ctx.db.read.$executeRaw(sql`
 await ctx.db.read.$executeRaw(sql`
   insert into certificate ("id", "tenantId", "authorityId", "issuerId", "profile", "status", "serial",
     "subject", "dnsNames", "keyAlgorithm", "spkiSha256", "keySource", "notBefore", "notAfter", "der",
-    "cause", "createdAt")
+    "cause", "createdAt", "labels")
   select (lpad(to_hex(1700000000000 + n), 12, '0') || '7' || substr(md5('id' || n), 1, 19))::uuid,
     md5('t' || 1 + n % 100)::uuid, "authorityId", "issuerId", "profile", 'active', '5' || substr(md5('s' || n), 2),
     "subject", array['www' || n || '.t' || 1 + n % 100 || '.test'], "keyAlgorithm", md5('k' || n),
-    "keySource", "notBefore", now() + n % 365 * interval '1 day', 'x', "cause", now()
+    "keySource", "notBefore", now() + n % 365 * interval '1 day', 'x', "cause", now(),
+    jsonb_build_object('env', case when n % 3 = 0 then 'test' else 'prod' end, 'team', 't' || n % 5000)
   from certificate, generate_series(1, 100000) as n where certificate."id" = ${id}::uuid`)
 await ctx.db.read.$executeRaw(sql`vacuum analyze certificate`)
 
@@ -65,6 +66,10 @@ const filters: readonly CertificateFilter[] = [
   { serial: 'abcdef' },
   { fingerprint: 'ab'.repeat(32) },
   { publicKey: 'ab'.repeat(32) },
+  { label: 'env=prod' },
+  { label: 'team=t7' },
+  { label: 'env=prod,team=t8', status: 'active' },
+  { label: 'none' },
 ]
 
 test('a reading of the whole table would be counted', async () => {

@@ -23,7 +23,12 @@ function issue(tenant: string, asked: NewCertificate) {
   return issueCertificate(ctx, admin, { tenant, request: asked, idempotencyKey: undefined })
 }
 
-const www = await issue('one', { profile: 'server', dnsNames: ['www.one.test'], validityDays: 5 })
+const www = await issue('one', {
+  profile: 'server',
+  dnsNames: ['www.one.test'],
+  validityDays: 5,
+  labels: { env: 'prod', 'shop.test/team': '' },
+})
 const deep = await issue('one', {
   profile: 'peer',
   dnsNames: ['a.b.one.test', 'c.one.test'],
@@ -41,6 +46,7 @@ const client = await issue('two', {
   subject: { commonName: 'client' },
   validityDays: 70,
   autoRenew: true,
+  labels: { env: 'test' },
 })
 const revoked = await issue('two', {
   profile: 'server',
@@ -86,6 +92,11 @@ const cases: readonly (readonly [string, CertificateFilter, readonly { id: strin
   ['a fingerprint as openssl prints it', { fingerprint: spaced(print) }, [www]],
   ['a key algorithm', { keyAlgorithm: 'ECDSA_P384' }, [deep]],
   ['two of these at once', { profile: 'server', name: '*.one.test' }, [www, wildcard]],
+  ['a label, whatever it says', { label: 'env' }, [www, client]],
+  ['a label and what it says', { label: 'env=prod' }, [www]],
+  ['several labels', { label: 'env=prod, shop.test/team' }, [www]],
+  ['a label that is empty', { label: 'shop.test/team=' }, [www]],
+  ['no label', { label: 'prod' }, []],
   ['no host', { host: 'www.one.test' }, []],
   ['no cluster', { cluster: 'nowhere' }, []],
   ['latest end first', { sort: '-notAfter' }, all.toReversed()],
@@ -147,6 +158,9 @@ test('how many there are is told when it is asked for', async () => {
 test('what is no serial or digest is refused and says which', async () => {
   await assert.rejects(find({ serial: ':: ::' }), isProblem('request-invalid'))
   await assert.rejects(find({ fingerprint: 'abcd' }), isProblem('request-invalid'))
+  for (const label of ['env=a=b', '=prod', 'env=-', 'a,,b', 'a,b,c,d,e,f,g,h,i', `env='; --`]) {
+    await assert.rejects(find({ label }), isProblem('request-invalid'))
+  }
 })
 
 test('the histogram counts what ends on which day, and what renews by itself', async () => {
