@@ -1,26 +1,17 @@
-import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
-import { type Context, inTransaction, newId } from '../core/context.ts'
-import { isDuplicate } from '../core/database/db.ts'
+import type { Context } from '../core/context.ts'
 import { orRefuse } from '../core/refusal.ts'
-import { Problem, refuse, type Violation } from '../shared/problem.ts'
+import { refuse, type Violation } from '../shared/problem.ts'
 import { roomBelow } from '../x509/certificates/chain.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
 import { readCertificate } from '../x509/certificates/read.ts'
 import { type DistinguishedName, encodeName } from '../x509/names/distinguished.ts'
-import { type Authority, authoritySubject, type NewAuthority } from './authority.ts'
-import { getAuthority } from './find.ts'
+import { addAuthority } from './add.ts'
+import type { Authority, NewAuthority } from './authority.ts'
 import { signByParent, signSelfSigned } from './issuers/cacertificate.ts'
 import { askedFaults, constraintsAlong, constraintsFor } from './issuers/constraints.ts'
 import { openParent, type Parent } from './issuers/parent.ts'
-import {
-  limitsOf,
-  profileFaults,
-  reservedNameFaults,
-  storeAuthority,
-  tenantIdOf,
-  validityLimitFaults,
-} from './issuers/store.ts'
+import { profileFaults, reservedNameFaults, validityLimitFaults } from './issuers/store.ts'
 import { caValidity } from './issuers/validity.ts'
 import { keyFaults } from './keys/blocked.ts'
 import { keyFor } from './keys/signer.ts'
@@ -35,7 +26,6 @@ export async function createAuthority(
 ): Promise<Authority> {
   allowPlatform(actor, 'write-authorities')
   refuse('authority-refused', faults(request))
-  const now = ctx.now()
   const subject = orRefuse('authority-refused', '/subject', () => encodeName(request.subject))
   const parent = request.parent === undefined ? null : await openParent(ctx, request.parent)
   const above = constraintsAlong(parent?.path ?? [])
@@ -45,7 +35,7 @@ export async function createAuthority(
     ...profileFaults(request, profiles),
     ...askedFaults(request.nameConstraints, { subject, above }),
   ])
-  const validity = caValidity(request, now, parent?.validity)
+  const validity = caValidity(request, ctx.now(), parent?.validity)
   const { spki, signer, held } = await keyFor(ctx, request)
   refuse('authority-refused', await keyFaults(ctx, spki))
   const template = {
@@ -58,53 +48,23 @@ export async function createAuthority(
   }
   const anchor = await signSelfSigned(ctx, template)
   const der = parent ? await signByParent(ctx, parent, template) : anchor
-  const authorityId = newId(now)
-  try {
-    return await ctx.db.transaction(async (tx) => {
-      const tenantId = await tenantIdOf(tx, request.tenant ?? null)
-      await storeAuthority(ctx, tx, {
-        authority: {
-          id: authorityId,
-          name: request.name,
-          displayName: request.displayName ?? null,
-          kind: request.kind,
-          tenantId,
-          parentId: parent?.authorityId ?? null,
-          outlive: request.outlive ?? 'truncate',
-          crlShards: request.crlShards ?? 1,
-          listOverflow: request.listOverflow ?? 'refuse',
-          ...limitsOf(request, profiles),
-        },
-        issuer: {
-          der,
-          anchor,
-          parentId: parent?.issuerId ?? null,
-          certificate: readCertificate(der),
-        },
-        key: held,
-      })
-      await record(tx, { actor, now }, 'authority.created', {
-        subject: authoritySubject({ id: authorityId, name: request.name, tenantId }),
-        changes: {
-          kind: request.kind,
-          parent: request.parent ?? null,
-          tenant: request.tenant ?? null,
-          keyAlgorithm: signer.algorithm,
-          keyStore: held.store,
-          serial: readCertificate(der).serial,
-          notAfter: validity.notAfter.toISOString(),
-          nameConstraints: request.nameConstraints ? JSON.stringify(request.nameConstraints) : null,
-        },
-      })
-      return getAuthority(inTransaction(ctx, tx), actor, request.name)
-    })
-  } catch (error) {
-    if (!isDuplicate(error)) throw error
-    throw new Problem(
-      'authority-exists',
-      `There is an authority "${request.name}", or one with this key in the token; choose another name or key`,
-    )
-  }
+  const certificate = readCertificate(der)
+  return addAuthority(ctx, actor, {
+    request,
+    issuer: { der, anchor, parentId: parent?.issuerId ?? null, certificate },
+    key: held,
+    kind: request.kind,
+    parentId: parent?.authorityId ?? null,
+    profiles,
+    action: 'authority.created',
+    changes: {
+      kind: request.kind,
+      parent: request.parent ?? null,
+      keyAlgorithm: signer.algorithm,
+      nameConstraints: request.nameConstraints ? JSON.stringify(request.nameConstraints) : null,
+    },
+    taken: 'with this key in the token; choose another name or key',
+  })
 }
 
 function faults(request: NewAuthority): readonly Violation[] {

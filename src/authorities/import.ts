@@ -1,10 +1,8 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
-import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
-import { type Context, inTransaction, newId } from '../core/context.ts'
-import { isDuplicate } from '../core/database/db.ts'
+import type { Context } from '../core/context.ts'
 import { orRefuse } from '../core/refusal.ts'
-import { Problem, refuse } from '../shared/problem.ts'
+import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { roomUnder, verifyIssued } from '../x509/certificates/chain.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
 import { type Certificate, isSignedBy, readCertificate } from '../x509/certificates/read.ts'
@@ -12,20 +10,13 @@ import { readPem } from '../x509/der/pem.ts'
 import { spkiOf } from '../x509/keys/public.ts'
 import { keySigner, type Signer } from '../x509/keys/sign.ts'
 import { sameName } from '../x509/names/distinguished.ts'
-import { type Authority, authoritySubject, type ImportedAuthority } from './authority.ts'
-import { getAuthority } from './find.ts'
+import { addAuthority } from './add.ts'
+import type { Authority, ImportedAuthority } from './authority.ts'
 import { certificateFaults, isRoot, placeFaults } from './issuers/acceptable.ts'
 import { sameKeyAs, signSelfSigned } from './issuers/cacertificate.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './issuers/constraints.ts'
 import { pathOf } from './issuers/current.ts'
-import {
-  limitsOf,
-  profileFaults,
-  reservedNameFaults,
-  storeAuthority,
-  tenantIdOf,
-  validityLimitFaults,
-} from './issuers/store.ts'
+import { profileFaults, reservedNameFaults, validityLimitFaults } from './issuers/store.ts'
 import { blockedFault } from './keys/blocked.ts'
 import { type HeldKey, keyFor } from './keys/signer.ts'
 
@@ -38,21 +29,11 @@ export async function importAuthority(
   request: ImportedAuthority,
 ): Promise<Authority> {
   allowPlatform(actor, 'write-authorities')
-  const now = ctx.now()
   const certificate = readOne(request.certificate)
   const key = await keyOf(ctx, request)
-  const blocked = await blockedFault(ctx.db.read, certificate.spki)
   refuse('authority-refused', [
-    ...certificateFaults(certificate, now),
-    ...(blocked === undefined ? [] : [{ field: '/certificate', message: blocked }]),
-    ...(key && !key.spki.equals(certificate.spki)
-      ? [
-          {
-            field: request.key ? '/key' : '/privateKey',
-            message: 'It is not the key of the certificate',
-          },
-        ]
-      : []),
+    ...certificateFaults(certificate, ctx.now()),
+    ...(await keyFaultsOf(ctx, { certificate, key, request })),
     ...validityLimitFaults(request),
     ...reservedNameFaults(request.name),
   ])
@@ -69,44 +50,36 @@ export async function importAuthority(
     root || !key
       ? certificate.der
       : await signAnchor(ctx, { certificate, signer: key.signer, path })
-  const id = newId(now)
-  try {
-    return await ctx.db.transaction(async (tx) => {
-      const tenantId = await tenantIdOf(tx, request.tenant ?? null)
-      await storeAuthority(ctx, tx, {
-        authority: {
-          id,
-          name: request.name,
-          displayName: request.displayName ?? null,
-          kind: root ? 'root' : 'intermediate',
-          tenantId,
-          parentId: parent?.authorityId ?? null,
-          outlive: request.outlive ?? 'truncate',
-          crlShards: request.crlShards ?? 1,
-          listOverflow: request.listOverflow ?? 'refuse',
-          ...limitsOf(request, profiles),
-        },
-        issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },
-        key: key?.held ?? { store: 'absent' },
-      })
-      await record(tx, { actor, now }, 'authority.imported', {
-        subject: authoritySubject({ id, name: request.name, tenantId }),
-        changes: {
-          serial: certificate.serial,
-          keyStore: key?.held.store ?? 'absent',
-          tenant: request.tenant ?? null,
-          notAfter: certificate.validity.notAfter.toISOString(),
-        },
-      })
-      return getAuthority(inTransaction(ctx, tx), actor, request.name)
-    })
-  } catch (error) {
-    if (!isDuplicate(error)) throw error
-    throw new Problem(
-      'authority-exists',
-      `There is an authority "${request.name}", or one with this very key; it need not be imported twice`,
-    )
-  }
+  return addAuthority(ctx, actor, {
+    request,
+    issuer: { der: certificate.der, anchor, parentId: parent?.id ?? null, certificate },
+    key: key?.held ?? { store: 'absent' },
+    kind: root ? 'root' : 'intermediate',
+    parentId: parent?.authorityId ?? null,
+    profiles,
+    action: 'authority.imported',
+    changes: {},
+    taken: 'with this very key; it need not be imported twice',
+  })
+}
+
+async function keyFaultsOf(
+  ctx: Context,
+  given: {
+    readonly certificate: Certificate
+    readonly key: ImportedKey | undefined
+    readonly request: ImportedAuthority
+  },
+): Promise<readonly Violation[]> {
+  const { certificate, key, request } = given
+  const blocked = await blockedFault(ctx.db.read, certificate.spki)
+  const field = request.key ? '/key' : '/privateKey'
+  return [
+    ...(blocked === undefined ? [] : [{ field: '/certificate', message: blocked }]),
+    ...(key && !key.spki.equals(certificate.spki)
+      ? [{ field, message: 'It is not the key of the certificate' }]
+      : []),
+  ]
 }
 
 function readOne(pem: string): Certificate {

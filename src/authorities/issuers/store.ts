@@ -33,23 +33,11 @@ export type StoredAuthority = {
   readonly key: HeldKey
 }
 
-type Limits = {
+/** What limits an authority's leaves, as it was requested. */
+export type Limits = {
   readonly maxValidityDays?: number | null
   readonly defaultValidityDays?: number | null
   readonly profiles?: readonly string[]
-}
-
-/** An authority's limits on its leaves as they are stored; `possible` are the profiles that its
- *  certificate and those above it allow. */
-export function limitsOf(
-  { maxValidityDays, defaultValidityDays, profiles }: Limits,
-  possible: readonly LeafProfile[],
-) {
-  return {
-    maxValidityDays: maxValidityDays ?? null,
-    defaultValidityDays: defaultValidityDays ?? null,
-    profiles: [...(profiles ?? possible)],
-  }
 }
 
 /** Why no leaf of some profile would be taken for what it is for. */
@@ -192,12 +180,4 @@ async function hold(
   const ids = [authorityId, parentId === null ? undefined : (above[0]?.authorityId ?? '')]
   if (ids.every((id) => id === undefined || held.some((one) => one.id === id))) return
   throw new Problem('authority-unknown', 'The authority, or the one above it, was just removed')
-}
-
-/** The id of the tenant that an authority is for. Throws tenant-unknown. */
-export async function tenantIdOf(tx: Tx, name: string | null): Promise<string | null> {
-  if (name === null) return null
-  const tenant = await tx.tenant.findUnique({ where: { name }, select: { id: true } })
-  if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${name}"`)
-  return tenant.id
 }
