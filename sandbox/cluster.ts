@@ -1,6 +1,6 @@
 import type { Server } from 'node:net'
 import { createApi } from './apiserver/api.ts'
-import { certify, findIdentity, kubeconfigOf } from './apiserver/identity.ts'
+import { certify, findIdentity, type Identity, kubeconfigOf } from './apiserver/identity.ts'
 import { ingressPod, seed } from './apiserver/seeds.ts'
 import { createIngress } from './ingress/connections.ts'
 import { createUpstreams } from './ingress/upstreams.ts'
@@ -56,71 +56,104 @@ export type SandboxOptions = {
 /** Starts the sandbox in `directory`, where its objects live and survive a kill; port 0 is any free
  *  one. Throws one sentence when a port is taken; then nothing is left running. */
 export async function startCluster(options: SandboxOptions): Promise<Sandbox> {
-  const { directory, host, log = () => {} } = options
-  const store = await openStore(directory)
+  const store = await openStore(options.directory)
   const stops: (() => Promise<void>)[] = [store.close]
   const stop = async (): Promise<void> => {
     for (let next = stops.pop(); next; next = stops.pop()) await next()
   }
+  const serve: Serve = async (server, { port, host, what, destroy }) => {
+    const taken = await listen(server, port, host, what)
+    stops.push(() => ended(server, destroy))
+    return taken
+  }
   try {
-    const identity = await findIdentity(directory)
+    const identity = await findIdentity(options.directory)
     await seed(store)
-    const nginx = await certify(
-      { commonName: 'nginx of the Gatesmith sandbox' },
-      ['nginx.test'],
-      undefined,
-    )
-    const workloads = createWorkloads(() => mounted(store), nginx)
-    for (const server of workloads.flatMap(({ ports }) => [...ports.values()])) {
-      await listen(server, 0, '127.0.0.1', 'a sample workload')
-      stops.push(() => ended(server, () => server.closeAllConnections()))
-    }
-    const ingress = createIngress({
-      log,
-      upstreams: createUpstreams(store, workloads),
-      secret: (name) => store.get(secrets, ingressPod.namespace, name),
-      world: () => ({
-        gateways: store.list(gateways),
-        virtualServices: store.list(virtualServices),
-        services: store.list(services),
-        pod: ingressPod,
-      }),
-    })
-    const served = [gateways, virtualServices, services].map(resourceName)
-    store.watch((change) => {
-      if (served.includes(change.resource)) ingress.refresh()
-    })
-    const tlsPort = await listen(ingress.tls, options.tlsPort, host, "the sandbox's TLS ingress")
-    stops.push(() => ended(ingress.tls, ingress.destroy))
-    const plainPort = await listen(
-      ingress.plain,
-      options.plainPort,
-      host,
-      "the sandbox's plain ingress",
-    )
-    stops.push(() => ended(ingress.plain, ingress.destroy))
-    const names = [...new Set(['localhost', 'kubernetes.default.svc', '127.0.0.1', host])]
-    const credential = await certify(
-      { commonName: 'Gatesmith sandbox API server' },
-      names,
-      identity.ca,
-    )
-    const admin = createAdmin(ingress.configuration)
-    const adminPort = await listen(admin, 0, '127.0.0.1', "the ingress's admin interface")
-    stops.push(() => ended(admin, () => admin.closeAllConnections()))
-    const portIn = (namespace: string, pod: string, port: number) =>
-      namespace === ingressPod.namespace && pod === ingressPod.name && port === envoyAdminPort
-        ? adminPort
-        : undefined
-    const api = createApi({ store, identity, credential, log, portIn })
-    const apiPort = await listen(api.server, options.apiPort, host, "the sandbox's Kubernetes API")
-    stops.push(() => ended(api.server, api.destroy))
-    const apiUrl = `https://${host}:${apiPort}`
-    return { kubeconfig: kubeconfigOf(identity, apiUrl), apiUrl, tlsPort, plainPort, stop }
+    const workloads = await startWorkloads(store, serve)
+    const { adminPort, ...ports } = await startIngress({ options, store, workloads, serve })
+    const apiUrl = await startApi({ options, store, identity, adminPort, serve })
+    return { kubeconfig: kubeconfigOf(identity, apiUrl), apiUrl, ...ports, stop }
   } catch (error) {
     await stop()
     throw error
   }
+}
+
+/** Listens until the sandbox is stopped; answers the port. */
+type Serve = (
+  server: Server,
+  at: { port: number; host: string; what: string; destroy: () => void },
+) => Promise<number>
+
+async function startWorkloads(store: Store, serve: Serve) {
+  const subject = { commonName: 'nginx of the Gatesmith sandbox' }
+  const nginx = await certify(subject, ['nginx.test'], undefined)
+  const workloads = createWorkloads(() => mounted(store), nginx)
+  for (const server of workloads.flatMap(({ ports }) => [...ports.values()])) {
+    const destroy = () => server.closeAllConnections()
+    await serve(server, { port: 0, host: '127.0.0.1', what: 'a sample workload', destroy })
+  }
+  return workloads
+}
+
+async function startIngress(parts: {
+  readonly options: SandboxOptions
+  readonly store: Store
+  readonly workloads: Awaited<ReturnType<typeof startWorkloads>>
+  readonly serve: Serve
+}) {
+  const { options, store, workloads, serve } = parts
+  const { host, log = () => {} } = options
+  const ingress = createIngress({
+    log,
+    upstreams: createUpstreams(store, workloads),
+    secret: (name) => store.get(secrets, ingressPod.namespace, name),
+    world: () => ({
+      gateways: store.list(gateways),
+      virtualServices: store.list(virtualServices),
+      services: store.list(services),
+      pod: ingressPod,
+    }),
+  })
+  const served = [gateways, virtualServices, services].map(resourceName)
+  store.watch((change) => {
+    if (served.includes(change.resource)) ingress.refresh()
+  })
+  const tls = { port: options.tlsPort, host, what: "the sandbox's TLS ingress" }
+  const tlsPort = await serve(ingress.tls, { ...tls, destroy: ingress.destroy })
+  const plain = { port: options.plainPort, host, what: "the sandbox's plain ingress" }
+  const plainPort = await serve(ingress.plain, { ...plain, destroy: ingress.destroy })
+  const admin = createAdmin(ingress.configuration)
+  const adminPort = await serve(admin, {
+    port: 0,
+    host: '127.0.0.1',
+    what: "the ingress's admin interface",
+    destroy: () => admin.closeAllConnections(),
+  })
+  return { tlsPort, plainPort, adminPort }
+}
+
+/** The API server; answers its URL. */
+async function startApi(parts: {
+  readonly options: SandboxOptions
+  readonly store: Store
+  readonly identity: Identity
+  readonly adminPort: number
+  readonly serve: Serve
+}): Promise<string> {
+  const { options, store, identity, adminPort, serve } = parts
+  const { host, apiPort: port, log = () => {} } = options
+  const names = [...new Set(['localhost', 'kubernetes.default.svc', '127.0.0.1', host])]
+  const subject = { commonName: 'Gatesmith sandbox API server' }
+  const credential = await certify(subject, names, identity.ca)
+  const portIn = (namespace: string, pod: string, wanted: number) =>
+    namespace === ingressPod.namespace && pod === ingressPod.name && wanted === envoyAdminPort
+      ? adminPort
+      : undefined
+  const api = createApi({ store, identity, credential, log, portIn })
+  const what = "the sandbox's Kubernetes API"
+  const apiPort = await serve(api.server, { port, host, what, destroy: api.destroy })
+  return `https://${host}:${apiPort}`
 }
 
 async function ended(server: Server, destroy: () => void): Promise<void> {

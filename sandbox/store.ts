@@ -1,8 +1,8 @@
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readFile, rename } from 'node:fs/promises'
+import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { amend, at, type Fields, fields, isFields, type Json, parseJson, text } from './json.ts'
 import { type Kind, kinds, resourceName } from './kinds.ts'
+import { openLog } from './log.ts'
 
 /** One stored change, as a watch tells it. `before` is absent for ADDED. */
 export type Change = {
@@ -41,62 +41,23 @@ function idOf(object: Fields): string {
   return `${text(object, 'metadata', 'namespace')}/${text(object, 'metadata', 'name')}`
 }
 
+type Objects = Map<string, Map<string, Fields>>
+
 /** Opens the log in `directory`, or begins one. A line torn by a kill at the end is dropped: nobody was
- *  told of it. The log is rewritten, beside and then renamed, at each opening and when mostly obsolete. */
+ *  told of it. */
 export async function openStore(directory: string): Promise<Store> {
   const path = join(directory, 'objects.jsonl')
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  const objects = new Map<string, Map<string, Fields>>()
+  const objects: Objects = new Map()
   let revision = replay(await readFile(path, 'utf8').catch(() => ''), objects)
-  let file = await rewrite(path, revision, objects)
-  let lines = 0
-  let pending: { line: string; change: Change; done: () => void; failed: (e: unknown) => void }[] =
-    []
-  let flushing: Promise<void> | undefined
-  let changes: Change[] = []
-  let forgotten = revision
-  const watchers = new Set<(change: Change) => void>()
+  const log = await openLog(path, () => linesOf(revision, objects))
+  const history = createHistory(revision)
 
-  async function flush(): Promise<void> {
-    while (pending.length > 0) {
-      const batch = pending
-      pending = []
-      try {
-        if (lines > 20_000 + 4 * count(objects)) {
-          const obsolete = file
-          file = await rewrite(path, revision, objects)
-          lines = 0
-          await obsolete.close()
-        }
-        await file.write(batch.map(({ line }) => line).join(''))
-        await file.datasync()
-        lines += batch.length
-      } catch (error) {
-        // Half a line may stand there now: the next write begins with a fresh log.
-        lines = Number.POSITIVE_INFINITY
-        for (const { failed } of batch) failed(error)
-        continue
-      }
-      for (const { change, done } of batch) {
-        changes.push(change)
-        for (const heard of watchers) heard(change)
-        done()
-      }
-      if (changes.length > 2 * keptChanges) {
-        forgotten = changes[keptChanges - 1]?.revision ?? forgotten
-        changes = changes.slice(keptChanges)
-      }
-    }
-    flushing = undefined
-  }
-
-  function store(entry: Entry, change: Change): Promise<Fields> {
+  async function store(entry: Entry, change: Change): Promise<Fields> {
     keep(objects, entry)
-    return new Promise((resolve, reject) => {
-      const line = `${JSON.stringify(entry)}\n`
-      pending.push({ line, change, done: () => resolve(change.object), failed: reject })
-      flushing ??= flush()
-    })
+    await log.append(JSON.stringify(entry))
+    history.add(change)
+    return change.object
   }
 
   function revised(object: Fields): Fields {
@@ -106,13 +67,7 @@ export async function openStore(directory: string): Promise<Store> {
 
   return {
     get: (kind, namespace, name) => objects.get(resourceName(kind))?.get(`${namespace}/${name}`),
-    list: (kind, namespace) => {
-      const all = [...(objects.get(resourceName(kind))?.entries() ?? [])]
-      all.sort(([a], [b]) => (a < b ? -1 : 1))
-      const of =
-        namespace === undefined ? all : all.filter(([id]) => id.startsWith(`${namespace}/`))
-      return of.map(([, object]) => object)
-    },
+    list: (kind, namespace) => listed(objects.get(resourceName(kind)), namespace),
     revision: () => revision,
     put(kind, object) {
       const resource = resourceName(kind)
@@ -131,31 +86,49 @@ export async function openStore(directory: string): Promise<Store> {
       const change: Change = { type: 'DELETED', resource, revision, object: last, before: object }
       return store({ revision, resource, id: idOf(object), object: null }, change)
     },
-    since: (from) =>
-      from < forgotten ? undefined : changes.filter((change) => change.revision > from),
-    watch(heard) {
+    since: history.since,
+    watch: history.watch,
+    close: log.close,
+  }
+}
+
+/** The last changes, and who hears of the next ones. */
+function createHistory(from: number) {
+  const watchers = new Set<(change: Change) => void>()
+  let changes: Change[] = []
+  let forgotten = from
+  return {
+    add(change: Change): void {
+      changes.push(change)
+      for (const heard of watchers) heard(change)
+      if (changes.length <= 2 * keptChanges) return
+      forgotten = changes[keptChanges - 1]?.revision ?? forgotten
+      changes = changes.slice(keptChanges)
+    },
+    since: (revision: number) =>
+      revision < forgotten ? undefined : changes.filter((change) => change.revision > revision),
+    watch(heard: (change: Change) => void) {
       watchers.add(heard)
       return () => watchers.delete(heard)
-    },
-    async close() {
-      await flushing
-      await file.close()
     },
   }
 }
 
-function keep(objects: Map<string, Map<string, Fields>>, { resource, id, object }: Entry): void {
+function listed(of: ReadonlyMap<string, Fields> | undefined, namespace?: string) {
+  const all = [...(of?.entries() ?? [])].sort(([a], [b]) => (a < b ? -1 : 1))
+  const chosen =
+    namespace === undefined ? all : all.filter(([id]) => id.startsWith(`${namespace}/`))
+  return chosen.map(([, object]) => object)
+}
+
+function keep(objects: Objects, { resource, id, object }: Entry): void {
   const of = objects.get(resource) ?? new Map<string, Fields>()
   objects.set(resource, of)
   if (isFields(object)) of.set(id, object)
   else of.delete(id)
 }
 
-function count(objects: Map<string, Map<string, Fields>>): number {
-  return [...objects.values()].reduce((sum, of) => sum + of.size, 0)
-}
-
-function replay(log: string, objects: Map<string, Map<string, Fields>>): number {
+function replay(log: string, objects: Objects): number {
   let revision = 0
   for (const line of log.split('\n').slice(0, -1)) {
     const entry = parseJson(line)
@@ -179,24 +152,13 @@ function resourceOf(plural: string): string {
   return kind ? resourceName(kind) : ''
 }
 
-async function rewrite(
-  path: string,
-  revision: number,
-  objects: Map<string, Map<string, Fields>>,
-): Promise<FileHandle> {
+function linesOf(revision: number, objects: Objects): readonly string[] {
   const lines = [JSON.stringify({ revision })]
-  for (const [resource, of] of objects) {
-    for (const [id, object] of of) {
+  for (const [resource, all] of objects) {
+    for (const [id, object] of all) {
       const of = Number(text(object, 'metadata', 'resourceVersion'))
       lines.push(JSON.stringify({ revision: of, resource, id, object }))
     }
   }
-  const fresh = await open(`${path}.new`, 'w', 0o600)
-  await fresh.writeFile(`${lines.join('\n')}\n`)
-  await fresh.sync()
-  await rename(`${path}.new`, path)
-  const folder = await open(join(path, '..'), constants.O_RDONLY)
-  await folder.sync()
-  await folder.close()
-  return fresh
+  return lines
 }
