@@ -10,7 +10,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 
 /** From left to right: a room imports only rooms to its left. */
 const row = [
-  ['shared', 'x509', 'core', 'audit', 'tenants', 'authorities', 'clusters', 'hosts'],
+  ['shared', 'x509', 'core', 'audit', 'tenants', 'events', 'authorities', 'clusters', 'hosts'],
   ['certificates', 'delivery', 'jobs', 'api', 'main'],
 ].flat()
 

@@ -17,6 +17,7 @@ import { type Due, due, isDueKind, readKey, togetherTasks } from '../core/databa
 import { confirmPlacement } from '../delivery/proof/confirm.ts'
 import { lookAtPlacement, pushPlacement } from '../delivery/push.ts'
 import { reconcileTarget } from '../delivery/secrets/reconcile.ts'
+import { forgetEvents } from '../events/forget.ts'
 import { forgetOldAnswers } from '../tenants/apikeys/answers.ts'
 import { lookAgain, lookAtDeliveries, recheckClusters, resyncPlacements } from './resync.ts'
 import { sweepQueue } from './sweep.ts'
@@ -114,6 +115,7 @@ export const schedule = {
   'lists.refresh': '*/5 * * * *',
   'audit.link': '* * * * *',
   'answers.forget': '7 * * * *',
+  'events.forget': '12 * * * *',
   'queue.sweep': '* * * * *',
 } as const
 
@@ -136,6 +138,7 @@ export function periodicWork(ctx: Context): Periodic {
     'lists.refresh': () => refreshLists(ctx),
     'audit.link': () => linkEvents(ctx),
     'answers.forget': () => forgetOldAnswers(ctx),
+    'events.forget': () => forgetEvents(ctx),
     'queue.sweep': () => sweepQueue(ctx, Object.keys(schedule)),
   }
 }

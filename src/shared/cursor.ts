@@ -17,6 +17,9 @@ export const IdKey = Type.Tuple([IdText])
 export const MomentIdKey = Type.Tuple([MomentText, IdText])
 export const MomentHashKey = Type.Tuple([MomentText, Type.String({ pattern: '^[0-9a-f]{64}$' })])
 export const SequenceKey = Type.Tuple([Type.String({ pattern: '^(0|[1-9][0-9]{0,17})$' })])
+export const EventKey = Type.Tuple([
+  Type.String({ pattern: '^(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17})$' }),
+])
 
 /** An opaque cursor: the sort key of the last item of a page, base64url of JSON. */
 function cursorOf(key: readonly string[]): string {

@@ -169,7 +169,7 @@ test('who waits for a host is told by the database, on every server', {
 async function listening(): Promise<void> {
   for (;;) {
     const found = await ctx.db.read.$queryRaw<readonly unknown[]>(
-      sql`select from pg_stat_activity where query = 'listen gatesmith_hosts' and datname = current_database()`,
+      sql`select from pg_stat_activity where query like 'listen gatesmith_%' and datname = current_database()`,
     )
     if (found.length > 0) return
     await pause(20)

@@ -26,11 +26,23 @@ export function admission(api: FastifyInstance, ctx: Context): void {
   api.addHook('onRequest', async (request, reply) => {
     const actor = await identify(ctx, request)
     limitActor(ctx, actor, reply)
-    const { needs = 'read', platform = false } = request.routeOptions.config
-    if (platform) allowPlatform(actor, needs)
-    else allow(actor, needs)
+    allowRoute(actor, request)
     actors.set(request, actor)
   })
+}
+
+function allowRoute(actor: Actor, request: FastifyRequest): void {
+  const { needs = 'read', platform = false } = request.routeOptions.config
+  if (platform) allowPlatform(actor, needs)
+  else allow(actor, needs)
+}
+
+/** Who asks, once more, for an answer that takes long: throws as admission does for credentials that are no longer
+ *  good. */
+export async function stillAdmitted(ctx: Context, request: FastifyRequest): Promise<Actor> {
+  const actor = await identify(ctx, request)
+  allowRoute(actor, request)
+  return actor
 }
 
 /** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1). Throws credentials-missing,

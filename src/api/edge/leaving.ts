@@ -2,7 +2,7 @@ import type { Server } from 'node:http'
 import type { FastifyInstance, FastifyReply } from 'fastify'
 import { oncePer } from '../../core/onceper.ts'
 
-type Waiting = { readonly all: Set<AbortController>; stopping: boolean }
+type Waiting = { readonly all: Set<() => void>; stopping: boolean }
 
 /** Those who wait for something, by server. */
 const waitingAt = oncePer<Waiting, Server>(() => ({ all: new Set(), stopping: false }))
@@ -12,7 +12,7 @@ export function endsWaiting(api: FastifyInstance): void {
   api.addHook('preClose', async () => {
     const waiting = waitingAt(api.server)
     waiting.stopping = true
-    for (const one of [...waiting.all]) one.abort()
+    for (const stop of [...waiting.all]) stop()
   })
 }
 
@@ -20,10 +20,15 @@ export function endsWaiting(api: FastifyInstance): void {
 export function leavingOf(reply: FastifyReply): AbortSignal {
   const { all, stopping } = waitingAt(reply.server.server)
   const leaving = new AbortController()
-  if (stopping) leaving.abort()
-  all.add(leaving)
+  const stop = () => {
+    // Or the connection would stay open, for a request that nobody answers.
+    if (!reply.raw.headersSent) reply.header('connection', 'close')
+    leaving.abort()
+  }
+  if (stopping) stop()
+  all.add(stop)
   reply.raw.once('close', () => {
-    all.delete(leaving)
+    all.delete(stop)
     leaving.abort()
   })
   return leaving.signal

@@ -9,6 +9,7 @@ import { batch } from './batch.ts'
 import { certificates } from './certificates.ts'
 import { clusters } from './clusters.ts'
 import { deliveries } from './deliveries.ts'
+import { events } from './events/stream.ts'
 import { hosts } from './hosts.ts'
 import { blockedKeys } from './keys/blocked.ts'
 import { rotations } from './keys/rotations.ts'
@@ -28,6 +29,7 @@ export const nouns: readonly Routes[] = [
   clusters,
   hosts,
   deliveries,
+  events,
   audit,
 ]
 

@@ -4,9 +4,12 @@ import { oncePer } from '../onceper.ts'
 import { openListener, type Session } from './postgres.ts'
 
 /** What the database tells its listeners about: triggers say which thing has changed, and no more. */
-export type Channel = 'gatesmith_hosts'
+export type Channel = 'gatesmith_hosts' | 'gatesmith_events'
 
-const channels: readonly Channel[] = ['gatesmith_hosts']
+const channels: readonly Channel[] = ['gatesmith_hosts', 'gatesmith_events']
+
+/** Whoever hangs a bell for this hears of everything on its channel. */
+export const anything = '*'
 
 /** Rings when something about a thing was stored. Whoever hears it reads what there is now. */
 export type Bell = {
@@ -94,6 +97,17 @@ function drop({ bells }: Tower, names: readonly string[], ringing: Ringing): voi
   }
 }
 
+function ringOne({ bells }: Tower, channel: string, id: string): void {
+  for (const name of [id, anything]) {
+    for (const one of [...(bells.get(`${channel} ${name}`) ?? [])]) one.ring()
+  }
+}
+
+/** Rings for what this process found by itself. */
+export function ringBell(ctx: Context, channel: Channel, id: string): void {
+  ringOne(towers(ctx), channel, id)
+}
+
 function ringAll({ bells }: Tower): void {
   for (const all of [...bells.values()]) for (const one of [...all]) one.ring()
 }
@@ -102,7 +116,7 @@ function ringAll({ bells }: Tower): void {
  *  since what was told meanwhile was not heard. */
 async function listen(ctx: Context, tower: Tower): Promise<Session> {
   const opening = openListener(ctx.config.databaseUrl, channels, (channel, id) => {
-    for (const one of [...(tower.bells.get(`${channel} ${id}`) ?? [])]) one.ring()
+    ringOne(tower, channel, id)
   })
   opening.catch(() => {
     tower.session = undefined
