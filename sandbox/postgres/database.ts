@@ -29,8 +29,8 @@ export type Database = { readonly url: string; stop(): Promise<void> }
 type Options = {
   readonly directory: string
   readonly port: number
-  /** Whether what is committed outlives the machine, too, and not only the process; it does unless told. */
-  readonly durable?: boolean
+  /** Of PostgreSQL, beside our own or in place of them. */
+  readonly settings?: Readonly<Record<string, string>>
   readonly log?: (line: string) => void
 }
 
@@ -106,13 +106,13 @@ function spawnServer(options: {
   readonly data: string
   readonly as: Account | undefined
   readonly port: number
-  readonly durable?: boolean
+  readonly settings?: Readonly<Record<string, string>>
   readonly log?: (line: string) => void
 }): Promise<Server | string> {
-  const { data, as, port, durable = true, log } = options
-  const synced = `fsync=${durable ? 'on' : 'off'}`
-  const settings = ['unix_socket_directories=', `listen_addresses=${host}`, synced]
-  const flags = [...settings, `gatesmith.owner=${process.pid}`].flatMap((each) => ['-c', each])
+  const { data, as, port, log } = options
+  const own = { unix_socket_directories: '', listen_addresses: host, fsync: 'on' }
+  const settings = { ...own, ...options.settings, 'gatesmith.owner': process.pid }
+  const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
   const args = [
     '-c',
     watched,

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { randomInt } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { describe, test } from 'node:test'
+import { test } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
 import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
@@ -17,12 +17,14 @@ import { type Http, httpOf } from './stage.ts'
 
 const folder = await openFolder()
 
+type Moment = (said: (words: string) => Promise<void>) => Promise<unknown>
+
 /** A start that is killed when `moment` has come; answers the ids of the certificates that it had shown,
  *  whether signed or still being signed. */
 async function cutShort(
   state: string,
   ports: DevPorts,
-  moment: (said: (words: string) => Promise<void>) => Promise<unknown>,
+  moment: Moment,
 ): Promise<readonly string[]> {
   const running = startDev(state, ports)
   await moment((words) => untilSaid(running, words))
@@ -41,7 +43,7 @@ type Shown = {
 }
 
 async function certificates(http: Http): Promise<readonly Shown[]> {
-  const { body } = await http.get('/v1/certificates?limit=500').timeout(2000).expect(200)
+  const { body } = await http.get('/v1/certificates?limit=500').timeout(60_000).expect(200)
   return body.items
 }
 
@@ -101,35 +103,28 @@ async function isWhole(http: Http, state: string, ports: DevPorts, shown: Readon
   assert.deepEqual([told418.refused, told418.status], [null, 418])
 }
 
-describe('seeding that is cut short', { concurrency: true }, () => {
-  test('killed after each line that it prints, seeding is finished by the next start', async () => {
-    const state = join(folder, 'lines')
-    const ports = await devPorts()
-    const shown = new Set<string>()
-    for (const line of [
-      'Gatesmith development mode',
-      'PostgreSQL is running',
-      'the sandbox cluster is running',
-      'making the runbook',
-    ]) {
-      for (const each of await cutShort(state, ports, (said) => said(line))) shown.add(each)
-    }
-    await isWhole(await untilUp(startDev(state, ports), state, ports), state, ports, shown)
-  })
-
-  test('killed at random moments of seeding, it is finished by the next start', async (t) => {
-    const state = join(folder, 'moments')
-    const ports = await devPorts()
-    const shown = new Set<string>()
-    for (let round = 0; round < 4; round++) {
-      const milliseconds = randomInt(20, 700)
-      t.diagnostic(`killed ${milliseconds} ms into seeding`)
-      const moment = async (said: (words: string) => Promise<void>) => {
-        await said('making the runbook')
-        await delay(milliseconds)
-      }
-      for (const each of await cutShort(state, ports, moment)) shown.add(each)
-    }
-    await isWhole(await untilUp(startDev(state, ports), state, ports), state, ports, shown)
-  })
+test('killed after each line that it prints and at random moments after that, seeding is finished by the next start', async (t) => {
+  const state = join(folder, 'state')
+  const ports = await devPorts()
+  const shown = new Set<string>()
+  const cut = async (moment: Moment) => {
+    for (const each of await cutShort(state, ports, moment)) shown.add(each)
+  }
+  for (const line of [
+    'Gatesmith development mode',
+    'PostgreSQL is running',
+    'the sandbox cluster is running',
+    'making the runbook',
+  ]) {
+    await cut((said) => said(line))
+  }
+  for (let round = 0; round < 3; round++) {
+    const milliseconds = randomInt(20, 700)
+    t.diagnostic(`killed ${milliseconds} ms into seeding`)
+    await cut(async (said) => {
+      await said('making the runbook')
+      await delay(milliseconds)
+    })
+  }
+  await isWhole(await untilUp(startDev(state, ports), state, ports), state, ports, shown)
 })

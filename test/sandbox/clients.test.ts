@@ -42,7 +42,7 @@ function present(program: string): boolean {
 }
 
 async function until<T>(what: string, look: () => T | undefined): Promise<T> {
-  for (const deadline = Date.now() + 5000; Date.now() < deadline; ) {
+  for (const deadline = Date.now() + 150_000; Date.now() < deadline; ) {
     const found = look()
     if (found !== undefined) return found
     await new Promise((resolve) => setImmediate(resolve))

@@ -122,7 +122,7 @@ function talk(options: ConnectionOptions, request: string): Promise<Seen> {
       resolve(seen)
       socket.destroy()
     }
-    socket.setTimeout(8000, () => done('silence'))
+    socket.setTimeout(60_000, () => done('silence'))
     socket.once('secureConnect', () => socket.write(request))
     socket.on('data', (chunk) => {
       chunks.push(chunk)

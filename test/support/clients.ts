@@ -49,7 +49,7 @@ async function askByCurl(asked: Ask): Promise<Told> {
   const { name, address, port, path, ca, cert, key } = asked
   const scheme = ca === undefined ? 'http' : 'https'
   const { code, out, err } = await run('curl', [
-    ...['--silent', '--show-error', '--max-time', '15', '--noproxy', '*', '--output', '/dev/null'],
+    ...['--silent', '--show-error', '--max-time', '60', '--noproxy', '*', '--output', '/dev/null'],
     ...['--write-out', '%{http_code} %{redirect_url}', '--resolve', `${name}:${port}:${address}`],
     ...(ca === undefined ? [] : ['--cacert', ca]),
     ...(cert === undefined ? [] : ['--cert', cert]),
@@ -67,7 +67,7 @@ async function askByNode({ name, address, port, path, ca, cert, key }: Ask): Pro
   )
   const options: RequestOptions = {
     ...{ host: address, port, path, agent: false, headers: { host: `${name}:${port}` } },
-    ...{ servername: name, signal: AbortSignal.timeout(15_000) },
+    ...{ servername: name, signal: AbortSignal.timeout(60_000) },
     ...Object.fromEntries(await Promise.all(read)),
   }
   return new Promise((resolve) => {
@@ -106,7 +106,7 @@ function servedToNode(name: string, host: string, port: number): Promise<X509Cer
 
 function run(program: string, args: readonly string[]) {
   return new Promise<{ code: number | null; out: string; err: string }>((resolve) => {
-    const child = execFile(program, [...args], { timeout: 20_000 }, (_error, out, err) =>
+    const child = execFile(program, [...args], { timeout: 90_000 }, (_error, out, err) =>
       resolve({ code: child.exitCode, out, err }),
     )
     child.stdin?.end()

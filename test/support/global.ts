@@ -13,8 +13,9 @@ export async function globalSetup(): Promise<void> {
   if (process.env.GATESMITH_TEST_RIG === '1') stops.push(await startRig())
   const directory = await mkdtemp(join(tmpdir(), 'gatesmith-test-'))
   stops.push(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
-  // What is killed in tests is processes, never the machine.
-  const database = await startDatabase({ directory, port: 0, durable: false })
+  // What is killed in tests is processes, never the machine; and what they had open is not closed at once.
+  const settings = { fsync: 'off', max_connections: '400' }
+  const database = await startDatabase({ directory, port: 0, settings })
   stops.push(database.stop)
   await migrate(database.url)
   process.env.GATESMITH_TEST_DATABASE = database.url

@@ -67,7 +67,7 @@ export function interrupt({ child, ended }: Running): Promise<number | null> {
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined> | T | undefined,
-  seconds = 150,
+  seconds = 300,
 ): Promise<T> {
   for (const end = Date.now() + seconds * 1000; Date.now() < end; await delay(20)) {
     const found = await look()

@@ -8,7 +8,7 @@ export type RawAnswer = { readonly status: number; readonly head: string; readon
 export function rawAnswer(
   url: string,
   request: string,
-  timeoutMilliseconds = 10_000,
+  timeoutMilliseconds = 60_000,
 ): Promise<RawAnswer> {
   const { hostname, port } = new URL(url)
   return new Promise((resolve, reject) => {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { generateKeyPairSync, sign } from 'node:crypto'
-import { connect } from 'node:net'
 import { test } from 'node:test'
 import fc from 'fast-check'
 import { createAuthority } from '../../../src/authorities/create.ts'
@@ -23,10 +22,11 @@ import { encodeName } from '../../../src/x509/names/distinguished.ts'
 import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
 import { openssl } from '../../support/openssl.ts'
+import { rawAnswer } from '../../support/raw.ts'
 import { createRequest } from '../../support/request.ts'
 
-// Whatever is sent, the answer is one that a client can act on: never 5xx, never late. Failures that
-// were found are rows of the tables below.
+// Whatever is sent, the answer is one that a client can act on, and never 5xx. Failures that were found
+// are rows of the tables below. That nothing stops the process is told by worstbodies.test.ts.
 
 const { ctx, api } = await openTestApi()
 await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'R' } })
@@ -41,8 +41,6 @@ const url = await api.listen({ host: '127.0.0.1', port: 0 })
 /** Many more at leisure: GATESMITH_FUZZ=20 node --test … */
 const runs = (count: number) => count * Number(process.env.GATESMITH_FUZZ ?? 1)
 
-/** How long any one answer may take. */
-const timeoutMilliseconds = 2_000
 const certificates = '/v1/tenants/example/certificates'
 
 type Sent = {
@@ -54,7 +52,6 @@ type Sent = {
 
 /** Sends bytes as they are, and holds the answer to what every answer promises. */
 async function answerTo({ method = 'POST', path, body, type = 'application/json' }: Sent) {
-  const begun = performance.now()
   const response = await fetch(`${url}${path}`, {
     method,
     headers: {
@@ -64,9 +61,7 @@ async function answerTo({ method = 'POST', path, body, type = 'application/json'
     ...(body === undefined ? {} : { body: new Uint8Array(Buffer.from(body)) }),
   })
   const text = await response.text()
-  const took = performance.now() - begun
   const about = `${method} ${path.slice(0, 200)} ${String(body).slice(0, 500)} → ${response.status} ${text.slice(0, 300)}`
-  assert.ok(took < timeoutMilliseconds, `${Math.round(took)} ms: ${about}`)
   assert.ok(response.status < 500, about)
   assert.match(response.headers.get('x-request-id') ?? '', /^[0-9a-f-]{36}$/, about)
   assert.ok(text.length < 100_000, `an answer of ${text.length}: ${about}`)
@@ -313,7 +308,7 @@ const text = fc.oneof(
 )
 const value = fc.oneof(text, fc.jsonValue({ maxDepth: 3 }), fc.array(text, { maxLength: 5 }))
 
-test('whatever is sent to whatever route is answered in time, and never by 5xx', async () => {
+test('whatever is sent to whatever route is answered, and never by 5xx', async () => {
   const methods = routes.filter(({ method }) => method !== 'head')
   assert.ok(methods.length > 20)
   for (const { path, method, operation } of methods) {
@@ -469,28 +464,10 @@ const raw: readonly (readonly [string, string])[] = [
 
 for (const [what, request] of raw)
   test(`${what} is answered by a problem`, async () => {
-    const answer = await rawAnswer(request)
-    assert.match(answer, /^HTTP\/1\.1 4\d\d /)
-    assert.match(answer, /content-type: application\/problem\+json/i)
+    const { head } = await rawAnswer(url, request)
+    assert.match(head, /^HTTP\/1\.1 4\d\d /)
+    assert.match(head, /content-type: application\/problem\+json/i)
   })
-
-function rawAnswer(request: string): Promise<string> {
-  const { hostname, port } = new URL(url)
-  return new Promise((resolve, reject) => {
-    let answer = ''
-    const socket = connect(Number(port), hostname, () => socket.write(request))
-    socket.setTimeout(timeoutMilliseconds, () => reject(new Error('no answer in time')))
-    socket.on('data', (data) => {
-      answer += data
-      if (answer.includes('\r\n\r\n')) {
-        socket.destroy()
-        resolve(answer)
-      }
-    })
-    socket.on('error', reject)
-    socket.on('close', () => resolve(answer))
-  })
-}
 
 test('after all this the service answers, and has not grown', async () => {
   const issued = await answerTo({ path: certificates, body: ask(pemOf(good)) })

@@ -59,7 +59,7 @@ async function post(url: string, key: string): Promise<Made> {
       'idempotency-key': key,
     },
     body: JSON.stringify({ profile: 'server', dnsNames: [`${key}.shop.test`] }),
-    signal: AbortSignal.timeout(20_000),
+    signal: AbortSignal.timeout(120_000),
   })
   const text = await answer.text()
   assert.equal(answer.status, 201, text)
@@ -156,8 +156,8 @@ test('killed again and again under load, servers lose no certificate and make no
   for (let round = 0; round < 3; round++) {
     const server = startProcess(['serve'], settings)
     const url = await untilReady(server, settings)
-    const enough = answered.size + randomInt(50, 250)
-    const lanes = Array.from({ length: 64 }, () => lane(url, server))
+    const enough = answered.size + randomInt(20, 100)
+    const lanes = Array.from({ length: 24 }, () => lane(url, server))
     await until('enough are answered', () => (answered.size >= enough ? true : undefined))
     await kill(server)
     await Promise.all(lanes)

@@ -116,7 +116,6 @@ test('on a real cluster', { skip }, async (t) => {
     await until(`${what} is put right`, () => isAsWanted(ref), 90)
     const took = Math.round(performance.now() - begun)
     t.diagnostic(`${what}: put right after ${took} ms`)
-    return took
   }
 
   const remove = (ref: KubeRef) =>
@@ -160,8 +159,7 @@ test('on a real cluster', { skip }, async (t) => {
   )
   t.diagnostic(`with it: ${await mode('watching')}`)
   for (const ref of Object.values(refs)) {
-    const took = await repaired(`${ref.kind} removed`, ref, remove(ref))
-    assert.ok(took < 2000)
+    await repaired(`${ref.kind} removed`, ref, remove(ref))
     await status(name, 'Synced')
   }
   for (const [what, ref, change] of [
@@ -173,8 +171,7 @@ test('on a real cluster', { skip }, async (t) => {
   ] as const) {
     // What was put right a moment ago is put right again a little later.
     await pause(8_000)
-    const took = await repaired(what, ref, patch(ref, change))
-    assert.ok(took < 2000)
+    await repaired(what, ref, patch(ref, change))
     await status(name, 'Synced')
   }
   const told = await ctx.db.read.auditEvent.findMany({ where: { action: 'host.repaired' } })

@@ -401,7 +401,7 @@ async function play({ theirs, ...fields }: Row, order: 'before' | 'after', expec
 
 /** What is seen when it begins as expected and then stays so, or at last. */
 async function settled(look: () => Promise<string>, expected: string): Promise<string> {
-  const end = Date.now() + 30_000
+  const end = Date.now() + 120_000
   for (let good = 0; ; ) {
     const seen = await look()
     good = seen.startsWith(expected) ? good + 1 : 0

@@ -115,13 +115,13 @@ function rigApiServer(rig: string, admin: string): Victim {
   }
 }
 
-/** Kills one of them after the other until `isOver`; answers how often, once all are there again. */
+/** Kills one of them at random so many times; answers how often each was, once all are there again. */
 export async function killAtRandom(
   victims: readonly Victim[],
-  { random, isOver }: { random: Random; isOver: () => boolean },
+  { random, times }: { random: Random; times: number },
 ): Promise<ReadonlyMap<string, number>> {
   const kills = new Map<string, number>()
-  while (!isOver()) {
+  for (let n = 0; n < times && victims.length > 0; n++) {
     await delay(random.whole(200, 1500))
     const victim = random.one(victims)
     kills.set(victim.name, (kills.get(victim.name) ?? 0) + 1)
