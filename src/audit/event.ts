@@ -1,12 +1,13 @@
 import Type from 'typebox'
-import { closed, moment, Name, nullable, PageQuery, Timestamp } from '../shared/schema.ts'
+import { listQuery } from '../shared/lists/query.ts'
+import { closed, moment, Name, nullable, Timestamp } from '../shared/schema.ts'
 
 /** Text without control characters: PostgreSQL knows no NUL. */
 const text = (description: string) =>
   Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength: 255, description })
 
 /** What a reading of the audit trail is narrowed by. */
-const filter = {
+export const auditFilter = {
   tenant: Type.Optional(Name),
   action: Type.Optional(
     Type.String({ pattern: '^[a-z-]+\\.[a-z-]+$', maxLength: 64, description: 'As host.created' }),
@@ -25,13 +26,22 @@ const filter = {
     ]),
   ),
   subjectId: Type.Optional(text('Id of what was changed')),
+  subject: Type.Optional(text('Name of what was changed; with subjectKind or tenant')),
   actor: Type.Optional(text('Name or id of who did it')),
+  actorKind: Type.Optional(Type.Enum(['api-key', 'system'], { title: 'ActorKind' })),
   requestId: Type.Optional(text('As in x-request-id')),
   from: Type.Optional(moment('Inclusive')),
   to: Type.Optional(moment('Exclusive')),
 }
 
-export const AuditQuery = closed({ ...PageQuery.properties, ...filter })
+/** How the audit trail is ordered. */
+export const AuditSort = Type.Enum(['seq', '-seq'], {
+  title: 'AuditSort',
+  description: '-seq: the newest first (the default); seq: the oldest first',
+})
+export type AuditSort = Type.Static<typeof AuditSort>
+
+export const AuditQuery = listQuery(AuditSort, auditFilter)
 export type AuditQuery = Readonly<Type.Static<typeof AuditQuery>>
 
 export const AuditEvent = closed(

@@ -1,33 +1,41 @@
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import type { Tx } from '../core/database/db.ts'
-import { pageOf, readCursor, SequenceKey } from '../shared/cursor.ts'
+import { joinSql, type Sql, sql, type Tx } from '../core/database/db.ts'
+import { type Listing, listRows, when } from '../core/database/lists.ts'
+import type { List } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
-import type { Page } from '../shared/schema.ts'
 import { shown, shownJson, timestamp } from '../shared/view.ts'
-import { AuditEvent, type AuditQuery } from './event.ts'
+import { AuditEvent, type AuditQuery, type AuditSort } from './event.ts'
 
 /** What is read at once where everything is read. */
 const batchSize = 500
 
 export type AuditRow = Awaited<ReturnType<Tx['auditEvent']['findMany']>>[number]
 
-/** The audit trail, newest first. The API key of a tenant sees what concerns that tenant. Throws
- *  forbidden, tenant-unknown, request-invalid, cursor-refused. */
+const listing: Listing<AuditSort> = {
+  from: sql`audit_event`,
+  id: sql`audit_event."seq"`,
+  usual: '-seq',
+  orders: { seq: [{ column: sql`audit_event."seq"`, kind: 'bigint' }] },
+}
+
+/** The audit trail, newest first unless asked otherwise. The API key of a tenant sees what concerns that
+ *  tenant. Throws forbidden, tenant-unknown, request-invalid, cursor-refused. */
 export async function findAuditEvents(
   ctx: Context,
   actor: Actor,
-  filter: AuditQuery,
-): Promise<Page<AuditEvent>> {
-  const where = await matching(ctx, actor, filter)
-  const { limit = 50, cursor } = filter
-  const rows = await ctx.db.read.auditEvent.findMany({
-    where: { AND: [where, cursor === undefined ? {} : { seq: { lt: seqOf(cursor) } }] },
-    orderBy: { seq: 'desc' },
-    take: limit + 1,
+  query: AuditQuery,
+): Promise<List<AuditEvent>> {
+  const conditions = await matching(ctx, actor, query)
+  const page = await listRows(ctx.db.read, listing, { conditions, query }, async (seqs) => {
+    const rows = await eventsBySeq(ctx.db.read, seqs.map(BigInt))
+    return rows.map((row) => ({ id: String(row.seq), ...row }))
   })
-  const page = pageOf(rows, limit, { key: ({ seq }) => [String(seq)], item: (row) => row })
   return { ...page, items: await eventViews(ctx, page.items) }
+}
+
+function eventsBySeq(tx: Tx, seqs: readonly bigint[]): Promise<readonly AuditRow[]> {
+  return tx.auditEvent.findMany({ where: { seq: { in: [...seqs] } }, orderBy: { seq: 'asc' } })
 }
 
 /** All events that match and are there now, oldest first, batch by batch: how many there are does
@@ -35,48 +43,48 @@ export async function findAuditEvents(
 export async function exportAuditEvents(
   ctx: Context,
   actor: Actor,
-  filter: Omit<AuditQuery, 'limit' | 'cursor'>,
+  filter: AuditFilter,
 ): Promise<AsyncIterable<readonly AuditEvent[]>> {
-  const where = await matching(ctx, actor, filter)
-  const last = await ctx.db.read.auditEvent.findFirst({
-    where,
-    orderBy: { seq: 'desc' },
-    select: { seq: true },
-  })
-  return batches(ctx, where, last?.seq ?? 0n)
+  const conditions = await matching(ctx, actor, filter)
+  const [last] = await ctx.db.read.$queryRaw<readonly Seq[]>(sql`
+    select "seq" from audit_event where ${joinSql([sql`true`, ...conditions], ' and ')}
+    order by "seq" desc limit 1`)
+  return batches(ctx, conditions, last?.seq ?? 0n)
 }
 
-async function* batches(ctx: Context, where: Where, last: bigint) {
+type Seq = { readonly seq: bigint }
+
+async function* batches(ctx: Context, conditions: readonly Sql[], last: bigint) {
   let seen = 0n
   while (seen < last) {
-    const rows = await ctx.db.read.auditEvent.findMany({
-      where: { AND: [where, { seq: { gt: seen, lte: last } }] },
-      orderBy: { seq: 'asc' },
-      take: batchSize,
-    })
-    seen = rows.length < batchSize ? last : (rows.at(-1)?.seq ?? last)
+    const place = [sql`"seq" > ${seen}`, sql`"seq" <= ${last}`]
+    const found = await ctx.db.read.$queryRaw<readonly Seq[]>(sql`
+      select "seq" from audit_event where ${joinSql([...place, ...conditions], ' and ')}
+      order by "seq" limit ${batchSize}::int`)
+    const seqs = found.map(({ seq }) => seq)
+    const rows = await eventsBySeq(ctx.db.read, seqs)
+    seen = seqs.length < batchSize ? last : (seqs.at(-1) ?? last)
     yield await eventViews(ctx, rows)
   }
 }
 
-type Where = Awaited<ReturnType<typeof matching>>
+type AuditFilter = Omit<AuditQuery, 'limit' | 'cursor' | 'sort' | 'count' | 'fields'>
 
-async function matching(ctx: Context, actor: Actor, filter: AuditQuery) {
+async function matching(ctx: Context, actor: Actor, filter: AuditFilter): Promise<readonly Sql[]> {
   allow(actor, 'read-audit')
   const tenantId = await auditedTenant(ctx, actor, filter.tenant)
-  const { action, subjectKind, subjectId, actor: by, requestId, from, to } = filter
-  return {
-    ...(tenantId === null ? {} : { tenantId }),
-    ...(action === undefined ? {} : { action }),
-    ...(subjectKind === undefined ? {} : { subjectKind }),
-    ...(subjectId === undefined ? {} : { subjectId }),
-    ...(by === undefined ? {} : { OR: [{ actorName: by }, { actorId: by }] }),
-    ...(requestId === undefined ? {} : { requestId }),
-    at: {
-      ...(from === undefined ? {} : { gte: new Date(from) }),
-      ...(to === undefined ? {} : { lt: new Date(to) }),
-    },
-  }
+  return [
+    ...when(tenantId ?? undefined, (one) => sql`"tenantId" = ${one}::uuid`),
+    ...when(filter.action, (one) => sql`"action" = ${one}`),
+    ...when(filter.subjectKind, (one) => sql`"subjectKind" = ${one}`),
+    ...when(filter.subjectId, (one) => sql`"subjectId" = ${one}`),
+    ...when(filter.subject, (one) => sql`"subjectName" = ${one}`),
+    ...when(filter.actor, (one) => sql`("actorName" = ${one} or "actorId" = ${one})`),
+    ...when(filter.actorKind, (one) => sql`"actorKind" = ${one}`),
+    ...when(filter.requestId, (one) => sql`"requestId" = ${one}`),
+    ...when(filter.from, (one) => sql`"at" >= ${new Date(one)}::timestamptz`),
+    ...when(filter.to, (one) => sql`"at" < ${new Date(one)}::timestamptz`),
+  ]
 }
 
 /** The id of the tenant that is read about; null: everything, the platform's own among it. Throws
@@ -92,11 +100,6 @@ export async function auditedTenant(
     throw new Problem('tenant-unknown', `There is no tenant "${name}"`)
   }
   return tenant.id
-}
-
-function seqOf(cursor: string): bigint {
-  const [seq] = readCursor(cursor, SequenceKey)
-  return BigInt(seq)
 }
 
 /** The rows as they are shown, with the tenants' names and the places in their chains in as many statements

@@ -1,9 +1,11 @@
+import Type from 'typebox'
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
-import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { byName, listRows, when } from '../core/database/lists.ts'
+import { type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { oneOf } from '../shared/oneof.ts'
-import type { Page, PageQuery } from '../shared/schema.ts'
+import { Name } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { readCertificate, signsLists } from '../x509/certificates/read.ts'
 import { toPem } from '../x509/der/pem.ts'
@@ -60,30 +62,53 @@ export async function authoritiesByNames(
   )
 }
 
-/** The authorities that the actor may use, by name. */
+/** Which authorities are listed; all that is named must hold. */
+export const AuthorityQuery = listQuery(NameSort, {
+  kind: Type.Optional(Type.Enum(Authority.properties.kind.enum, { title: 'AuthorityKind' })),
+  tenant: Type.Optional(Name),
+  parent: Type.Optional(Name),
+  retired: Type.Optional(Type.Boolean({ description: 'Whether they sign nothing new' })),
+})
+export type AuthorityQuery = Readonly<Type.Static<typeof AuthorityQuery>>
+
+const listing = byName(sql`authority`)
+
+/** The authorities that the actor may use, by name unless asked otherwise. Throws cursor-refused. */
 export async function listAuthorities(
   ctx: Context,
   actor: Actor,
-  { limit = 50, cursor }: PageQuery,
-): Promise<Page<Authority>> {
+  query: AuthorityQuery,
+): Promise<List<Authority>> {
   allow(actor, 'read')
-  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
-  const rows = await ctx.db.read.authority.findMany({
-    where: {
-      removedAt: null,
-      ...(actor.tenantId === null
-        ? {}
-        : { OR: [{ tenantId: null }, { tenantId: actor.tenantId }] }),
-      ...(after === undefined ? {} : { name: { gt: after } }),
-    },
-    orderBy: { name: 'asc' },
-    take: limit + 1,
-    select: { name: true },
-  })
-  const page = pageOf(rows, limit, { key: ({ name }) => [name], item: ({ name }) => name })
-  const found = await authoritiesByNames(ctx, actor, page.items)
-  const byName = new Map(found.map((authority) => [authority.name, authority]))
-  return { ...page, items: page.items.flatMap((name) => byName.get(name) ?? []) }
+  const { kind, tenant, parent, retired } = query
+  const own = actor.tenantId
+  const conditions = [
+    sql`authority."removedAt" is null`,
+    ...when(
+      own ?? undefined,
+      (one) => sql`coalesce(authority."tenantId", ${one}::uuid) = ${one}::uuid`,
+    ),
+    ...when(kind, (one) => sql`authority."kind" = ${one}`),
+    ...when(
+      tenant,
+      (one) => sql`authority."tenantId" = (select "id" from tenant where "name" = ${one})`,
+    ),
+    ...when(
+      parent,
+      (one) => sql`authority."parentId" in (select "id" from authority where "name" = ${one})`,
+    ),
+    ...when(retired, (one) => sql`(authority."retiredAt" is not null) = ${one}`),
+  ]
+  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
+    ctx.db.read.authority.findMany({
+      where: { id: { in: [...ids] } },
+      select: { id: true, name: true },
+    }),
+  )
+  const names = page.items.map(({ name }) => name)
+  const found = await authoritiesByNames(ctx, actor, names)
+  const known = new Map(found.map((authority) => [authority.name, authority]))
+  return { ...page, items: names.flatMap((name) => known.get(name) ?? []) }
 }
 
 /** The certificate of an authority in DER: the one that signs now, or that of the key so labelled, for

@@ -7,7 +7,6 @@ import {
   Id,
   KeyAlgorithm,
   Name,
-  PageOf,
   Profile,
   RequestedName,
   Timestamp,
@@ -112,22 +111,3 @@ export const Certificate = closed(
   { title: 'Certificate' },
 )
 export type Certificate = Type.Static<typeof Certificate>
-
-/** How many a list would be in all: counted no further than to `mostCounted`. */
-export const Total = closed(
-  {
-    value: Type.Integer(),
-    exact: Type.Boolean({ description: 'false: there are more than these' }),
-  },
-  { title: 'Total' },
-)
-export type Total = Type.Static<typeof Total>
-
-/** Counting costs as much as reading: this much is known, beyond it only that there are more. */
-export const mostCounted = 10_000
-
-export const CertificatePage = closed({
-  ...PageOf(Certificate).properties,
-  total: Type.Optional(Total),
-})
-export type CertificatePage = Type.Static<typeof CertificatePage>

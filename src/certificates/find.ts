@@ -2,15 +2,16 @@ import { chainPem } from '../authorities/issuers/ready.ts'
 import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
-import { pageOf } from '../shared/cursor.ts'
+import { listRows } from '../core/database/lists.ts'
 import { Labels } from '../shared/lists/labels.ts'
+import type { List } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { toPem } from '../x509/der/pem.ts'
-import { Certificate, type CertificatePage, mostCounted, type Total } from './certificate.ts'
+import { Certificate } from './certificate.ts'
 import type { CertificateFilter } from './search/filter.ts'
-import { countCertificates, selectIds, sortKey } from './search/select.ts'
+import { certificateListing, conditionsOf } from './search/select.ts'
 
 const related = {
   tenant: { select: { name: true } },
@@ -57,7 +58,7 @@ export async function listCertificates(
   ctx: Context,
   actor: Actor,
   { tenant, ...filter }: CertificateFilter & { readonly tenant: string },
-): Promise<CertificatePage> {
+): Promise<List<Certificate>> {
   const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
   return listWhere(ctx, id, filter)
 }
@@ -67,7 +68,7 @@ export async function listAllCertificates(
   ctx: Context,
   actor: Actor,
   filter: CertificateFilter,
-): Promise<CertificatePage> {
+): Promise<List<Certificate>> {
   allowPlatform(actor, 'read')
   return listWhere(ctx, null, filter)
 }
@@ -75,29 +76,13 @@ export async function listAllCertificates(
 async function listWhere(
   ctx: Context,
   tenantId: string | null,
-  filter: CertificateFilter,
-): Promise<CertificatePage> {
-  const { limit = 50, sort = 'notAfter', count = false } = filter
-  const ids = await selectIds(ctx, tenantId, filter)
-  const rows = await read(ctx.db.read, { id: { in: [...ids] } })
-  const places = new Map(ids.map((id, index) => [id, index]))
-  const place = ({ id }: { readonly id: string }) => places.get(id) ?? 0
-  const ordered = rows.toSorted((a, b) => place(a) - place(b))
-  const page = pageOf(ordered, limit, { key: (row) => sortKey(sort, row), item: (row) => row })
-  return {
-    ...page,
-    items: await Promise.all(page.items.map((row) => certificateView(ctx, row))),
-    ...(count ? { total: await totalOf(ctx, tenantId, filter) } : {}),
-  }
-}
-
-async function totalOf(
-  ctx: Context,
-  tenantId: string | null,
-  filter: CertificateFilter,
-): Promise<Total> {
-  const found = await countCertificates(ctx, tenantId, filter, mostCounted + 1)
-  return { value: Math.min(found, mostCounted), exact: found <= mostCounted }
+  query: CertificateFilter,
+): Promise<List<Certificate>> {
+  const asked = { conditions: conditionsOf(ctx.now(), tenantId, query), query }
+  const page = await listRows(ctx.db.read, certificateListing, asked, (ids) =>
+    read(ctx.db.read, { id: { in: [...ids] } }),
+  )
+  return { ...page, items: await Promise.all(page.items.map((row) => certificateView(ctx, row))) }
 }
 
 /** What of a row is shown. */

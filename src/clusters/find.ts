@@ -1,10 +1,11 @@
+import Type from 'typebox'
 import Value from 'typebox/value'
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
-import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { byName, listRows, when } from '../core/database/lists.ts'
+import { type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
-import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { Checks, Found } from './checks/schema.ts'
 import {
@@ -27,21 +28,27 @@ export async function getCluster(ctx: Context, actor: Actor, name: string): Prom
   return clusterView(await clusterRow(ctx.db.read, name), actor)
 }
 
-/** The clusters by name. Tenants read them too, since their hosts name them; only where the
- *  Kubernetes API is stays with the platform. */
+/** Which clusters are listed; all that is named must hold. */
+export const ClusterQuery = listQuery(NameSort, {
+  status: Type.Optional(Type.Enum(Cluster.properties.status.enum, { title: 'ClusterStatus' })),
+})
+export type ClusterQuery = Readonly<Type.Static<typeof ClusterQuery>>
+
+const listing = byName(sql`cluster`)
+
+/** The clusters, by name unless asked otherwise. Tenants read them too, since their hosts name them; only
+ *  where the Kubernetes API is stays with the platform. Throws cursor-refused. */
 export async function listClusters(
   ctx: Context,
   actor: Actor,
-  { limit = 50, cursor }: PageQuery,
-): Promise<Page<Cluster>> {
+  query: ClusterQuery,
+): Promise<List<Cluster>> {
   allow(actor, 'read')
-  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
-  const rows = await ctx.db.read.cluster.findMany({
-    where: after === undefined ? {} : { name: { gt: after } },
-    orderBy: { name: 'asc' },
-    take: limit + 1,
-  })
-  return pageOf(rows, limit, { key: ({ name }) => [name], item: (row) => clusterView(row, actor) })
+  const conditions = when(query.status, (one) => sql`cluster."status" = ${one}`)
+  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
+    ctx.db.read.cluster.findMany({ where: { id: { in: [...ids] } } }),
+  )
+  return { ...page, items: page.items.map((row) => clusterView(row, actor)) }
 }
 
 /** The clusters of these ids, in no order. */

@@ -1,13 +1,13 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { type Actor, allow } from '../core/actor.ts'
+import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
-import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
+import { listRows } from '../core/database/lists.ts'
 import { marksOf } from '../shared/lists/labels.ts'
+import type { List } from '../shared/lists/query.ts'
 import { must } from '../shared/must.ts'
 import { Problem } from '../shared/problem.ts'
-import type { Page, PageQuery } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { CompleteSpec, Condition, DriftView, Host, PlacementView } from './host.ts'
@@ -15,6 +15,7 @@ import { type Surroundings, surroundingsOf } from './neighbours/surroundings.ts'
 import { warnings } from './neighbours/warnings.ts'
 import { shownObjects } from './objects.ts'
 import { parseHostname } from './request/hostname.ts'
+import { type HostQuery, hostConditions, hostListing } from './request/query.ts'
 
 const byPlace: ({ cluster: { name: 'asc' } } | { ingress: 'asc' })[] = [
   { cluster: { name: 'asc' } },
@@ -70,23 +71,38 @@ export async function getHost(
   return viewHost(ctx.db.read, await hostRow(ctx.db.read, { tenantId: id, name }))
 }
 
-/** The tenant's hosts by name. Throws tenant-unknown. */
+/** The tenant's hosts, by name unless asked otherwise. Throws tenant-unknown, cursor-refused,
+ *  request-invalid. */
 export async function listHosts(
   ctx: Context,
   actor: Actor,
-  { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string },
-): Promise<Page<Host>> {
+  { tenant, ...query }: HostQuery & { readonly tenant: string },
+): Promise<List<Host>> {
   const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
-  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
-  const rows = await ctx.db.read.host.findMany({
-    where: { tenantId: id, ...(after === undefined ? {} : { name: { gt: after } }) },
-    include: withRelations,
-    orderBy: { name: 'asc' },
-    take: limit + 1,
-  })
-  const around = await surroundingsOf(ctx.db.read, rows.slice(0, limit))
-  const item = (row: HostRow) => hostView(row, around)
-  return pageOf(rows, limit, { key: ({ name }) => [name], item })
+  return listWhere(ctx, id, query)
+}
+
+/** Hosts of every tenant, for platform-wide roles. Throws forbidden, cursor-refused, request-invalid. */
+export async function listAllHosts(
+  ctx: Context,
+  actor: Actor,
+  query: HostQuery,
+): Promise<List<Host>> {
+  allowPlatform(actor, 'read')
+  return listWhere(ctx, null, query)
+}
+
+async function listWhere(
+  ctx: Context,
+  tenantId: string | null,
+  query: HostQuery,
+): Promise<List<Host>> {
+  const asked = { conditions: hostConditions(tenantId, query), query }
+  const page = await listRows(ctx.db.read, hostListing, asked, (ids) =>
+    ctx.db.read.host.findMany({ where: { id: { in: [...ids] } }, include: withRelations }),
+  )
+  const around = await surroundingsOf(ctx.db.read, page.items)
+  return { ...page, items: page.items.map((row) => hostView(row, around)) }
 }
 
 /** What joins a host to the rows around it; not part of what REST shows. */

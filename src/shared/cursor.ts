@@ -5,24 +5,25 @@ import { Problem } from './problem.ts'
 import type { Page } from './schema.ts'
 
 /** Parts of sort keys, as strictly as the columns that they are compared with. */
-const NameText = Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]{1,255}$' })
-const IdText = Type.String({
+export const NameText = Type.String({
+  pattern: '^[^\\u0000-\\u001f\\u007f\\ud800-\\udfff]{1,255}$',
+})
+export const IdText = Type.String({
   pattern: '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$',
 })
-const MomentText = Type.Refine(Type.String({ maxLength: 30 }), isMoment)
+export const MomentText = Type.Refine(Type.String({ maxLength: 30 }), isMoment)
 
 /** The sort keys of our lists. */
 export const NameKey = Type.Tuple([NameText])
-export const IdKey = Type.Tuple([IdText])
 export const MomentIdKey = Type.Tuple([MomentText, IdText])
-export const MomentHashKey = Type.Tuple([MomentText, Type.String({ pattern: '^[0-9a-f]{64}$' })])
-export const SequenceKey = Type.Tuple([Type.String({ pattern: '^(0|[1-9][0-9]{0,17})$' })])
+export const SequenceText = Type.String({ pattern: '^(0|[1-9][0-9]{0,17})$' })
+export const SequenceKey = Type.Tuple([SequenceText])
 export const EventKey = Type.Tuple([
   Type.String({ pattern: '^(0|[1-9][0-9]{0,17})-(0|[1-9][0-9]{0,17})$' }),
 ])
 
 /** An opaque cursor: the sort key of the last item of a page, base64url of JSON. */
-function cursorOf(key: readonly string[]): string {
+export function cursorOf(key: readonly string[]): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url')
 }
 

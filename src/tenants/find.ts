@@ -1,10 +1,12 @@
+import Type from 'typebox'
 import type { Actor } from '../core/actor.ts'
 import { allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import type { Tx } from '../core/database/db.ts'
-import { NameKey, pageOf, readCursor } from '../shared/cursor.ts'
-import { marksOf } from '../shared/lists/labels.ts'
-import type { Page, PageQuery } from '../shared/schema.ts'
+import { sql, type Tx } from '../core/database/db.ts'
+import { byName, listRows, when } from '../core/database/lists.ts'
+import { LabelFilter, labelTerms, marksOf, Owner } from '../shared/lists/labels.ts'
+import { type List, listQuery, NameSort } from '../shared/lists/query.ts'
+import { Name } from '../shared/schema.ts'
 import { shownJson, timestamp } from '../shared/view.ts'
 import { accessTenant, type TenantRow } from './access.ts'
 import { quotasOf } from './quotas/limits.ts'
@@ -22,24 +24,46 @@ export async function wholeTenant(tx: Tx, ctx: Context, row: TenantRow): Promise
   return { ...tenantView(ctx, row), usage: await usageOf(tx, ctx, row) }
 }
 
-/** The tenants that the actor may see, by name; a tenant's own key sees that one. */
+/** Which tenants are listed; all that is named must hold. */
+export const TenantQuery = listQuery(NameSort, {
+  domain: Type.Optional(
+    Type.String({ pattern: '^[\\x21-\\x7e]{1,255}$', description: 'One of its domains' }),
+  ),
+  authority: Type.Optional(Name),
+  owner: Type.Optional(Owner),
+  label: Type.Optional(LabelFilter),
+})
+export type TenantQuery = Readonly<Type.Static<typeof TenantQuery>>
+
+const listing = byName(sql`tenant`)
+
+/** The tenants that the actor may see, by name unless asked otherwise; a tenant's own key sees that one.
+ *  Throws cursor-refused, request-invalid. */
 export async function listTenants(
   ctx: Context,
   actor: Actor,
-  { limit = 50, cursor }: PageQuery,
-): Promise<Page<Tenant>> {
+  query: TenantQuery,
+): Promise<List<Tenant>> {
   allow(actor, 'read')
-  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
-  const rows = await ctx.db.read.tenant.findMany({
-    where: {
-      ...(actor.tenantId === null ? {} : { id: actor.tenantId }),
-      ...(after === undefined ? {} : { name: { gt: after } }),
-    },
-    include: { defaultAuthority: { select: { name: true } } },
-    orderBy: { name: 'asc' },
-    take: limit + 1,
-  })
-  return pageOf(rows, limit, { key: ({ name }) => [name], item: (row) => tenantView(ctx, row) })
+  const { domain, authority, owner, label } = query
+  const conditions = [
+    ...(actor.tenantId === null ? [] : [sql`tenant."id" = ${actor.tenantId}::uuid`]),
+    ...when(domain, (one) => sql`tenant."domains" @> array[${one.toLowerCase()}::text]`),
+    ...when(
+      authority,
+      (one) =>
+        sql`tenant."defaultAuthorityId" = (select "id" from authority where "name" = ${one})`,
+    ),
+    ...when(owner, (one) => sql`tenant."owner" = ${one}`),
+    ...when(label, (one) => sql`tenant."labelTerms" @> ${[...labelTerms(one)]}::text[]`),
+  ]
+  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
+    ctx.db.read.tenant.findMany({
+      where: { id: { in: [...ids] } },
+      include: { defaultAuthority: { select: { name: true } } },
+    }),
+  )
+  return { ...page, items: page.items.map((row) => tenantView(ctx, row)) }
 }
 
 /** The tenants of these names that the actor may see, in no order. */

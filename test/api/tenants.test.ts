@@ -86,3 +86,45 @@ test('each role may do its part and no more', async () => {
   assert.deepEqual(await can('viewer', null), [200, 403, 403, 403])
   assert.deepEqual(await can('auditor', 'roles'), [200, 403, 403, 403])
 })
+
+test('lists have one way to be sorted, counted, narrowed and cut down to some members', async () => {
+  for (const name of ['list-a', 'list-b', 'list-c']) {
+    const labels = { list: name.slice(-1) }
+    await http.post('/v1/tenants').send({ name, domains: [], labels }).expect(201)
+  }
+  const ask = async (query: string) => (await http.get(`/v1/tenants?${query}`).expect(200)).body
+  const sparse = await ask('label=list&sort=-name&count=true&limit=2&fields=name,labels')
+  assert.deepEqual(sparse.items, [
+    { name: 'list-c', labels: { list: 'c' } },
+    { name: 'list-b', labels: { list: 'b' } },
+  ])
+  assert.deepEqual(sparse.total, { value: 3, exact: true })
+  const rest = await ask(`label=list&sort=-name&cursor=${sparse.nextCursor}&fields=name`)
+  assert.deepEqual([rest.items, rest.nextCursor], [[{ name: 'list-a' }], null])
+  const refused: readonly (readonly [string, number, string])[] = [
+    [`/v1/tenants?sort=name&cursor=${sparse.nextCursor}`, 400, 'cursor-refused'],
+    ['/v1/tenants?fields=name,secret', 422, 'request-invalid'],
+    ['/v1/tenants?fields=__proto__', 422, 'request-invalid'],
+    ['/v1/tenants?sort=id', 422, 'request-invalid'],
+    ['/v1/tenants?colour=red', 422, 'request-invalid'],
+    ['/v1/tenants?label=a&label=b', 422, 'request-invalid'],
+    ['/v1/clusters?status=Fine', 422, 'request-invalid'],
+    ['/v1/audit-events?fields=nothing', 422, 'request-invalid'],
+  ]
+  for (const [url, status, type] of refused) {
+    const { body } = await http.get(url).expect(status)
+    assert.equal(body.type, `https://gatesmith.dev/problems/${type}`, url)
+  }
+  const lists = ['hosts', 'clusters', 'authorities', 'api-keys', 'blocked-keys', 'certificates']
+  for (const list of [
+    ...lists,
+    'audit-events',
+    'tenants/list-a/hosts',
+    'tenants/list-a/deliveries',
+  ]) {
+    const { body } = await http.get(`/v1/${list}?count=true&limit=1`).expect(200)
+    assert.equal(body.total.exact, true, list)
+  }
+  const key = await tokenFor(ctx, 'list-a')
+  await send(key).get('/v1/hosts').expect(403)
+})

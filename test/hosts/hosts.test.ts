@@ -3,10 +3,17 @@ import { test } from 'node:test'
 import { createAuthority } from '../../src/authorities/create.ts'
 import { createCluster, removeCluster } from '../../src/clusters/register.ts'
 import { sql } from '../../src/core/database/db.ts'
-import { getHost, hostsByIds, listHosts, placementsByHostIds } from '../../src/hosts/find.ts'
+import {
+  getHost,
+  hostsByIds,
+  listAllHosts,
+  listHosts,
+  placementsByHostIds,
+} from '../../src/hosts/find.ts'
 import type { HostSpec } from '../../src/hosts/host.ts'
 import { putHost } from '../../src/hosts/put.ts'
 import { removeHost } from '../../src/hosts/remove.ts'
+import type { HostQuery } from '../../src/hosts/request/query.ts'
 import { Problem } from '../../src/shared/problem.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { admin, openTestContext } from '../support/context.ts'
@@ -373,6 +380,29 @@ test('a tenant’s key sees its own hosts only, page by page and in batches', as
     putHost(ctx, viewer, { tenant: 'shop', name: 'x.shop.test', spec }),
     isProblem('forbidden'),
   )
+})
+
+test('hosts are found by how they stand, where they are, by name and by label', async () => {
+  const labels = { find: 'me' }
+  await put('one.find.shop.test', { labels, aliases: ['alias.find.shop.test'] })
+  await put('two.find.shop.test', { labels, clusters: ['two'] })
+  const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name: 'two.find.shop.test' } })
+  await ctx.db.read.placement.updateMany({ where: { hostId: id }, data: { status: 'Failed' } })
+  const found = async (query: HostQuery) =>
+    (await listHosts(ctx, admin, { tenant: 'shop', ...query })).items.map(({ name }) => name)
+  const both = ['one.find.shop.test', 'two.find.shop.test']
+  assert.deepEqual(await found({ label: 'find=me' }), both)
+  assert.deepEqual(await found({ label: 'find', sort: '-createdAt' }), both.toReversed())
+  assert.deepEqual(await found({ name: '*.FIND.shop.test' }), both)
+  assert.deepEqual(await found({ name: 'alias.find.shop.test' }), [both[0]])
+  assert.deepEqual(await found({ label: 'find', authority: 'house', cluster: 'two' }), [both[1]])
+  assert.deepEqual(await found({ status: 'Failed', cluster: 'two' }), [both[1]])
+  assert.deepEqual(await found({ label: 'find', status: 'Failed', cluster: 'one' }), [])
+  const all = await listAllHosts(ctx, admin, { label: 'find', limit: 1, count: true })
+  assert.deepEqual([all.items.length, all.total], [1, { value: 2, exact: true }])
+  const own = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'rival' } })
+  const rival = { ...admin, tenantId: own.id }
+  await assert.rejects(listAllHosts(ctx, rival, {}), isProblem('forbidden'))
 })
 
 test('no wildcard leads to a MUTUAL host without its certificates, whichever is put first', async () => {

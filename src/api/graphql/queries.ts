@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { AuditQuery } from '../../audit/event.ts'
+import { auditFilter } from '../../audit/event.ts'
 import { findAuditEvents } from '../../audit/find.ts'
 import { getAuthority, listAuthorities } from '../../authorities/find.ts'
 import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
@@ -20,7 +20,6 @@ import { getTenant, listTenants } from '../../tenants/find.ts'
 import { type Asking, field, pageArgs, pageQuery } from './field.ts'
 import type { Shape } from './sdl.ts'
 
-const { limit: _limit, cursor: _cursor, ...auditArgs } = AuditQuery.properties
 const { status: _status, expiringWithin: _within, ...narrowed } = filters
 const period = Type.String({ maxLength: 20, description: 'ISO 8601 period: P30D, P4W, PT12H' })
 
@@ -146,7 +145,7 @@ const fields: Shape['fields'] = {
   auditEvents: field({
     type: 'AuditEventPage',
     description: 'The audit trail, newest first',
-    args: { ...auditArgs, ...pageArgs },
+    args: { ...auditFilter, ...pageArgs },
     resolve: (_: unknown, args, { ctx, actor }) => findAuditEvents(ctx, actor, pageQuery(args)),
   }),
 }

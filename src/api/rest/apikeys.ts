@@ -1,6 +1,12 @@
 import Type from 'typebox'
-import { closed, Id, Name, PageOf, PageQuery } from '../../shared/schema.ts'
-import { createApiKey, listApiKeys, revokeApiKey } from '../../tenants/apikeys/lifecycle.ts'
+import { ListOf } from '../../shared/lists/query.ts'
+import { closed, Id, Name } from '../../shared/schema.ts'
+import {
+  ApiKeyQuery,
+  createApiKey,
+  listApiKeys,
+  revokeApiKey,
+} from '../../tenants/apikeys/lifecycle.ts'
 import { ApiKey, ApiKeyWithToken, NewApiKey } from '../../tenants/apikeys/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
@@ -45,8 +51,8 @@ export const apiKeys: Routes = {
           tags,
           summary: 'List the API keys in force',
           params,
-          querystring: PageQuery,
-          response: { 200: PageOf(ApiKey), ...problemResponse },
+          querystring: ApiKeyQuery,
+          response: { 200: ListOf(ApiKey), ...problemResponse },
         },
       },
       (request) =>
@@ -101,8 +107,8 @@ export const apiKeys: Routes = {
         schema: {
           tags,
           summary: 'List the platform-wide API keys in force',
-          querystring: PageQuery,
-          response: { 200: PageOf(ApiKey), ...problemResponse },
+          querystring: ApiKeyQuery,
+          response: { 200: ListOf(ApiKey), ...problemResponse },
         },
       },
       (request) => listApiKeys(ctx, actorOf(request), { ...request.query, tenant: null }),

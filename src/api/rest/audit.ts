@@ -9,8 +9,8 @@ import {
 } from '../../audit/chain/verify.ts'
 import { AuditEvent, AuditQuery } from '../../audit/event.ts'
 import { exportAuditEvents, findAuditEvents } from '../../audit/find.ts'
+import { ListOf } from '../../shared/lists/query.ts'
 import { refuse } from '../../shared/problem.ts'
-import { PageOf } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { problemResponse } from '../openapi.ts'
@@ -32,7 +32,7 @@ export const audit: Routes = {
             200: {
               description: `A page; with Accept: ${lines} every event that matches, one to a line`,
               content: {
-                'application/json': { schema: PageOf(AuditEvent) },
+                'application/json': { schema: ListOf(AuditEvent) },
                 [lines]: { schema: Type.Unsafe<Readable>({ type: 'string' }) },
               },
             },
@@ -43,10 +43,10 @@ export const audit: Routes = {
       async (request, reply) => {
         reply.header('vary', 'accept')
         if (!wantsLines(request)) return findAuditEvents(ctx, actorOf(request), request.query)
-        const { limit, cursor, ...filter } = request.query
+        const { limit, cursor, sort, count, fields, ...filter } = request.query
         refuse(
           'request-invalid',
-          Object.entries({ limit, cursor }).flatMap(([name, value]) =>
+          Object.entries({ limit, cursor, sort, count, fields }).flatMap(([name, value]) =>
             value === undefined
               ? []
               : [

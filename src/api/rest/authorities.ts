@@ -7,11 +7,12 @@ import {
 } from '../../authorities/authority.ts'
 import { changeAuthority } from '../../authorities/change.ts'
 import { createAuthority } from '../../authorities/create.ts'
-import { getAuthority, listAuthorities } from '../../authorities/find.ts'
+import { AuthorityQuery, getAuthority, listAuthorities } from '../../authorities/find.ts'
 import { importAuthority } from '../../authorities/import.ts'
 import { removeAuthority } from '../../authorities/remove.ts'
 import { getTrustStore } from '../../authorities/trust/bundle.ts'
-import { BundlePassword, closed, Name, Octets, PageOf, PageQuery } from '../../shared/schema.ts'
+import { ListOf } from '../../shared/lists/query.ts'
+import { BundlePassword, closed, Name, Octets } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
@@ -65,8 +66,8 @@ export const authorities: Routes = {
         schema: {
           tags,
           summary: 'List authorities by name',
-          querystring: PageQuery,
-          response: { 200: PageOf(Authority), ...problemResponse },
+          querystring: AuthorityQuery,
+          response: { 200: ListOf(Authority), ...problemResponse },
         },
       },
       (request) => listAuthorities(ctx, actorOf(request), request.query),

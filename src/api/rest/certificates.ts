@@ -2,7 +2,6 @@ import Type from 'typebox'
 import { getBundle } from '../../certificates/bundle.ts'
 import {
   Certificate,
-  CertificatePage,
   CertificateRevocation,
   NewCertificate,
   Renewal,
@@ -12,6 +11,7 @@ import { issueCertificate } from '../../certificates/issuance/issue.ts'
 import { renewCertificate } from '../../certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
 import { CertificateFilter } from '../../certificates/search/filter.ts'
+import { ListOf } from '../../shared/lists/query.ts'
 import { BundlePassword, closed, Id, Name, Octets } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
@@ -54,7 +54,7 @@ export const certificates: Routes = {
           summary: 'List the certificates of a tenant, soonest end first',
           params: closed({ tenant: Name }),
           querystring: CertificateFilter,
-          response: { 200: CertificatePage, ...problemResponse },
+          response: { 200: ListOf(Certificate), ...problemResponse },
         },
       },
       (request) =>
@@ -176,7 +176,7 @@ export const certificates: Routes = {
           tags,
           summary: 'List certificates of every tenant, soonest end first',
           querystring: CertificateFilter,
-          response: { 200: CertificatePage, ...problemResponse },
+          response: { 200: ListOf(Certificate), ...problemResponse },
         },
       },
       (request) => listAllCertificates(ctx, actorOf(request), request.query),

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { checkClusterNow } from '../../clusters/check.ts'
 import { Cluster, ClusterPatch, NewCluster } from '../../clusters/cluster.ts'
-import { getCluster, listClusters } from '../../clusters/find.ts'
+import { ClusterQuery, getCluster, listClusters } from '../../clusters/find.ts'
 import { findListeners } from '../../clusters/listeners/find.ts'
 import { ListenerQuery, ListenerRow } from '../../clusters/listeners/row.ts'
 import { findMeshTls } from '../../clusters/mesh/find.ts'
@@ -11,7 +11,8 @@ import { changeCluster, createCluster, removeCluster } from '../../clusters/regi
 import { clusterRbac, RbacQuery } from '../../clusters/rights/find.ts'
 import { Synced, syncCluster } from '../../clusters/sync.ts'
 import { abandonCluster } from '../../hosts/abandon.ts'
-import { closed, Name, PageOf, PageQuery } from '../../shared/schema.ts'
+import { ListOf } from '../../shared/lists/query.ts'
+import { closed, Name, PageOf } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
@@ -48,8 +49,8 @@ export const clusters: Routes = {
         schema: {
           tags,
           summary: 'List clusters by name',
-          querystring: PageQuery,
-          response: { 200: PageOf(Cluster), ...problemResponse },
+          querystring: ClusterQuery,
+          response: { 200: ListOf(Cluster), ...problemResponse },
         },
       },
       (request) => listClusters(ctx, actorOf(request), request.query),

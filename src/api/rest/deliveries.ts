@@ -1,8 +1,9 @@
-import { getDelivery, listDeliveries } from '../../delivery/secrets/find.ts'
+import { DeliveryQuery, getDelivery, listDeliveries } from '../../delivery/secrets/find.ts'
 import { putDelivery } from '../../delivery/secrets/put.ts'
 import { removeDelivery } from '../../delivery/secrets/remove.ts'
 import { Delivery, DeliverySpec } from '../../delivery/secrets/schema.ts'
-import { closed, Name, PageOf, PageQuery } from '../../shared/schema.ts'
+import { ListOf } from '../../shared/lists/query.ts'
+import { closed, Name } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { problemResponse } from '../openapi.ts'
@@ -44,8 +45,8 @@ export const deliveries: Routes = {
           tags,
           summary: 'List deliveries by name',
           params: closed({ tenant: Name }),
-          querystring: PageQuery,
-          response: { 200: PageOf(Delivery), ...problemResponse },
+          querystring: DeliveryQuery,
+          response: { 200: ListOf(Delivery), ...problemResponse },
         },
       },
       (request) => {

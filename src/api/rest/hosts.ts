@@ -1,13 +1,15 @@
 import Type from 'typebox'
 import { HostPlan, PlanRequest, planHost } from '../../delivery/preview.ts'
 import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/proof/probe.ts'
-import { getHost, listHosts } from '../../hosts/find.ts'
+import { getHost, listAllHosts, listHosts } from '../../hosts/find.ts'
 import { Host, HostSpec } from '../../hosts/host.ts'
 import { putHost } from '../../hosts/put.ts'
 import { removeHost } from '../../hosts/remove.ts'
+import { HostQuery } from '../../hosts/request/query.ts'
 import { SettleQuery, WaitQuery, waitForHost } from '../../hosts/wait.ts'
+import { ListOf } from '../../shared/lists/query.ts'
 import { Problem } from '../../shared/problem.ts'
-import { closed, HostnameText, Name, PageOf, PageQuery } from '../../shared/schema.ts'
+import { closed, HostnameText, Name } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { leavingOf } from '../edge/leaving.ts'
@@ -56,14 +58,30 @@ export const hosts: Routes = {
           tags,
           summary: 'List hosts by name',
           params: closed({ tenant: Name }),
-          querystring: PageQuery,
-          response: { 200: PageOf(Host), ...problemResponse },
+          querystring: HostQuery,
+          response: { 200: ListOf(Host), ...problemResponse },
         },
       },
       (request) => {
         const { tenant } = request.params
         return listHosts(ctx, actorOf(request), { tenant, ...request.query })
       },
+    )
+  },
+
+  listHosts(api, ctx) {
+    api.get(
+      '/hosts',
+      {
+        config: { needs: 'read', platform: true },
+        schema: {
+          tags,
+          summary: 'List the hosts of all tenants',
+          querystring: HostQuery,
+          response: { 200: ListOf(Host), ...problemResponse },
+        },
+      },
+      (request) => listAllHosts(ctx, actorOf(request), request.query),
     )
   },
 

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../core/context.ts'
 import type { Api, Routes } from '../api.ts'
 import { admission } from '../edge/admission.ts'
+import { answersFields } from '../edge/fields.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
@@ -36,6 +37,7 @@ export const nouns: readonly Routes[] = [
 /** All their routes; each request tells who asks, and whether that one may, before anything else is looked at. */
 export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
   admission(api, ctx)
+  answersFields(api)
   for (const noun of nouns) {
     await api.register(async (scope: Api) => {
       for (const route of Object.values(noun)) route(scope, ctx)

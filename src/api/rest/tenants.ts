@@ -1,6 +1,7 @@
 import Type from 'typebox'
-import { closed, Name, PageOf, PageQuery } from '../../shared/schema.ts'
-import { getTenant, listTenants } from '../../tenants/find.ts'
+import { ListOf } from '../../shared/lists/query.ts'
+import { closed, Name } from '../../shared/schema.ts'
+import { getTenant, listTenants, TenantQuery } from '../../tenants/find.ts'
 import { ChangedTenant, NewTenant, Tenant, TenantPatch } from '../../tenants/tenant.ts'
 import { changeTenant, createTenant, removeTenant } from '../../tenants/write.ts'
 import type { Routes } from '../api.ts'
@@ -39,8 +40,8 @@ export const tenants: Routes = {
         schema: {
           tags,
           summary: 'List tenants by name',
-          querystring: PageQuery,
-          response: { 200: PageOf(Tenant), ...problemResponse },
+          querystring: TenantQuery,
+          response: { 200: ListOf(Tenant), ...problemResponse },
         },
       },
       (request) => listTenants(ctx, actorOf(request), request.query),

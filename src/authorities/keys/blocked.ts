@@ -1,16 +1,17 @@
+import Type from 'typebox'
 import { record, type Subject } from '../../audit/record.ts'
 import { type Actor, allowPlatform } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { isDuplicate, type Tx } from '../../core/database/db.ts'
+import { isDuplicate, sql, type Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
+import { type Listing, listRows, when } from '../../core/database/lists.ts'
 import { orRefuse } from '../../core/refusal.ts'
-import { MomentHashKey, pageOf, readCursor } from '../../shared/cursor.ts'
+import { type List, listQuery } from '../../shared/lists/query.ts'
 import { Problem, type Violation } from '../../shared/problem.ts'
-import type { Page, PageQuery } from '../../shared/schema.ts'
 import { fingerprintSha256, readCertificate } from '../../x509/certificates/read.ts'
 import { readPem } from '../../x509/der/pem.ts'
 import { certifiedSpki, weakKeyFault } from '../../x509/keys/public.ts'
-import type { BlockedKey, NewBlockedKey } from './blockedkey.ts'
+import { type BlockedKey, BlockedKeySort, type NewBlockedKey, SpkiSha256 } from './blockedkey.ts'
 
 /** Blocks a public key: no certificate is made for it any more, by nobody, and every certificate that
  *  has it is revoked for keyCompromise (due at once). Throws blocked-key-exists, key-refused. */
@@ -79,29 +80,35 @@ export async function unblockKey(ctx: Context, actor: Actor, spkiSha256: string)
   })
 }
 
-/** The blocked keys, oldest first. */
+/** Which blocked keys are listed. */
+export const BlockedKeyQuery = listQuery(BlockedKeySort, { spkiSha256: Type.Optional(SpkiSha256) })
+export type BlockedKeyQuery = Readonly<Type.Static<typeof BlockedKeyQuery>>
+
+const listing: Listing<BlockedKeySort> = {
+  from: sql`blocked_key`,
+  id: sql`blocked_key."spkiSha256"`,
+  usual: 'since',
+  orders: {
+    since: [
+      { column: sql`blocked_key."since"`, kind: 'timestamptz' },
+      { column: sql`blocked_key."spkiSha256"`, kind: 'text' },
+    ],
+  },
+}
+
+/** The blocked keys, oldest first unless asked otherwise. Throws cursor-refused. */
 export async function listBlockedKeys(
   ctx: Context,
   actor: Actor,
-  { limit = 50, cursor }: PageQuery,
-): Promise<Page<BlockedKey>> {
+  query: BlockedKeyQuery,
+): Promise<List<BlockedKey>> {
   allowPlatform(actor, 'read')
-  const rows = await ctx.db.read.blockedKey.findMany({
-    where: after(cursor),
-    orderBy: [{ since: 'asc' }, { spkiSha256: 'asc' }],
-    take: limit + 1,
+  const conditions = when(query.spkiSha256, (one) => sql`blocked_key."spkiSha256" = ${one}`)
+  const page = await listRows(ctx.db.read, listing, { conditions, query }, async (ids) => {
+    const rows = await ctx.db.read.blockedKey.findMany({ where: { spkiSha256: { in: [...ids] } } })
+    return rows.map((row) => ({ id: row.spkiSha256, ...row }))
   })
-  return pageOf(rows, limit, {
-    key: ({ since, spkiSha256 }) => [since.toISOString(), spkiSha256],
-    item: blockedKeyView,
-  })
-}
-
-function after(cursor: string | undefined) {
-  if (cursor === undefined) return {}
-  const [since, spkiSha256] = readCursor(cursor, MomentHashKey)
-  const at = new Date(since)
-  return { OR: [{ since: { gt: at } }, { since: at, spkiSha256: { gt: spkiSha256 } }] }
+  return { ...page, items: page.items.map(blockedKeyView) }
 }
 
 /** Why a key may not be used at all: it is blocked. Who blocked it and why is for the platform. */

@@ -25,6 +25,13 @@ export const NewBlockedKey = closed({
 })
 export type NewBlockedKey = Type.Static<typeof NewBlockedKey>
 
+/** How blocked keys are ordered. */
+export const BlockedKeySort = Type.Enum(['since', '-since'], {
+  title: 'BlockedKeySort',
+  description: 'The oldest first (the default); -since: the newest first',
+})
+export type BlockedKeySort = Type.Static<typeof BlockedKeySort>
+
 export const BlockedKey = closed(
   {
     spkiSha256: SpkiSha256,

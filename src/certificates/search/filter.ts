@@ -1,14 +1,7 @@
 import Type from 'typebox'
 import { LabelFilter } from '../../shared/lists/labels.ts'
-import {
-  closed,
-  HostnameText,
-  KeyAlgorithm,
-  moment,
-  Name,
-  PageQuery,
-  Profile,
-} from '../../shared/schema.ts'
+import { listQuery } from '../../shared/lists/query.ts'
+import { HostnameText, KeyAlgorithm, moment, Name, Profile } from '../../shared/schema.ts'
 
 const hexText = (description: string) =>
   Type.String({ pattern: '^[0-9A-Fa-fxX: -]{2,128}$', description })
@@ -58,12 +51,5 @@ export const CertificateSort = Type.Enum(['notAfter', '-notAfter', 'createdAt', 
 })
 export type CertificateSort = Type.Static<typeof CertificateSort>
 
-export const CertificateFilter = closed({
-  ...PageQuery.properties,
-  ...filters,
-  sort: Type.Optional(CertificateSort),
-  count: Type.Optional(
-    Type.Boolean({ description: 'Also say how many there are in all, as `total` (false)' }),
-  ),
-})
+export const CertificateFilter = listQuery(CertificateSort, filters)
 export type CertificateFilter = Readonly<Type.Static<typeof CertificateFilter>>

@@ -1,72 +1,24 @@
-import type { Context } from '../../core/context.ts'
-import { emptySql, joinSql, type Sql, sql } from '../../core/database/db.ts'
-import { IdKey, MomentIdKey, readCursor } from '../../shared/cursor.ts'
+import { type Sql, sql } from '../../core/database/db.ts'
+import type { Listing } from '../../core/database/lists.ts'
+import { endingOf } from '../../hosts/request/query.ts'
 import { labelTerms } from '../../shared/lists/labels.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { canonicalSerial } from '../../x509/certificates/serial.ts'
 import type { CertificateFilter, CertificateSort } from './filter.ts'
 
-/** The ids of a page of certificates in its order, and of one more if there are more. A page costs the
- *  same wherever it is: the place that the cursor names is sought in the index, not counted to. Throws
- *  cursor-refused, request-invalid. */
-export async function selectIds(
-  ctx: Context,
-  tenantId: string | null,
-  filter: CertificateFilter,
-): Promise<readonly string[]> {
-  const { limit = 50, cursor, sort = 'notAfter' } = filter
-  const conditions = [
-    ...conditionsOf(ctx.now(), tenantId, filter),
-    ...(cursor === undefined ? [] : [after(sort, cursor)]),
-  ]
-  const rows = await ctx.db.read.$queryRaw<readonly { readonly id: string }[]>(sql`
-    select certificate."id"::text from certificate ${where(conditions)}
-    order by ${orders[sort]} limit ${limit + 1}::int`)
-  return rows.map(({ id }) => id)
-}
-
-/** How many certificates there are, counted no further than `atMost`. */
-export async function countCertificates(
-  ctx: Context,
-  tenantId: string | null,
-  filter: CertificateFilter,
-  atMost: number,
-): Promise<number> {
-  const [row] = await ctx.db.read.$queryRaw<readonly { readonly count: number }[]>(sql`
-    select count(*)::int as count from (
-      select from certificate ${where(conditionsOf(ctx.now(), tenantId, filter))} limit ${atMost}::int
-    ) as found`)
-  return row?.count ?? 0
-}
-
-/** An id of a later certificate is greater: it begins with the time (src/core/context.ts). */
-const orders: Readonly<Record<CertificateSort, Sql>> = {
-  notAfter: sql`certificate."notAfter", certificate."id"`,
-  '-notAfter': sql`certificate."notAfter" desc, certificate."id" desc`,
-  createdAt: sql`certificate."id"`,
-  '-createdAt': sql`certificate."id" desc`,
-}
-
-/** The sort key of a certificate in this order: what a cursor is made of. */
-export function sortKey(
-  sort: CertificateSort,
-  { id, notAfter }: { readonly id: string; readonly notAfter: Date },
-): readonly string[] {
-  return sort.endsWith('notAfter') ? [notAfter.toISOString(), id] : [id]
-}
-
-function after(sort: CertificateSort, cursor: string): Sql {
-  const relation = sort.startsWith('-') ? sql`<` : sql`>`
-  if (!sort.endsWith('notAfter')) {
-    const [id] = readCursor(cursor, IdKey)
-    return sql`certificate."id" ${relation} ${id}::uuid`
-  }
-  const [notAfter, id] = readCursor(cursor, MomentIdKey)
-  return sql`(certificate."notAfter", certificate."id") ${relation} (${notAfter}::timestamptz, ${id}::uuid)`
-}
-
-function where(conditions: readonly Sql[]): Sql {
-  return conditions.length === 0 ? emptySql : sql`where ${joinSql([...conditions], ' and ')}`
+/** How certificates are listed. An id of a later one is greater: it begins with the time
+ *  (src/core/context.ts). */
+export const certificateListing: Listing<CertificateSort> = {
+  from: sql`certificate`,
+  id: sql`certificate."id"`,
+  usual: 'notAfter',
+  orders: {
+    notAfter: [
+      { column: sql`certificate."notAfter"`, kind: 'timestamptz' },
+      { column: sql`certificate."id"`, kind: 'uuid' },
+    ],
+    createdAt: [{ column: sql`certificate."id"`, kind: 'uuid' }],
+  },
 }
 
 /** What holds for all that are listed. What was made to prove hosts by is only listed where it is asked
@@ -123,7 +75,7 @@ function nameConditions({
   label,
 }: CertificateFilter): readonly Sql[] {
   return [
-    ...(name === undefined ? [] : [endsIn(name)]),
+    ...(name === undefined ? [] : [holdsEnding(endingOf(name))]),
     // Through the index of endings, which holds every name itself.
     ...(dnsName === undefined ? [] : [holdsEnding(dnsName.toLowerCase())]),
     ...(serial === undefined ? [] : [sql`certificate."serial" = ${serialOf(serial)}`]),
@@ -142,12 +94,6 @@ function nameConditions({
       ? []
       : [sql`certificate."labelTerms" @> ${[...labelTerms(label)]}::text[]`]),
   ]
-}
-
-/** `*.example.com`: every name that ends in .example.com, which that wildcard itself does. */
-function endsIn(name: string): Sql {
-  const lower = name.toLowerCase().replace(/\.$/, '')
-  return holdsEnding(lower.startsWith('*.') ? lower.slice(1) : lower)
 }
 
 function holdsEnding(ending: string): Sql {

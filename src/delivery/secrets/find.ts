@@ -1,10 +1,12 @@
+import Type from 'typebox'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import type { Tx } from '../../core/database/db.ts'
-import { NameKey, pageOf, readCursor } from '../../shared/cursor.ts'
+import { joinSql, sql, type Tx } from '../../core/database/db.ts'
+import { byName, listRows, when } from '../../core/database/lists.ts'
+import { type List, listQuery, NameSort } from '../../shared/lists/query.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
-import type { Page, PageQuery } from '../../shared/schema.ts'
+import { Name, Namespace } from '../../shared/schema.ts'
 import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import { newestInLine } from './line.ts'
@@ -47,21 +49,49 @@ export async function getDelivery(
   return viewDelivery(ctx.db.read, await deliveryRow(ctx.db.read, id, name))
 }
 
-/** The tenant's deliveries by name. Throws tenant-unknown. */
+/** Which deliveries are listed; all that is named must hold. */
+export const DeliveryQuery = listQuery(NameSort, {
+  status: Type.Optional(
+    Type.Enum(['Pending', 'Synced', 'Failed', 'Conflict'], {
+      title: 'DeliveryStatusFilter',
+      description: 'Those that stand so on a cluster; with `cluster`, on that one',
+    }),
+  ),
+  cluster: Type.Optional(Name),
+  namespace: Type.Optional(Namespace),
+})
+export type DeliveryQuery = Readonly<Type.Static<typeof DeliveryQuery>>
+
+const listing = byName(sql`delivery`)
+
+/** The tenant's deliveries, by name unless asked otherwise. Throws tenant-unknown, cursor-refused. */
 export async function listDeliveries(
   ctx: Context,
   actor: Actor,
-  { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string },
-): Promise<Page<Delivery>> {
+  { tenant, ...query }: DeliveryQuery & { readonly tenant: string },
+): Promise<List<Delivery>> {
   const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
-  const [after] = cursor === undefined ? [] : readCursor(cursor, NameKey)
-  const rows = await ctx.db.read.delivery.findMany({
-    where: { tenantId: id, ...(after === undefined ? {} : { name: { gt: after } }) },
-    include: related,
-    orderBy: { name: 'asc' },
-    take: limit + 1,
-  })
-  const page = pageOf(rows, limit, { key: ({ name }) => [name], item: (row) => row })
+  const { status, cluster, namespace } = query
+  const targets = [
+    ...when(status, (one) => sql`target."status" = ${one}`),
+    ...when(
+      cluster,
+      (one) => sql`target."clusterId" = (select "id" from cluster where "name" = ${one})`,
+    ),
+  ]
+  const conditions = [
+    sql`delivery."tenantId" = ${id}::uuid`,
+    ...(targets.length === 0
+      ? []
+      : [
+          sql`exists (select from delivery_target target where target."tenantId" = delivery."tenantId"
+            and target."deliveryId" = delivery."id" and ${joinSql(targets, ' and ')})`,
+        ]),
+    ...when(namespace, (one) => sql`delivery."namespace" = ${one}`),
+  ]
+  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
+    ctx.db.read.delivery.findMany({ where: { id: { in: [...ids] } }, include: related }),
+  )
   const items: Delivery[] = []
   for (const row of page.items) items.push(await viewDelivery(ctx.db.read, row))
   return { ...page, items }

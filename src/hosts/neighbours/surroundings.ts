@@ -49,11 +49,12 @@ async function neighboursOf(
   tx: Tx,
   hosts: readonly Stored[],
 ): Promise<ReadonlyMap<string, readonly Served[]>> {
-  const items = hosts.map(({ id, name, spec }) => {
+  const items = hosts.map(({ id, tenantId, name, spec }) => {
     const names = namesOf(name, shownJson(CompleteSpec, spec))
     const wildcards = names.filter((each) => each.startsWith('*.'))
     return {
       id,
+      tenantId,
       over: names.flatMap((each) => wildcardsOver(each).filter((wide) => wide !== each)),
       below: wildcards.map((each) => each.slice(1)),
     }
@@ -65,8 +66,8 @@ async function neighboursOf(
   const rows = await tx.$queryRaw<readonly { id: string; name: string; spec: unknown }[]>(sql`
     select distinct asked."id"::text, other."name", host."spec"
     from jsonb_to_recordset(${JSON.stringify(items)}::jsonb)
-      as asked ("id" uuid, "over" text[], "below" text[])
-    join placement own on own."hostId" = asked."id" and own."wanted"
+      as asked ("id" uuid, "tenantId" uuid, "over" text[], "below" text[])
+    join placement own on own."tenantId" = asked."tenantId" and own."hostId" = asked."id" and own."wanted"
     cross join lateral (
       (select held."name", placement."hostId" from ${held} and held."name" = any(asked."over"))
       union
@@ -76,7 +77,7 @@ async function neighboursOf(
           where right(held."name", length(base)) = base)
         order by held."name" limit ${most})
     ) other
-    join host on host."id" = other."hostId"
+    cross join lateral (select "spec" from host where "id" = other."hostId" limit 1) host
     order by other."name"`)
   const found = rows.map(({ id, name, spec }) => {
     const { tls, http } = shownJson(CompleteSpec, spec)

@@ -20,7 +20,12 @@ export const Labels = Type.Record(
 export type Labels = Type.Static<typeof Labels>
 
 const plain = '^[^\\u0000-\\u001f\\u007f-\\u009f]+$'
-const Owner = Type.String({ maxLength: 200, pattern: plain, description: 'Whose it is: a team' })
+/** Whose a thing is. */
+export const Owner = Type.String({
+  maxLength: 200,
+  pattern: plain,
+  description: 'Whose it is: a team',
+})
 const Contact = Type.String({
   maxLength: 320,
   pattern: plain,

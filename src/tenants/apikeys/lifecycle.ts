@@ -1,12 +1,14 @@
+import Type from 'typebox'
 import { record } from '../../audit/record.ts'
 import { type Actor, allow, allowPlatform } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
 import { bytes, isDuplicate, sql, type Tx } from '../../core/database/db.ts'
+import { type Listing, listRows, when } from '../../core/database/lists.ts'
 import { oncePer } from '../../core/onceper.ts'
-import { IdKey, pageOf, readCursor } from '../../shared/cursor.ts'
+import { type List, listQuery, MadeSort } from '../../shared/lists/query.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
-import type { Page, PageQuery } from '../../shared/schema.ts'
+import { Name, Role } from '../../shared/schema.ts'
 import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
 import { accessTenant } from '../access.ts'
 import { dayOf, quotaExceeded, quotasOf } from '../quotas/limits.ts'
@@ -77,21 +79,48 @@ async function holdKeyRoom(tx: Tx, holder: Holder): Promise<void> {
   if (made >= limit) throw quotaExceeded('apiKeys', { limit, used: made, now })
 }
 
-/** The keys in force, oldest first. */
+/** Which API keys are listed; all that is named must hold. */
+export const ApiKeyQuery = listQuery(MadeSort, {
+  role: Type.Optional(Role),
+  name: Type.Optional(Name),
+})
+export type ApiKeyQuery = Readonly<Type.Static<typeof ApiKeyQuery>>
+
+const listing: Listing<MadeSort> = {
+  from: sql`api_key`,
+  id: sql`api_key."id"`,
+  usual: 'createdAt',
+  orders: {
+    createdAt: [
+      { column: sql`api_key."createdAt"`, kind: 'timestamptz' },
+      { column: sql`api_key."id"`, kind: 'uuid' },
+    ],
+  },
+}
+
+/** The keys in force, oldest first unless asked otherwise. Throws tenant-unknown, forbidden,
+ *  cursor-refused. */
 export async function listApiKeys(
   ctx: Context,
   actor: Actor,
-  { tenant, limit = 50, cursor }: PageQuery & { readonly tenant: string | null },
-): Promise<Page<ApiKey>> {
+  { tenant, ...query }: ApiKeyQuery & { readonly tenant: string | null },
+): Promise<List<ApiKey>> {
   const { id: tenantId } = await owner(ctx, actor, tenant)
-  const [after] = cursor === undefined ? [] : readCursor(cursor, IdKey)
-  const rows = await ctx.db.read.apiKey.findMany({
-    where: { tenantId, revokedAt: null, ...(after === undefined ? {} : { id: { gt: after } }) },
-    orderBy: { id: 'asc' },
-    take: limit + 1,
-    include: { tenant: { select: { name: true } } },
-  })
-  return pageOf(rows, limit, { key: ({ id }) => [id], item: apiKeyView })
+  const conditions = [
+    tenantId === null
+      ? sql`api_key."tenantId" is null`
+      : sql`api_key."tenantId" = ${tenantId}::uuid`,
+    sql`api_key."revokedAt" is null`,
+    ...when(query.role, (one) => sql`api_key."role" = ${one}`),
+    ...when(query.name, (one) => sql`api_key."name" = ${one}`),
+  ]
+  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
+    ctx.db.read.apiKey.findMany({
+      where: { id: { in: [...ids] } },
+      include: { tenant: { select: { name: true } } },
+    }),
+  )
+  return { ...page, items: page.items.map(apiKeyView) }
 }
 
 /** Revokes a key: the next request with it is refused. The last key of a platform admin is kept, so that

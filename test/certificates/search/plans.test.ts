@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import type { AuditQuery } from '../../../src/audit/event.ts'
+import { findAuditEvents } from '../../../src/audit/find.ts'
 import { createAuthority } from '../../../src/authorities/create.ts'
 import { listAllCertificates, listCertificates } from '../../../src/certificates/find.ts'
 import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
 import { expiries } from '../../../src/certificates/search/expiries.ts'
 import type { CertificateFilter } from '../../../src/certificates/search/filter.ts'
 import { sql } from '../../../src/core/database/db.ts'
+import { listAllHosts, listHosts } from '../../../src/hosts/find.ts'
+import type { HostQuery } from '../../../src/hosts/request/query.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { admin, openTestContext } from '../../support/context.ts'
 
@@ -41,11 +45,33 @@ await ctx.db.read.$executeRaw(sql`
   from certificate, generate_series(1, 100000) as n where certificate."id" = ${id}::uuid`)
 await ctx.db.read.$executeRaw(sql`vacuum analyze certificate`)
 
-/** How often the table of certificates was read from its first row on. */
-async function scans(): Promise<bigint> {
+// Twenty thousand hosts of those tenants on one cluster, and as many events.
+await ctx.db.read.$executeRaw(sql`
+  insert into cluster ("id", "name", "server", "ingressNamespace", "ingressSelector", "ingressAddress",
+    "status", "createdAt", "updatedAt")
+  values (md5('c')::uuid, 'far', 'https://far.test', 'i', '{}', 'far.test:443', 'Ready', now(), now())`)
+await ctx.db.read.$executeRaw(sql`
+  insert into host ("id", "tenantId", "name", "spec", "labels", "generation", "createdAt", "updatedAt")
+  select md5('h' || n)::uuid, md5('t' || 1 + n % 100)::uuid, 'www' || n || '.t' || 1 + n % 100 || '.test',
+    '{"certificate": {"authority": "plans"}}', jsonb_build_object('team', 't' || n % 1000), 1, now(), now()
+  from generate_series(1, 20000) as n`)
+await ctx.db.read.$executeRaw(sql`
+  insert into placement ("id", "tenantId", "hostId", "clusterId", "name", "wanted", "status", "since")
+  select md5('p' || "name")::uuid, "tenantId", "id", md5('c')::uuid, "name", true,
+    case when "name" like '%77.%' then 'Failed' else 'Synced' end, now() from host`)
+await ctx.db.read.$executeRaw(sql`
+  insert into audit_event ("at", "actorKind", "actorName", "tenantId", "action", "subjectKind", "subjectId",
+    "subjectName", "changes", "requestId")
+  select now() - n * interval '1 minute', 'api-key', 'a' || n % 200, "tenantId", 'host.a' || n % 200, 'host',
+    "id"::text, "name", '{}', 'r' || n from (select *, row_number() over () as n from host) as host`)
+await ctx.db.read.$executeRaw(sql`vacuum analyze host, placement, audit_event`)
+
+/** How often these tables were read from their first row on. */
+async function scans(...tables: readonly string[]): Promise<bigint> {
   await ctx.db.read.$queryRaw(sql`select pg_stat_force_next_flush()::text`)
   const [row] = await ctx.db.read.$queryRaw<readonly { readonly scans: bigint }[]>(sql`
-    select seq_scan as scans from pg_stat_user_tables where relname = 'certificate'`)
+    select sum(seq_scan)::bigint as scans from pg_stat_user_tables
+    where relname = any(${tables.length > 0 ? [...tables] : ['certificate']})`)
   return row?.scans ?? -1n
 }
 
@@ -87,6 +113,51 @@ test('no list of certificates reads the whole table', async () => {
     await listCertificates(ctx, admin, { tenant: 't8', ...filter })
     await expiries(ctx, admin, { within: 'P90D', tenant: 't8' })
     assert.equal(await scans(), before, JSON.stringify(filter))
+  }
+})
+
+test('no list of hosts reads the whole table', async () => {
+  const filters: readonly HostQuery[] = [
+    {},
+    { sort: '-name' },
+    { sort: 'createdAt' },
+    { status: 'Failed' },
+    { status: 'Failed', cluster: 'far' },
+    { cluster: 'far' },
+    { authority: 'nobody' },
+    { name: 'www7.t8.test' },
+    { name: '*.t8.test' },
+    { label: 'team=t7' },
+  ]
+  for (const filter of filters) {
+    const before = [await scans('host'), await scans('placement')]
+    const page = await listAllHosts(ctx, admin, { ...filter, limit: 5 })
+    const { nextCursor: cursor } = page
+    if (cursor !== null) await listAllHosts(ctx, admin, { ...filter, limit: 5, cursor })
+    await listHosts(ctx, admin, { tenant: 't8', limit: 5, ...filter })
+    assert.deepEqual(
+      [await scans('host'), await scans('placement')],
+      before,
+      JSON.stringify(filter),
+    )
+  }
+})
+
+test('no reading of the audit trail reads the whole table', async () => {
+  const queries: readonly AuditQuery[] = [
+    {},
+    { sort: 'seq' },
+    { action: 'host.a7' },
+    { actor: 'a7' },
+    { requestId: 'r7' },
+    { tenant: 't8', actor: 'a7' },
+    { from: new Date(Date.now() - 3_600_000).toISOString() },
+  ]
+  for (const query of queries) {
+    const before = await scans('audit_event')
+    const { nextCursor: cursor } = await findAuditEvents(ctx, admin, { ...query, limit: 5 })
+    if (cursor !== null) await findAuditEvents(ctx, admin, { ...query, limit: 5, cursor })
+    assert.equal(await scans('audit_event'), before, JSON.stringify(query))
   }
 })
 

@@ -1,7 +1,13 @@
 import Type from 'typebox'
-import { blockKey, listBlockedKeys, unblockKey } from '../../../authorities/keys/blocked.ts'
+import {
+  BlockedKeyQuery,
+  blockKey,
+  listBlockedKeys,
+  unblockKey,
+} from '../../../authorities/keys/blocked.ts'
 import { BlockedKey, NewBlockedKey, SpkiSha256 } from '../../../authorities/keys/blockedkey.ts'
-import { closed, PageOf, PageQuery } from '../../../shared/schema.ts'
+import { ListOf } from '../../../shared/lists/query.ts'
+import { closed } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
@@ -38,8 +44,8 @@ export const blockedKeys: Routes = {
         schema: {
           tags,
           summary: 'List the blocked keys, oldest first',
-          querystring: PageQuery,
-          response: { 200: PageOf(BlockedKey), ...problemResponse },
+          querystring: BlockedKeyQuery,
+          response: { 200: ListOf(BlockedKey), ...problemResponse },
         },
       },
       (request) => listBlockedKeys(ctx, actorOf(request), request.query),
