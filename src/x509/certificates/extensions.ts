@@ -100,3 +100,17 @@ export function accessExtension(urls: {
 
 /** id-pkix-ocsp-nocheck (RFC 6960 4.2.2.2.1). */
 export const ocspNoCheckExtension: Buffer = extension(oids.ocspNoCheck, false, derNull)
+
+/** Every extension that is written here, and so may be in a certificate of ours. */
+export const writtenExtensions: ReadonlySet<string> = new Set([
+  oids.subjectKeyIdentifier,
+  oids.authorityKeyIdentifier,
+  oids.keyUsage,
+  oids.extendedKeyUsage,
+  oids.basicConstraints,
+  oids.subjectAltName,
+  oids.nameConstraints,
+  oids.crlDistributionPoints,
+  oids.authorityInfoAccess,
+  oids.ocspNoCheck,
+])

@@ -2,6 +2,7 @@ import {
   authorityKeyExtension,
   extension,
   subjectKeyExtension,
+  writtenExtensions,
 } from '../certificates/extensions.ts'
 import { issuerKeyIdentifier } from '../certificates/read.ts'
 import { oids } from '../der/oids.ts'
@@ -9,19 +10,6 @@ import { keyIdentifier } from '../keys/public.ts'
 import { signatureAlgorithmOf } from '../keys/sign.ts'
 import { emptyName, encodeName, subjectFaults } from '../names/distinguished.ts'
 import { authority, every, issued, leaf, type Rule, unless } from './rule.ts'
-
-const written: ReadonlySet<string> = new Set([
-  oids.subjectKeyIdentifier,
-  oids.authorityKeyIdentifier,
-  oids.keyUsage,
-  oids.extendedKeyUsage,
-  oids.basicConstraints,
-  oids.subjectAltName,
-  oids.nameConstraints,
-  oids.crlDistributionPoints,
-  oids.authorityInfoAccess,
-  oids.ocspNoCheck,
-])
 
 /** Rules about the certificate as a whole: version, names, keys and the form of its extensions. */
 export const structureRules: readonly Rule[] = [
@@ -102,7 +90,7 @@ export const structureRules: readonly Rule[] = [
     clause: 'RFC 5280 4.2',
     applies: every,
     check: ({ extensions }) => {
-      const strange = extensions.find(({ oid }) => !written.has(oid))
+      const strange = extensions.find(({ oid }) => !writtenExtensions.has(oid))
       return strange && `The extension ${strange.oid} is none of ours`
     },
   },
