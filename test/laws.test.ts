@@ -87,16 +87,22 @@ test('every room of the row is there, and no other', () => {
   assert.deepEqual([...rooms].sort(), [...row].sort())
 })
 
-test('what a file exports is used, and not by tests alone', () => {
-  const product = [...files, ...['bench', 'tools'].flatMap(filesOf)]
-  const texts = new Map(product.map((file) => [file, readFileSync(join(root, file), 'utf8')]))
-  const unused = files.flatMap((file) => {
-    const own = texts.get(file) ?? ''
-    const exported = own.matchAll(/^export (?:async )?(?:function\*?|const|class) (\w+)/gm)
+test('what a file exports is used by another, or by itself and a test', () => {
+  const textsOf = (folders: readonly string[]) =>
+    folders.flatMap(filesOf).map((file) => [file, readFileSync(join(root, file), 'utf8')] as const)
+  const product = textsOf(['src', 'sandbox', 'bench', 'tools'])
+  const wordsOf = (text: string) => text.match(/\w+/g) ?? []
+  const users = Map.groupBy(
+    product.flatMap(([file, text]) => [...new Set(wordsOf(text))].map((word) => ({ file, word }))),
+    ({ word }) => word,
+  )
+  const tested = new Set(textsOf(['test']).flatMap(([, text]) => wordsOf(text)))
+  const unused = product.flatMap(([file, text]) => {
+    const exported = text.matchAll(/^export (?:async )?(?:function\*?|const|class) (\w+)/gm)
     return [...exported].flatMap(([, name = '']) => {
-      const times = (text: string) => text.split(new RegExp(`\\b${name}\\b`)).length - 1
-      const elsewhere = [...texts].some(([other, text]) => other !== file && times(text) > 0)
-      return elsewhere || times(own) > 1 ? [] : [`${file} ${name}`]
+      if ((users.get(name)?.length ?? 0) > 1) return []
+      const here = wordsOf(text).filter((word) => word === name).length
+      return here > 1 && tested.has(name) ? [] : [`${file} ${name}`]
     })
   })
   assert.deepEqual(unused, [])

@@ -192,8 +192,7 @@ export const ClusterPatch = closed({
 })
 export type ClusterPatch = Type.Static<typeof ClusterPatch>
 
-export const ClusterStatus = Type.Enum(['Unknown', 'Ready', 'Failed'])
-export type ClusterStatus = Type.Static<typeof ClusterStatus>
+const ClusterStatus = Type.Enum(['Unknown', 'Ready', 'Failed'])
 
 export const Cluster = closed(
   {

@@ -25,7 +25,7 @@ const allowed = (maxLength: number) =>
 
 /** What stands in the subjects of a tenant's certificates: a field that is listed has one of these values
  *  and no other; what is left out may be anything that is not somebody else's (src/tenants/subject.ts). */
-export const SubjectPolicy = closed(
+const SubjectPolicy = closed(
   {
     commonName: allowed(64),
     organization: allowed(64),

@@ -1,11 +1,11 @@
 import Type from 'typebox'
 import { closed, nullable } from '../../shared/schema.ts'
 
-export const CheckStatus = Type.Enum(['ok', 'warning', 'failed', 'unknown'], {
+const CheckStatus = Type.Enum(['ok', 'warning', 'failed', 'unknown'], {
   title: 'CheckStatus',
   description: 'failed: hosts cannot be served; unknown: could not be looked at, message says why',
 })
-export type CheckStatus = Type.Static<typeof CheckStatus>
+type CheckStatus = Type.Static<typeof CheckStatus>
 
 /** One thing that was looked at. */
 export const Check = closed(

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { closed, HostnameText, Name, nullable, PageQuery, Timestamp } from '../../shared/schema.ts'
 
-export const ListenerState = Type.Enum(['active', 'error', 'warming', 'draining', 'unread'], {
+const ListenerState = Type.Enum(['active', 'error', 'warming', 'draining', 'unread'], {
   title: 'ListenerState',
   description:
     'active: in use; error: Envoy refused the last configuration, what is active is an older one; warming: not in use yet; draining: connections of before end; unread: the pod could not be asked',

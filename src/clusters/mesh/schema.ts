@@ -2,11 +2,10 @@ import Type from 'typebox'
 import { closed, Name, Namespace, nullable } from '../../shared/schema.ts'
 
 /** What istiod takes (istio.mesh.v1alpha1.MeshConfig.TLSConfig.TLSProtocol). */
-export const MeshTlsVersion = Type.Enum(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3'], {
+const MeshTlsVersion = Type.Enum(['TLS_AUTO', 'TLSV1_2', 'TLSV1_3'], {
   title: 'MeshTlsVersion',
   description: 'TLS_AUTO is what goes where nothing is set: TLS 1.2',
 })
-export type MeshTlsVersion = Type.Static<typeof MeshTlsVersion>
 
 const Setting = closed(
   {
