@@ -39,7 +39,8 @@ export async function applySteps(
 
 /** What each cluster has let through of late, but for the names in it: that it would let through again. A try
  *  costs as much as the change itself. */
-const acceptedBy = oncePer((_: Kube) => new Map<string, number>())
+const acceptedBy = oncePer((_: Kube) => new Map<string, Accepted>())
+type Accepted = { readonly tried: Promise<unknown>; readonly until: number }
 const memoryLimit = 1000
 const memoryMilliseconds = 600_000
 
@@ -72,10 +73,24 @@ type Trial = {
 async function tryOut(kube: Kube, { object, force, names }: Trial): Promise<void> {
   const known = acceptedBy(kube)
   const shape = shapeOf(object, names)
-  if ((known.get(shape) ?? 0) > performance.now()) return
-  await kube.apply(object, { dryRun: true, force })
+  const before = known.get(shape)
+  if (before && before.until > performance.now()) {
+    // Whoever is tried at the same moment may be refused for its names.
+    const isFine = await before.tried.then(
+      () => true,
+      () => false,
+    )
+    if (isFine) return
+  }
+  const tried = kube.apply(object, { dryRun: true, force })
   if (known.size >= memoryLimit) known.clear()
-  known.set(shape, performance.now() + memoryMilliseconds)
+  known.set(shape, { tried, until: performance.now() + memoryMilliseconds })
+  try {
+    await tried
+  } catch (error) {
+    if (known.get(shape)?.tried === tried) known.delete(shape)
+    throw error
+  }
 }
 
 /** The object without the names of its own: many hosts differ by nothing else. */

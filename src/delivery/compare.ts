@@ -1,6 +1,8 @@
 import { apiOf, type ClusterRow } from '../clusters/find.ts'
-import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
+import { isSameObject } from '../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
+import type { RecordedObject } from '../hosts/objects.ts'
+import { digestOf } from './drift/digest.ts'
 import { gatewayApi } from './gatewayapi/renderer.ts'
 import { istio } from './istio/renderer.ts'
 import { observe } from './observe.ts'
@@ -11,7 +13,7 @@ import type { Collision, Delivery, Renderer } from './renderer.ts'
 export type Comparable = {
   readonly renderer: Renderer
   readonly delivery: Delivery
-  readonly recorded: readonly KubeRef[]
+  readonly recorded: readonly RecordedObject[]
   readonly wanted: boolean
   /** When others were last seen to change what they have before an ingress. */
   readonly othersAt?: Date | null
@@ -41,7 +43,9 @@ export async function compare(
 ): Promise<Compared> {
   const hostId = delivery.host.id
   const desired = wanted ? renderer.manifests(delivery) : []
-  const observed = await observe(kube, [...desired.map(refOf), ...recorded])
+  // Where objects tell nothing of themselves, those that were taken as they are wanted most likely still are so.
+  const likely = renderer.faults ? [] : desired.filter((object) => isRecordedSo(object, recorded))
+  const observed = await observe(kube, [...desired.map(refOf), ...recorded], likely)
   const comparison = { hostId, order: renderer.kinds, desired, observed, recorded }
   const steps = plan(comparison)
   const conflicts = foreignObjects(comparison)
@@ -62,4 +66,9 @@ export async function compare(
   const blocking = found.filter(({ blocks }) => blocks).map(({ message }) => message)
   const risks = found.filter(({ blocks }) => !blocks)
   return { steps, observed, conflicts: [...conflicts, ...blocking], risks }
+}
+
+function isRecordedSo(object: KubeObject, recorded: readonly RecordedObject[]): boolean {
+  const before = recorded.find((each) => isSameObject(each, refOf(object)))
+  return before?.applied === true && before.digest === digestOf(object)
 }

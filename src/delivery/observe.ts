@@ -5,16 +5,24 @@ import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/ku
 import { oncePer } from '../core/onceper.ts'
 import type { Condition } from '../hosts/host.ts'
 import { type Destination, destinationsOf, type Route } from '../hosts/route.ts'
+import { refOf } from './plan.ts'
+import { asWanted } from './snapshot.ts'
 
-/** Those of these objects that are there; each is asked for once. */
+/** Those of these objects that are there; each is asked for once. `likely` are most likely there as they stand. */
 export async function observe(
   kube: Kube,
   refs: readonly KubeRef[],
+  likely: readonly KubeObject[] = [],
 ): Promise<readonly KubeObject[]> {
   const once = refs.filter(
     (ref, index) => refs.findIndex((each) => isSameObject(each, ref)) === index,
   )
-  const found = await Promise.all(once.map((ref) => kube.get(ref)))
+  const found = await Promise.all(
+    once.map(async (ref) => {
+      const object = likely.find((each) => isSameObject(refOf(each), ref))
+      return (object && (await asWanted(kube, object))) ?? kube.get(ref)
+    }),
+  )
   return found.filter((object) => object !== undefined)
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { hurriedly } from '../clusters/kubernetes/hurry.ts'
+import { onErrand } from '../clusters/kubernetes/errand.ts'
 import { canonical } from '../core/canonical.ts'
 import type { Context } from '../core/context.ts'
 import { type Lane, slowFlag } from '../core/database/due.ts'
@@ -37,6 +37,8 @@ type Job = {
   readonly task: string
   readonly payload: unknown
   readonly priority: number
+  /** When it became due (performance.now()). */
+  readonly since: number
 }
 
 /** A job that has ended; with the word that the queue keeps, where it failed. */
@@ -184,12 +186,13 @@ async function takeTurn(ctx: Context, { id, table, work, bell, signal }: Turn): 
 }
 
 /** Answers the word for its failure, or null. */
-async function run(ctx: Context, work: Work, { task, payload, priority }: Job) {
+async function run(ctx: Context, work: Work, { task, payload, priority, since }: Job) {
   try {
     const act = work[task]
     if (!act) throw new Error(`nobody takes jobs of ${task}`)
-    const todo = () => attempt(ctx, { task, key: payload }, () => act(payload))
-    await (priority < 0 ? hurriedly(todo) : todo())
+    await onErrand({ urgent: priority < 0, since }, () =>
+      attempt(ctx, { task, key: payload }, () => act(payload)),
+    )
     return null
   } catch (error) {
     return error instanceof JobFailure ? error.message : 'Error'
@@ -249,15 +252,18 @@ function openTable(
          update ${jobs} as jobs set attempts = jobs.attempts + 1, locked_by = $3, locked_at = now()
          from next, graphile_worker._private_tasks as tasks
          where jobs.id = next.id and tasks.id = jobs.task_id
-         returning jobs.id::text, identifier as task, payload, jobs.priority`,
+         returning jobs.id::text, identifier as task, payload, jobs.priority,
+           1000 * extract(epoch from now() - greatest(jobs.run_at, jobs.updated_at))::float as age`,
         [tasks, id, pool, room.usual, room.urgent],
       )
+      const now = performance.now()
       return rows
         .map((row) => ({
           id: String(of(row, 'id')),
           task: String(of(row, 'task')),
           payload: of(row, 'payload'),
           priority: Number(of(row, 'priority')),
+          since: now - Number(of(row, 'age')),
         }))
         .toSorted((a, b) => a.priority - b.priority)
     },

@@ -76,9 +76,10 @@ export async function deliver(ctx: Context, placementId: string): Promise<void> 
 /** Has it confirmed that the ingress serves what is there, until that is said one way or the other. */
 export async function confirm(ctx: Context, placementId: string): Promise<void> {
   for (;;) {
+    const asked = ctx.now().getTime()
     await confirmPlacement(ctx, { placementId })
     const row = await ctx.db.read.placement.findUnique({ where: { id: placementId } })
-    const fresh = row?.appliedAt && ctx.now().getTime() - row.appliedAt.getTime() < 15_000
+    const fresh = row?.appliedAt && asked - row.appliedAt.getTime() < 15_000
     if (!row?.wanted || !['Applied', 'Synced'].includes(row.status) || !fresh) return
     await wait(100)
   }

@@ -8,6 +8,17 @@ import { ownKeys } from './managers.ts'
  *  nobody has taken since: then it is that of the object as it was intended, and differs when any of it was
  *  changed or removed. */
 export function digestOf(object: KubeObject): string {
+  const known = digests.get(object)
+  if (known !== undefined) return known
+  const digest = digested(object)
+  digests.set(object, digest)
+  return digest
+}
+
+/** An object is never changed once it is there, and asked about several times. */
+const digests = new WeakMap<KubeObject, string>()
+
+function digested(object: KubeObject): string {
   const { kind, type, spec, data, metadata } = object
   const stated = {
     kind,

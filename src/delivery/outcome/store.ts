@@ -123,7 +123,7 @@ type Due = {
 
 function addDue(
   dues: Map<string, Due>,
-  { id, clusterId }: PlacementRow,
+  { id, clusterId }: Next['placement'],
   { kind, at }: { readonly kind: DueKind; readonly at: Date },
 ): void {
   const name = `${kind} ${at.getTime()}`
@@ -151,6 +151,33 @@ async function tell(tx: Tx, { placement, events = [] }: Change, now: Date): Prom
     await record(tx, { actor: systemActor('placement.push'), now }, action, { subject, changes })
   }
 }
+
+type Next = {
+  readonly kind: DueKind
+  readonly placement: Pick<PlacementRow, 'id' | 'clusterId'>
+  readonly at: Date
+}
+
+/** Makes something due of a placement; what is asked for at about one time by one statement, and what is due at
+ *  about one time at one. */
+export const dueNext: (ctx: Context) => (next: Next) => Promise<true> = oncePer((ctx) =>
+  batched(
+    async (all: readonly Next[]) => {
+      const dues = new Map<string, Due>()
+      for (const { kind, placement, at } of all) {
+        const rounded = new Date(Math.ceil(at.getTime() / roundMilliseconds) * roundMilliseconds)
+        addDue(dues, placement, { kind, at: rounded })
+      }
+      await ctx.db.transaction(async (tx) => {
+        for (const { kind, at, keys } of dues.values()) await dueMany(tx, kind, keys, { at })
+      })
+      return all.map(() => true as const)
+    },
+    { size: 200, lanes: 1, milliseconds: 50 },
+  ),
+)
+
+const roundMilliseconds = 100
 
 /** Holds the hosts until the transaction ends, so that no changes are under way then; answers the placements
  *  that are still wanted as they were pushed. */

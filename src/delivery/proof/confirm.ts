@@ -1,10 +1,11 @@
 import { noteAnswered, noteUnanswered } from '../../clusters/silence.ts'
 import type { Context } from '../../core/context.ts'
-import { due } from '../../core/database/due.ts'
 import { specOf } from '../../hosts/find.ts'
 import { type PlacementRow, readPlacement } from '../gather.ts'
 import { propagation, settle } from '../outcome/settle.ts'
+import { dueNext } from '../outcome/store.ts'
 import { whyFrozen, whyNotTaken } from './frozen.ts'
+import { isBehind, noteServed } from './pace.ts'
 import { type Proof, prove } from './prove.ts'
 
 /** How long the ingress is waited for at a time; and the pause before it is asked again after a change, which
@@ -23,14 +24,15 @@ export async function confirmPlacement(
   if (!placement?.wanted || !certificate?.der) return
   // Whatever else it is has a push under way.
   if (placement.status !== 'Applied' && placement.status !== 'Synced') return
+  const age = placement.appliedAt && ctx.now().getTime() - placement.appliedAt.getTime()
+  const isRecent = age !== null && age < propagation
+  if (isRecent && isBehind(ctx, placement)) return again(ctx, placement, age)
   const timeoutMilliseconds = lookMilliseconds
   const proof = await prove(ctx, { placement, certificate, timeoutMilliseconds })
   if (proof.unanswered) await noteUnanswered(ctx, placement.clusterId)
   else await noteAnswered(ctx, placement.cluster)
-  const age = placement.appliedAt && ctx.now().getTime() - placement.appliedAt.getTime()
-  if (proof.fault !== null && !proof.unanswered && age !== null && age < propagation) {
-    return again(ctx, placement, age)
-  }
+  noteServed(ctx, placement, proof.fault === null)
+  if (proof.fault !== null && !proof.unanswered && isRecent) return again(ctx, placement, age)
   const reasons =
     proof.fault === null
       ? []
@@ -39,14 +41,11 @@ export async function confirmPlacement(
   await settle(ctx, placement, verdict(placement, proof, why))
 }
 
-async function again(
-  ctx: Context,
-  { id: placementId, clusterId }: PlacementRow,
-  age: number,
-): Promise<void> {
+async function again(ctx: Context, placement: PlacementRow, age: number): Promise<void> {
   const { least, most } = pauseMilliseconds
-  const at = new Date(ctx.now().getTime() + Math.min(Math.max(age / 2, least), most))
-  await ctx.db.transaction((tx) => due(tx, 'placement.confirm', { placementId, clusterId }, at))
+  const pause = Math.min(Math.max(isBehind(ctx, placement) ? age : age / 2, least), most)
+  const at = new Date(ctx.now().getTime() + pause)
+  await dueNext(ctx)({ kind: 'placement.confirm', placement, at })
 }
 
 /** Synced only when what is served is what was issued, and who is to be let in is. */

@@ -26,6 +26,8 @@ export type Call = {
   readonly trust?: readonly string[]
   /** PEM: what we show of ourselves, for MUTUAL. */
   readonly client?: { readonly cert: string; readonly key: string }
+  /** Of the chain the leaf alone is wanted: to read it all takes as long as the handshake. */
+  readonly leafAlone?: boolean
 }
 
 /** What was shown of a TLS connection. */
@@ -73,7 +75,7 @@ const mostContexts = 50
 
 /** Trust and credentials of a call, read once: that takes as long as a handshake, and many hosts are asked with
  *  the same. */
-export function contextOf({ trust = [], client }: Call): SecureContext {
+export function contextOf({ trust = [], client }: Pick<Call, 'trust' | 'client'>): SecureContext {
   const name = hash('sha256', JSON.stringify([trust, client]))
   const known = contexts.get(name)
   if (known) return known
@@ -87,18 +89,22 @@ export function contextOf({ trust = [], client }: Call): SecureContext {
 }
 
 /** What the other side has shown by now; null: nothing. */
-export function shown(socket: TLSSocket): ShownTls | null {
+export function shown(
+  socket: TLSSocket,
+  { leafAlone = false }: Pick<Call, 'leafAlone'> = {},
+): ShownTls | null {
   // Not getPeerX509Certificate, which takes the leaf out of the connection's chain (Node 24).
-  const certificate = socket.getPeerCertificate(true)
-  if (!certificate.raw) return null
-  const chain = chainOf(certificate)
+  const { raw } = socket.getPeerCertificate()
+  if (!raw) return null
+  const leaf = new X509Certificate(raw)
+  const chain = leafAlone ? [leaf] : chainOf(socket.getPeerCertificate(true))
   const key = socket.getEphemeralKeyInfo()
   return {
     version: socket.getProtocol() ?? '',
     cipher: socket.getCipher()?.standardName ?? '',
     group: key && 'name' in key && key.name ? String(key.name) : null,
     protocol: socket.alpnProtocol ? String(socket.alpnProtocol) : null,
-    leaf: new X509Certificate(certificate.raw),
+    leaf,
     chain,
     chainLength: chain.length,
     distrust: socket.authorized ? null : whyNot(socket.authorizationError),

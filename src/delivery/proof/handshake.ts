@@ -75,13 +75,13 @@ export function shakeHands(call: Call): Promise<Answer> {
       // In TLS 1.2 a server that misses a client certificate ends the handshake; keys are derived, and
       // its own certificate is there, just before.
       socket.on('keylog', () => {
-        tls ??= shown(socket)
+        tls ??= shown(socket, call)
       })
       socket.on('OCSPResponse', (der: Buffer | null) => {
         if (der && der.length > 0) staple = der
       })
       socket.on('secureConnect', () => {
-        tls = shown(socket) ?? tls
+        tls = shown(socket, call) ?? tls
         marks.secured = elapsed(start)
         finished = true
       })

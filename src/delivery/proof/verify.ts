@@ -49,7 +49,8 @@ export async function awaitAllServed(
 
 async function look(expected: Expectation): Promise<Verdict> {
   const { address, hostname, trust, clients } = expected
-  const call = { address, name: nameUnder(hostname), ...(trust ? { trust } : {}) }
+  const name = nameUnder(hostname)
+  const call = { address, name, leafAlone: true, ...(trust ? { trust } : {}) }
   const client = clients?.client
   const answer = await shakeHands({ ...call, ...(client ? { client } : {}) })
   const fault = servingFault(expected, answer)
@@ -106,7 +107,7 @@ async function until(
 ): Promise<Answer> {
   const end = performance.now() + timeoutMilliseconds
   for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
-    const answer = await shakeHands({ address, name: nameUnder(hostname) })
+    const answer = await shakeHands({ address, name: nameUnder(hostname), leafAlone: true })
     if (done(answer) || answer.late || performance.now() + pause > end) return answer
     await wait(pause)
   }
