@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { join, resolve } from 'node:path'
 import { buildServer } from '../../src/api/server.ts'
 import { type Config, defaultQuotas, defaultRates } from '../../src/core/config.ts'
@@ -37,7 +36,6 @@ export async function dev(options: DevOptions): Promise<void> {
   const directory = resolve(options.state)
   const log = openLogger(options.logLevel)
   await mkdir(directory, { recursive: true, mode: 0o700 })
-  await refuseBusyPorts(options)
   await runUntilSignal(async (stops, signal) => {
     const say = (line: string) => process.stdout.write(`${line}\n`)
     say('Gatesmith development mode')
@@ -116,32 +114,4 @@ async function configFor(
     trustedProxies: [],
     development: true,
   }
-}
-
-/** One clear sentence before anything is started, also for a second start in the same place. */
-async function refuseBusyPorts(options: DevOptions): Promise<void> {
-  const { host } = options
-  const flags = [
-    ['--port', options.port],
-    ['--cluster-port', options.clusterPort],
-    ['--tls-port', options.tlsPort],
-    ['--plain-port', options.plainPort],
-  ] as const
-  for (const [flag, port] of flags) {
-    if (await isBusy(host, port)) {
-      throw new Error(
-        `Port ${port} on ${host} is in use: stop what listens there (another Gatesmith?) or choose another with ${flag}`,
-      )
-    }
-  }
-}
-
-function isBusy(host: string, port: number): Promise<boolean> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer()
-    probe.once('error', (error: NodeJS.ErrnoException) =>
-      error.code === 'EADDRINUSE' ? resolve(true) : reject(error),
-    )
-    probe.listen(port, host, () => probe.close(() => resolve(false)))
-  })
 }

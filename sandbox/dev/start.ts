@@ -1,3 +1,4 @@
+import { createServer } from 'node:net'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { DevOptions } from './dev.ts'
 
@@ -9,6 +10,34 @@ function port(text: string): number {
     throw new InvalidArgumentError('a port is a number from 1 to 65535')
   }
   return number
+}
+
+/** One clear sentence before anything is loaded or started, also for a second start in the same place. */
+async function refuseBusyPorts(options: DevOptions): Promise<void> {
+  const { host } = options
+  const flags = [
+    ['--port', options.port],
+    ['--cluster-port', options.clusterPort],
+    ['--tls-port', options.tlsPort],
+    ['--plain-port', options.plainPort],
+  ] as const
+  for (const [flag, port] of flags) {
+    if (await isBusy(host, port)) {
+      throw new Error(
+        `Port ${port} on ${host} is in use: stop what listens there (another Gatesmith?) or choose another with ${flag}`,
+      )
+    }
+  }
+}
+
+function isBusy(host: string, port: number): Promise<boolean> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer()
+    probe.once('error', (error: NodeJS.ErrnoException) =>
+      error.code === 'EADDRINUSE' ? resolve(true) : reject(error),
+    )
+    probe.listen(port, host, () => probe.close(() => resolve(false)))
+  })
 }
 
 const start = new Command('npm start --')
@@ -27,6 +56,7 @@ const start = new Command('npm start --')
   )
   .option('--no-seed', 'start empty, without the runbook’s hosts')
   .action(async (options: DevOptions) => {
+    await refuseBusyPorts(options)
     const { dev } = await import('./dev.ts')
     await dev(options)
   })

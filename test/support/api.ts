@@ -5,18 +5,19 @@ import type { Context } from '../../src/core/context.ts'
 import { createApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import { admin, openTestContext } from './context.ts'
 
-/** The HTTP surface over a fresh database, and a hand on it that sends a platform admin's token. */
+/** The HTTP surface over a fresh database, where it listens, and a hand on it that sends a platform admin's token. */
 export async function openTestApi() {
   const ctx = await openTestContext()
   const api = await buildServer(ctx)
   after(() => api.close())
-  await api.ready()
+  // Or supertest opens it for each request, and closes it again.
+  const url = await api.listen({ host: '127.0.0.1', port: 0 })
   const root = await tokenFor(ctx, null)
   const send = (token: string | null) => {
-    const agent = supertest.agent(api.server)
+    const agent = supertest.agent(url)
     return token === null ? agent : agent.set('authorization', `Bearer ${token}`)
   }
-  return { ctx, api, send, http: send(root) }
+  return { ctx, api, url, send, http: send(root) }
 }
 
 let made = 0

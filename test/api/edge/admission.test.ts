@@ -5,9 +5,8 @@ import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
 import { rawAnswer } from '../../support/raw.ts'
 
-const { ctx, api } = await openTestApi()
+const { ctx, api, url } = await openTestApi()
 await createTenant(ctx, admin, { name: 'example', domains: ['example.com'] })
-const url = await api.listen({ host: '127.0.0.1', port: 0 })
 const tokens = {
   viewer: await tokenFor(ctx, 'example', 'viewer'),
   operator: await tokenFor(ctx, 'example', 'operator'),

@@ -28,7 +28,7 @@ import { createRequest } from '../../support/request.ts'
 // Whatever is sent, the answer is one that a client can act on, and never 5xx. Failures that were found
 // are rows of the tables below. That nothing stops the process is told by worstbodies.test.ts.
 
-const { ctx, api } = await openTestApi()
+const { ctx, api, url } = await openTestApi()
 await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'R' } })
 await createTenant(ctx, admin, {
   name: 'example',
@@ -36,7 +36,6 @@ await createTenant(ctx, admin, {
   defaultAuthority: 'root',
 })
 const token = await tokenFor(ctx, null)
-const url = await api.listen({ host: '127.0.0.1', port: 0 })
 
 /** Many more at leisure: GATESMITH_FUZZ=20 node --test … */
 const runs = (count: number) => count * Number(process.env.GATESMITH_FUZZ ?? 1)

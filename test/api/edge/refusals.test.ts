@@ -9,7 +9,7 @@ import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
 import { rawAnswer } from '../../support/raw.ts'
 
-const { ctx, api, http } = await openTestApi()
+const { ctx, api, url, http } = await openTestApi()
 await createAuthority(ctx, admin, { name: 'root', kind: 'root', subject: { commonName: 'R' } })
 await createTenant(ctx, admin, {
   name: 'example',
@@ -17,7 +17,6 @@ await createTenant(ctx, admin, {
   defaultAuthority: 'root',
 })
 const token = await tokenFor(ctx, null)
-const url = await api.listen({ host: '127.0.0.1', port: 0 })
 
 /** Every route, as the OpenAPI document tells of it. */
 const routes = Object.entries(api.swagger().paths ?? {}).flatMap(([path, methods]) =>

@@ -16,11 +16,10 @@ import { issueOne, keyOf, openTestAuthority, revoke } from '../../authorities/su
 import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
 
-const { ctx, api, http, send } = await openTestApi()
+const { ctx, url: base, http, send } = await openTestApi()
 await openTestAuthority(ctx, 2)
 const issuing = await getAuthority(ctx, admin, 'issuing')
 const keyId = await keyOf(ctx, 'issuing')
-const base = await api.listen({ host: '127.0.0.1', port: 0 })
 const folder = mkdtempSync(join(tmpdir(), 'gatesmith-pki-'))
 after(() => rmSync(folder, { recursive: true, force: true }))
 const put = (name: string, content: string | Buffer) => writeFileSync(join(folder, name), content)
