@@ -3,13 +3,10 @@ import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
-import { policyOf } from '../../tenants/access.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
 import { renewalState, withIssuer } from '../renewal/rules.ts'
-import { type AllowedRequest, allowed, checkRequest } from '../vetting/check.ts'
-import { shortened } from '../vetting/limits.ts'
+import { type AllowedRequest, allowed, checkAgain } from '../vetting/check.ts'
 import type { IssuanceRequest } from '../vetting/request.ts'
-import { issuanceRules } from '../vetting/rules.ts'
 import { type CertificateNeed, certificateNeed } from './need.ts'
 
 /** In whose name hosts are given their certificates. */
@@ -47,19 +44,16 @@ async function checkedFor(
   host: HostRow,
   spec: CompleteSpec,
 ): Promise<{ readonly days: number; readonly order: AllowedRequest | Problem }> {
-  let request = requestFor(host.name, spec)
+  const read = requestFor(host.name, spec)
+  const { authority } = spec.certificate
+  let days = read.validityDays
   try {
-    const rules = await issuanceRules(ctx, actor, {
-      tenant: host.tenant.name,
-      authority: spec.certificate.authority,
-      hosts: request.names.dnsNames,
-    })
-    request = shortened(request, rules.authority, policyOf(rules.tenant))
-    const order = allowed(await checkRequest(ctx, rules, request))
-    return { days: request.validityDays, order }
+    const checked = await checkAgain(ctx, actor, { tenant: host.tenant.name, authority, read })
+    days = checked.request.validityDays
+    return { days, order: allowed(checked) }
   } catch (error) {
     if (!(error instanceof Problem)) throw error
-    return { days: request.validityDays, order: error }
+    return { days, order: error }
   }
 }
 

@@ -4,10 +4,9 @@ import type { Context } from '../../core/context.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import type { Certificate, NewCertificate } from '../certificate.ts'
-import { allowed, checkRequest } from '../vetting/check.ts'
+import { allowed, checkRequest, type IssuanceRules, issuanceRules } from '../vetting/check.ts'
 import { requestedHosts } from '../vetting/policy.ts'
 import { type ReadRequest, readIssuanceRequest } from '../vetting/request.ts'
-import { type IssuanceRules, issuanceRules } from '../vetting/rules.ts'
 import { issueAllowed } from './issue.ts'
 
 /** What came of one item of a batch: a certificate, or why there is none. */

@@ -1,7 +1,6 @@
 import type { Context } from '../../core/context.ts'
-import { recordIssued } from './record.ts'
 import { findReserved } from './reserve.ts'
-import { sign } from './sign.ts'
+import { signAndRecord } from './sign.ts'
 
 /** How long a request may take before its certificate is settled without it. */
 const graceMilliseconds = 120_000
@@ -25,5 +24,5 @@ export async function finishCertificates(ctx: Context): Promise<number> {
  *  trail names who asked for it, not who finishes it. */
 export async function finishCertificate(ctx: Context, id: string): Promise<void> {
   const reserved = await findReserved(ctx, id)
-  if (reserved) await recordIssued(ctx, await sign(reserved))
+  if (reserved) await signAndRecord(ctx, reserved)
 }

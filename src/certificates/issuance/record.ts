@@ -1,12 +1,20 @@
 import type { Context } from '../../core/context.ts'
 import { certificateName } from '../name.ts'
 import type { ReservedRow } from './reserve.ts'
-import type { Signed } from './sign.ts'
 import { issueStore } from './store.ts'
+
+/** A certificate with its signature. */
+export type Signed = {
+  readonly row: ReservedRow
+  /** The name of its authority. */
+  readonly authority: string
+  readonly der: Buffer
+  readonly fingerprintSha256: string
+}
 
 /** Stores a signed certificate and the audit event that tells of it, in the name of who asked. Answers
  *  whether it was this signature that was stored (false: another one was first). */
-export function recordIssued(ctx: Context, signed: Signed): Promise<boolean> {
+export function record(ctx: Context, signed: Signed): Promise<boolean> {
   const { row, authority, der, fingerprintSha256 } = signed
   const { id, actor, tenantId } = row
   return issueStore(ctx).complete({

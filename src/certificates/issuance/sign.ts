@@ -1,24 +1,20 @@
 import { signInTurn } from '../../authorities/keys/signer.ts'
+import type { Context } from '../../core/context.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { assemble } from '../../x509/keys/sign.ts'
-import { type Reserved, type ReservedRow, takeReserved } from './reserve.ts'
+import { record, type Signed } from './record.ts'
+import { type Reserved, takeReserved } from './reserve.ts'
 
-const signedHere = Symbol('signed')
+/** A certificate that is on record with its signature; `stored` is false when another signature over the
+ *  same bytes was there first, which then is the certificate. */
+export type Recorded = Signed & { readonly stored: boolean }
 
-/** A certificate with its signature. Only `sign` makes one. */
-export type Signed = {
-  readonly [signedHere]: true
-  readonly row: ReservedRow
-  /** The name of its authority. */
-  readonly authority: string
-  readonly der: Buffer
-  readonly fingerprintSha256: string
-}
-
-/** Signs exactly the bytes that are on record, once. */
-export async function sign(reserved: Reserved): Promise<Signed> {
+/** Signs exactly the bytes that are on record, once, and records the signature: none leaves this module
+ *  otherwise. */
+export async function signAndRecord(ctx: Context, reserved: Reserved): Promise<Recorded> {
   const { row, authority, tbs, signer } = takeReserved(reserved)
   const signature = await signInTurn(signer, { party: row.tenantId, bytes: tbs })
   const der = assemble(tbs, signer.algorithm, signature)
-  return { [signedHere]: true, row, authority, der, fingerprintSha256: fingerprintSha256(der) }
+  const signed = { row, authority, der, fingerprintSha256: fingerprintSha256(der) }
+  return { ...signed, stored: await record(ctx, signed) }
 }

@@ -3,9 +3,8 @@ import type { Context } from '../../core/context.ts'
 import type { ViewableCertificate } from '../find.ts'
 import { firstCertificate } from './idempotency.ts'
 import { type IssuanceOrder, prepareIssuance } from './prepare.ts'
-import { recordIssued } from './record.ts'
 import { reserve } from './reserve.ts'
-import { sign } from './sign.ts'
+import { signAndRecord } from './sign.ts'
 
 /** An issued certificate; `row` is there when it was made just now and not by an earlier request. */
 export type Issued = { readonly id: string; readonly row: ViewableCertificate | undefined }
@@ -18,15 +17,12 @@ export async function issue(ctx: Context, actor: Actor, order: IssuanceOrder): P
   // 2. On record before the CA key is used.
   const reserved = await reserve(ctx, prepared)
   if (!reserved) return { id: await firstCertificate(ctx, order), row: undefined }
-  // 3. Those bytes, once.
-  const signed = await sign(reserved)
-  // 4. The certificate and the audit event that tells of it.
-  const stored = await recordIssued(ctx, signed)
+  // 3. Those bytes, once; then 4. the certificate with its audit event.
+  const { stored, der, fingerprintSha256 } = await signAndRecord(ctx, reserved)
   const { id } = prepared.reservation
   // Another signature over these bytes was stored first: that one is the certificate.
   if (!stored) return { id, row: undefined }
   const { tenant, authority } = order
-  const { der, fingerprintSha256 } = signed
   const row = { ...prepared.reservation, tenant, authority, der, fingerprintSha256 }
   return { id, row: { ...row, ...asIssued } }
 }

@@ -165,8 +165,10 @@ const reserving = `
     from item left join own using ("id") left join there using ("authorityId")
     where "id" not in (select "id" from stored)`
 
+/** Of two signatures over one reservation that come together, the first is stored. */
 async function complete(ctx: Context, rows: readonly Completion[]): Promise<readonly boolean[]> {
-  const items = rows.map(({ actor, ...row }) => ({
+  const first = new Map(rows.toReversed().map((row) => [row.id, row]))
+  const items = [...first.values()].map(({ actor, ...row }) => ({
     ...row,
     actorKind: actor.kind,
     actorId: actor.id,
@@ -174,7 +176,7 @@ async function complete(ctx: Context, rows: readonly Completion[]): Promise<read
     requestId: actor.requestId,
   }))
   const left = await unstored(ctx, items, completing)
-  return rows.map(({ id }) => !left.has(id))
+  return rows.map((row) => first.get(row.id) === row && !left.has(row.id))
 }
 
 const completing = `

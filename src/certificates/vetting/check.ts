@@ -1,17 +1,24 @@
-import type { IssuingAuthority } from '../../authorities/issuers/current.ts'
+import {
+  findIssuing,
+  type IssuingAuthority,
+  issuing,
+  usableAuthority,
+} from '../../authorities/issuers/current.ts'
 import { type ReadyIssuer, readyIssuer } from '../../authorities/issuers/ready.ts'
 import { keyFault } from '../../authorities/keys/holders.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { refuse, type Violation } from '../../shared/problem.ts'
-import { policyOf, type TenantRow } from '../../tenants/access.ts'
+import { batchedReads } from '../../core/database/batch.ts'
+import { oncePer } from '../../core/onceper.ts'
+import { Problem, refuse, type Violation } from '../../shared/problem.ts'
+import { accessible, policyOf, type TenantRow } from '../../tenants/access.ts'
 import { claimsTogether, holdersTogether } from '../../tenants/domains/claims.ts'
+import type { Claim } from '../../tenants/domains/ownership.ts'
 import { namesIn } from '../../tenants/subject.ts'
 import type { NewCertificate } from '../certificate.ts'
-import { authorityFaults, defaultDays } from './limits.ts'
+import { authorityFaults, defaultDays, shortened } from './limits.ts'
 import { policyFaults, requestedHosts } from './policy.ts'
 import { type IssuanceRequest, type ReadRequest, readIssuanceRequest } from './request.ts'
-import { type IssuanceRules, issuanceRules } from './rules.ts'
 
 /** A request whose certificate may be issued: who signs it for whom. */
 export type AllowedRequest = {
@@ -36,6 +43,19 @@ export async function checkNewCertificate(
   const { authority } = request
   const rules = await issuanceRules(ctx, actor, { tenant, authority, hosts: requestedHosts(read) })
   return allowed(await checkRequest(ctx, rules, read))
+}
+
+/** Reads the rules that apply today to what was requested once, of this authority, and holds it against
+ *  them: its days are within the limits of now. Throws tenant-unknown, forbidden, authority-unknown,
+ *  authority-keyless. */
+export async function checkAgain(
+  ctx: Context,
+  actor: Actor,
+  request: { readonly tenant: string; readonly authority: string; readonly read: IssuanceRequest },
+): Promise<CheckedRequest> {
+  const { tenant, authority, read } = request
+  const rules = await issuanceRules(ctx, actor, { tenant, authority, hosts: requestedHosts(read) })
+  return checkRequest(ctx, rules, shortened(read, rules.authority, policyOf(rules.tenant)))
 }
 
 /** The request, if it has no fault. Throws certificate-refused with every violation. */
@@ -72,3 +92,48 @@ export async function checkRequest(
 function possibleTenants({ names, subject }: IssuanceRequest): readonly string[] {
   return namesIn(subject).filter((text) => !names.dnsNames.includes(text))
 }
+
+/** The rules that apply to a certificate: the tenant, who signs for it, and who has which of the domains. */
+export type IssuanceRules = {
+  readonly tenant: TenantRow
+  readonly authority: IssuingAuthority
+  /** On the host names of the request, if they have been read. */
+  readonly claims?: readonly Claim[]
+}
+
+/** The rules for a tenant that requests a certificate of an authority, or else of its default one, for
+ *  these host names. All of it is read at once, with that of other requests of the same moment. Throws
+ *  tenant-unknown, forbidden, authority-unknown. */
+export async function issuanceRules(
+  ctx: Context,
+  actor: Actor,
+  request: { tenant: string; authority: string | undefined; hosts: readonly string[] },
+): Promise<IssuanceRules> {
+  const [row, named, claims] = await Promise.all([
+    findTenant(ctx)(request.tenant),
+    request.authority === undefined ? null : findIssuing(ctx)(request.authority),
+    claimsTogether(ctx, request.hosts),
+  ])
+  const access = { name: request.tenant, permission: 'write-certificates' } as const
+  const tenant = accessible(row, actor, access)
+  const name = request.authority ?? tenant.defaultAuthority?.name
+  if (name === undefined) {
+    throw new Problem(
+      'authority-unknown',
+      `Name an authority: tenant "${tenant.name}" has no defaultAuthority`,
+    )
+  }
+  const authority = request.authority === undefined ? tenant.defaultAuthority : named
+  return { tenant, authority: usableAuthority(authority, { name, tenantId: tenant.id }), claims }
+}
+
+const findTenant = oncePer((ctx) =>
+  batchedReads(
+    (names) =>
+      ctx.db.read.tenant.findMany({
+        where: { name: { in: names } },
+        include: { defaultAuthority: { include: issuing } },
+      }),
+    ({ name }) => name,
+  ),
+)
