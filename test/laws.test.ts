@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 /** From left to right: a room imports only rooms to its left. */
 const row = [
   ['shared', 'x509', 'core', 'audit', 'tenants', 'events', 'authorities', 'clusters', 'hosts'],
-  ['certificates', 'delivery', 'jobs', 'api', 'main'],
+  ['certificates', 'delivery', 'notices', 'jobs', 'api', 'main'],
 ].flat()
 
 /** Libraries that are known to one file; here to folders, where one file each would be too strict. */
@@ -25,6 +25,7 @@ const known: Readonly<Record<string, RegExp>> = {
   pkcs11js: /^src\/authorities\/keys\/cryptoki\.ts$/,
   commander: /^(src\/main|sandbox\/dev\/start)\.ts$/,
   pino: /^src\/main\/logger\.ts$/,
+  nodemailer: /^src\/notices\/sending\/mail\.ts$/,
   ajv: /^src\/api\/edge\/validate\.ts$/,
 }
 
@@ -35,6 +36,7 @@ const pure = new RegExp(
     'clusters/(credentials/|listeners/(prune|dump|table)|mesh/(text|owner))',
     'hosts/(route|request/(hostname|annotations|complete|headers|re2|routes)|neighbours/conflicts)',
     'certificates/(renewal/(rules|info)|hosts/need|vetting/(policy|limits))',
+    'notices/(thresholds|sending/messages)',
     'delivery/(istio/|plan|drift/(difference|digest|managers|policy))',
   ].join('|')})`,
 )

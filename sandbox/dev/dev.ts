@@ -112,6 +112,7 @@ async function configFor(
     rates: defaultRates,
     quotas: defaultQuotas,
     trustedProxies: [],
+    noticeRanges: ['127.0.0.0/8', '::1'],
     development: true,
   }
 }

@@ -23,6 +23,7 @@ export const auditFilter = {
       'cluster',
       'host',
       'delivery',
+      'receiver',
     ]),
   ),
   subjectId: Type.Optional(text('Id of what was changed')),

@@ -51,6 +51,10 @@ export type AuditAction =
   | 'delivery.removed'
   | 'delivery.withdrawn'
   | 'delivery.abandoned'
+  | 'receiver.created'
+  | 'receiver.changed'
+  | 'receiver.removed'
+  | 'receiver.secret-rotated'
   | 'host.repaired'
   | 'host.drifted'
 
@@ -66,6 +70,7 @@ export type Subject = {
     | 'cluster'
     | 'host'
     | 'delivery'
+    | 'receiver'
   readonly id: string
   readonly name: string
   readonly tenantId: string | null

@@ -14,18 +14,7 @@ const subnets = [
   ['168.63.129.16', 32],
   ['192.0.0.192', 32],
 ] as const
-for (const [net, prefix] of subnets) {
-  forbidden.addSubnet(net, prefix, 'ipv4')
-  // The same in the clothes of IPv6: IPv4-compatible, and through NAT64 (RFC 6052) and 6to4 (RFC 3056).
-  const hex = net
-    .split('.')
-    .map((octet) => Number(octet).toString(16).padStart(2, '0'))
-    .join('')
-  const groups = `${hex.slice(0, 4)}:${hex.slice(4)}`
-  forbidden.addSubnet(`::${groups}`, 96 + prefix, 'ipv6')
-  forbidden.addSubnet(`64:ff9b::${groups}`, 96 + prefix, 'ipv6')
-  forbidden.addSubnet(`2002:${groups}::`, 16 + prefix, 'ipv6')
-}
+for (const [net, prefix] of subnets) addAlsoAsIpv6(forbidden, net, prefix)
 forbidden.addSubnet('fe80::', 10, 'ipv6')
 forbidden.addSubnet('ff00::', 8, 'ipv6')
 // AWS and Google.
@@ -35,6 +24,20 @@ forbidden.addSubnet('fd20:ce::', 32, 'ipv6')
 const loopback = new BlockList()
 loopback.addAddress('::1', 'ipv6')
 
+/** A range of IPv4, and the same in the clothes of IPv6: IPv4-compatible, and through NAT64 (RFC 6052) and
+ *  6to4 (RFC 3056). */
+function addAlsoAsIpv6(list: BlockList, net: string, prefix: number): void {
+  list.addSubnet(net, prefix, 'ipv4')
+  const hex = net
+    .split('.')
+    .map((octet) => Number(octet).toString(16).padStart(2, '0'))
+    .join('')
+  const groups = `${hex.slice(0, 4)}:${hex.slice(4)}`
+  list.addSubnet(`::${groups}`, 96 + prefix, 'ipv6')
+  list.addSubnet(`64:ff9b::${groups}`, 96 + prefix, 'ipv6')
+  list.addSubnet(`2002:${groups}::`, 16 + prefix, 'ipv6')
+}
+
 /** Whether the service never connects to this IP address, whoever asks for it. What is no address, or one
  *  written in another way than usual, is for `safeLookup` to say. */
 export function isForbiddenAddress(address: string): boolean {
@@ -42,6 +45,28 @@ export function isForbiddenAddress(address: string): boolean {
   if (version === 0) return false
   const family = version === 6 ? 'ipv6' : 'ipv4'
   return forbidden.check(address, family) && !loopback.check(address, family)
+}
+
+/** Addresses of this machine and of networks that are somebody's own (RFC 6890). */
+const privately = new BlockList()
+for (const [net, prefix] of [
+  ['10.0.0.0', 8],
+  ['100.64.0.0', 10],
+  ['127.0.0.0', 8],
+  ['172.16.0.0', 12],
+  ['192.0.0.0', 24],
+  ['192.168.0.0', 16],
+  ['198.18.0.0', 15],
+] as const) {
+  addAlsoAsIpv6(privately, net, prefix)
+}
+privately.addAddress('::1', 'ipv6')
+privately.addSubnet('fc00::', 7, 'ipv6')
+privately.addSubnet('fec0::', 10, 'ipv6')
+
+/** Whether this IP address is one of this machine or of a private network: what tenants name is not to lead there. */
+export function isPrivateAddress(address: string): boolean {
+  return privately.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
 }
 
 /** `host:port` in its parts; an IPv6 address loses its brackets. */

@@ -23,6 +23,7 @@ const permissions = {
   'write-hosts': ['admin', 'operator'],
   'write-certificates': ['admin', 'operator'],
   'replace-certificates': ['admin'],
+  'write-notices': ['admin', 'operator'],
   'read-keys': ['admin', 'operator'],
   'check-clusters': ['admin', 'operator'],
   'write-clusters': ['admin'],

@@ -34,6 +34,9 @@ const Environment = Type.Object({
   GATESMITH_HOST_ANNOTATIONS: Type.Optional(
     Type.String({ pattern: '^([a-z0-9.-]+/[A-Za-z0-9_.-]*(\\s*,\\s*)?)*$', maxLength: 4096 }),
   ),
+  GATESMITH_NOTICE_RANGES: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_SMTP_URL: Type.Optional(Type.String({ pattern: '^smtps?://[^\\s/]+/?$' })),
+  GATESMITH_SMTP_FROM: Type.Optional(Type.String({ pattern: '^[^\\s@]+@[^\\s@]+$' })),
   GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
   GATESMITH_LOG_LEVEL: Type.Optional(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
@@ -108,6 +111,10 @@ export type Config = {
   readonly trustedProxies: readonly string[]
   /** Which annotations hosts may ask for; not set: those of external-dns. */
   readonly annotations?: readonly string[] | undefined
+  /** Addresses and ranges of private networks that notices may be posted to. */
+  readonly noticeRanges: readonly string[]
+  /** How mail is sent; never printed, since the URL may hold a password. */
+  readonly smtp?: { readonly url: string; readonly from: string } | undefined
   readonly logLevel: string
   readonly development: boolean
 }
@@ -156,6 +163,12 @@ export const settings = [
     'GATESMITH_HOST_ANNOTATIONS',
     'annotations that hosts may ask for on their Gateways, by comma; what ends in / or - is a beginning (external-dns.alpha.kubernetes.io/)',
   ],
+  [
+    'GATESMITH_NOTICE_RANGES',
+    'addresses or ranges of private networks that notices may be posted to, also without TLS, by comma (none)',
+  ],
+  ['GATESMITH_SMTP_URL', 'server that mail is sent by, smtp:// or smtps://user:password@host:port'],
+  ['GATESMITH_SMTP_FROM', 'address that mail comes from'],
   ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
   ['GATESMITH_LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent (info)'],
 ] as const
@@ -189,7 +202,9 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
     rates: ratesOf(env),
     quotas: quotasIn(env),
-    trustedProxies: proxiesOf(env.GATESMITH_TRUSTED_PROXIES ?? ''),
+    trustedProxies: rangesOf('GATESMITH_TRUSTED_PROXIES', env.GATESMITH_TRUSTED_PROXIES ?? ''),
+    noticeRanges: rangesOf('GATESMITH_NOTICE_RANGES', env.GATESMITH_NOTICE_RANGES ?? ''),
+    smtp: smtpOf(env),
     annotations: env.GATESMITH_HOST_ANNOTATIONS?.split(',').flatMap((each) => each.trim() || []),
     logLevel: env.GATESMITH_LOG_LEVEL ?? 'info',
     development: false,
@@ -224,12 +239,19 @@ function quotasIn(env: Type.Static<typeof Environment>): QuotaDefaults {
   }
 }
 
-function proxiesOf(text: string): readonly string[] {
-  const proxies = text.split(',').flatMap((each) => each.trim() || [])
-  const wrong = proxies.find((each) => !ipBytes(each) && !(/\/\d+$/.test(each) && rangeBytes(each)))
-  if (wrong === undefined) return proxies
+function smtpOf(env: Type.Static<typeof Environment>): Config['smtp'] {
+  const { GATESMITH_SMTP_URL: url, GATESMITH_SMTP_FROM: from } = env
+  if (url === undefined && from === undefined) return undefined
+  if (url !== undefined && from !== undefined) return { url, from }
+  throw new SettingError('Set both GATESMITH_SMTP_URL and GATESMITH_SMTP_FROM, or neither')
+}
+
+function rangesOf(setting: string, text: string): readonly string[] {
+  const ranges = text.split(',').flatMap((each) => each.trim() || [])
+  const wrong = ranges.find((each) => !ipBytes(each) && !(/\/\d+$/.test(each) && rangeBytes(each)))
+  if (wrong === undefined) return ranges
   throw new SettingError(
-    `GATESMITH_TRUSTED_PROXIES: ${wrong} is neither an address nor a range such as 10.0.0.0/8`,
+    `${setting}: ${wrong} is neither an address nor a range such as 10.0.0.0/8`,
   )
 }
 

@@ -34,7 +34,7 @@ export async function findEvents(
 ): Promise<Page<Event>> {
   const whose = await accessEvents(ctx, actor, tenant)
   const [from] = cursor === undefined ? [after] : readCursor(cursor, EventKey)
-  const position = from === undefined ? start : must(from)
+  const position = from === undefined ? start : placeOf(from)
   if (from !== undefined && (await isLost(ctx, position))) {
     throw new Problem('cursor-refused', 'Events after this one are no longer kept: read all anew')
   }
@@ -46,7 +46,7 @@ type Asked = PageQuery & { readonly tenant: string | null; readonly after?: stri
 
 const start: Position = { xid: 0n, seq: 0n }
 
-function must(id: string): Position {
+function placeOf(id: string): Position {
   const position = positionOf(id)
   if (!position) throw new Problem('cursor-refused', 'Send the id of an event, or none')
   return position
@@ -68,14 +68,15 @@ type Row = {
 export async function eventsAfter(
   ctx: Context,
   { tenantId }: Whose,
-  { position: { xid, seq }, limit }: { position: Position; limit: number },
+  { position: { xid, seq }, limit, types }: After,
 ): Promise<readonly Event[]> {
+  const some = types === undefined ? sql`` : sql`and event."type" = any(${[...types]}::text[])`
   const own = tenantId === null ? sql`` : sql`and event."tenantId" = ${tenantId}::uuid`
   const rows = await ctx.db.read.$queryRaw<readonly Row[]>(sql`
     select event."xid", event."seq", event."at", tenant."name" as "tenant", event."type",
       event."subjectId"::text, event."subjectName", event."data"
     from event left join tenant on tenant."id" = event."tenantId"
-    where (event."xid", event."seq") > (${xid}::bigint, ${seq}::bigint) ${own}
+    where (event."xid", event."seq") > (${xid}::bigint, ${seq}::bigint) ${own} ${some}
       and event."xid" < pg_snapshot_xmin(pg_current_snapshot())::text::bigint
     order by event."xid", event."seq" limit ${limit}::int`)
   return rows.map((row) =>
@@ -92,6 +93,13 @@ export async function eventsAfter(
       data: shownJson(Event.properties.data, row.data),
     }),
   )
+}
+
+type After = {
+  readonly position: Position
+  readonly limit: number
+  /** Of these types alone. */
+  readonly types?: readonly Event['type'][]
 }
 
 /** The place from which everything is still to come. */

@@ -18,6 +18,9 @@ import { confirmPlacement } from '../delivery/proof/confirm.ts'
 import { lookAtPlacement, pushPlacement } from '../delivery/push.ts'
 import { reconcileTarget } from '../delivery/secrets/reconcile.ts'
 import { forgetEvents } from '../events/forget.ts'
+import { forgetNotices } from '../notices/forget.ts'
+import { sendNotice } from '../notices/sending/send.ts'
+import { sweepNotices } from '../notices/sweep.ts'
 import { forgetOldAnswers } from '../tenants/apikeys/answers.ts'
 import { lookAgain, lookAtDeliveries, recheckClusters, resyncPlacements } from './resync.ts'
 import { sweepQueue } from './sweep.ts'
@@ -37,6 +40,7 @@ const actions: {
   'authority.rotate': (ctx, { authorityId }) => advanceRotation(ctx, authorityId),
   'authority.publish': (ctx, { keyId }) => publishLists(ctx, keyId),
   'blocked-key.revoke': (ctx, { spkiSha256 }) => revokeBlocked(ctx, spkiSha256),
+  'notice.send': sendNotice,
   'cluster.check': checkCluster,
 }
 
@@ -116,6 +120,8 @@ export const schedule = {
   'audit.link': '* * * * *',
   'answers.forget': '7 * * * *',
   'events.forget': '12 * * * *',
+  'notices.sweep': '* * * * *',
+  'notices.forget': '22 * * * *',
   'queue.sweep': '* * * * *',
 } as const
 
@@ -139,6 +145,8 @@ export function periodicWork(ctx: Context): Periodic {
     'audit.link': () => linkEvents(ctx),
     'answers.forget': () => forgetOldAnswers(ctx),
     'events.forget': () => forgetEvents(ctx),
+    'notices.sweep': () => sweepNotices(ctx),
+    'notices.forget': () => forgetNotices(ctx),
     'queue.sweep': () => sweepQueue(ctx, Object.keys(schedule)),
   }
 }

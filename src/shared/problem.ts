@@ -57,6 +57,9 @@ export const problems = {
   'delivery-unknown': { status: 404, title: 'There is no such delivery' },
   'delivery-refused': { status: 422, title: 'The certificate cannot be delivered like this' },
   'delivery-conflict': { status: 409, title: 'Another delivery has this Secret' },
+  'receiver-unknown': { status: 404, title: 'There is no such receiver of notices' },
+  'receiver-refused': { status: 422, title: 'Notices cannot be sent like this' },
+  'notice-unknown': { status: 404, title: 'There is no such notice' },
   'checkpoint-unknown': { status: 404, title: 'The audit trail has no checkpoint yet' },
   'idempotency-mismatch': {
     status: 422,

@@ -48,6 +48,7 @@ export function testConfig(databaseUrl: string): Config {
     rates: defaultRates,
     quotas: defaultQuotas,
     trustedProxies: [],
+    noticeRanges: [],
     logLevel: 'silent',
     development: false,
   }

@@ -10,6 +10,7 @@ import { batch } from './batch.ts'
 import { certificates } from './certificates.ts'
 import { clusters } from './clusters.ts'
 import { deliveries } from './deliveries.ts'
+import { notices, tenantNotices } from './events/notices.ts'
 import { events } from './events/stream.ts'
 import { hosts } from './hosts.ts'
 import { blockedKeys } from './keys/blocked.ts'
@@ -31,6 +32,8 @@ export const nouns: readonly Routes[] = [
   hosts,
   deliveries,
   events,
+  tenantNotices,
+  notices,
   audit,
 ]
 

@@ -97,6 +97,10 @@ const kinds = {
   }),
   /** Revoke the certificates that have a blocked key. */
   'blocked-key.revoke': kindOf(Type.Object({ spkiSha256: Text })),
+  /** Send a notice. What does not answer holds up no more than a few slots. */
+  'notice.send': kindOf(Type.Object({ noticeId: Text, receiverId: Text }), {
+    queue: ({ receiverId }) => `notices/${Number.parseInt(receiverId.slice(-2), 16) % 4 || 0}`,
+  }),
   /** Look whether a cluster answers, before anything is sent there. */
   'cluster.check': kindOf(ClusterKey, {
     queue: ({ clusterId }) => `check/${clusterId}`,

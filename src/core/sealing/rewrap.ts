@@ -14,6 +14,7 @@ export const sealedTables: readonly SealedTable[] = [
   { name: 'responder_secret', key: [uuid('responderId')] },
   { name: 'certificate_secret', key: [uuid('certificateId')] },
   { name: 'cluster_credential', key: [uuid('clusterId')] },
+  { name: 'receiver_secret', key: [uuid('receiverId')] },
   { name: 'audit_log_key', key: [uuid('id')] },
   { name: 'idempotency_key', key: [uuid('scope'), { name: 'key', type: 'text' }] },
 ]

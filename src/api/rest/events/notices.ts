@@ -1,0 +1,229 @@
+import Type from 'typebox'
+import type { Context } from '../../../core/context.ts'
+import { getReceiver, listNotices, listReceivers, replayNotice } from '../../../notices/find.ts'
+import { putReceiver, removeReceiver, rotateSecret } from '../../../notices/put.ts'
+import {
+  Attempt,
+  Notice,
+  NoticesQuery,
+  Receiver,
+  ReceiverSpec,
+  SigningSecret,
+} from '../../../notices/receiver.ts'
+import { testReceiver } from '../../../notices/sending/send.ts'
+import { closed, Id, Name, PageOf, PageQuery } from '../../../shared/schema.ts'
+import type { Api, Routes } from '../../api.ts'
+import { actorOf } from '../../edge/admission.ts'
+import { problemResponse } from '../../openapi.ts'
+
+const tags = ['notices']
+
+/** Where receivers are: those of a tenant, or the platform's. */
+type Under = {
+  readonly url: string
+  readonly platform: boolean
+  /** The parameters of its URLs, before those of a receiver. */
+  readonly params: Readonly<Record<string, typeof Name>>
+}
+
+const ofTenant: Under = {
+  url: '/tenants/:tenant/notices',
+  platform: false,
+  params: { tenant: Name },
+}
+const ofPlatform: Under = { url: '/notices', platform: true, params: {} }
+
+type Register = (api: Api, ctx: Context) => void
+
+/** /v1/tenants/{tenant}/notices */
+export const tenantNotices: Routes = {
+  putTenantNotice: put(ofTenant),
+  listTenantNotices: list(ofTenant),
+  getTenantNotice: get(ofTenant),
+  deleteTenantNotice: remove(ofTenant),
+  testTenantNotice: tried(ofTenant),
+  rotateTenantNotice: rotate(ofTenant),
+  listTenantNoticeAttempts: attempts(ofTenant),
+  replayTenantNoticeAttempt: replay(ofTenant),
+}
+
+/** /v1/notices, of the platform */
+export const notices: Routes = {
+  putNotice: put(ofPlatform),
+  listNotices: list(ofPlatform),
+  getNotice: get(ofPlatform),
+  deleteNotice: remove(ofPlatform),
+  testNotice: tried(ofPlatform),
+  rotateNotice: rotate(ofPlatform),
+  listNoticeAttempts: attempts(ofPlatform),
+  replayNoticeAttempt: replay(ofPlatform),
+}
+
+function tenantIn(params: object): string | null {
+  return 'tenant' in params && typeof params.tenant === 'string' ? params.tenant : null
+}
+
+function placeIn(params: { readonly notice?: unknown }) {
+  return { tenant: tenantIn(params), name: String(params.notice) }
+}
+
+function one({ params }: Under, more: Type.TProperties = {}) {
+  return closed({ ...params, notice: Name, ...more })
+}
+
+function put(under: Under): Register {
+  return (api, ctx) =>
+    api.put(
+      `${under.url}/:notice`,
+      {
+        config: { needs: 'write-notices', platform: under.platform },
+        schema: {
+          tags,
+          summary: 'Make a receiver of notices what is asked for',
+          description:
+            'A new webhook is answered with the secret that its posts are signed with, once. See docs/notices.md.',
+          params: one(under),
+          body: ReceiverSpec,
+          response: { 200: Receiver, 201: Receiver, ...problemResponse },
+        },
+      },
+      async (request, reply) => {
+        const asked = { ...placeIn(request.params), spec: request.body }
+        const { receiver, created } = await putReceiver(ctx, actorOf(request), asked)
+        return reply.code(created ? 201 : 200).send(receiver)
+      },
+    )
+}
+
+function list(under: Under): Register {
+  return (api, ctx) =>
+    api.get(
+      under.url,
+      {
+        config: { needs: 'read', platform: under.platform },
+        schema: {
+          tags,
+          summary: 'List receivers of notices by name',
+          params: closed(under.params),
+          querystring: PageQuery,
+          response: { 200: PageOf(Receiver), ...problemResponse },
+        },
+      },
+      (request) =>
+        listReceivers(ctx, actorOf(request), {
+          ...request.query,
+          tenant: tenantIn(request.params),
+        }),
+    )
+}
+
+function get(under: Under): Register {
+  return (api, ctx) =>
+    api.get(
+      `${under.url}/:notice`,
+      {
+        config: { needs: 'read', platform: under.platform },
+        schema: {
+          tags,
+          summary: 'Read a receiver of notices, without what is secret of it',
+          params: one(under),
+          response: { 200: Receiver, ...problemResponse },
+        },
+      },
+      (request) => getReceiver(ctx, actorOf(request), placeIn(request.params)),
+    )
+}
+
+function remove(under: Under): Register {
+  return (api, ctx) =>
+    api.delete(
+      `${under.url}/:notice`,
+      {
+        config: { needs: 'write-notices', platform: under.platform },
+        schema: {
+          tags,
+          summary: 'Remove a receiver of notices, with what it was told',
+          params: one(under),
+          response: { 204: Type.Null(), ...problemResponse },
+        },
+      },
+      async (request, reply) => {
+        await removeReceiver(ctx, actorOf(request), placeIn(request.params))
+        return reply.code(204).send(null)
+      },
+    )
+}
+
+function tried(under: Under): Register {
+  return (api, ctx) =>
+    api.post(
+      `${under.url}/:notice/test`,
+      {
+        config: { needs: 'write-notices', platform: under.platform },
+        schema: {
+          tags,
+          summary: 'Send a test notice now, and tell what came of it',
+          params: one(under),
+          response: { 200: Attempt, ...problemResponse },
+        },
+      },
+      (request) => testReceiver(ctx, actorOf(request), placeIn(request.params)),
+    )
+}
+
+function rotate(under: Under): Register {
+  return (api, ctx) =>
+    api.post(
+      `${under.url}/:notice/rotate`,
+      {
+        config: { needs: 'write-notices', platform: under.platform },
+        schema: {
+          tags,
+          summary: 'Sign with another secret, and with the one before for a day more',
+          params: one(under),
+          response: { 200: SigningSecret, ...problemResponse },
+        },
+      },
+      (request) => rotateSecret(ctx, actorOf(request), placeIn(request.params)),
+    )
+}
+
+function attempts(under: Under): Register {
+  return (api, ctx) =>
+    api.get(
+      `${under.url}/:notice/attempts`,
+      {
+        config: { needs: 'read', platform: under.platform },
+        schema: {
+          tags,
+          summary: 'What a receiver was told, newest first, and what came of it; dead: given up',
+          params: one(under),
+          querystring: NoticesQuery,
+          response: { 200: PageOf(Notice), ...problemResponse },
+        },
+      },
+      (request) =>
+        listNotices(ctx, actorOf(request), { ...request.query, ...placeIn(request.params) }),
+    )
+}
+
+function replay(under: Under): Register {
+  return (api, ctx) =>
+    api.post(
+      `${under.url}/:notice/attempts/:id/replay`,
+      {
+        config: { needs: 'write-notices', platform: under.platform },
+        schema: {
+          tags,
+          summary: 'Send a notice once more, under the same id',
+          params: one(under, { id: Id }),
+          response: { 202: Notice, ...problemResponse },
+        },
+      },
+      async (request, reply) => {
+        const id = 'id' in request.params ? String(request.params.id) : ''
+        const asked = { ...placeIn(request.params), id }
+        return reply.code(202).send(await replayNotice(ctx, actorOf(request), asked))
+      },
+    )
+}

@@ -1,0 +1,104 @@
+import { lookup as resolve } from 'node:dns'
+import { request as plainRequest } from 'node:http'
+import { request as tlsRequest } from 'node:https'
+import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { isForbiddenAddress, isPrivateAddress } from '../../clusters/addresses.ts'
+import type { Config } from '../../core/config.ts'
+import { oncePer } from '../../core/onceper.ts'
+import type { Message } from './messages.ts'
+
+/** What came of a post: the status of the answer, or why there is none. */
+export type Posted = { readonly answer: number | null; readonly error: string | null }
+
+const timeoutMilliseconds = 10_000
+
+/** Posts JSON to a URL of a tenant's. Its name is looked up once, and what is connected to is what was looked at:
+ *  never an address of this machine or of a private network, unless the settings name it. No redirect is
+ *  followed, nothing of the answer but its status is read, and all of it takes ten seconds at most. */
+export function post(config: Config, url: string, { headers, body }: Message): Promise<Posted> {
+  const target = new URL(url)
+  const plain = target.protocol === 'http:'
+  const may = (address: string) => isAllowed(config, address, plain)
+  const host = target.hostname.replace(/^\[|\]$/g, '')
+  if (isIP(host) !== 0 && !may(host)) return Promise.resolve(refused(host))
+  return new Promise((done) => {
+    const send = plain ? plainRequest : tlsRequest
+    const request = send(
+      target,
+      {
+        method: 'POST',
+        agent: false,
+        lookup: lookupOf(may),
+        signal: AbortSignal.timeout(timeoutMilliseconds),
+        maxHeaderSize: 16_384,
+        headers: {
+          'content-type': 'application/json',
+          'content-length': Buffer.byteLength(body),
+          'user-agent': 'gatesmith',
+          ...headers,
+        },
+      },
+      (response) => {
+        const answer = response.statusCode ?? 0
+        response.destroy()
+        const taken = answer >= 200 && answer < 300
+        done({ answer, error: taken ? null : `It answered ${answer}` })
+      },
+    )
+    request.on('error', (error) => done({ answer: null, error: reasonOf(error) }))
+    request.end(body)
+  })
+}
+
+const allowedRanges = oncePer<BlockList, Config>(({ noticeRanges }) => {
+  const list = new BlockList()
+  for (const range of noticeRanges) {
+    const [net = '', prefix] = range.split('/')
+    const family = isIP(net) === 6 ? 'ipv6' : 'ipv4'
+    list.addSubnet(net, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family)
+  }
+  return list
+})
+
+/** Without TLS only to what the settings name. */
+function isAllowed(config: Config, address: string, plain: boolean): boolean {
+  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
+  if (allowedRanges(config).check(address, family)) return true
+  return !plain && !isForbiddenAddress(address) && !isPrivateAddress(address)
+}
+
+function lookupOf(may: (address: string) => boolean): LookupFunction {
+  return (hostname, options, done) => {
+    resolve(hostname, { ...options, all: true }, (error, found) => {
+      if (error) return done(error, '')
+      // All of them, or a name could lead here by one and there by another.
+      const wrong = found.find(({ address }) => !may(address))
+      const [first] = found
+      if (wrong || !first) return done(new Forbidden(refused(hostname).error), '')
+      if (options.all) return done(null, found)
+      done(null, first.address, first.family)
+    })
+  }
+}
+
+class Forbidden extends Error {
+  constructor(reason: string) {
+    super(reason)
+  }
+}
+
+function refused(host: string) {
+  return {
+    answer: null,
+    error: `${host} is not sent to: it is an address of a private network or of this machine, or leads to one (GATESMITH_NOTICE_RANGES), or is to be reached without TLS`,
+  }
+}
+
+/** In a word: what a machine inside says is not told to those outside. */
+function reasonOf(error: Error): string {
+  if (error instanceof Forbidden) return error.message
+  if (error.name === 'TimeoutError' || error.name === 'AbortError')
+    return 'It did not answer in 10 s'
+  const code = 'code' in error && typeof error.code === 'string' ? error.code : error.name
+  return `It cannot be reached: ${code}`
+}
