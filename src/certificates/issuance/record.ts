@@ -4,8 +4,8 @@ import type { ReservedRow } from './reserve.ts'
 import { issueStore } from './store.ts'
 
 /** A certificate with its signature. */
-export type Signed = {
-  readonly row: ReservedRow
+export type Signed<Row extends ReservedRow = ReservedRow> = {
+  readonly row: Row
   /** The name of its authority. */
   readonly authority: string
   readonly der: Buffer

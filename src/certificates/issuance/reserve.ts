@@ -12,9 +12,9 @@ const reservedHere = Symbol('reserved')
 
 /** A certificate that is on record and not signed yet. Only this module makes one, and it is signed
  *  once. */
-export type Reserved = {
+export type Reserved<Row extends ReservedRow = ReservedRow> = {
   readonly [reservedHere]: true
-  readonly row: ReservedRow
+  readonly row: Row
   /** The name of its authority. */
   readonly authority: string
   readonly tbs: Buffer
@@ -30,7 +30,7 @@ export type ReservedRow = Omit<
 const unsigned = new WeakSet<Reserved>()
 
 /** Takes a certificate that is on record, to be signed. A second time, or of a copy, it throws. */
-export function takeReserved(reserved: Reserved): Reserved {
+export function takeReserved<Row extends ReservedRow>(reserved: Reserved<Row>): Reserved<Row> {
   if (unsigned.delete(reserved)) return reserved
   throw new Error('a certificate is signed once, as it was reserved')
 }
@@ -38,7 +38,10 @@ export function takeReserved(reserved: Reserved): Reserved {
 /** Stores the row with the exact bytes to be signed, before the CA key is used. Undefined when this
  *  request has its certificate already. Throws certificate-refused for a key that is not the tenant's to
  *  have certified, authority-unknown for an authority that was removed meanwhile. */
-export async function reserve(ctx: Context, prepared: Prepared): Promise<Reserved | undefined> {
+export async function reserve(
+  ctx: Context,
+  prepared: Prepared,
+): Promise<Reserved<Reservation> | undefined> {
   const { reservation, order, tbs } = takePrepared(prepared)
   const { name } = order.authority
   const outcome = await issueStore(ctx).reserve(reservation)
@@ -68,8 +71,10 @@ export async function findReserved(ctx: Context, id: string): Promise<Reserved |
   })
 }
 
-function reserved(parts: Omit<Reserved, typeof reservedHere>): Reserved {
-  const made: Reserved = { [reservedHere]: true, ...parts }
+function reserved<Row extends ReservedRow>(
+  parts: Omit<Reserved<Row>, typeof reservedHere>,
+): Reserved<Row> {
+  const made: Reserved<Row> = { [reservedHere]: true, ...parts }
   unsigned.add(made)
   return made
 }

@@ -12,19 +12,16 @@ export type Issued = { readonly id: string; readonly row: ViewableCertificate | 
 /** Issues what was ordered, in four steps that cannot be taken in another order: killed anywhere between
  *  them, there is no certificate that is not recorded, and finishCertificate settles the rest. */
 export async function issue(ctx: Context, actor: Actor, order: IssuanceOrder): Promise<Issued> {
-  // 1. The key and the exact bytes, linted.
-  const prepared = await prepareIssuance(ctx, actor, order)
-  // 2. On record before the CA key is used.
-  const reserved = await reserve(ctx, prepared)
+  // 1. The key and the exact bytes, linted; 2. on record before the CA key is used.
+  const reserved = await reserve(ctx, await prepareIssuance(ctx, actor, order))
   if (!reserved) return { id: await firstCertificate(ctx, order), row: undefined }
-  // 3. Those bytes, once; then 4. the certificate with its audit event.
-  const { stored, der, fingerprintSha256 } = await signAndRecord(ctx, reserved)
-  const { id } = prepared.reservation
+  // 3. Those bytes, signed once; 4. the certificate, with the audit event that tells of it.
+  const { row, stored, der, fingerprintSha256 } = await signAndRecord(ctx, reserved)
   // Another signature over these bytes was stored first: that one is the certificate.
-  if (!stored) return { id, row: undefined }
+  if (!stored) return { id: row.id, row: undefined }
   const { tenant, authority } = order
-  const row = { ...prepared.reservation, tenant, authority, der, fingerprintSha256 }
-  return { id, row: { ...row, ...asIssued } }
+  const made = { ...row, tenant, authority, der, fingerprintSha256 }
+  return { id: row.id, row: { ...made, ...asIssued } }
 }
 
 /** What is so of every certificate that was made just now. */
