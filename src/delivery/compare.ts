@@ -26,8 +26,8 @@ export type Compared = {
   readonly observed: readonly KubeObject[]
   /** Why it may not be done. */
   readonly conflicts: readonly string[]
-  /** What does not keep a host from staying as it is. */
-  readonly risks: readonly Collision[]
+  /** What does not keep a host from staying as it is: nothing that is to be done waits for it. */
+  readonly risks: Promise<readonly Collision[]>
 }
 
 /** What hosts become on a cluster. */
@@ -53,19 +53,24 @@ export async function compare(
   if (routing.length === 0) {
     const message = wanted ? renderer.unable?.(delivery) : undefined
     const risks = message === undefined ? [] : [{ message, blocks: false, wins: true }]
-    return { steps, observed, conflicts, risks }
+    return { steps, observed, conflicts, risks: Promise.resolve(risks) }
   }
   const unchanged = routing.every(({ action }) => action === 'keep')
-  const found = await renderer.collisions(kube, {
+  const found = renderer.collisions(kube, {
     delivery,
     observed,
     recent: unchanged,
     since: othersAt,
   })
-  if (unchanged) return { steps, observed, conflicts, risks: found }
-  const blocking = found.filter(({ blocks }) => blocks).map(({ message }) => message)
-  const risks = found.filter(({ blocks }) => !blocks)
-  return { steps, observed, conflicts: [...conflicts, ...blocking], risks }
+  if (unchanged) {
+    // Whoever reads it is told; who fails before that does not.
+    found.catch(() => undefined)
+    return { steps, observed, conflicts, risks: found }
+  }
+  const all = await found
+  const blocking = all.filter(({ blocks }) => blocks).map(({ message }) => message)
+  const risks = all.filter(({ blocks }) => !blocks)
+  return { steps, observed, conflicts: [...conflicts, ...blocking], risks: Promise.resolve(risks) }
 }
 
 function isRecordedSo(object: KubeObject, recorded: readonly RecordedObject[]): boolean {

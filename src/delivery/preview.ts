@@ -205,7 +205,7 @@ async function onIngress(
   try {
     const kube = await openCluster(ctx, cluster.id)
     const recorded = placement ? recordedRefs(placement.objects) : []
-    const { steps, conflicts, risks } = await compare(kube, {
+    const { steps, conflicts, ...compared } = await compare(kube, {
       renderer: rendererOf(cluster),
       delivery: await deliveryFor(ctx, subject, { cluster, ingress }),
       ...{ recorded, wanted },
@@ -215,6 +215,7 @@ async function onIngress(
     // What stands for a certificate that is still to be issued is warned of, and is not what would be there.
     const changes = subject.certificate?.der ? rehearsals : rehearsals.map(withoutWarnings)
     const missing = wanted ? await missingBackends(kube, spec.routes) : []
+    const risks = await compared.risks
     return {
       ...place,
       changes,

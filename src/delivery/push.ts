@@ -101,7 +101,7 @@ async function deliver(
     wanted: true,
     othersAt: placement.cluster.othersAt,
   })
-  const { conflicts, risks } = compared
+  const { conflicts } = compared
   if (conflicts.length > 0) {
     const message = conflicts.join('. ')
     return settle(ctx, placement, { status: 'Conflict', message, againAfterSeconds: 60 })
@@ -129,6 +129,7 @@ async function deliver(
   // Apply: up in order, then what is no longer needed, down.
   const advice = await applySteps(kube, steps, namesOf(delivery.host.name, delivery.host.spec))
   const restarted = await restartBackend(ctx, kube, { delivery, placement, steps })
+  const risks = await compared.risks
   // Record. Only the ingress itself can say that the host is served: see proof/confirm.ts.
   const warnings = [
     ...advice,

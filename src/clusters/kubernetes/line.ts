@@ -67,7 +67,7 @@ export function openLine(kubeconfig: string): Line {
         ...options.headers,
       }
       const sent = { url: `${server}${path}`, method, headers }
-      return gate(async () => {
+      return gate(method !== 'GET', async () => {
         const message = await send(
           body ? { ...sent, body: JSON.stringify(body) } : sent,
           agent,

@@ -94,6 +94,7 @@ const kinds = {
    *  list would be built twice at once. */
   'authority.publish': kindOf(Type.Object({ keyId: Text }), {
     queue: ({ keyId }) => `key/${keyId}`,
+    urgency: 'revocation',
   }),
   /** Revoke the certificates that have a blocked key. */
   'blocked-key.revoke': kindOf(Type.Object({ spkiSha256: Text })),
