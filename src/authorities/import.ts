@@ -5,7 +5,7 @@ import { orRefuse } from '../core/refusal.ts'
 import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { roomUnder, verifyIssued } from '../x509/certificates/chain.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
-import { type Certificate, isSignedBy, readCertificate } from '../x509/certificates/read.ts'
+import { isSignedBy, type ParsedCertificate, readCertificate } from '../x509/certificates/read.ts'
 import { readPem } from '../x509/der/pem.ts'
 import { spkiOf } from '../x509/keys/public.ts'
 import { keySigner, type Signer } from '../x509/keys/sign.ts'
@@ -66,7 +66,7 @@ export async function importAuthority(
 async function keyFaultsOf(
   ctx: Context,
   given: {
-    readonly certificate: Certificate
+    readonly certificate: ParsedCertificate
     readonly key: ImportedKey | undefined
     readonly request: ImportedAuthority
   },
@@ -82,7 +82,7 @@ async function keyFaultsOf(
   ]
 }
 
-function readOne(pem: string): Certificate {
+function readOne(pem: string): ParsedCertificate {
   return orRefuse('authority-refused', '/certificate', () => {
     const [der, ...more] = readPem(pem, 'CERTIFICATE')
     if (!der || more.length > 0) {
@@ -133,7 +133,7 @@ function readKey(pem: string): KeyObject {
 }
 
 /** The issuer certificate here that signed it, of several one that fits in all else too. */
-async function findParent(ctx: Context, certificate: Certificate) {
+async function findParent(ctx: Context, certificate: ParsedCertificate) {
   const issuers = await ctx.db.read.issuer.findMany({
     where: {
       notAfter: { gte: certificate.validity.notBefore },
@@ -161,14 +161,17 @@ async function findParent(ctx: Context, certificate: Certificate) {
   )
 }
 
-async function certificatesAbove(ctx: Context, parentId: string): Promise<readonly Certificate[]> {
+async function certificatesAbove(
+  ctx: Context,
+  parentId: string,
+): Promise<readonly ParsedCertificate[]> {
   return (await pathOf(ctx.db.read, parentId)).map(({ der }) => readCertificate(der))
 }
 
 type Anchored = {
-  readonly certificate: Certificate
+  readonly certificate: ParsedCertificate
   readonly signer: Signer
-  readonly path: readonly Certificate[]
+  readonly path: readonly ParsedCertificate[]
 }
 
 /** Signs the self-signed form of an intermediate (Issuer.anchor), with the constraints of its whole path

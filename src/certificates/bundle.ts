@@ -9,7 +9,7 @@ import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { readPem, toPem } from '../x509/der/pem.ts'
 import { toPkcs12 } from '../x509/pkcs12.ts'
-import { openPrivateKey } from './issuance/key.ts'
+import { openLeafKey } from './issuance/key.ts'
 import { certificateName } from './name.ts'
 
 /** What to download. */
@@ -67,7 +67,7 @@ export async function getBundle(
       'It was made for a host: its key goes to the clusters of that host and nowhere else',
     )
   }
-  const key = withKey ? await openPrivateKey(ctx, id) : undefined
+  const key = withKey ? await openLeafKey(ctx, id) : undefined
   const name = certificateName(row)
   const bundle = await render(ctx, request, {
     tenantId,

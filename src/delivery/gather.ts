@@ -1,7 +1,7 @@
 import { type Clients, gatewayTrust } from '../authorities/crl/gateway.ts'
 import { chainOf } from '../authorities/issuers/current.ts'
 import { issuingUnder } from '../authorities/trust/clients.ts'
-import { openPrivateKey } from '../certificates/issuance/key.ts'
+import { openLeafKey } from '../certificates/issuance/key.ts'
 import { ingressOf } from '../clusters/find.ts'
 import type { Context } from '../core/context.ts'
 import { batchedReads } from '../core/database/batch.ts'
@@ -77,7 +77,7 @@ export async function pemOf(
   { id, serial, issuerId, der }: CertificateRow,
 ): Promise<Delivery['certificate']> {
   if (!der) throw new Error(`certificate ${id} is not signed yet`)
-  const [above, key] = await Promise.all([chains(ctx)(issuerId), openPrivateKey(ctx, id)])
+  const [above, key] = await Promise.all([chains(ctx)(issuerId), openLeafKey(ctx, id)])
   return {
     serial,
     chain: pem([Buffer.from(der), ...(above?.chain ?? [])]),

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import Value from 'typebox/value'
 import { readCheckpoint, readVerifierKey } from '../audit/chain/checkpoint.ts'
 import { entryHash, linkHash, startOf } from '../audit/chain/hash.ts'
-import { grown, rootOf } from '../audit/chain/tree.ts'
+import { grown, merkleRoot } from '../audit/chain/tree.ts'
 import { AuditEvent } from '../audit/event.ts'
 
 type Options = { readonly checkpoint?: string; readonly key?: string }
@@ -104,7 +104,7 @@ async function againstCheckpoint(
     return [`The checkpoint holds ${said.size} events, and ${held.length} of them are here`]
   }
   const leaves = held.map(({ hash }) => hash)
-  return rootOf(grown([], 0n, leaves)).equals(said.root)
+  return merkleRoot(grown([], 0n, leaves)).equals(said.root)
     ? []
     : ['The events are not those that the checkpoint was signed for']
 }

@@ -19,19 +19,19 @@ export type TenantRow = NonNullable<Awaited<ReturnType<typeof readTenant>>>
 export async function accessTenant(
   ctx: Context,
   actor: Actor,
-  request: Access,
+  request: TenantAccess,
 ): Promise<TenantRow> {
   return accessible(await findTenant(ctx)(request.name), actor, request)
 }
 
 /** What is to be done to the tenant of which name. */
-export type Access = { readonly name: string; readonly permission: Permission }
+export type TenantAccess = { readonly name: string; readonly permission: Permission }
 
 /** The same of a row that has been read. */
 export function accessible<T extends { readonly id: string }>(
   tenant: T | null,
   actor: Actor,
-  { name, permission }: Access,
+  { name, permission }: TenantAccess,
 ): T {
   if (!tenant || (actor.tenantId !== null && actor.tenantId !== tenant.id)) {
     throw new Problem('tenant-unknown', `There is no tenant "${name}"`)

@@ -61,7 +61,7 @@ const hostLike = /^[^.]+(\.[^.]+)*\.[^.\d][^.]+$/
 
 /** Why a subject may not be certified for this tenant, all at once. Names that the certificate is about
  *  anyway, `own`, may stand in the commonName. Nothing is said of whose a name is. */
-export function subjectFaults(
+export function subjectPolicyFaults(
   subject: DistinguishedName,
   rules: SubjectRules,
   own: readonly string[] = [],

@@ -6,7 +6,7 @@ import { getAuthority } from '../../src/authorities/find.ts'
 import { importAuthority } from '../../src/authorities/import.ts'
 import { crossSign } from '../../src/authorities/issuers/crosssign.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
-import { openPrivateKey } from '../../src/certificates/issuance/key.ts'
+import { openLeafKey } from '../../src/certificates/issuance/key.ts'
 import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
 import { objectName } from '../../src/delivery/istio/names.ts'
 import { planHost } from '../../src/delivery/preview.ts'
@@ -42,7 +42,7 @@ async function client(
     request: asked,
     idempotencyKey: undefined,
   })
-  return { cert: pem ?? '', key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
+  return { cert: pem ?? '', key: toPem('PRIVATE KEY', await openLeafKey(ctx, id)) }
 }
 
 async function isServed(name: string, shown: { cert: string; key: string }): Promise<boolean> {

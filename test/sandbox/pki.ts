@@ -1,6 +1,6 @@
 import { createPrivateKey, randomBytes } from 'node:crypto'
 import { serialFrom } from '../../src/x509/certificates/serial.ts'
-import { type Profile, toBeSigned } from '../../src/x509/certificates/template.ts'
+import { type CertificateProfile, toBeSigned } from '../../src/x509/certificates/template.ts'
 import { encodeEntry } from '../../src/x509/crl/entry.ts'
 import { buildCrl } from '../../src/x509/crl/list.ts'
 import { toPem } from '../../src/x509/der/pem.ts'
@@ -23,7 +23,7 @@ const day = 86_400_000
 /** A root or, below `by`, an intermediate, server, client or peer certificate named by its DNS name. */
 export async function issue(
   name: string,
-  profile: Profile,
+  profile: CertificateProfile,
   by?: Pair,
   keyAlgorithm: KeyAlgorithm = 'ECDSA_P256',
 ): Promise<Pair> {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { hostsInText, namesIn, subjectFaults } from '../../src/tenants/subject.ts'
+import { hostsInText, namesIn, subjectPolicyFaults } from '../../src/tenants/subject.ts'
 import type { Policy } from '../../src/tenants/tenant.ts'
 import type { DistinguishedName } from '../../src/x509/names/distinguished.ts'
 
@@ -25,7 +25,7 @@ function fieldsOf(subject: DistinguishedName, policy: Pick<Policy, 'subject' | '
     claims,
     holders: holders.filter(({ name }) => names.includes(name)),
   }
-  return subjectFaults(subject, rules, ['www.shop.test']).map(({ field }) => field)
+  return subjectPolicyFaults(subject, rules, ['www.shop.test']).map(({ field }) => field)
 }
 
 test('a subject may be anything that is not somebody else’s', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import fc from 'fast-check'
 import { extension } from '../../src/x509/certificates/extensions.ts'
-import type { Certificate } from '../../src/x509/certificates/read.ts'
+import type { ParsedCertificate } from '../../src/x509/certificates/read.ts'
 import {
   context,
   derNull,
@@ -42,8 +42,8 @@ const directory = scratch()
 const now = new Date(Math.floor(Date.now() / 1000) * 1000)
 const malformed = { code: 'der-malformed' }
 let root: Authority
-let leaf: Certificate
-let responder: Certificate
+let leaf: ParsedCertificate
+let responder: ParsedCertificate
 let signer: Signer
 let files: { readonly root: string; readonly leaf: string }
 

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type Certificate, readCertificate } from '../../src/x509/certificates/read.ts'
+import { type ParsedCertificate, readCertificate } from '../../src/x509/certificates/read.ts'
 import { serialFrom } from '../../src/x509/certificates/serial.ts'
 import { type Template, toBeSigned } from '../../src/x509/certificates/template.ts'
 import { toPem } from '../../src/x509/der/pem.ts'
@@ -15,7 +15,7 @@ import { encodeName } from '../../src/x509/names/distinguished.ts'
 
 /** An authority for tests: certificate, key and signer. */
 export type Authority = {
-  readonly certificate: Certificate
+  readonly certificate: ParsedCertificate
   readonly keys: KeyPair
   readonly signer: Signer
 }
@@ -83,7 +83,7 @@ export function templateFor(keys: KeyPair, over: Partial<Template>, issuer?: Aut
 }
 
 /** Signs a template with the issuer's key. */
-export async function issued(template: Template, signer: Signer): Promise<Certificate> {
+export async function issued(template: Template, signer: Signer): Promise<ParsedCertificate> {
   const tbs = toBeSigned(template)
   return readCertificate(assemble(tbs, signer.algorithm, await signer.sign(tbs)))
 }
@@ -103,6 +103,6 @@ export async function authority(
 }
 
 /** PEM of a certificate. */
-export function pemOf(certificate: Certificate): string {
+export function pemOf(certificate: ParsedCertificate): string {
   return toPem('CERTIFICATE', certificate.der)
 }

@@ -4,7 +4,7 @@ import { bytes, sql, type Tx } from '../../core/database/db.ts'
 import { type AuditRow, entryOf } from '../find.ts'
 import { type LogKey, signCheckpoint } from './checkpoint.ts'
 import { entryHash, linkHash, platformChain, startOf } from './hash.ts'
-import { edgeFrom, grown, rootOf } from './tree.ts'
+import { edgeFrom, grown, merkleRoot } from './tree.ts'
 
 const batchSize = 1000
 const lockKey = 0x6173
@@ -45,7 +45,7 @@ async function linkSome(ctx: Context, tx: Tx): Promise<number> {
       upTo: last && last.upTo > highest ? last.upTo : highest,
       edge: bytes(Buffer.concat(edge)),
       keyId: id,
-      note: signCheckpoint({ origin: key.origin, size, root: rootOf(edge) }, key, privateKey),
+      note: signCheckpoint({ origin: key.origin, size, root: merkleRoot(edge) }, key, privateKey),
     },
   })
   return rows.length

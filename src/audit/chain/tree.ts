@@ -18,7 +18,7 @@ export function grown(edge: Edge, size: bigint, leaves: readonly Buffer[]): Edge
 }
 
 /** The root of the whole tree; that of an empty one is the hash of nothing. */
-export function rootOf(edge: Edge): Buffer {
+export function merkleRoot(edge: Edge): Buffer {
   return edge.length === 0
     ? createHash('sha256').digest()
     : edge.reduceRight((right, left) => node(left, right))

@@ -9,7 +9,7 @@ import { type AuditRow, auditedTenant, entryOf } from '../find.ts'
 import { type LogKey, readCheckpoint, verifierKey } from './checkpoint.ts'
 import { entryHash, linkHash, platformChain, startOf } from './hash.ts'
 import { settling } from './link.ts'
-import { edgeFrom, grown, rootOf } from './tree.ts'
+import { edgeFrom, grown, merkleRoot } from './tree.ts'
 
 export const VerifyQuery = closed({
   tenant: Type.Optional(Name),
@@ -173,7 +173,7 @@ function logFaults(
   links: readonly Link[],
 ): readonly Fault[] {
   const leaves = links.map(({ hash }) => Buffer.from(hash))
-  const root = rootOf(grown(edgeFrom(last.edge), last.size, leaves))
+  const root = merkleRoot(grown(edgeFrom(last.edge), last.size, leaves))
   const said = readCheckpoint(checkpoint.note, keyOf(checkpoint))
   const where = `The checkpoint of ${checkpoint.size} links`
   if (!said) return [fault('log', null, `${where} was not signed by the key of the log`)]

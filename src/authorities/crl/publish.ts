@@ -2,8 +2,8 @@ import type { Context } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { Problem } from '../../shared/problem.ts'
 import {
-  type Certificate,
   issuerKeyIdentifier,
+  type ParsedCertificate,
   readCertificate,
   signsLists,
 } from '../../x509/certificates/read.ts'
@@ -76,7 +76,7 @@ export async function publishList(ctx: Context, list: ListKey): Promise<void> {
 type Issuer = {
   readonly authority: string
   readonly spkiSha256: string
-  readonly certificate: Certificate
+  readonly certificate: ParsedCertificate
 }
 
 /** Any certificate of the key: they all bear the same subject, since a list is of one name and key. */

@@ -1,7 +1,7 @@
 import { brokenRules } from '../../shared/brokenrules.ts'
 import type { Violation } from '../../shared/problem.ts'
 import { roomUnder, verifyIssued } from '../../x509/certificates/chain.ts'
-import type { Certificate } from '../../x509/certificates/read.ts'
+import type { ParsedCertificate } from '../../x509/certificates/read.ts'
 import { strangeSpaces } from '../../x509/constraints/intersection.ts'
 import { oids } from '../../x509/der/oids.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
@@ -11,7 +11,7 @@ import { emptyName, sameName } from '../../x509/names/distinguished.ts'
 
 /** Why a CA certificate made elsewhere could not be used, as far as it alone goes, all together: above
  *  all what verifiers would refuse, in it or in everything that it certifies. */
-export function certificateFaults(certificate: Certificate, now: Date): readonly Violation[] {
+export function certificateFaults(certificate: ParsedCertificate, now: Date): readonly Violation[] {
   const { ca, validity, subjectDer, keyAlgorithm, spki } = certificate
   const weak = weakKeyFault(spki)
   const verifiable = isVerifiable(certificate.signatureAlgorithmDer)
@@ -39,7 +39,7 @@ export function certificateFaults(certificate: Certificate, now: Date): readonly
 }
 
 /** Whether it is to be its own issuer, by whatever octets it names it. */
-export function isRoot({ issuerDer, subjectDer }: Certificate): boolean {
+export function isRoot({ issuerDer, subjectDer }: ParsedCertificate): boolean {
   return sameName(issuerDer, subjectDer)
 }
 
@@ -47,7 +47,7 @@ export function isRoot({ issuerDer, subjectDer }: Certificate): boolean {
 const longestPath = 2 ** 31 - 1
 
 /** A keyUsage that is there and says nothing allows nothing (RFC 5280 4.2.1.3). */
-function mayCertify({ extensions, keyUsage }: Certificate): boolean {
+function mayCertify({ extensions, keyUsage }: ParsedCertificate): boolean {
   return keyUsage.includes('keyCertSign') || !extensions.some(({ oid }) => oid === oids.keyUsage)
 }
 
@@ -69,7 +69,7 @@ const policies: Readonly<Record<string, string>> = {
   [oids.inhibitAnyPolicy]: 'inhibitAnyPolicy',
 }
 
-function extensionFaults(certificate: Certificate): readonly string[] {
+function extensionFaults(certificate: ParsedCertificate): readonly string[] {
   const { extensions, nameConstraints, altNames } = certificate
   const bound = extensions.flatMap(({ oid }) => policies[oid] ?? [])
   const strange = extensions.flatMap((one) =>
@@ -104,8 +104,8 @@ function extensionFaults(certificate: Certificate): readonly string[] {
 
 /** Why an authority cannot stand below `path`, nor anything below it. */
 export function placeFaults(
-  certificate: Certificate,
-  path: readonly Certificate[],
+  certificate: ParsedCertificate,
+  path: readonly ParsedCertificate[],
 ): readonly Violation[] {
   if ((roomUnder(certificate, path) ?? 0) >= 0) return []
   const message = 'The authorities above it allow none at its place (pathLength)'

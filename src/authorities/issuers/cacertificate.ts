@@ -1,7 +1,7 @@
 import type { Context } from '../../core/context.ts'
 import { refuse } from '../../shared/problem.ts'
 import { roomBelow } from '../../x509/certificates/chain.ts'
-import { type Certificate, signsLists } from '../../x509/certificates/read.ts'
+import { type ParsedCertificate, signsLists } from '../../x509/certificates/read.ts'
 import { serialFrom } from '../../x509/certificates/serial.ts'
 import { type Template, toBeSigned, type Validity } from '../../x509/certificates/template.ts'
 import type { NameConstraints } from '../../x509/constraints/subtrees.ts'
@@ -20,16 +20,16 @@ export type CaTemplate = {
   readonly nameConstraints: NameConstraints | undefined
   /** The certificate of the same key that this one is another form of, if there is one. Its
    *  subjectKeyIdentifier is kept, because certificates below name the key by it; so are its purposes. */
-  readonly standsFor?: Certificate
+  readonly standsFor?: ParsedCertificate
   /** The certificate of the key before, whose purposes are kept. */
-  readonly succeeds?: Certificate
+  readonly succeeds?: ParsedCertificate
 }
 
 /** A CA certificate for the key of `signer`. */
 export type SelfTemplate = CaTemplate & { readonly signer: Signer }
 
 /** The part of a template that is the same in every certificate of this one's key. */
-export function sameKeyAs(certificate: Certificate) {
+export function sameKeyAs(certificate: ParsedCertificate) {
   const { spki, subjectDer: subject } = certificate
   return { spki, subject, standsFor: certificate }
 }
@@ -90,7 +90,7 @@ function subjectFields(ctx: Context, template: CaTemplate) {
 async function sign(
   signer: Signer,
   full: Template,
-  { template, path }: { template: CaTemplate; path: readonly Certificate[] },
+  { template, path }: { template: CaTemplate; path: readonly ParsedCertificate[] },
 ): Promise<Buffer> {
   const tbs = toBeSigned(full)
   const { standsFor, succeeds } = template

@@ -1,5 +1,5 @@
 import type { Violation } from '../../shared/problem.ts'
-import type { Certificate } from '../../x509/certificates/read.ts'
+import type { ParsedCertificate } from '../../x509/certificates/read.ts'
 import { authorityFaults, type NameFault } from '../../x509/constraints/faults.ts'
 import {
   emptyIntersections,
@@ -16,7 +16,7 @@ import type { Authority, RequestedConstraints } from '../authority.ts'
 const none: NameConstraints = { permitted: noSubtrees, excluded: noSubtrees }
 
 /** What all certificates of a path hold together; `none` of them may say anything. */
-export function constraintsAlong(path: readonly Certificate[]): NameConstraints {
+export function constraintsAlong(path: readonly ParsedCertificate[]): NameConstraints {
   return path.reduce((all, { nameConstraints }) => intersection(all, nameConstraints ?? none), none)
 }
 
@@ -31,7 +31,7 @@ export function constraintsFor(
 
 /** The constraints of the self-signed form of an imported authority, see Issuer.anchor. */
 export function anchorConstraints(
-  certificate: Certificate,
+  certificate: ParsedCertificate,
   above: NameConstraints,
 ): NameConstraints | undefined {
   return orNone(intersection(above, certificate.nameConstraints ?? none))
@@ -58,7 +58,7 @@ export function askedFaults(
 
 /** Why an imported authority cannot stand under those `above` it. */
 export function importedFaults(
-  certificate: Certificate,
+  certificate: ParsedCertificate,
   above: NameConstraints,
 ): readonly Violation[] {
   const nothing = emptyIntersections(above, certificate.nameConstraints ?? none)

@@ -4,7 +4,7 @@ import type { Context } from '../../core/context.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { closed, Name } from '../../shared/schema.ts'
 import { roomUnder } from '../../x509/certificates/chain.ts'
-import { type Certificate, readCertificate } from '../../x509/certificates/read.ts'
+import { type ParsedCertificate, readCertificate } from '../../x509/certificates/read.ts'
 import { backdated } from '../../x509/certificates/validity.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { authoritySubject, authorityUnknown } from '../authority.ts'
@@ -70,7 +70,7 @@ export async function crossSign(
   })
 }
 
-function faults(own: Certificate, { path, validity }: Parent): readonly Violation[] {
+function faults(own: ParsedCertificate, { path, validity }: Parent): readonly Violation[] {
   const field = '/by'
   if (own.validity.notAfter <= validity.notBefore || validity.notAfter <= own.validity.notBefore) {
     return [{ field, message: 'The two are not valid at the same time' }]

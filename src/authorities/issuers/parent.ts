@@ -1,9 +1,9 @@
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
 import {
-  type Certificate,
   fingerprintSha256,
   issuerKeyIdentifier,
+  type ParsedCertificate,
   readCertificate,
   signsLists,
 } from '../../x509/certificates/read.ts'
@@ -26,7 +26,7 @@ export type Parent = {
   /** Absent if it may not sign revocation lists. */
   readonly crlUrl?: string
   /** Its certificate and those above it, root last. */
-  readonly path: readonly Certificate[]
+  readonly path: readonly ParsedCertificate[]
 }
 
 /** What of a parent its certificate alone decides. */
@@ -48,7 +48,7 @@ export async function openParent(ctx: Context, name: string): Promise<Parent> {
 /** The parent that this CA certificate makes of an authority; its path holds that certificate alone. */
 export function parentOf(
   ctx: Context,
-  { name, certificate, signer }: { name: string; certificate: Certificate; signer: Signer },
+  { name, certificate, signer }: { name: string; certificate: ParsedCertificate; signer: Signer },
 ): UnstoredParent {
   const { publicUrl } = ctx.config
   const spkiSha256 = fingerprintSha256(certificate.spki)

@@ -2,9 +2,9 @@ import { cachedFor, cacheMilliseconds } from '../../core/cache.ts'
 import type { Context } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
 import {
-  type Certificate,
   fingerprintSha256,
   issuerKeyIdentifier,
+  type ParsedCertificate,
   readCertificate,
   signsLists,
 } from '../../x509/certificates/read.ts'
@@ -19,7 +19,7 @@ import { chainOf, currentIssuer, pathOf } from './current.ts'
 
 /** An issuer certificate made ready: read, its shared pieces encoded, its chain in PEM. */
 export type ReadyIssuer = {
-  readonly certificate: Certificate
+  readonly certificate: ParsedCertificate
   /** For certificates that would be on this shard of its revocation lists. */
   readonly onShard: (shard: number) => ReadyShard
   readonly signer: Signer
@@ -70,7 +70,7 @@ function shardsOf(
     certificate,
     authority,
     signer,
-  }: { certificate: Certificate; authority: string; signer: Signer },
+  }: { certificate: ParsedCertificate; authority: string; signer: Signer },
 ): (shard: number) => ReadyShard {
   const spkiSha256 = fingerprintSha256(certificate.spki)
   const shards = new Map<number, ReadyShard>()

@@ -2,7 +2,7 @@ import { type Context, newId } from '../../core/context.ts'
 import { bytes, json, sql, type Tx } from '../../core/database/db.ts'
 import { Problem, type Violation } from '../../shared/problem.ts'
 import type { LeafProfile } from '../../x509/certificates/purposes.ts'
-import { type Certificate, fingerprintSha256 } from '../../x509/certificates/read.ts'
+import { fingerprintSha256, type ParsedCertificate } from '../../x509/certificates/read.ts'
 import { takeKey } from '../keys/holders.ts'
 import { type HeldKey, storeKey } from '../keys/signer.ts'
 import { namesAbove } from '../trust/clients.ts'
@@ -28,7 +28,7 @@ export type StoredAuthority = {
     readonly der: Buffer
     readonly anchor: Buffer
     readonly parentId: string | null
-    readonly certificate: Certificate
+    readonly certificate: ParsedCertificate
   }
   readonly key: HeldKey
 }
@@ -106,7 +106,7 @@ export async function dueAbove(tx: Tx, authorityId: string): Promise<void> {
 export async function storeKeyOf(
   ctx: Context,
   tx: Tx,
-  { certificate, key }: { certificate: Certificate; key: HeldKey },
+  { certificate, key }: { certificate: ParsedCertificate; key: HeldKey },
 ): Promise<string> {
   const now = ctx.now()
   const { keyAlgorithm, spki } = certificate

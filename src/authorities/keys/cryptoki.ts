@@ -41,7 +41,7 @@ const modules = oncePer((): { library?: Library } => ({}))
 
 /** Opens a session with the token of this label, or else with the one in the settings. Throws
  *  authority-refused when no token is set up, unavailable when it does not open. */
-export async function openSession(ctx: Context, token: string | undefined): Promise<Session> {
+export async function openTokenSession(ctx: Context, token: string | undefined): Promise<Session> {
   const settings = ctx.config.pkcs11
   if (!settings) {
     throw refused('No token is set up here: set GATESMITH_PKCS11_MODULE and the PIN')

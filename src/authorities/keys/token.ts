@@ -6,7 +6,7 @@ import { contentsOf } from '../../x509/der/fields.ts'
 import { oid, oids } from '../../x509/der/oids.ts'
 import { type KeyAlgorithm, keyAlgorithmOf } from '../../x509/keys/public.ts'
 import { type Signer, signatureAlgorithmOf, verifies } from '../../x509/keys/sign.ts'
-import { ck, find, openSession, refused, type Session, unavailable } from './cryptoki.ts'
+import { ck, find, openTokenSession, refused, type Session, unavailable } from './cryptoki.ts'
 import { formatKeyUri, type KeyUri, readKeyUri } from './uri.ts'
 
 /** A key that never leaves its token: its public half, where it is, and what signs with it. */
@@ -21,7 +21,7 @@ export type TokenKey = {
 export async function findTokenKey(ctx: Context, uri: string): Promise<TokenKey> {
   const named = readKeyUri(uri)
   if (typeof named === 'string') throw refused(`${named}: ${uri}`)
-  const session = await openSession(ctx, named.token)
+  const session = await openTokenSession(ctx, named.token)
   const spki = publicKeyOf(session, named)
   if (!spki) throw refused(`The token "${session.token}" has no key ${uri}`)
   return keyIn(ctx, session, { named, spki })
@@ -33,7 +33,7 @@ export async function makeTokenKey(
   ctx: Context,
   { label, algorithm }: { label: string; algorithm: KeyAlgorithm },
 ): Promise<TokenKey> {
-  const session = await openSession(ctx, undefined)
+  const session = await openTokenSession(ctx, undefined)
   const named = { object: label }
   if (!publicKeyOf(session, named)) await generate(session, { label, algorithm })
   const spki = publicKeyOf(session, named)
@@ -93,7 +93,7 @@ function signerOf(
 async function openPrivateKey(ctx: Context, uri: string) {
   const named = readKeyUri(uri)
   if (typeof named === 'string') throw new Error(`${uri}: ${named}`)
-  const session = await openSession(ctx, named.token)
+  const session = await openTokenSession(ctx, named.token)
   const key = find(session, ck.privateKey, named)
   if (!key) throw unavailable(`The token "${session.token}" does not have the CA key any more`)
   return { session, key }

@@ -7,8 +7,8 @@ import { oncePer } from '../../core/onceper.ts'
 import { openPrivateKey, sealPrivateKey } from '../../core/sealing/privatekey.ts'
 import { day, hour } from '../../shared/moment.ts'
 import {
-  type Certificate,
   issuerKeyIdentifier,
+  type ParsedCertificate,
   readCertificate,
 } from '../../x509/certificates/read.ts'
 import { serialFrom } from '../../x509/certificates/serial.ts'
@@ -130,7 +130,7 @@ async function issuerOf(ctx: Context, keyId: string) {
 
 /** What the responder is called: within the directory names that all of its path permit, or verifiers would
  *  not take its answers (RFC 5280 4.2.1.10). */
-function subjectOf({ subject }: Certificate, path: readonly Certificate[]): Buffer {
+function subjectOf({ subject }: ParsedCertificate, path: readonly ParsedCertificate[]): Buffer {
   const commonName = `${[...(subject.commonName ?? 'CA')].slice(0, 50).join('')} OCSP`
   // What others call their authorities may be more than we write.
   const own = encodeName({
@@ -145,7 +145,7 @@ function subjectOf({ subject }: Certificate, path: readonly Certificate[]): Buff
 /** RFC 6960 4.2.2.2: signed by the CA itself, for OCSP signing alone; and nocheck (4.2.2.2.1), since
  *  asking the responder about itself would lead nowhere: its short life stands in for that. */
 function prepare(
-  issuer: Certificate,
+  issuer: ParsedCertificate,
   own: {
     readonly serial: string
     readonly validity: Validity

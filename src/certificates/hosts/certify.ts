@@ -8,7 +8,7 @@ import { requestDigest } from '../issuance/idempotency.ts'
 import { issue } from '../issuance/steps.ts'
 import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
 import type { CertificateNeed } from './need.ts'
-import { actor, findHost, type HostOrder, type HostRow, orderFor } from './order.ts'
+import { actor, type CertifiedHost, findCertifiedHost, type HostOrder, orderFor } from './order.ts'
 import { recordCertificate, recordRefusal } from './outcome.ts'
 
 /** Sees that a host has a certificate that fits what it asks for and is not due for renewal, and that
@@ -16,7 +16,7 @@ import { recordCertificate, recordRefusal } from './outcome.ts'
  *  the same end. What is refused is tried again an hour later, then after twice as long, up to 32 hours,
  *  or when the host or its tenant's policy is changed. */
 export async function certifyHost(ctx: Context, hostId: string): Promise<void> {
-  const host = await findHost(ctx.db.read, hostId)
+  const host = await findCertifiedHost(ctx.db.read, hostId)
   if (!host || host.removedAt !== null) return
   const spec = await readableSpec(ctx, host)
   if (!spec) return
@@ -38,7 +38,7 @@ export async function certifyDueHost(ctx: Context, hostId: string): Promise<void
 }
 
 /** What the host asks for; undefined, and said on the host, where this release cannot read it. */
-async function readableSpec(ctx: Context, host: HostRow): Promise<CompleteSpec | undefined> {
+async function readableSpec(ctx: Context, host: CertifiedHost): Promise<CompleteSpec | undefined> {
   try {
     return specOf(host)
   } catch (error) {
@@ -53,7 +53,7 @@ async function readableSpec(ctx: Context, host: HostRow): Promise<CompleteSpec |
 /** Issues the next certificate; null when that is refused. */
 async function replace(
   ctx: Context,
-  host: HostRow,
+  host: CertifiedHost,
   { need, order }: { need: CertificateNeed; order: HostOrder['order'] },
 ): Promise<string | null> {
   try {
@@ -78,7 +78,7 @@ async function replace(
 }
 
 /** A retry after a crash finds the certificate that was made for this very need. */
-function identity(host: HostRow, reason: string) {
+function identity(host: CertifiedHost, reason: string) {
   const need = [host.id, String(host.generation), host.certificateId ?? '', reason]
   const digest = requestDigest(...need)
   return { requestKey: digest, requestHash: digest }

@@ -13,9 +13,9 @@ import { type CertificateNeed, certificateNeed } from './need.ts'
 export const actor = systemActor('host.certify')
 
 /** A host with the certificate that it has. */
-export type HostRow = NonNullable<Awaited<ReturnType<typeof findHost>>>
+export type CertifiedHost = NonNullable<Awaited<ReturnType<typeof findCertifiedHost>>>
 
-export function findHost(tx: Tx, id: string) {
+export function findCertifiedHost(tx: Tx, id: string) {
   return tx.host.findUnique({
     where: { id },
     include: { tenant: { select: { name: true } }, certificate: { include: withIssuer } },
@@ -31,7 +31,7 @@ export type HostOrder = {
 /** What a host is to be issued, by the rules of today, and whether it needs it. */
 export async function orderFor(
   ctx: Context,
-  host: HostRow,
+  host: CertifiedHost,
   spec: CompleteSpec,
 ): Promise<HostOrder> {
   const { days, order } = await checkedFor(ctx, host, spec)
@@ -41,7 +41,7 @@ export async function orderFor(
 
 async function checkedFor(
   ctx: Context,
-  host: HostRow,
+  host: CertifiedHost,
   spec: CompleteSpec,
 ): Promise<{ readonly days: number; readonly order: AllowedRequest | Problem }> {
   const read = requestFor(host.name, spec)
@@ -75,7 +75,7 @@ function requestFor(name: string, spec: CompleteSpec): IssuanceRequest {
   }
 }
 
-function heldBy({ certificate }: HostRow, isAllowed: boolean) {
+function heldBy({ certificate }: CertifiedHost, isAllowed: boolean) {
   if (!certificate) return undefined
   const { subject, issuer } = certificate
   const organization =

@@ -4,13 +4,13 @@ import { labelCertificate } from '../../hosts/marks.ts'
 import type { Problem } from '../../shared/problem.ts'
 import { backoff } from '../renewal/rules.ts'
 import type { CertificateNeed } from './need.ts'
-import type { HostRow } from './order.ts'
+import type { CertifiedHost } from './order.ts'
 
 /** Gives a host the certificate that it is to have from now on, and tells its clusters. The host as it is
  *  now counts: was it changed since `host` was read, it is looked at again. */
 export async function recordCertificate(
   tx: Tx,
-  host: HostRow,
+  host: CertifiedHost,
   { certificateId, now }: { certificateId: string; now: Date },
 ): Promise<void> {
   const { id: hostId, generation } = host
@@ -26,7 +26,7 @@ export async function recordCertificate(
 }
 
 /** The one before is not renewed any more; of the one that stays there is nothing to complain. */
-async function settleRenewal(tx: Tx, host: HostRow, certificateId: string): Promise<void> {
+async function settleRenewal(tx: Tx, host: CertifiedHost, certificateId: string): Promise<void> {
   if (host.certificateId === null) return
   const where = { id: host.certificateId }
   if (host.certificateId !== certificateId) {
@@ -68,7 +68,7 @@ async function tellClusters(
 /** Says on the placements, and on the certificate that stays in use, why there is no new one. */
 export async function recordRefusal(
   tx: Tx,
-  host: HostRow,
+  host: CertifiedHost,
   { why, error, now }: { why: Omit<CertificateNeed, 'reason'>; error: Problem; now: Date },
 ): Promise<void> {
   const certifyFailures = host.certifyFailures + 1

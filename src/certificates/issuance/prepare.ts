@@ -18,7 +18,7 @@ import { keyIdentifier } from '../../x509/keys/public.ts'
 import { lint } from '../../x509/lints/run.ts'
 import { type RenewalReason, renewAt, spreadOf } from '../renewal/rules.ts'
 import type { IssuanceRequest } from '../vetting/request.ts'
-import { sealPrivateKey } from './key.ts'
+import { sealLeafKey } from './key.ts'
 import type { Reservation } from './store.ts'
 
 /** A certificate to be made, after its request has been checked. */
@@ -106,7 +106,7 @@ export async function prepareIssuance(
     requestHash: order.requestHash ?? null,
     createdAt: now,
     crlShard,
-    sealed: made ? sealPrivateKey(ctx, id, made.pkcs8).toString('base64') : null,
+    sealed: made ? sealLeafKey(ctx, id, made.pkcs8).toString('base64') : null,
   }
   made?.pkcs8.fill(0)
   const prepared: Prepared = { [preparedHere]: true, order, reservation, tbs }

@@ -4,7 +4,7 @@ import type { ReservedRow } from './reserve.ts'
 import { issueStore } from './store.ts'
 
 /** A certificate with its signature. */
-export type Signed<Row extends ReservedRow = ReservedRow> = {
+export type SignedCertificate<Row extends ReservedRow = ReservedRow> = {
   readonly row: Row
   /** The name of its authority. */
   readonly authority: string
@@ -14,7 +14,7 @@ export type Signed<Row extends ReservedRow = ReservedRow> = {
 
 /** Stores a signed certificate and the audit event that tells of it, in the name of who asked. Answers
  *  whether it was this signature that was stored (false: another one was first). */
-export function record(ctx: Context, signed: Signed): Promise<boolean> {
+export function recordIssued(ctx: Context, signed: SignedCertificate): Promise<boolean> {
   const { row, authority, der, fingerprintSha256 } = signed
   const { id, actor, tenantId } = row
   return issueStore(ctx).complete({

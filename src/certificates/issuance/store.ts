@@ -79,12 +79,12 @@ export type Completion = {
 /** What became of a reservation: `known` when this request's Idempotency-Key has its certificate already,
  *  `taken` when the public key is not this tenant's to have certified, `gone` when the authority was
  *  removed meanwhile. */
-export type Reserved = 'stored' | 'known' | 'taken' | 'gone'
+export type ReserveOutcome = 'stored' | 'known' | 'taken' | 'gone'
 
 /** Both steps of issuing as group commits: `reserve` answers what became of the row, `complete` whether
  *  it was this signature that was stored (false: another one was first). */
 export type IssueStore = {
-  readonly reserve: (row: Reservation) => Promise<Reserved>
+  readonly reserve: (row: Reservation) => Promise<ReserveOutcome>
   readonly complete: (row: Completion) => Promise<boolean>
 }
 
@@ -94,7 +94,10 @@ export const issueStore: (ctx: Context) => IssueStore = oncePer((ctx) => ({
   complete: batched((rows: readonly Completion[]) => complete(ctx, rows), { size: 200, lanes: 2 }),
 }))
 
-async function reserve(ctx: Context, rows: readonly Reservation[]): Promise<readonly Reserved[]> {
+async function reserve(
+  ctx: Context,
+  rows: readonly Reservation[],
+): Promise<readonly ReserveOutcome[]> {
   const left = await unstored(ctx, rows, reserving)
   return rows.map(({ id }) => {
     const why = left.get(id)

@@ -6,13 +6,13 @@ import type { TenantRow } from '../../tenants/access.ts'
 import { countOne } from '../../tenants/quotas/usage.ts'
 import { certifyHost } from '../hosts/certify.ts'
 import { certificateName } from '../name.ts'
-import { isReplaceable, type Predecessor, refuseReplaced } from './predecessor.ts'
+import { isReplaceable, type PredecessorRow, refuseReplaced } from './predecessor.ts'
 
 /** On its host the same Secret gets the next one. */
 export async function renewOnHost(
   ctx: Context,
   actor: Actor,
-  { tenant, row, csr }: { tenant: TenantRow; row: Predecessor; csr: string | undefined },
+  { tenant, row, csr }: { tenant: TenantRow; row: PredecessorRow; csr: string | undefined },
 ): Promise<string> {
   refuse(
     'certificate-refused',

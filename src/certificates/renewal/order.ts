@@ -16,7 +16,7 @@ import { type RequestIdentity, requestDigest } from '../issuance/idempotency.ts'
 import { type CheckedRequest, checkRequest } from '../vetting/check.ts'
 import { shortened } from '../vetting/limits.ts'
 import { normalizedNames, type ReadRequest, readIssuanceRequest } from '../vetting/request.ts'
-import type { Predecessor } from './predecessor.ts'
+import type { PredecessorRow } from './predecessor.ts'
 
 /** Which certificate to renew, and for whose key. */
 export type RenewalRequest = {
@@ -33,7 +33,7 @@ export type RenewalRequest = {
 export async function renewalOrder(
   ctx: Context,
   tenant: TenantRow,
-  { row, csr }: { row: Predecessor; csr: string | undefined },
+  { row, csr }: { row: PredecessorRow; csr: string | undefined },
 ): Promise<CheckedRequest> {
   const authority = await issuingAuthority(ctx, { name: row.authority.name, tenantId: tenant.id })
   const subject = Value.Clean(DistinguishedName, structuredClone(row.subject))
@@ -49,19 +49,22 @@ export async function renewalOrder(
 }
 
 /** The names that were requested: that of the tenant is given anew. */
-function requestedNames({ dnsNames, ipAddresses, emailAddresses, uris, tenantId }: Predecessor) {
+function requestedNames({ dnsNames, ipAddresses, emailAddresses, uris, tenantId }: PredecessorRow) {
   const own = tenantUri(tenantId)
   const requested = uris.filter((uri) => uri !== own)
   return { dnsNames, ipAddresses, emailAddresses, uris: requested }
 }
 
 /** Undefined when its issuer's own end cut it short: nobody asked for that. */
-function daysOf({ notBefore, notAfter, issuer }: Predecessor): number | undefined {
+function daysOf({ notBefore, notAfter, issuer }: PredecessorRow): number | undefined {
   if (notAfter.getTime() === issuer.notAfter.getTime()) return undefined
   return Math.max(1, Math.round((notAfter.getTime() + 1000 - notBefore.getTime()) / day))
 }
 
-function csrFaults({ spki, subject, names }: ReadRequest, row: Predecessor): readonly Violation[] {
+function csrFaults(
+  { spki, subject, names }: ReadRequest,
+  row: PredecessorRow,
+): readonly Violation[] {
   const faults = brokenRules([
     [
       spki === undefined && row.keySource === 'caller',
@@ -84,7 +87,7 @@ function csrFaults({ spki, subject, names }: ReadRequest, row: Predecessor): rea
  *  more when what took its place was revoked. */
 export function renewalIdentity(
   actor: Actor,
-  row: Predecessor,
+  row: PredecessorRow,
   { csr, idempotencyKey }: Pick<RenewalRequest, 'csr' | 'idempotencyKey'>,
 ): RequestIdentity {
   return {

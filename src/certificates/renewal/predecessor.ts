@@ -5,7 +5,7 @@ import { Problem } from '../../shared/problem.ts'
 import { backoff, isOwed, renewalState, withIssuer } from './rules.ts'
 
 /** A certificate that is to be renewed, and what has taken its place. */
-export type Predecessor = NonNullable<Awaited<ReturnType<typeof findPredecessor>>>
+export type PredecessorRow = NonNullable<Awaited<ReturnType<typeof findPredecessor>>>
 
 /** What a certificate that is to be renewed is known by. */
 export function findPredecessor(tx: Tx, id: string) {
@@ -21,17 +21,17 @@ export function findPredecessor(tx: Tx, id: string) {
 }
 
 /** Whether it may be replaced whatever the quota of its tenant says. */
-export function isReplaceable(row: Predecessor, now: Date): boolean {
+export function isReplaceable(row: PredecessorRow, now: Date): boolean {
   return isOwed({ ...row, ...renewalState(row) }, now)
 }
 
 /** What has taken its place and is not revoked. */
-export function successorOf({ replacedBy }: Predecessor): { readonly id: string } | undefined {
+export function successorOf({ replacedBy }: PredecessorRow): { readonly id: string } | undefined {
   return replacedBy.find(({ status }) => status !== 'revoked')
 }
 
 /** Throws certificate-replaced when something has taken its place. */
-export function refuseReplaced(row: Predecessor): void {
+export function refuseReplaced(row: PredecessorRow): void {
   const next = successorOf(row)
   if (!next) return
   throw new Problem('certificate-replaced', `${next.id} has taken its place: renew that one`, {
@@ -61,7 +61,11 @@ async function tellDeliveries(tx: Tx, certificateId: string): Promise<void> {
 }
 
 /** Why there is no new one: it is tried again later, then later still. */
-export async function recordRefused(ctx: Context, row: Predecessor, error: Problem): Promise<void> {
+export async function recordRefused(
+  ctx: Context,
+  row: PredecessorRow,
+  error: Problem,
+): Promise<void> {
   const renewFailures = row.renewFailures + 1
   const renewAfter = new Date(ctx.now().getTime() + backoff(renewFailures))
   await ctx.db.transaction(async (tx) => {

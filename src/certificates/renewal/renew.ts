@@ -16,7 +16,7 @@ import { type RenewalRequest, renewalIdentity, renewalOrder } from './order.ts'
 import {
   findPredecessor,
   isReplaceable,
-  type Predecessor,
+  type PredecessorRow,
   recordRefused,
   recordReplaced,
   refuseReplaced,
@@ -65,7 +65,7 @@ export async function renewCertificate(
 async function renewOwn(
   ctx: Context,
   actor: Actor,
-  { request, row, order }: { request: RenewalRequest; row: Predecessor; order: CheckedRequest },
+  { request, row, order }: { request: RenewalRequest; row: PredecessorRow; order: CheckedRequest },
 ): Promise<string> {
   const identity = renewalIdentity(actor, row, request)
   if (!(await isRepeated(ctx, identity))) {
@@ -111,7 +111,7 @@ async function renewByItself(ctx: Context, certificateId: string): Promise<void>
 }
 
 type Replacement = {
-  readonly row: Predecessor
+  readonly row: PredecessorRow
   readonly order: AllowedRequest
   readonly reason: RenewalReason
   readonly identity: RequestIdentity

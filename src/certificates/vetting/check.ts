@@ -16,7 +16,7 @@ import { claimsTogether, holdersTogether } from '../../tenants/domains/claims.ts
 import type { Claim } from '../../tenants/domains/ownership.ts'
 import { namesIn } from '../../tenants/subject.ts'
 import type { NewCertificate } from '../certificate.ts'
-import { authorityFaults, defaultDays, shortened } from './limits.ts'
+import { defaultDays, limitFaults, shortened } from './limits.ts'
 import { policyFaults, requestedHosts } from './policy.ts'
 import { type IssuanceRequest, type ReadRequest, readIssuanceRequest } from './request.ts'
 
@@ -82,7 +82,7 @@ export async function checkRequest(
   ])
   const faults = [
     ...policyFaults(request, { tenantId: tenant.id, policy, claims, holders }),
-    ...authorityFaults(request, authority, issuer.constraints),
+    ...limitFaults(request, authority, issuer.constraints),
     ...(fault === undefined ? [] : [{ field: '/csr', message: fault }]),
   ]
   return { tenant, authority, issuer, request, faults }

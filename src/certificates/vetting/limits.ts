@@ -34,7 +34,7 @@ export function shortened<Request extends { readonly validityDays: number | unde
 
 /** Everything about `request` that the authority does not sign, all at once: purposes, days, and names
  *  outside the constraints of its whole path (RFC 5280 6.1.4 (g)). */
-export function authorityFaults(
+export function limitFaults(
   request: Pick<IssuanceRequest, 'profile' | 'names' | 'subject' | 'validityDays'>,
   { name, profiles, maxValidityDays, retiredAt }: AuthorityLimits,
   constraints: readonly NameConstraints[],

@@ -1,7 +1,7 @@
 import type { Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { type Claim, claimFault } from '../../tenants/domains/ownership.ts'
-import { hostsInText, type NameHolder, subjectFaults } from '../../tenants/subject.ts'
+import { hostsInText, type NameHolder, subjectPolicyFaults } from '../../tenants/subject.ts'
 import type { Policy } from '../../tenants/tenant.ts'
 import { isReservedUri } from '../../tenants/uri.ts'
 import type { KeyAlgorithm } from '../../x509/keys/public.ts'
@@ -43,7 +43,7 @@ export function policyFaults(
   return [
     ...purposeFaults(wanted),
     ...altNameFaults(wanted, rules),
-    ...subjectFaults(subject, rules, [...names.dnsNames, ...names.ipAddresses]),
+    ...subjectPolicyFaults(subject, rules, [...names.dnsNames, ...names.ipAddresses]),
     ...tenantLimitFaults(wanted, rules),
   ]
 }

@@ -74,7 +74,7 @@ export function inServedVersion(kube: Kube): Kube {
     watch: (kind, where) =>
       speaking(kind, async (apiVersion) => {
         const events = await kube.watch({ ...kind, apiVersion }, where)
-        return told(kind, events)
+        return eventsIn(kind, events)
       }),
     apply: (object, options) =>
       speaking(object, (apiVersion) => kube.apply({ ...object, apiVersion }, options)),
@@ -92,7 +92,7 @@ function as({ apiVersion }: Kind, object: KubeObject): KubeObject {
   return object.apiVersion === older && apiVersion === newest ? { ...object, apiVersion } : object
 }
 
-async function* told(kind: Kind, events: Awaited<ReturnType<Kube['watch']>>) {
+async function* eventsIn(kind: Kind, events: Awaited<ReturnType<Kube['watch']>>) {
   for await (const event of events) {
     yield { ...event, object: event.object && as(kind, event.object) }
   }

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { trustAnchorOf } from '../../authorities/issuers/current.ts'
 import { probeCredential } from '../../certificates/hosts/probing.ts'
-import { openPrivateKey } from '../../certificates/issuance/key.ts'
+import { openLeafKey } from '../../certificates/issuance/key.ts'
 import type { NamedIngress } from '../../clusters/cluster.ts'
 import { ingressOf } from '../../clusters/find.ts'
 import type { Actor } from '../../core/actor.ts'
@@ -164,7 +164,7 @@ async function shownOf(
   })
   if (!row?.der) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   const cert = toPem('CERTIFICATE', Buffer.from(row.der))
-  const client = { cert, key: toPem('PRIVATE KEY', await openPrivateKey(ctx, id)) }
+  const client = { cert, key: toPem('PRIVATE KEY', await openLeafKey(ctx, id)) }
   // Nobody else asks for one, so nobody refuses one.
   if (spec.tls.mode !== 'MUTUAL') return { client, refusedFor: null }
   if (row.authority.name !== spec.tls.clientAuthority) return { client }

@@ -9,7 +9,7 @@ import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { accessTenant, policyOf, type TenantRow } from '../../tenants/access.ts'
 import { claimsOn, holdersTogether } from '../../tenants/domains/claims.ts'
 import { claimFault } from '../../tenants/domains/ownership.ts'
-import { namesIn, subjectFaults } from '../../tenants/subject.ts'
+import { namesIn, subjectPolicyFaults } from '../../tenants/subject.ts'
 import { letIn } from '../clients.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
 import { completeSpec } from './complete.ts'
@@ -138,7 +138,7 @@ async function organizationFaults(
   const subject = { organization }
   const holders = await holdersTogether(ctx, namesIn(subject))
   const rules = { tenantId: tenant.id, policy: policyOf(tenant), claims: [], holders }
-  return subjectFaults(subject, rules).map(({ message }) => ({
+  return subjectPolicyFaults(subject, rules).map(({ message }) => ({
     field: '/certificate/organization',
     message,
   }))

@@ -1,11 +1,14 @@
 import { brokenRules } from '../../shared/brokenrules.ts'
 import { sameName } from '../names/distinguished.ts'
-import { type Certificate, isSignedBy } from './read.ts'
+import { isSignedBy, type ParsedCertificate } from './read.ts'
 
 /** Why `issuer` did not issue `certificate`, all reasons together; empty when it did. Signature, name
  *  bytes, key identifiers, authority bits, path length (RFC 5280 6.1.3, 6.1.4), and, beyond the RFC,
  *  a period within the issuer's. */
-export function verifyIssued(certificate: Certificate, issuer: Certificate): readonly string[] {
+export function verifyIssued(
+  certificate: ParsedCertificate,
+  issuer: ParsedCertificate,
+): readonly string[] {
   const { authorityKeyIdentifier, ca, der, validity } = certificate
   return brokenRules([
     [!isSignedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
@@ -34,8 +37,8 @@ export function verifyIssued(certificate: Certificate, issuer: Certificate): rea
 
 /** Some verifiers compare names as RFC 5280 7.1 says, others their octets. */
 function issuerNameFaults(
-  { issuerDer }: Certificate,
-  { subjectDer }: Certificate,
+  { issuerDer }: ParsedCertificate,
+  { subjectDer }: ParsedCertificate,
 ): readonly (readonly [boolean, string])[] {
   if (issuerDer.equals(subjectDer)) return []
   const same = sameName(issuerDer, subjectDer)
@@ -49,7 +52,10 @@ function issuerNameFaults(
 }
 
 /** Where it says by which certificate of the issuer it is verified, no other will do to OpenSSL. */
-function namesCertificate({ authorityCertificate: named }: Certificate, issuer: Certificate) {
+function namesCertificate(
+  { authorityCertificate: named }: ParsedCertificate,
+  issuer: ParsedCertificate,
+) {
   if (named?.serial !== undefined && named.serial !== issuer.serial) return false
   return named?.issuerDer === undefined || sameName(named.issuerDer, issuer.issuerDer)
 }
@@ -57,7 +63,7 @@ function namesCertificate({ authorityCertificate: named }: Certificate, issuer: 
 /** How many authorities may follow below the first of `path`, which goes up from there: no more than any
  *  of the path allows, each of which counts those between that are not self-issued (RFC 5280 6.1.4 (l),
  *  (m)). Undefined: any number. */
-export function roomBelow(path: readonly Certificate[]): number | undefined {
+export function roomBelow(path: readonly ParsedCertificate[]): number | undefined {
   const left = path.flatMap(({ pathLength }, i) =>
     pathLength === undefined ? [] : [pathLength - countedIn(path.slice(0, i))],
   )
@@ -67,8 +73,8 @@ export function roomBelow(path: readonly Certificate[]): number | undefined {
 /** How many may follow below an authority that stands under `path`, if its own certificate says
  *  `pathLength`; below 0 it may not stand there at all. Undefined: any number. */
 export function roomUnder(
-  { subjectDer, pathLength }: Pick<Certificate, 'subjectDer' | 'pathLength'>,
-  path: readonly Certificate[],
+  { subjectDer, pathLength }: Pick<ParsedCertificate, 'subjectDer' | 'pathLength'>,
+  path: readonly ParsedCertificate[],
 ): number | undefined {
   const room = roomBelow(path)
   if (room === undefined) return pathLength
@@ -76,7 +82,7 @@ export function roomUnder(
   return Math.min(pathLength ?? left, left)
 }
 
-function countedIn(path: readonly Certificate[]): number {
+function countedIn(path: readonly ParsedCertificate[]): number {
   return path.filter(({ ca, issuerDer, subjectDer }) => ca && !issuerDer.equals(subjectDer)).length
 }
 

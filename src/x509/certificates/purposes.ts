@@ -1,5 +1,5 @@
 import { oids } from '../der/oids.ts'
-import type { Certificate } from './read.ts'
+import type { ParsedCertificate } from './read.ts'
 
 /** What leaves of each profile are for (RFC 5280 4.2.1.12). */
 export const profilePurposes = {
@@ -12,7 +12,7 @@ export type LeafProfile = keyof typeof profilePurposes
 
 const leafProfiles = ['server', 'client', 'peer'] as const
 
-type Purposed = Pick<Certificate, 'extendedKeyUsage'>
+type Purposed = Pick<ParsedCertificate, 'extendedKeyUsage'>
 
 /** Whether every verifier takes this purpose from a certificate below this authority: none named means
  *  any, but anyExtendedKeyUsage does not (OpenSSL, and so Envoy, wants the purpose itself). */

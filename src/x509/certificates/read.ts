@@ -36,7 +36,7 @@ export type Tbs = ExtensionValues & {
 }
 
 /** A certificate as read; `der` and all other buffers are views of the bytes given. */
-export type Certificate = Tbs & {
+export type ParsedCertificate = Tbs & {
   readonly der: Buffer
   readonly tbs: Buffer
   /** The AlgorithmIdentifier in DER, and its object identifier. */
@@ -47,7 +47,7 @@ export type Certificate = Tbs & {
 
 /** Reads a certificate of version 1 to 3, strictly, by its DER (RFC 5280 4.1); throws
  *  `der-malformed` for anything else. Trust is not asked here: see `verifyIssued`. */
-export function readCertificate(der: Buffer): Certificate {
+export function readCertificate(der: Buffer): ParsedCertificate {
   const [tbs, algorithm, bits, ...more] = sequenceOf(readDer(der), 'a certificate')
   if (tbs === undefined || algorithm === undefined || more.length > 0)
     throw malformed('a certificate has three parts')
@@ -125,19 +125,19 @@ export function fingerprintSha256(der: Buffer): string {
 /** How certificates name the key of this issuer (RFC 5280 4.2.1.1): by its subjectKeyIdentifier, or,
  *  where it has none, as one made here would be; verifiers then have nothing to compare it with. */
 export function issuerKeyIdentifier(
-  issuer: Pick<Certificate, 'subjectKeyIdentifier' | 'spki'>,
+  issuer: Pick<ParsedCertificate, 'subjectKeyIdentifier' | 'spki'>,
 ): Buffer {
   return issuer.subjectKeyIdentifier ?? keyIdentifier(issuer.spki)
 }
 
 /** Whether revocation lists by this issuer are taken: a key without keyUsage may do anything
  *  (RFC 5280 4.2.1.3). */
-export function signsLists({ keyUsage }: Pick<Certificate, 'keyUsage'>): boolean {
+export function signsLists({ keyUsage }: Pick<ParsedCertificate, 'keyUsage'>): boolean {
   return keyUsage.length === 0 || keyUsage.includes('cRLSign')
 }
 
 /** Whether the key in `spki` made this certificate's signature (SHA-2 algorithms only). */
-export function isSignedBy(certificate: Certificate, spki: Buffer): boolean {
+export function isSignedBy(certificate: ParsedCertificate, spki: Buffer): boolean {
   const { tbs, signatureAlgorithmDer, signature } = certificate
   return verifies({ bytes: tbs, algorithm: readDer(signatureAlgorithmDer), signature }, spki)
 }

@@ -27,7 +27,7 @@ export type { Validity } from '../der/time.ts'
 /** What a certificate is for. A peer is server and client at once. */
 export const profiles = ['server', 'client', 'peer', 'root', 'intermediate', 'ocsp'] as const
 
-export type Profile = (typeof profiles)[number]
+export type CertificateProfile = (typeof profiles)[number]
 
 /** What every certificate of one issuer has in common: encode it once with `prepareIssuer`. */
 export type IssuerPart = {
@@ -49,7 +49,7 @@ export type SubjectPart = {
   /** As fields, or as the bytes of a Name when cross-signing. */
   readonly subject: DistinguishedName | Buffer
   readonly spki: Buffer
-  readonly profile: Profile
+  readonly profile: CertificateProfile
   readonly altNames: AltNames
   /** Undefined in what stands for a certificate that has none. */
   readonly subjectKeyIdentifier: Buffer | undefined
@@ -150,7 +150,7 @@ function purposes(template: SubjectPart): readonly Buffer[] {
   return leafPurposes[profile][algorithm.startsWith('RSA') ? 'rsa' : 'other']
 }
 
-type Leaf = Exclude<Profile, 'root' | 'intermediate'>
+type Leaf = Exclude<CertificateProfile, 'root' | 'intermediate'>
 type Purposes = Readonly<Record<'rsa' | 'other', readonly Buffer[]>>
 
 const leafPurposes: Readonly<Record<Leaf, Purposes>> = {

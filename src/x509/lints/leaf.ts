@@ -1,13 +1,13 @@
 import { basicConstraintsExtension, type KeyUsage } from '../certificates/extensions.ts'
 import { profilePurposes, servesPurpose } from '../certificates/purposes.ts'
-import type { Profile } from '../certificates/template.ts'
+import type { CertificateProfile } from '../certificates/template.ts'
 import { constraintFaults } from '../constraints/faults.ts'
 import { oids } from '../der/oids.ts'
 import { altNameFaults, countAltNames } from '../names/altnames.ts'
 import { emptyName } from '../names/distinguished.ts'
 import { every, leaf, type Rule, server, unless } from './rule.ts'
 
-const purposes: Readonly<Partial<Record<Profile, readonly string[]>>> = {
+const purposes: Readonly<Partial<Record<CertificateProfile, readonly string[]>>> = {
   ...profilePurposes,
   ocsp: [oids.ocspSigning],
 }

@@ -1,5 +1,5 @@
-import type { Certificate, Tbs } from '../certificates/read.ts'
-import type { Profile } from '../certificates/template.ts'
+import type { ParsedCertificate, Tbs } from '../certificates/read.ts'
+import type { CertificateProfile } from '../certificates/template.ts'
 import type { NameConstraints } from '../constraints/subtrees.ts'
 import type { KeyAlgorithm } from '../keys/public.ts'
 
@@ -21,12 +21,12 @@ export type Allowed = {
 
 /** What is known when the bytes are about to be signed. Without `issuer` they are a root's own. */
 export type LintContext = {
-  readonly issuer?: Certificate
+  readonly issuer?: ParsedCertificate
   /** The certificate of the same key that this one stands for: a self-signed twin, or crosswise. */
-  readonly standsFor?: Certificate
+  readonly standsFor?: ParsedCertificate
   /** The certificate of an earlier key of the same authority. */
-  readonly succeeds?: Certificate
-  readonly profile: Profile
+  readonly succeeds?: ParsedCertificate
+  readonly profile: CertificateProfile
   readonly allowed: Allowed
 }
 
@@ -34,7 +34,7 @@ export type LintContext = {
 export type Rule = {
   readonly name: string
   readonly clause: string
-  readonly applies: (profile: Profile) => boolean
+  readonly applies: (profile: CertificateProfile) => boolean
   readonly check: (tbs: Tbs, context: LintContext) => string | undefined
 }
 
@@ -44,22 +44,22 @@ export function every(): boolean {
 }
 
 /** Rules for authorities. */
-export function authority(profile: Profile): boolean {
+export function authority(profile: CertificateProfile): boolean {
   return profile === 'root' || profile === 'intermediate'
 }
 
 /** Rules for certificates that certify nothing further. */
-export function leaf(profile: Profile): boolean {
+export function leaf(profile: CertificateProfile): boolean {
   return !authority(profile)
 }
 
 /** Rules for certificates a TLS server shows. */
-export function server(profile: Profile): boolean {
+export function server(profile: CertificateProfile): boolean {
   return profile === 'server' || profile === 'peer'
 }
 
 /** Rules for certificates another one signs. */
-export function issued(profile: Profile): boolean {
+export function issued(profile: CertificateProfile): boolean {
   return profile !== 'root'
 }
 

@@ -1,4 +1,4 @@
-import type { Profile } from '../certificates/template.ts'
+import type { CertificateProfile } from '../certificates/template.ts'
 import { sequence } from '../der/encoding.ts'
 import { encodeTime } from '../der/time.ts'
 import { every, issued, type Rule, unless } from './rule.ts'
@@ -9,7 +9,7 @@ const year = 366 * day
 
 /** Longest periods: CA/B BR and root programmes for authorities; 825 days is what Apple's platforms
  *  accept of a private authority's server certificates. */
-export const longestSeconds: Readonly<Record<Profile, number>> = {
+export const longestSeconds: Readonly<Record<CertificateProfile, number>> = {
   root: 25 * year,
   intermediate: 8 * year,
   server: 825 * day,

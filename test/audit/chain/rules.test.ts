@@ -8,7 +8,7 @@ import {
   signCheckpoint,
   verifierKey,
 } from '../../../src/audit/chain/checkpoint.ts'
-import { type Edge, edgeFrom, grown, rootOf } from '../../../src/audit/chain/tree.ts'
+import { type Edge, edgeFrom, grown, merkleRoot } from '../../../src/audit/chain/tree.ts'
 import { canonical } from '../../../src/core/canonical.ts'
 
 const sha256 = (...parts: readonly Uint8Array[]) =>
@@ -29,11 +29,11 @@ const leaves = Array.from({ length: 70 }, (_, at) => sha256(Buffer.of(at)))
 test('a tree of any size has the root that RFC 9162 defines, however it grew', () => {
   for (let size = 0; size <= leaves.length; size++) {
     const expected = treeHash(leaves.slice(0, size))
-    assert.deepEqual(rootOf(grown([], 0n, leaves.slice(0, size))), expected)
+    assert.deepEqual(merkleRoot(grown([], 0n, leaves.slice(0, size))), expected)
     const half: Edge = grown([], 0n, leaves.slice(0, size >> 1))
     const stored = edgeFrom(Buffer.concat(half))
     const rest = grown(stored, BigInt(size >> 1), leaves.slice(size >> 1, size))
-    assert.deepEqual(rootOf(rest), expected)
+    assert.deepEqual(merkleRoot(rest), expected)
   }
 })
 
@@ -65,7 +65,11 @@ const key: LogKey = {
   origin: 'pki.example.com/audit',
   publicKey: Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url'),
 }
-const checkpoint = { origin: key.origin, size: 7n, root: rootOf(grown([], 0n, leaves.slice(0, 7))) }
+const checkpoint = {
+  origin: key.origin,
+  size: 7n,
+  root: merkleRoot(grown([], 0n, leaves.slice(0, 7))),
+}
 const note = signCheckpoint(checkpoint, key, privateKey)
 
 test('a checkpoint is a signed note that says origin, size and root', () => {

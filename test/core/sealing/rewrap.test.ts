@@ -5,7 +5,7 @@ import { after, test } from 'node:test'
 import { createAuthority } from '../../../src/authorities/create.ts'
 import { openSigner } from '../../../src/authorities/keys/signer.ts'
 import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
-import { openPrivateKey } from '../../../src/certificates/issuance/key.ts'
+import { openLeafKey } from '../../../src/certificates/issuance/key.ts'
 import { type Context, openContext } from '../../../src/core/context.ts'
 import { rewrap, sealedTables } from '../../../src/core/sealing/rewrap.ts'
 import { rewrapAll } from '../../../src/main/rewrap.ts'
@@ -38,7 +38,7 @@ const issue = (ctx: Context) =>
   })
 
 const issued = await Promise.all(Array.from({ length: 30 }, () => issue(before)))
-const keyOf = (ctx: Context, id: string) => openPrivateKey(ctx, id)
+const keyOf = (ctx: Context, id: string) => openLeafKey(ctx, id)
 const keys = await Promise.all(issued.map(({ id }) => keyOf(before, id)))
 
 test('every table with something sealed is on the list', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { before, test } from 'node:test'
 import { verifyIssued } from '../../../src/x509/certificates/chain.ts'
-import type { Certificate } from '../../../src/x509/certificates/read.ts'
+import type { ParsedCertificate } from '../../../src/x509/certificates/read.ts'
 import { generateKey } from '../../../src/x509/keys/generate.ts'
 import { spkiOf } from '../../../src/x509/keys/public.ts'
 import {
@@ -20,8 +20,8 @@ const directory = scratch()
 let oldRoot: Authority
 let newRoot: Authority
 let middle: Authority
-let crossed: Certificate
-let leaf: Certificate
+let crossed: ParsedCertificate
+let leaf: ParsedCertificate
 
 before(async () => {
   oldRoot = await authority('ECDSA_P256', { subject: { commonName: 'Old root' } })

@@ -3,12 +3,16 @@ import { X509Certificate } from 'node:crypto'
 import { before, test } from 'node:test'
 import fc from 'fast-check'
 import {
-  type Certificate,
   fingerprintSha256,
+  type ParsedCertificate,
   readCertificate,
   readTbs,
 } from '../../../src/x509/certificates/read.ts'
-import { type Profile, type Template, toBeSigned } from '../../../src/x509/certificates/template.ts'
+import {
+  type CertificateProfile,
+  type Template,
+  toBeSigned,
+} from '../../../src/x509/certificates/template.ts'
 import { noSubtrees } from '../../../src/x509/constraints/subtrees.ts'
 import { readDer, sequence } from '../../../src/x509/der/encoding.ts'
 import { X509Error } from '../../../src/x509/der/errors.ts'
@@ -45,7 +49,7 @@ const names = {
 
 let root: Authority
 let middle: Authority
-let leaf: Certificate
+let leaf: ParsedCertificate
 
 async function leafOf(algorithm: KeyAlgorithm, over: Partial<Template> = {}, issuer = middle) {
   const keys = await generateKey(algorithm)
@@ -59,7 +63,7 @@ before(async () => {
   leaf = await leafOf('ECDSA_P256')
 })
 
-function verifiesWithOpenssl(chain: readonly Certificate[], purpose: string): string {
+function verifiesWithOpenssl(chain: readonly ParsedCertificate[], purpose: string): string {
   const [first, ...rest] = chain.map(pemOf)
   const files = [
     put(directory, 'root.pem', rest.at(-1) ?? ''),
@@ -136,7 +140,7 @@ test('an RSA server key may also encipher, an RSA client key may not', async () 
 
 test('names are critical if and only if the subject is empty', async () => {
   const bare = await leafOf('ECDSA_P256', { subject: {} })
-  const critical = (one: Certificate) =>
+  const critical = (one: ParsedCertificate) =>
     one.extensions.find(({ oid }) => oid === oids.subjectAltName)?.critical
   assert.deepEqual([critical(bare), critical(leaf)], [true, false])
   assert.match(
@@ -260,7 +264,7 @@ test('keytool reads a leaf', { skip: without('keytool') }, () => {
 })
 
 test('every profile parses with asn1parse', async () => {
-  for (const profile of ['server', 'client', 'peer', 'ocsp'] satisfies Profile[]) {
+  for (const profile of ['server', 'client', 'peer', 'ocsp'] satisfies CertificateProfile[]) {
     const made = await leafOf('ED25519', { profile })
     assert.ok(run('openssl', ['asn1parse', '-inform', 'DER'], made.der).ok)
   }

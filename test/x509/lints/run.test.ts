@@ -18,7 +18,7 @@ import {
 } from '../../../src/x509/certificates/extensions.ts'
 import { extensionsOf } from '../../../src/x509/certificates/facts.ts'
 import {
-  type Profile,
+  type CertificateProfile,
   profiles,
   type Template,
   toBeSigned,
@@ -60,7 +60,7 @@ const crlUrl = 'http://pki.example/1.crl'
 const urls = { crlUrl, ocspUrl: 'http://pki.example/ocsp', issuerUrl: 'http://pki.example/ca.crt' }
 const altNames = { ...noAltNames, dnsNames: ['a.example', '*.a.example'] }
 
-const over: Readonly<Record<Profile, Partial<Template>>> = {
+const over: Readonly<Record<CertificateProfile, Partial<Template>>> = {
   server: { subject: { commonName: 'a.example' }, altNames, ...urls },
   client: { subject: { commonName: 'Alice' }, ...urls },
   peer: { subject: {}, altNames, ...urls },
@@ -69,12 +69,12 @@ const over: Readonly<Record<Profile, Partial<Template>>> = {
   root: { subject: { commonName: 'Root' }, validity: period(3650) },
 }
 
-function good(profile: Profile, pair = keys): Buffer {
+function good(profile: CertificateProfile, pair = keys): Buffer {
   const above = profile === 'intermediate' ? root : profile === 'root' ? undefined : middle
   return toBeSigned(templateFor(pair, { profile, ...over[profile] }, above))
 }
 
-function contextOf(profile: Profile): LintContext {
+function contextOf(profile: CertificateProfile): LintContext {
   const allowed = { now: new Date(), crlUrl }
   if (profile === 'root') return { profile, allowed }
   const issuer = profile === 'intermediate' ? root.certificate : middle.certificate
@@ -118,7 +118,12 @@ const explicitFalse = Buffer.from('010100', 'hex')
 const leafIdentifier = keyIdentifier(spkiOf(keys.publicKey))
 const without = { permitted: noSubtrees, excluded: permitted }
 
-const rows: readonly (readonly [rule: string, why: string, profile: Profile, edit: Edit])[] = [
+const rows: readonly (readonly [
+  rule: string,
+  why: string,
+  profile: CertificateProfile,
+  edit: Edit,
+])[] = [
   ['serial-positive', 'zero', 'server', { fields: { 1: integer(0) } }],
   [
     'serial-at-most-20-octets',
