@@ -29,6 +29,7 @@ export type AuditAction =
   | 'key.compromise-reported'
   | 'certificate.issued'
   | 'certificate.renewal-asked'
+  | 'certificate.changed'
   | 'certificate.downloaded'
   | 'certificate.revoked'
   | 'certificate.misrecorded'

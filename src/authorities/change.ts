@@ -3,6 +3,7 @@ import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, inTransaction } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
 import { dueMany } from '../core/database/due.ts'
+import type { Precondition } from '../core/precondition.ts'
 import { refuse, type Violation } from '../shared/problem.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
 import { readCertificate } from '../x509/certificates/read.ts'
@@ -21,12 +22,14 @@ export async function changeAuthority(
   ctx: Context,
   actor: Actor,
   { name, patch }: { name: string; patch: AuthorityPatch },
+  expected?: Precondition,
 ): Promise<Authority> {
   allowPlatform(actor, 'write-authorities')
   const { id, issuers } = await issuingAuthority(ctx, { name, tenantId: null })
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
     const before = await lockAuthority(tx, { id, name })
+    expected?.(await getAuthority(inTransaction(ctx, tx), actor, name))
     const { retired, ...columns } = patch
     const retiredAt = retired ? (before.retiredAt ?? now) : null
     const data = { ...columns, ...(retired === undefined ? {} : { retiredAt }) }

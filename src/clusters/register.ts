@@ -4,6 +4,7 @@ import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { bytes, isDuplicate, isReferenced, json, sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
+import type { Precondition } from '../core/precondition.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import {
   type Cluster,
@@ -82,6 +83,7 @@ export async function changeCluster(
   ctx: Context,
   actor: Actor,
   { name, patch }: { name: string; patch: ClusterPatch },
+  expected?: Precondition,
 ): Promise<Cluster> {
   allowPlatform(actor, 'write-clusters')
   const given = patch.ingress && { [defaultIngress]: completeIngress(patch.ingress) }
@@ -93,6 +95,7 @@ export async function changeCluster(
     // Nobody places a host on it meanwhile.
     await tx.$executeRaw(sql`select 1 from cluster where id = ${id}::uuid for update`)
     const before = await clusterRow(tx, name)
+    expected?.(clusterView(before, actor))
     const stored = () => storedKubeconfig(tx, ctx, id)
     const kubeconfig = await changedCredentials(patch, stored, now)
     const { ingress, ingresses = {} } = patch

@@ -8,12 +8,13 @@ import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
 import { due, dueMany } from '../core/database/due.ts'
+import type { Precondition } from '../core/precondition.ts'
 import { askedMarksOf, type Marks, marksOf } from '../shared/lists/labels.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import { shownJson } from '../shared/view.ts'
 import { heldAuthorities } from '../tenants/authorities.ts'
 import { countOne, holdRoom } from '../tenants/quotas/usage.ts'
-import { hostRow, viewHost } from './find.ts'
+import { findHost, hostRow, viewHost } from './find.ts'
 import { CompleteSpec, type Host, namesOf } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
 import { labelCertificate, markHost } from './marks.ts'
@@ -24,11 +25,12 @@ import { type CheckedHost, checkHost, clusterFaults, type HostRequest } from './
 
 /** Makes the host what is asked for, on the clusters that are named and on no others. The same twice
  *  changes nothing. A host that is being removed comes back. Throws tenant-unknown, host-refused,
- *  host-conflict, quota-exceeded. */
+ *  host-conflict, quota-exceeded, what `expected` throws. */
 export async function putHost(
   ctx: Context,
   actor: Actor,
   request: HostRequest,
+  expected?: Precondition,
 ): Promise<{ readonly host: Host; readonly created: boolean }> {
   const checked = await checkHost(ctx, actor, { request, permission: 'write-hosts' })
   const { tenant, name, clusters } = checked
@@ -38,6 +40,7 @@ export async function putHost(
     const all = await withTwins(tx, places)
     const keys = [...new Set(all.map(({ clusterId }) => clusterLock(clusterId)))]
     await lock(tx, [...keys, hostLock({ tenantId: tenant.id, name })])
+    if (expected) await holdTo(tx, { tenantId: tenant.id, name }, expected)
     await holdAuthorities(tx, checked)
     await holdIngresses(tx, checked)
     await refuseConflicts(tx, actor, checked)
@@ -45,6 +48,16 @@ export async function putHost(
     const row = await hostRow(tx, { tenantId: tenant.id, name })
     return { host: await viewHost(tx, row), created }
   })
+}
+
+/** Asks what is expected of a host as it stands; whoever calls this holds its lock. */
+export async function holdTo(
+  tx: Tx,
+  { tenantId, name }: { readonly tenantId: string; readonly name: string },
+  expected: Precondition,
+): Promise<void> {
+  const row = await findHost(tx, tenantId, name)
+  expected(row && (await viewHost(tx, row)))
 }
 
 /** Those that the host names are not removed meanwhile. */

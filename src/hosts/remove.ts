@@ -2,11 +2,12 @@ import { record } from '../audit/record.ts'
 import type { Actor } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
+import type { Precondition } from '../core/precondition.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { findHost, type HostRow, hostRow, viewHost } from './find.ts'
 import type { Host } from './host.ts'
 import { hostLock, lock } from './lock.ts'
-import { withdrawPlacements } from './put.ts'
+import { holdTo, withdrawPlacements } from './put.ts'
 
 /** Has the host taken off all its clusters; the row goes with the last placement. Again while that is
  *  under way changes nothing. Answers the host as it goes. Throws tenant-unknown, host-unknown. */
@@ -14,6 +15,7 @@ export async function removeHost(
   ctx: Context,
   actor: Actor,
   { tenant, name }: { tenant: string; name: string },
+  expected?: Precondition,
 ): Promise<Host> {
   const { id: tenantId } = await accessTenant(ctx, actor, {
     name: tenant,
@@ -23,6 +25,7 @@ export async function removeHost(
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
     await lock(tx, [hostLock(host)])
+    if (expected) await holdTo(tx, host, expected)
     const { count } = await tx.host.updateMany({
       where: { id: host.id, removedAt: null },
       data: { removedAt: now, updatedAt: now },

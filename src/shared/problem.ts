@@ -8,6 +8,7 @@ export const problems = {
   'headers-too-large': { status: 431, title: 'The headers are longer than this service reads' },
   'request-late': { status: 408, title: 'The request did not come in time' },
   'precondition-refused': { status: 412, title: 'Nothing here can be asked for on this condition' },
+  'precondition-failed': { status: 412, title: 'It is not as the request expects it to be' },
   'expectation-refused': { status: 417, title: 'What the request expects is not done here' },
   'media-type-unsupported': { status: 415, title: 'The body is of a type that is not read here' },
   'credentials-missing': { status: 401, title: 'A bearer token is required' },

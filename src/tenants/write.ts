@@ -1,8 +1,9 @@
 import { record, type Subject } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
-import { isDuplicate, isReferenced, json, type Tx } from '../core/database/db.ts'
+import { isDuplicate, isReferenced, json, sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
+import type { Precondition } from '../core/precondition.ts'
 import { askedMarksOf } from '../shared/lists/labels.ts'
 import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { folded } from '../shared/spelling.ts'
@@ -66,13 +67,17 @@ export async function changeTenant(
   ctx: Context,
   actor: Actor,
   { name, patch }: { name: string; patch: TenantPatch },
+  expected?: Precondition,
 ): Promise<ChangedTenant> {
   allowPlatform(actor, 'write-tenants')
   refuse('request-invalid', faults(patch))
   const { id } = await accessTenant(ctx, actor, { name, permission: 'write-tenants' })
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
-    const { domains } = await stored(tx, name)
+    await tx.$executeRaw(sql`select 1 from tenant where "id" = ${id}::uuid for update`)
+    const before = await stored(tx, name)
+    expected?.(await wholeTenant(tx, ctx, before))
+    const { domains } = before
     const touched = await touchedBy(tx, difference(domains, patch.domains ?? domains), now)
     await tx.tenant.update({
       where: { id },

@@ -184,3 +184,81 @@ test('what cannot be waited for is refused', async () => {
   await http.put(`${url}?wait=Removed`).send(spec).expect(422)
   await http.get('/v1/tenants/shop/hosts/none.fair.test?wait=Removed').expect(404)
 })
+
+test('what was read and has changed since is not overwritten, and two who patch at once both count', async () => {
+  const at = '/v1/tenants/shop/hosts/tag.fair.test'
+  const merge = (patch: object) =>
+    http.patch(at).type('application/merge-patch+json').send(JSON.stringify(patch))
+  await http.put(at).set('if-match', '*').send(spec).expect(412)
+  const made = await http.put(at).set('if-none-match', '*').send(spec).expect(201)
+  assert.equal(made.headers.location, at)
+  await http.put(at).set('if-none-match', '*').send(spec).expect(412)
+  const read = await http.get(at).expect(200)
+  const tag = read.headers.etag ?? ''
+  await http.get(at).set('if-none-match', `"x", W/${tag}`).expect(304)
+  await http.get(at).set('if-match', '"x"').expect(412)
+  // What becomes of it on its clusters is no change of what is asked for.
+  const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name: 'tag.fair.test' } })
+  await ctx.db.read.placement.updateMany({ where: { hostId: id }, data: { message: 'seen' } })
+  const next = await http.get(at).set('if-none-match', tag).expect(200)
+  assert.notEqual(next.headers.etag, tag)
+  const changed = await http
+    .put(at)
+    .set('if-match', tag)
+    .send({ ...spec, http: 'off' })
+    .expect(200)
+  const late = await http.put(at).set('if-match', tag).send(spec).expect(412)
+  assert.equal(late.body.type, 'https://gatesmith.dev/problems/precondition-failed')
+  await http.delete(at).set('if-match', tag).expect(412)
+  await http.put(at).set('if-match', `W/${changed.headers.etag}`).send(spec).expect(412)
+  await http.put(at).set('if-match', 'tag').send(spec).expect(400)
+  const all = Array.from({ length: 4 }, (_, n) => merge({ labels: { [`key-${n}`]: 'yes' } }))
+  for (const { status } of await Promise.all(all)) assert.equal(status, 200)
+  const { body } = await merge({ http: null, labels: { 'key-0': null } }).expect(200)
+  assert.deepEqual(Object.keys(body.labels).sort(), ['key-1', 'key-2', 'key-3'])
+  assert.equal(body.http, 'redirect')
+  const wrong = await merge({ labels: { '-': 1 }, colour: 'red' }).expect(422)
+  assert.equal(wrong.body.violations.length, 2)
+  await merge({ routes: null }).expect(422)
+  const viewer = send(await tokenFor(ctx, 'shop', 'viewer'))
+  await viewer.patch(at).send({ http: 'off' }).expect(403)
+  const rival = send(await tokenFor(ctx, 'rival'))
+  await rival.patch(at).send({ http: 'off' }).expect(404)
+  await http.put(at).type('application/merge-patch+json').send(JSON.stringify(spec)).expect(415)
+})
+
+test('tenants, clusters, authorities and certificates are changed only as they were read', async () => {
+  for (const [at, patch] of [
+    ['/v1/tenants/rival', { owner: 'web' }],
+    ['/v1/clusters/one', { drift: 'report' }],
+    ['/v1/authorities/house', { maxValidityDays: 400 }],
+  ] as const) {
+    const { headers } = await http.get(at).expect(200)
+    const tag = headers.etag ?? ''
+    await http.patch(at).set('if-match', tag).send(patch).expect(200)
+    await http.patch(at).set('if-match', tag).send(patch).expect(412)
+  }
+  const ordered = { profile: 'server', dnsNames: ['tag.fair.test'], labels: { env: 'prod' } }
+  const made = await http.post('/v1/tenants/shop/certificates').send(ordered).expect(201)
+  const at = made.headers.location ?? ''
+  const { headers } = await http.get(at).expect(200)
+  const patch = { autoRenew: true, labels: { team: 'web' } }
+  const tag = headers.etag ?? ''
+  const { body } = await http.patch(at).set('if-match', tag).send(patch).expect(200)
+  assert.deepEqual([body.autoRenew, body.labels], [true, { env: 'prod', team: 'web' }])
+  await http.patch(at).set('if-match', tag).send(patch).expect(412)
+  await http.patch(at).send({ status: 'revoked' }).expect(422)
+  const event = await ctx.db.read.auditEvent.count({ where: { action: 'certificate.changed' } })
+  assert.equal(event, 1)
+  await http.post(`${at}/revoke`).send({ reason: 'superseded' }).expect(200)
+  await http.patch(at).send({ autoRenew: false }).expect(200)
+  await http.patch(at).send({ autoRenew: true }).expect(422)
+  const policy = { policy: { maxValidityDays: 30, wildcards: false } }
+  await http.patch('/v1/tenants/rival').send(policy).expect(200)
+  const merged = await http
+    .patch('/v1/tenants/rival')
+    .type('application/merge-patch+json')
+    .send(JSON.stringify({ policy: { wildcards: null }, contact: null, labels: { a: 'b' } }))
+    .expect(200)
+  assert.deepEqual(merged.body.policy, { maxValidityDays: 30 })
+})

@@ -15,11 +15,13 @@ declare module 'fastify' {
   }
 }
 
+const mergePatchType = 'application/merge-patch+json'
+
 /** JSON is the one type of a body that is read; its limits are looked at before it is. */
 export function readsJson(api: Api): void {
   api.removeContentTypeParser(['text/plain', 'application/json'])
   api.addContentTypeParser(
-    'application/json',
+    ['application/json', mergePatchType],
     { parseAs: 'buffer' },
     async (request: FastifyRequest, body: Buffer) => {
       const { 'content-type': type = '' } = request.headers
@@ -27,6 +29,9 @@ export function readsJson(api: Api): void {
         throw new Problem('media-type-unsupported', 'Send JSON in UTF-8 (RFC 8259 8.1)')
       }
       if (!isUtf8(body)) throw new Problem('request-malformed', 'The body is not UTF-8')
+      if (type.startsWith(mergePatchType) && request.method !== 'PATCH') {
+        throw new Problem('media-type-unsupported', 'A merge patch is for PATCH: send JSON')
+      }
       const { mostValues = bodyLimits.values } = request.routeOptions.config
       return readJson(body.toString('utf8'), mostValues)
     },

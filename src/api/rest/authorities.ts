@@ -15,10 +15,14 @@ import { ListOf } from '../../shared/lists/query.ts'
 import { BundlePassword, closed, Name, Octets } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
+import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
 
 const tags = ['authorities']
+
+/** What of it can be written. */
+const versioned = [...Object.keys(AuthorityPatch.properties), 'retiredAt']
 
 /** /v1/authorities */
 export const authorities: Routes = {
@@ -78,7 +82,7 @@ export const authorities: Routes = {
     api.get(
       '/authorities/:authority',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', versioned },
         schema: {
           tags,
           summary: 'Read an authority',
@@ -94,9 +98,10 @@ export const authorities: Routes = {
     api.patch(
       '/authorities/:authority',
       {
-        config: { needs: 'write-authorities', platform: true },
+        config: { needs: 'write-authorities', platform: true, versioned },
         schema: {
           tags,
+          consumes: ['application/merge-patch+json', 'application/json'],
           summary: 'Change what an authority is called, its limits, or whether it is retired',
           description: 'What is left out stays; null takes a limit or the display name away.',
           params: closed({ authority: Name }),
@@ -106,7 +111,12 @@ export const authorities: Routes = {
       },
       (request) => {
         const { authority: name } = request.params
-        return changeAuthority(ctx, actorOf(request), { name, patch: request.body })
+        return changeAuthority(
+          ctx,
+          actorOf(request),
+          { name, patch: request.body },
+          preconditionOf(request),
+        )
       },
     )
   },

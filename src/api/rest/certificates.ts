@@ -6,6 +6,7 @@ import {
   NewCertificate,
   Renewal,
 } from '../../certificates/certificate.ts'
+import { CertificatePatch, changeCertificate } from '../../certificates/change.ts'
 import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
 import { issueCertificate } from '../../certificates/issuance/issue.ts'
 import { renewCertificate } from '../../certificates/renewal/renew.ts'
@@ -16,9 +17,13 @@ import { BundlePassword, closed, Id, Name, Octets } from '../../shared/schema.ts
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
+import { MergePatch, mergeInto } from '../mergepatch.ts'
 import { problemResponse } from '../openapi.ts'
 
 const tags = ['certificates']
+
+/** What of it can be written. */
+const versioned = Object.keys(CertificatePatch.properties)
 const one = closed({ tenant: Name, id: Id })
 
 /** /v1/tenants/{tenant}/certificates, and /v1/certificates across tenants */
@@ -69,7 +74,7 @@ export const certificates: Routes = {
     api.get(
       '/tenants/:tenant/certificates/:id',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', versioned },
         schema: {
           tags,
           summary: 'Read a certificate',
@@ -78,6 +83,31 @@ export const certificates: Routes = {
         },
       },
       (request) => getCertificate(ctx, actorOf(request), request.params),
+    )
+  },
+
+  updateTenantCertificate(api, ctx) {
+    api.patch(
+      '/tenants/:tenant/certificates/:id',
+      {
+        config: { needs: 'write-certificates', versioned },
+        schema: {
+          tags,
+          consumes: ['application/merge-patch+json', 'application/json'],
+          summary: 'Change whether it is renewed by itself, or its labels',
+          description: 'A merge patch (RFC 7396): what is left out stays, null takes a label away.',
+          params: one,
+          body: MergePatch,
+          response: { 200: Certificate, ...problemResponse },
+        },
+      },
+      (request) =>
+        mergeInto(request, {
+          schema: CertificatePatch,
+          read: () => getCertificate(ctx, actorOf(request), request.params),
+          write: (patch, expected) =>
+            changeCertificate(ctx, actorOf(request), { ...request.params, patch }, expected),
+        }),
     )
   },
 

@@ -15,10 +15,14 @@ import { ListOf } from '../../shared/lists/query.ts'
 import { closed, Name, PageOf } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
+import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
 
 const tags = ['clusters']
+
+/** What of it can be written. */
+const versioned = ['api', 'drift', 'ingress', 'ingresses', 'server', 'updatedAt']
 const params = closed({ cluster: Name })
 
 /** /v1/clusters */
@@ -61,7 +65,7 @@ export const clusters: Routes = {
     api.get(
       '/clusters/:cluster',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', versioned },
         schema: {
           tags,
           summary: 'Read a cluster',
@@ -77,9 +81,10 @@ export const clusters: Routes = {
     api.patch(
       '/clusters/:cluster',
       {
-        config: { needs: 'write-clusters', platform: true },
+        config: { needs: 'write-clusters', platform: true, versioned },
         schema: {
           tags,
+          consumes: ['application/merge-patch+json', 'application/json'],
           summary: 'Change the credentials or ingresses',
           description: 'A token alone takes the place of the one of before',
           params,
@@ -89,7 +94,12 @@ export const clusters: Routes = {
       },
       (request) => {
         const { cluster: name } = request.params
-        return changeCluster(ctx, actorOf(request), { name, patch: request.body })
+        return changeCluster(
+          ctx,
+          actorOf(request),
+          { name, patch: request.body },
+          preconditionOf(request),
+        )
       },
     )
   },

@@ -6,9 +6,13 @@ import { ListOf } from '../../shared/lists/query.ts'
 import { closed, Name } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
+import { preconditionOf } from '../edge/conditions.ts'
 import { problemResponse } from '../openapi.ts'
 
 const tags = ['deliveries']
+
+/** What of it can be written. */
+const versioned = [...Object.keys(DeliverySpec.properties), 'removedAt']
 const params = closed({ tenant: Name, delivery: Name })
 
 /** /v1/tenants/{tenant}/deliveries */
@@ -17,7 +21,7 @@ export const deliveries: Routes = {
     api.put(
       '/tenants/:tenant/deliveries/:delivery',
       {
-        config: { needs: 'write-certificates' },
+        config: { needs: 'write-certificates', versioned },
         schema: {
           tags,
           summary:
@@ -30,7 +34,12 @@ export const deliveries: Routes = {
       async (request, reply) => {
         const { tenant, delivery: name } = request.params
         const asked = { tenant, name, spec: request.body }
-        const { delivery, created } = await putDelivery(ctx, actorOf(request), asked)
+        const { delivery, created } = await putDelivery(
+          ctx,
+          actorOf(request),
+          asked,
+          preconditionOf(request),
+        )
         return reply.code(created ? 201 : 200).send(delivery)
       },
     )
@@ -60,7 +69,7 @@ export const deliveries: Routes = {
     api.get(
       '/tenants/:tenant/deliveries/:delivery',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', versioned },
         schema: {
           tags,
           summary: 'Read a delivery: what was asked for, and how it stands on each cluster',

@@ -12,10 +12,15 @@ import { Problem } from '../../shared/problem.ts'
 import { closed, HostnameText, Name } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
+import { preconditionOf } from '../edge/conditions.ts'
 import { leavingOf } from '../edge/leaving.ts'
+import { MergePatch, mergeInto } from '../mergepatch.ts'
 import { problemResponse } from '../openapi.ts'
 
 const tags = ['hosts']
+
+/** What a host is asked for, and whether it is asked for at all. */
+const versioned = [...Object.keys(HostSpec.properties), 'removedAt']
 const params = closed({ tenant: Name, host: HostnameText })
 
 /** /v1/tenants/{tenant}/hosts */
@@ -24,7 +29,7 @@ export const hosts: Routes = {
     api.put(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'write-hosts' },
+        config: { needs: 'write-hosts', versioned },
         schema: {
           tags,
           summary: 'Make a host what is asked for; the same twice changes nothing',
@@ -38,13 +43,47 @@ export const hosts: Routes = {
         const { tenant, host: name } = request.params
         const asked = { tenant, name, spec: request.body }
         const actor = actorOf(request)
-        const { host, created } = await putHost(ctx, actor, asked)
+        const { host, created } = await putHost(ctx, actor, asked, preconditionOf(request))
         reply.code(created ? 201 : 200)
         const { wait, timeout } = request.query
         if (wait === undefined) return reply.send(host)
         const waited = { tenant, name, wait, timeout, signal: leavingOf(reply) }
         await waitForHost(ctx, actor, waited)
         return reply.send(await getHost(ctx, actor, asked))
+      },
+    )
+  },
+
+  updateTenantHost(api, ctx) {
+    api.patch(
+      '/tenants/:tenant/hosts/:host',
+      {
+        config: { needs: 'write-hosts', versioned },
+        schema: {
+          tags,
+          consumes: ['application/merge-patch+json', 'application/json'],
+          summary: 'Change some of what is asked for, by a merge patch (RFC 7396)',
+          description:
+            'Members are merged into what GET answers, null takes one away, a list takes the place of the one before. What comes of it is held to all rules of a PUT.',
+          params,
+          body: MergePatch,
+          response: { 200: Host, ...problemResponse },
+        },
+      },
+      (request) => {
+        const { tenant, host: name } = request.params
+        const actor = actorOf(request)
+        return mergeInto(request, {
+          schema: HostSpec,
+          whole: true,
+          read: async () => {
+            const host = await getHost(ctx, actor, { tenant, name })
+            if (host.removedAt === null) return host
+            throw new Problem('host-unknown', `"${name}" is being removed: PUT brings it back`)
+          },
+          write: async (spec, expected) =>
+            (await putHost(ctx, actor, { tenant, name, spec }, expected)).host,
+        })
       },
     )
   },
@@ -89,7 +128,7 @@ export const hosts: Routes = {
     api.get(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', versioned },
         schema: {
           tags,
           summary: 'Read a host: what was asked for, and how it stands on each cluster',
@@ -117,7 +156,7 @@ export const hosts: Routes = {
     api.delete(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'write-hosts' },
+        config: { needs: 'write-hosts', versioned },
         schema: {
           tags,
           summary: 'Take a host off all its clusters; it is gone when GET answers 404',
@@ -127,7 +166,9 @@ export const hosts: Routes = {
       },
       async (request, reply) => {
         const { tenant, host: name } = request.params
-        return reply.code(202).send(await removeHost(ctx, actorOf(request), { tenant, name }))
+        const expected = preconditionOf(request)
+        const asked = { tenant, name }
+        return reply.code(202).send(await removeHost(ctx, actorOf(request), asked, expected))
       },
     )
   },

@@ -1,7 +1,9 @@
 import type { FastifyInstance } from 'fastify'
 import type { Context } from '../../core/context.ts'
+import { isRecord } from '../../shared/shape.ts'
 import type { Api, Routes } from '../api.ts'
 import { admission } from '../edge/admission.ts'
+import { tagsAnswers } from '../edge/conditions.ts'
 import { answersFields } from '../edge/fields.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
@@ -41,9 +43,35 @@ export const nouns: readonly Routes[] = [
 export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
   admission(api, ctx)
   answersFields(api)
+  tagsAnswers(api)
+  namesPlaces(api)
   for (const noun of nouns) {
     await api.register(async (scope: Api) => {
       for (const route of Object.values(noun)) route(scope, ctx)
     })
   }
+}
+
+/** Has every answer that says that something was made tell where it is (RFC 9110 10.2.2). */
+function namesPlaces(api: FastifyInstance): void {
+  api.addHook('preSerialization', async (request, reply, answer: unknown) => {
+    if (reply.statusCode !== 201 || !isRecord(answer)) return answer
+    const place = placeOf(request.method, request.url.replace(/\?.*$/s, ''), answer)
+    if (place !== undefined) reply.header('location', place)
+    return answer
+  })
+}
+
+/** What is put is where it was put; what is posted is in the list that it was posted to, by the name that its
+ *  URL has. A cross-certificate has no URL of its own. */
+function placeOf(
+  method: string,
+  path: string,
+  { id, name, spkiSha256 }: Readonly<Record<string, unknown>>,
+): string | undefined {
+  if (method === 'PUT') return path
+  if (path.endsWith('/cross-sign')) return undefined
+  const list = path.replace(/\/import$|\/[^/]+\/renew$/, '')
+  const key = id ?? name ?? spkiSha256
+  return typeof key === 'string' ? `${list}/${encodeURIComponent(key)}` : undefined
 }

@@ -6,10 +6,15 @@ import { ChangedTenant, NewTenant, Tenant, TenantPatch } from '../../tenants/ten
 import { changeTenant, createTenant, removeTenant } from '../../tenants/write.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
+import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
+import { heldTo, isMergePatch, MergePatch, mergeInto } from '../mergepatch.ts'
 import { problemResponse } from '../openapi.ts'
 
 const tags = ['tenants']
+
+/** What of it can be written. */
+const versioned = Object.keys(TenantPatch.properties)
 const params = closed({ tenant: Name })
 
 /** /v1/tenants */
@@ -52,7 +57,7 @@ export const tenants: Routes = {
     api.get(
       '/tenants/:tenant',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', versioned },
         schema: {
           tags,
           summary: 'Read a tenant',
@@ -68,18 +73,40 @@ export const tenants: Routes = {
     api.patch(
       '/tenants/:tenant',
       {
-        config: { needs: 'write-tenants', platform: true },
+        config: { needs: 'write-tenants', platform: true, versioned },
         schema: {
           tags,
           summary: 'Change what is named, leave the rest',
+          description:
+            'Sent as application/merge-patch+json (RFC 7396), policy and labels are merged into what is there; as application/json they take its place.',
           params,
-          body: TenantPatch,
+          body: {
+            content: {
+              'application/json': { schema: TenantPatch },
+              'application/merge-patch+json': { schema: MergePatch },
+            },
+          },
           response: { 200: ChangedTenant, ...problemResponse },
         },
       },
       (request) => {
         const { tenant: name } = request.params
-        return changeTenant(ctx, actorOf(request), { name, patch: request.body })
+        if (isMergePatch(request)) {
+          return mergeInto(request, {
+            schema: TenantPatch,
+            // Those that hold are shown, not those that were said.
+            replaced: ['quotas'],
+            read: () => getTenant(ctx, actorOf(request), name),
+            write: (patch, expected) =>
+              changeTenant(ctx, actorOf(request), { name, patch }, expected),
+          })
+        }
+        return changeTenant(
+          ctx,
+          actorOf(request),
+          { name, patch: heldTo(TenantPatch, request.body) },
+          preconditionOf(request),
+        )
       },
     )
   },

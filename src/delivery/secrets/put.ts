@@ -4,6 +4,7 @@ import { type Actor, allow } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { isDuplicate, type Tx } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
+import type { Precondition } from '../../core/precondition.ts'
 import { lock } from '../../hosts/lock.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
@@ -26,6 +27,7 @@ export async function putDelivery(
   ctx: Context,
   actor: Actor,
   asked: DeliveryRequest,
+  expected?: Precondition,
 ): Promise<{ readonly delivery: Delivery; readonly created: boolean }> {
   const tenant = await accessTenant(ctx, actor, {
     name: asked.tenant,
@@ -37,6 +39,10 @@ export async function putDelivery(
   try {
     return await ctx.db.transaction(async (tx) => {
       await lock(tx, [deliveryLock(tenant.id, asked.name)])
+      if (expected) {
+        const before = await findDelivery(tx, tenant.id, asked.name)
+        expected(before && (await viewDelivery(tx, before)))
+      }
       const created = await store(tx, { ctx, actor, checked })
       const row = await deliveryRow(tx, tenant.id, asked.name)
       return { delivery: await viewDelivery(tx, row), created }
