@@ -25,6 +25,7 @@ const known: Readonly<Record<string, RegExp>> = {
   pkcs11js: /^src\/authorities\/keys\/cryptoki\.ts$/,
   commander: /^(src\/main|sandbox\/dev\/start)\.ts$/,
   pino: /^src\/main\/logger\.ts$/,
+  'ical-generator': /^src\/notices\/calendar\.ts$/,
   nodemailer: /^src\/notices\/sending\/mail\.ts$/,
   ajv: /^src\/api\/edge\/validate\.ts$/,
 }

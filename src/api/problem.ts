@@ -15,7 +15,10 @@ export function answerError(
     request.log.error({ err: error }, 'request failed')
   // Where Fastify itself refuses no hook has a say.
   reply.header('x-request-id', request.id)
-  if (problem.status === 401) reply.header('www-authenticate', 'Bearer')
+  if (problem.status === 401) {
+    const basic = request.routeOptions.config.basic === true
+    reply.header('www-authenticate', basic ? 'Basic realm="gatesmith", Bearer' : 'Bearer')
+  }
   const { retryAfterSeconds = problem.status === 503 ? 1 : undefined } = problem.extra
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
   return reply

@@ -256,6 +256,27 @@ test('nothing is posted to this machine or a private network, however it is writ
   assert.equal(posts.length, 0)
 })
 
+test('a calendar has an entry for each end, and takes a key as a password there alone', async () => {
+  await issue('dated', 20)
+  const token = await tokenFor(ctx, 'shop', 'viewer')
+  const url = '/v1/tenants/shop/calendar.ics'
+  const asked = () => supertest(api.server).get(url).auth('calendar', token)
+  const { text: first, headers } = await asked().expect(200)
+  assert.match(headers['content-type'] ?? '', /^text\/calendar/)
+  assert.match(first, /^BEGIN:VCALENDAR\r\nVERSION:2\.0\r\n/)
+  const unfolded = first.replaceAll('\r\n ', '')
+  const entry = unfolded.split('BEGIN:VEVENT').find((one) => one.includes('dated.shop.test'))
+  assert.match(entry ?? '', /SUMMARY:dated\.shop\.test ends and is not renewed\r\n/)
+  assert.match(entry ?? '', /UID:[0-9a-f-]{36}@gatesmith\r\n/)
+  assert.ok(first.split('\r\n').every((line) => Buffer.byteLength(line) <= 75))
+  assert.equal((await asked()).text, first)
+  const { headers: refused } = await supertest(api.server).get(url).expect(401)
+  assert.match(refused['www-authenticate'] ?? '', /^Basic realm=/)
+  await supertest(api.server).get(own).auth('calendar', token).expect(401)
+  await supertest(api.server).get(url).auth('calendar', `${token}x`).expect(401)
+  await (await hand('rival')).get(url).expect(404)
+})
+
 test('who may not is refused, and another tenant’s receivers are not there', async () => {
   const rival = await hand('rival')
   await rival.get(`${own}/ops`).expect(404)

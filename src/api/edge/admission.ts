@@ -11,6 +11,8 @@ declare module 'fastify' {
     readonly needs?: Permission
     /** The key must be platform-wide too. */
     readonly platform?: boolean
+    /** The key may also come as the password of Basic credentials, as calendars send them. */
+    readonly basic?: boolean
   }
 }
 
@@ -48,13 +50,23 @@ export async function stillAdmitted(ctx: Context, request: FastifyRequest): Prom
 /** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1). Throws credentials-missing,
  *  credentials-refused, rate-limited. */
 function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
-  const { authorization } = request.headers
-  const [, token] = /^Bearer ([A-Za-z0-9._~+/-]{1,4096}=*)$/i.exec(authorization ?? '') ?? []
+  const token = tokenOf(request)
   if (token === undefined) {
     throw new Problem('credentials-missing', 'Send Authorization: Bearer <API key>')
   }
   const asked = { token, requestId: request.id }
   return limitFailures(ctx, { request, token }, () => authenticate(ctx, asked))
+}
+
+const tokenText = '([A-Za-z0-9._~+/-]{1,4096}=*)'
+
+function tokenOf({ headers, routeOptions }: FastifyRequest): string | undefined {
+  const { authorization = '' } = headers
+  const [, token] = new RegExp(`^Bearer ${tokenText}$`, 'i').exec(authorization) ?? []
+  if (token !== undefined || routeOptions.config.basic !== true) return token
+  const [, basic = ''] = /^Basic ([A-Za-z0-9+/]{1,8192}={0,2})$/i.exec(authorization) ?? []
+  const pair = Buffer.from(basic, 'base64').toString('latin1')
+  return new RegExp(`^[^:]*:${tokenText}$`).exec(pair)?.[1]
 }
 
 /** The actor of a request that has been admitted. */

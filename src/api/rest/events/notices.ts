@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import type { Context } from '../../../core/context.ts'
+import { expiryCalendar } from '../../../notices/calendar.ts'
 import { getReceiver, listNotices, listReceivers, replayNotice } from '../../../notices/find.ts'
 import { putReceiver, removeReceiver, rotateSecret } from '../../../notices/put.ts'
 import {
@@ -35,7 +36,7 @@ const ofPlatform: Under = { url: '/notices', platform: true, params: {} }
 
 type Register = (api: Api, ctx: Context) => void
 
-/** /v1/tenants/{tenant}/notices */
+/** /v1/tenants/{tenant}/notices, and /v1/tenants/{tenant}/calendar.ics */
 export const tenantNotices: Routes = {
   putTenantNotice: put(ofTenant),
   listTenantNotices: list(ofTenant),
@@ -45,6 +46,7 @@ export const tenantNotices: Routes = {
   rotateTenantNotice: rotate(ofTenant),
   listTenantNoticeAttempts: attempts(ofTenant),
   replayTenantNoticeAttempt: replay(ofTenant),
+  getTenantCalendarIcs: calendar,
 }
 
 /** /v1/notices, of the platform */
@@ -226,4 +228,31 @@ function replay(under: Under): Register {
         return reply.code(202).send(await replayNotice(ctx, actorOf(request), asked))
       },
     )
+}
+
+function calendar(api: Api, ctx: Context): void {
+  api.get(
+    '/tenants/:tenant/calendar.ics',
+    {
+      config: { needs: 'read', basic: true },
+      schema: {
+        tags,
+        summary: 'When certificates end, as a calendar to subscribe to (RFC 5545)',
+        description:
+          'Calendars send Basic credentials: any user name, and an API key as the password. See docs/notices.md.',
+        params: closed({ tenant: Name }),
+        response: {
+          200: {
+            description: 'The next 500 ends',
+            content: { 'text/calendar': { schema: Type.String() } },
+          },
+          ...problemResponse,
+        },
+      },
+    },
+    async (request, reply) => {
+      const text = await expiryCalendar(ctx, actorOf(request), request.params)
+      return reply.type('text/calendar; charset=utf-8').send(text)
+    },
+  )
 }
