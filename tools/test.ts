@@ -1,4 +1,3 @@
-import { createHook } from 'node:async_hooks'
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync, globSync, readFileSync } from 'node:fs'
@@ -46,7 +45,6 @@ const worlds =
 
 const lane = '--lane'
 if (process.argv[2] === lane) {
-  forgetAsyncIds()
   process.on('message', async (file) => {
     // The runner ends a file when nothing is left to wait for.
     process.channel?.unref()
@@ -56,15 +54,6 @@ if (process.argv[2] === lane) {
   })
 } else {
   process.exitCode = await runAll(process.argv.slice(2))
-}
-
-/** Node's runner follows each promise to the test that made it, to say whose an error is that nobody caught. That is
- *  a sixth of all processor time; what nobody caught fails the file. */
-function forgetAsyncIds(): void {
-  const hooks = Object.getPrototypeOf(createHook({}))
-  hooks.enable = function () {
-    return this
-  }
 }
 
 async function runAll(parts: readonly string[]): Promise<number> {

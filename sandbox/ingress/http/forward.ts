@@ -86,7 +86,10 @@ export async function forward(
       if ('answer' in tried) tried.answer.resume()
       continue
     }
-    if (response.destroyed) return
+    if (response.destroyed) {
+      if ('answer' in tried) tried.answer.destroy()
+      return
+    }
     if ('answer' in tried) pass(tried.answer, response, finish)
     else refuse(tried.failure, response, finish)
     return
@@ -176,6 +179,8 @@ function pass(
   finish(headers)
   response.writeHead(answer.statusCode ?? 502, headers)
   answer.once('error', () => response.destroy())
+  // Who asked may be gone before the end.
+  response.once('close', () => answer.destroy())
   answer.pipe(response)
 }
 

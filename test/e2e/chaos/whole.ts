@@ -8,6 +8,7 @@ import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 import type { Context } from '../../../src/core/context.ts'
 import { labels, manager } from '../../../src/delivery/renderer.ts'
 import type { Host } from '../../../src/hosts/host.ts'
+import { until } from '../../support/process.ts'
 import type { Http } from '../stage.ts'
 import type { Asked } from './load.ts'
 import type { Cluster } from './victims.ts'
@@ -57,6 +58,11 @@ export async function isExact(http: Http, cluster: Cluster): Promise<void> {
   const kube = connect(cluster.admin)
   try {
     const labelSelector = `${labels.managedBy}=${manager}`
+    for (const { name, status } of await hostsOf(http)) {
+      if (status.clusters.some((each) => each.cluster === cluster.name)) {
+        await nothingToDo(http, name, cluster.name)
+      }
+    }
     const found: KubeObject[] = []
     for (const kind of ours) found.push(...(await kube.list(kind, { labelSelector })))
     const hosts = (await hostsOf(http)).flatMap((host) => {
@@ -66,7 +72,6 @@ export async function isExact(http: Http, cluster: Cluster): Promise<void> {
     const recorded = hosts.flatMap(({ placement }) => placement.objects)
     assert.deepEqual(namesOf(found.map(refOf)), namesOf(recorded), `objects of ${cluster.name}`)
     for (const { host, placement } of hosts) {
-      await nothingToDo(http, host.name, cluster.name)
       const objects = found.filter((object) =>
         placement.objects.some((ref) => nameOf(ref) === nameOf(refOf(object))),
       )
@@ -85,21 +90,28 @@ function refOf({ kind, metadata }: KubeObject): Ref {
   return { kind, namespace: metadata.namespace ?? '', name: metadata.name }
 }
 
-/** The plan is a dry run on the cluster: nothing would be written. */
+/** The plan is a dry run on the cluster: in time nothing would be written. What was revoked a moment ago
+ *  reaches the gateways of hosts that are Synced after that. */
 async function nothingToDo(http: Http, name: string, cluster: string): Promise<void> {
-  const { body } = await http.post(`/v1/tenants/shop/hosts/${name}/plan`).send({}).expect(200)
   type Planned = {
     readonly cluster: string
     readonly error: string | null
     readonly conflicts: readonly string[]
     readonly changes: readonly { readonly action: string }[]
   }
-  const clusters: readonly Planned[] = body.clusters
-  const plan = clusters.find((each) => each.cluster === cluster)
-  assert.ok(plan, name)
-  assert.deepEqual([plan.error, plan.conflicts], [null, []], name)
-  const writes = plan.changes.filter(({ action }) => action !== 'keep')
-  assert.deepEqual(writes, [], `${name} on ${cluster}`)
+  let left = ''
+  await until(`nothing is to be done for ${name}`, async () => {
+    const { body } = await http.post(`/v1/tenants/shop/hosts/${name}/plan`).send({}).expect(200)
+    const clusters: readonly Planned[] = body.clusters
+    const plan = clusters.find((each) => each.cluster === cluster)
+    assert.ok(plan, name)
+    assert.deepEqual([plan.error, plan.conflicts], [null, []], name)
+    const writes = plan.changes.filter(({ action }) => action !== 'keep')
+    left = JSON.stringify(writes)
+    return writes.length === 0 ? true : undefined
+  }).catch((error: unknown) => {
+    throw new Error(`${name} on ${cluster}: ${left}`, { cause: error })
+  })
 }
 
 const Gateway = Type.Object({
