@@ -3,6 +3,7 @@ import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
 import { listRows } from '../core/database/lists.ts'
+import { hostRow } from '../hosts/find.ts'
 import { Labels } from '../shared/lists/labels.ts'
 import type { List } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
@@ -36,6 +37,20 @@ export async function getCertificate(
   const [row] = await read(ctx.db.read, { id, tenantId })
   if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   return certificateView(ctx, row)
+}
+
+/** The certificate that a host has in use: whichever that is now. Throws tenant-unknown, host-unknown,
+ *  certificate-unknown while it has none. */
+export async function getHostCertificate(
+  ctx: Context,
+  actor: Actor,
+  { tenant, host }: { tenant: string; host: string },
+): Promise<Certificate> {
+  const { id: tenantId } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
+  const { certificateId } = await hostRow(ctx.db.read, { tenantId, name: host })
+  const [row] = certificateId ? await read(ctx.db.read, { id: certificateId, tenantId }) : []
+  if (row) return certificateView(ctx, row)
+  throw new Problem('certificate-unknown', `"${host}" has no certificate yet: its status says why`)
 }
 
 /** The certificates of these ids that the actor may see, in no order; `hostId` joins them to hosts and

@@ -1,4 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
+import { must } from '../shared/must.ts'
 import type { Config } from './config.ts'
 import { type Database, openDatabase, type Tx } from './database/db.ts'
 import { type Seal, sealWith } from './sealing/seal.ts'
@@ -43,6 +44,27 @@ export function openContext(
 export function inTransaction(ctx: Context, tx: Tx): Context {
   return { ...ctx, db: { ...ctx.db, read: tx, transaction: (work) => work(tx) } }
 }
+
+/** The context of a rehearsal: each transaction is done whole, answers, and is rolled back. Only for actions that
+ *  write in one transaction and nowhere else. */
+export function rehearsing(ctx: Context): Context {
+  const transaction = async <T>(work: (tx: Tx) => Promise<T>): Promise<T> => {
+    let answer: { readonly value: T } | undefined
+    try {
+      await ctx.db.transaction(async (tx) => {
+        answer = { value: await work(tx) }
+        throw new Rehearsed()
+      })
+    } catch (error) {
+      if (!(error instanceof Rehearsed)) throw error
+    }
+    return must(answer, 'a rehearsal has no answer').value
+  }
+  return { ...ctx, db: { ...ctx.db, transaction } }
+}
+
+/** Has what was rehearsed rolled back. */
+class Rehearsed extends Error {}
 
 /** An id for a new row: a UUID of version 7 (RFC 9562 5.7), so that rows made together lie together in
  *  the indexes. */

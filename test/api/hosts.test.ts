@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { buildServer } from '../../src/api/server.ts'
+import { certifyHost } from '../../src/certificates/hosts/certify.ts'
 import { openContext } from '../../src/core/context.ts'
 import { sql } from '../../src/core/database/db.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
@@ -261,4 +262,56 @@ test('tenants, clusters, authorities and certificates are changed only as they w
     .send(JSON.stringify({ policy: { wildcards: null }, contact: null, labels: { a: 'b' } }))
     .expect(200)
   assert.deepEqual(merged.body.policy, { maxValidityDays: 30 })
+})
+
+test('a write can be rehearsed: the same answer, and nothing of it stays', async () => {
+  const at = '/v1/tenants/shop/hosts/dry.fair.test'
+  const trail = () => ctx.db.read.auditEvent.count()
+  const jobs = () => ctx.db.read.$queryRaw(sql`select count(*)::int from graphile_worker.jobs`)
+  const before = [await trail(), await jobs()]
+  const { body } = await http.put(`${at}?dryRun=true`).send(spec).expect(201)
+  assert.equal(body.name, 'dry.fair.test')
+  await http.get(at).expect(404)
+  await http
+    .put(`${at}?dryRun=true`)
+    .send({ ...spec, clusters: ['none'] })
+    .expect(422)
+  const tenant = '/v1/tenants/rival?dryRun=true'
+  assert.equal((await http.patch(tenant).send({ owner: 'dry' }).expect(200)).body.owner, 'dry')
+  assert.notEqual((await http.get('/v1/tenants/rival').expect(200)).body.owner, 'dry')
+  await http.patch('/v1/clusters/one?dryRun=true').send({ drift: 'repair' }).expect(200)
+  await http.patch('/v1/authorities/house?dryRun=true').send({ retired: true }).expect(200)
+  assert.deepEqual([await trail(), await jobs()], before)
+  await http.post('/v1/tenants/shop/certificates?dryRun=true').send({}).expect(422)
+})
+
+test('the certificate of a host is at one URL, as JSON and as PEM', async () => {
+  const at = '/v1/tenants/shop/hosts/own.fair.test'
+  await http.put(at).send(spec).expect(201)
+  const none = await http.get(`${at}/certificate`).expect(404)
+  assert.equal(none.body.type, 'https://gatesmith.dev/problems/certificate-unknown')
+  const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name: 'own.fair.test' } })
+  await certifyHost(ctx, id)
+  const { body, headers } = await http.get(`${at}/certificate`).expect(200)
+  assert.deepEqual(body.dnsNames, ['own.fair.test'])
+  assert.ok(headers['last-modified'])
+  await http
+    .get(`${at}/certificate`)
+    .set('if-none-match', headers.etag ?? '')
+    .expect(304)
+  const accept = 'application/pem-certificate-chain'
+  const pem = await http
+    .get(`${at}/certificate`)
+    .set('accept', accept)
+    .buffer(true)
+    .parse((res, done) => {
+      let text = ''
+      res.on('data', (part) => {
+        text += part
+      })
+      res.on('end', () => done(null, text))
+    })
+  assert.equal(pem.body, `${body.pem}${body.chainPem}`)
+  const again = http.get(`${at}/certificate`).set('accept', accept)
+  await again.set('if-none-match', pem.headers.etag ?? '').expect(304)
 })

@@ -18,6 +18,7 @@ import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
+import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['authorities']
 
@@ -105,6 +106,7 @@ export const authorities: Routes = {
           summary: 'Change what an authority is called, its limits, or whether it is retired',
           description: 'What is left out stays; null takes a limit or the display name away.',
           params: closed({ authority: Name }),
+          querystring: DryRun,
           body: AuthorityPatch,
           response: { 200: Authority, ...problemResponse },
         },
@@ -112,7 +114,7 @@ export const authorities: Routes = {
       (request) => {
         const { authority: name } = request.params
         return changeAuthority(
-          ctx,
+          writing(ctx, request),
           actorOf(request),
           { name, patch: request.body },
           preconditionOf(request),

@@ -19,6 +19,7 @@ import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
 import { MergePatch, mergeInto } from '../mergepatch.ts'
 import { problemResponse } from '../openapi.ts'
+import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['certificates']
 
@@ -97,6 +98,7 @@ export const certificates: Routes = {
           summary: 'Change whether it is renewed by itself, or its labels',
           description: 'A merge patch (RFC 7396): what is left out stays, null takes a label away.',
           params: one,
+          querystring: DryRun,
           body: MergePatch,
           response: { 200: Certificate, ...problemResponse },
         },
@@ -106,7 +108,12 @@ export const certificates: Routes = {
           schema: CertificatePatch,
           read: () => getCertificate(ctx, actorOf(request), request.params),
           write: (patch, expected) =>
-            changeCertificate(ctx, actorOf(request), { ...request.params, patch }, expected),
+            changeCertificate(
+              writing(ctx, request),
+              actorOf(request),
+              { ...request.params, patch },
+              expected,
+            ),
         }),
     )
   },

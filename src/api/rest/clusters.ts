@@ -18,6 +18,7 @@ import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
 import { problemResponse } from '../openapi.ts'
+import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['clusters']
 
@@ -88,6 +89,7 @@ export const clusters: Routes = {
           summary: 'Change the credentials or ingresses',
           description: 'A token alone takes the place of the one of before',
           params,
+          querystring: DryRun,
           body: ClusterPatch,
           response: { 200: Cluster, ...problemResponse },
         },
@@ -95,7 +97,7 @@ export const clusters: Routes = {
       (request) => {
         const { cluster: name } = request.params
         return changeCluster(
-          ctx,
+          writing(ctx, request),
           actorOf(request),
           { name, patch: request.body },
           preconditionOf(request),

@@ -8,6 +8,7 @@ import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { problemResponse } from '../openapi.ts'
+import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['deliveries']
 
@@ -27,6 +28,7 @@ export const deliveries: Routes = {
           summary:
             'Have a certificate, and whatever takes its place, delivered as a Secret; the same twice changes nothing',
           params,
+          querystring: DryRun,
           body: DeliverySpec,
           response: { 200: Delivery, 201: Delivery, ...problemResponse },
         },
@@ -35,7 +37,7 @@ export const deliveries: Routes = {
         const { tenant, delivery: name } = request.params
         const asked = { tenant, name, spec: request.body }
         const { delivery, created } = await putDelivery(
-          ctx,
+          writing(ctx, request),
           actorOf(request),
           asked,
           preconditionOf(request),
@@ -94,12 +96,15 @@ export const deliveries: Routes = {
           summary:
             'Take the Secret off all its clusters; the delivery is gone when GET answers 404',
           params,
+          querystring: DryRun,
           response: { 202: Delivery, ...problemResponse },
         },
       },
       async (request, reply) => {
         const { tenant, delivery: name } = request.params
-        return reply.code(202).send(await removeDelivery(ctx, actorOf(request), { tenant, name }))
+        return reply
+          .code(202)
+          .send(await removeDelivery(writing(ctx, request), actorOf(request), { tenant, name }))
       },
     )
   },

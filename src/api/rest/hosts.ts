@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { Certificate } from '../../certificates/certificate.ts'
+import { getHostCertificate } from '../../certificates/find.ts'
 import { HostPlan, PlanRequest, planHost } from '../../delivery/preview.ts'
 import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/proof/probe.ts'
 import { getHost, listAllHosts, listHosts } from '../../hosts/find.ts'
@@ -16,8 +18,12 @@ import { preconditionOf } from '../edge/conditions.ts'
 import { leavingOf } from '../edge/leaving.ts'
 import { MergePatch, mergeInto } from '../mergepatch.ts'
 import { problemResponse } from '../openapi.ts'
+import { DryRun, dryRun, writing } from '../rehearsal.ts'
 
 const tags = ['hosts']
+
+/** A certificate and those above it (RFC 8555 9.1). */
+const pemChain = 'application/pem-certificate-chain'
 
 /** What a host is asked for, and whether it is asked for at all. */
 const versioned = [...Object.keys(HostSpec.properties), 'removedAt']
@@ -34,7 +40,7 @@ export const hosts: Routes = {
           tags,
           summary: 'Make a host what is asked for; the same twice changes nothing',
           params,
-          querystring: SettleQuery,
+          querystring: closed({ ...SettleQuery.properties, ...dryRun }),
           body: HostSpec,
           response: { 200: Host, 201: Host, ...problemResponse },
         },
@@ -43,10 +49,15 @@ export const hosts: Routes = {
         const { tenant, host: name } = request.params
         const asked = { tenant, name, spec: request.body }
         const actor = actorOf(request)
-        const { host, created } = await putHost(ctx, actor, asked, preconditionOf(request))
+        const { host, created } = await putHost(
+          writing(ctx, request),
+          actor,
+          asked,
+          preconditionOf(request),
+        )
         reply.code(created ? 201 : 200)
-        const { wait, timeout } = request.query
-        if (wait === undefined) return reply.send(host)
+        const { wait, timeout, dryRun: rehearsed } = request.query
+        if (wait === undefined || rehearsed) return reply.send(host)
         const waited = { tenant, name, wait, timeout, signal: leavingOf(reply) }
         await waitForHost(ctx, actor, waited)
         return reply.send(await getHost(ctx, actor, asked))
@@ -66,6 +77,7 @@ export const hosts: Routes = {
           description:
             'Members are merged into what GET answers, null takes one away, a list takes the place of the one before. What comes of it is held to all rules of a PUT.',
           params,
+          querystring: DryRun,
           body: MergePatch,
           response: { 200: Host, ...problemResponse },
         },
@@ -82,7 +94,7 @@ export const hosts: Routes = {
             throw new Problem('host-unknown', `"${name}" is being removed: PUT brings it back`)
           },
           write: async (spec, expected) =>
-            (await putHost(ctx, actor, { tenant, name, spec }, expected)).host,
+            (await putHost(writing(ctx, request), actor, { tenant, name, spec }, expected)).host,
         })
       },
     )
@@ -152,6 +164,42 @@ export const hosts: Routes = {
     )
   },
 
+  getTenantHostCertificate(api, ctx) {
+    api.get(
+      '/tenants/:tenant/hosts/:host/certificate',
+      {
+        config: { needs: 'read', versioned: ['id', 'status'] },
+        schema: {
+          tags,
+          summary: 'Read the certificate that a host has in use, at one URL across renewals',
+          description: `With Accept: ${pemChain} as PEM, the chain after it. Those that it had before: GET …/certificates?host=.`,
+          params,
+          response: {
+            200: {
+              description: 'The certificate',
+              content: {
+                'application/json': { schema: Certificate },
+                [pemChain]: { schema: Type.String() },
+              },
+            },
+            ...problemResponse,
+          },
+        },
+      },
+      async (request, reply) => {
+        const found = await getHostCertificate(ctx, actorOf(request), request.params)
+        reply.header('vary', 'accept')
+        reply.header('last-modified', new Date(found.createdAt).toUTCString())
+        if (!request.headers.accept?.includes(pemChain)) return found
+        const etag = `"${found.fingerprintSha256}.pem"`
+        reply.header('etag', etag).header('cache-control', 'private, no-cache')
+        const known = request.headers['if-none-match']?.includes(etag)
+        if (known) return reply.code(304).send('')
+        return reply.type(pemChain).send(`${found.pem}${found.chainPem}`)
+      },
+    )
+  },
+
   deleteTenantHost(api, ctx) {
     api.delete(
       '/tenants/:tenant/hosts/:host',
@@ -161,6 +209,7 @@ export const hosts: Routes = {
           tags,
           summary: 'Take a host off all its clusters; it is gone when GET answers 404',
           params,
+          querystring: DryRun,
           response: { 202: Host, ...problemResponse },
         },
       },
@@ -168,7 +217,9 @@ export const hosts: Routes = {
         const { tenant, host: name } = request.params
         const expected = preconditionOf(request)
         const asked = { tenant, name }
-        return reply.code(202).send(await removeHost(ctx, actorOf(request), asked, expected))
+        return reply
+          .code(202)
+          .send(await removeHost(writing(ctx, request), actorOf(request), asked, expected))
       },
     )
   },

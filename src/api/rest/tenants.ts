@@ -10,6 +10,7 @@ import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
 import { heldTo, isMergePatch, MergePatch, mergeInto } from '../mergepatch.ts'
 import { problemResponse } from '../openapi.ts'
+import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['tenants']
 
@@ -80,6 +81,7 @@ export const tenants: Routes = {
           description:
             'Sent as application/merge-patch+json (RFC 7396), policy and labels are merged into what is there; as application/json they take its place.',
           params,
+          querystring: DryRun,
           body: {
             content: {
               'application/json': { schema: TenantPatch },
@@ -98,11 +100,11 @@ export const tenants: Routes = {
             replaced: ['quotas'],
             read: () => getTenant(ctx, actorOf(request), name),
             write: (patch, expected) =>
-              changeTenant(ctx, actorOf(request), { name, patch }, expected),
+              changeTenant(writing(ctx, request), actorOf(request), { name, patch }, expected),
           })
         }
         return changeTenant(
-          ctx,
+          writing(ctx, request),
           actorOf(request),
           { name, patch: heldTo(TenantPatch, request.body) },
           preconditionOf(request),
@@ -120,11 +122,12 @@ export const tenants: Routes = {
           tags,
           summary: 'Remove a tenant that owns nothing',
           params,
+          querystring: DryRun,
           response: { 204: Type.Null(), ...problemResponse },
         },
       },
       async (request, reply) => {
-        await removeTenant(ctx, actorOf(request), request.params.tenant)
+        await removeTenant(writing(ctx, request), actorOf(request), request.params.tenant)
         return reply.code(204).send(null)
       },
     )
