@@ -4,6 +4,10 @@ import { lookup } from 'node:dns/promises'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import supertest from 'supertest'
+import Value from 'typebox/value'
+import { parseAllDocuments } from 'yaml'
+import { connect } from '../../src/clusters/kubernetes/connect.ts'
+import { KubeObject } from '../../src/clusters/kubernetes/kube.ts'
 import { openTestDatabase } from '../support/context.ts'
 import { openFolder, settingsFor, startProcess, until, untilReady } from '../support/process.ts'
 import type { RealCluster } from '../support/real.ts'
@@ -128,6 +132,18 @@ export async function openSandboxStage(): Promise<Stage> {
   }
 }
 
+const ofRig = process.env.GATESMITH_TEST_RIG === '1'
+
+/** Gives the rig's service account the rights that are printed for it, as its administrator would. */
+async function grantPrinted(http: Http, ruler: string): Promise<void> {
+  const printed = await http.get('/v1/clusters/real/rbac?listeners=true&meshTls=true').expect(200)
+  const kube = connect(await readFile(ruler, 'utf8'))
+  for (const document of parseAllDocuments(printed.text)) {
+    await kube.apply(Value.Parse(KubeObject, document.toJS()), { force: true })
+  }
+  kube.close()
+}
+
 /** A server and a worker on a database of their own, told of a cluster that is there. */
 export async function openClusterStage(real: RealCluster): Promise<Stage> {
   const settings = await settingsFor(await openTestDatabase())
@@ -147,6 +163,7 @@ export async function openClusterStage(real: RealCluster): Promise<Stage> {
   }
   const made = await http.post('/v1/clusters').send({ name: 'real', kubeconfig, ingress })
   assert.equal(made.status, 201, made.text)
+  if (ofRig && real.admin !== undefined) await grantPrinted(http, real.admin)
   const { body: checked } = await http.post('/v1/clusters/real/check').expect(200)
   assert.deepEqual([checked.status, checked.message], ['Ready', null])
   await seedAuthorities(http)
@@ -164,7 +181,7 @@ export async function openClusterStage(real: RealCluster): Promise<Stage> {
     plainPort,
     kubeconfig,
     admin: real.admin === undefined ? undefined : await readFile(real.admin, 'utf8'),
-    backendsReload: process.env.GATESMITH_TEST_RIG === '1',
+    backendsReload: ofRig,
     folder,
     names: {
       simple: name('httpbin'),
