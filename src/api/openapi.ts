@@ -1,7 +1,10 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
+import type { FastifySchema } from 'fastify'
+import { type ProblemType, problems } from '../shared/problem.ts'
 import { ProblemDocument } from '../shared/schema.ts'
 import { isRecord } from '../shared/shape.ts'
+import { answersOf, problemsOf, sharedParts } from './answers.ts'
 import type { Api } from './api.ts'
 import { operationId } from './operationid.ts'
 
@@ -9,11 +12,36 @@ const description = `From a host name to working, renewed, revocable, audited TL
 cluster that should serve it. Errors are problem documents (RFC 9457) with all violations at once;
 lists have cursors; POSTs that create take an Idempotency-Key.`
 
+/** What each group of operations is about. */
+const tags = {
+  tenants: 'Application teams: their domains, namespaces, policy and quotas',
+  'api keys': 'Bearer tokens of people, portals and scripts, each with a role',
+  authorities: 'Managed CAs: their certificates, keys and rotation',
+  certificates: 'Server, client and peer certificates: issue, renew, revoke, download',
+  clusters: 'Kubernetes clusters and their Istio ingress gateways',
+  hosts: 'Host names that are served with TLS on clusters',
+  deliveries: 'Certificates that lie as Secrets in namespaces of a tenant',
+  'blocked keys': 'Public keys that are certified no more',
+  events: 'What happens, as it happens',
+  notices: 'Receivers that are told of what is about to go wrong',
+  audit: 'Who did what, and whether the trail is as it was written',
+  graphql: 'Everything that can be read, in one request',
+  pki: 'What relying parties need, without asking who they are',
+} as const
+
 /** How the routes become an OpenAPI 3.1 document. */
 const openApi: FastifyDynamicSwaggerOptions = {
   openapi: {
     openapi: '3.1.0',
-    info: { title: 'Gatesmith', version: '1', description },
+    info: {
+      title: 'Gatesmith',
+      version: '1',
+      description,
+      contact: { name: 'Gatesmith', url: 'https://gatesmith.dev' },
+      license: { name: 'Apache 2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: '/', description: 'This server' }],
+    tags: Object.entries(tags).map(([name, about]) => ({ name, description: about })),
     components: {
       securitySchemes: {
         apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, gsm_…' },
@@ -22,10 +50,36 @@ const openApi: FastifyDynamicSwaggerOptions = {
     security: [{ apiKey: [] }],
   },
   hideUntagged: true,
+  transform: ({ schema, url, route }) => {
+    const { config } = route
+    const marks = {
+      'x-problems': problemsOf({ ...(config ? { config } : {}), schema }),
+      ...(config?.idempotent ? { 'x-idempotent': true } : {}),
+      ...(config?.versioned ? { 'x-versioned': true } : {}),
+    }
+    return spelledOut({ schema: { ...schema, ...marks }, url })
+  },
   transformObject: (document) => {
     if (!('openapiObject' in document)) return {}
     return hoist(document.openapiObject)
   },
+}
+
+type Documented = { readonly schema: FastifySchema; readonly url: string }
+
+/** OpenAPI has no parameter that is the rest of a path: it is called `request` there. */
+function spelledOut({ schema, url }: Documented): { schema: FastifySchema; url: string } {
+  const { params } = schema
+  if (!url.endsWith('/*') || !isRecord(params) || !isRecord(params.properties)) {
+    return { schema, url }
+  }
+  const { '*': rest, ...others } = params.properties
+  const named = { ...params, properties: { ...others, request: rest } }
+  const required = [...Object.keys(others), 'request']
+  return {
+    schema: { ...schema, params: { ...named, required } },
+    url: url.replace(/\*$/, ':request'),
+  }
 }
 
 /** The page GET /docs loads everything from here, and sets style attributes. */
@@ -79,23 +133,60 @@ function hoist<T extends object>(document: T): T {
     schemas[title] = seen
     return { $ref: `#/components/schemas/${title}` }
   }
-  const paths = 'paths' in document ? named(visit(document.paths)) : {}
+  const responses: Record<string, unknown> = {}
+  const paths = 'paths' in document ? named(visit(document.paths), responses) : {}
   const components: Json =
     'components' in document && isRecord(document.components) ? document.components : {}
-  return { ...document, paths, components: { ...components, schemas } }
+  return { ...document, paths, components: { ...components, ...sharedParts, responses, schemas } }
 }
 
-/** Each operation with a name, by which generated clients call it. */
-function named(paths: unknown): unknown {
+/** Each operation with the name by which generated clients call it, and with all its answers. */
+function named(paths: unknown, shared: Record<string, unknown>): unknown {
   if (!isRecord(paths)) return paths
   const all = Object.entries(paths).map(([path, item]) => {
     if (!isRecord(item)) return [path, item]
     const operations = Object.entries(item).map(([method, operation]) =>
       isRecord(operation)
-        ? [method, { operationId: operationId(method, path), ...operation }]
+        ? [method, { operationId: operationId(method, path), ...complete(operation, shared) }]
         : [method, operation],
     )
     return [path, Object.fromEntries(operations)]
   })
   return Object.fromEntries(all)
+}
+
+function complete(
+  { 'x-problems': marked, 'x-idempotent': once, 'x-versioned': tagged, ...operation }: Json,
+  shared: Record<string, unknown>,
+): Json {
+  const types = Array.isArray(marked) ? marked.filter(isProblemType) : []
+  const { responses, parameters } = operation
+  const given: readonly unknown[] = Array.isArray(parameters) ? parameters : []
+  const names = [...(once ? ['IdempotencyKey'] : []), ...(tagged ? ['IfMatch', 'IfNoneMatch'] : [])]
+  const key = names.map((name) => ({ $ref: `#/components/parameters/${name}` }))
+  return {
+    ...operation,
+    ...(given.length + key.length > 0 ? { parameters: [...given, ...key] } : {}),
+    ...(isRecord(responses)
+      ? { responses: answersOf(tagged ? withTags(responses) : responses, types, shared) }
+      : {}),
+  }
+}
+
+/** Answers of success bear an entity tag. */
+function withTags(responses: Json): Json {
+  const tag = { ETag: { $ref: '#/components/headers/ETag' } }
+  const all = Object.entries(responses).map(([status, answer]) =>
+    status.startsWith('2') && isRecord(answer)
+      ? [
+          status,
+          { ...answer, headers: { ...(isRecord(answer.headers) ? answer.headers : {}), ...tag } },
+        ]
+      : [status, answer],
+  )
+  return Object.fromEntries(all)
+}
+
+function isProblemType(value: unknown): value is ProblemType {
+  return typeof value === 'string' && Object.hasOwn(problems, value)
 }

@@ -12,10 +12,10 @@ export const FieldChange = closed(
   {
     pointer: Type.String({ description: 'JSON Pointer (RFC 6901)' }),
     change: Type.Enum(['added', 'changed', 'removed']),
-    before: Type.Union([Type.Unknown(), Type.Null()], {
+    before: Type.Unknown({
       description: 'As it is; null where it is not there',
     }),
-    after: Type.Union([Type.Unknown(), Type.Null()], {
+    after: Type.Unknown({
       description: 'As it would be; null where it would not be there',
     }),
   },

@@ -24,28 +24,33 @@ function documented(url: string): string {
   return url
     .replace(/(?<!:):(\w+)/g, '{$1}')
     .replace('::', ':')
-    .replace(/\*$/, '{*}')
+    .replace(/\*$/, '{request}')
 }
 
 const Operation = Type.Object({
   summary: Type.String({ minLength: 1 }),
+  description: Type.String({ minLength: 1 }),
   tags: Type.Array(Type.String(), { minItems: 1 }),
   security: Type.Optional(Type.Array(Type.Unknown())),
   parameters: Type.Optional(
     Type.Array(
       Type.Object({
-        in: Type.String(),
-        name: Type.String(),
+        in: Type.Optional(Type.String()),
+        name: Type.Optional(Type.String()),
         description: Type.Optional(Type.String()),
       }),
     ),
   ),
-  responses: Type.Record(Type.String(), Type.Object({ content: Type.Optional(Type.Unknown()) })),
+  responses: Type.Record(Type.String(), Type.Object({ $ref: Type.Optional(Type.String()) })),
 })
 const Document = Type.Object({
   openapi: Type.String({ pattern: '^3\\.1\\.' }),
   security: Type.Array(Type.Unknown(), { minItems: 1 }),
+  tags: Type.Array(Type.Object({ name: Type.String(), description: Type.String() })),
   paths: Type.Record(Type.String(), Type.Record(Type.String(), Operation)),
+})
+const Parts = Type.Object({
+  components: Type.Record(Type.String(), Type.Record(Type.String(), Type.Unknown())),
 })
 const text = emitted['openapi/openapi.json'] ?? ''
 const document = Value.Parse(Document, JSON.parse(text))
@@ -66,28 +71,38 @@ test('the OpenAPI document is valid by the rules of 3.1, and every reference lea
   const { valid, errors } = await validator.validate(JSON.parse(text))
   assert.ok(valid, JSON.stringify(errors, null, 2))
   assert.equal(validator.version, '3.1')
-  for (const [, name = ''] of text.matchAll(/"#\/components\/schemas\/(\w+)"/g)) {
-    assert.ok(text.includes(`\n      "${name}": {`), name)
+  const { components } = Value.Parse(Parts, JSON.parse(text))
+  for (const [, kind = '', name = ''] of text.matchAll(/"#\/components\/(\w+)\/([\w-]+)"/g)) {
+    assert.ok(Object.hasOwn(components[kind] ?? {}, name), name)
   }
 })
 
 test('every route that clients use is in the document', () => {
-  const served = [...routes].filter((route) => /^(?!HEAD)\w+ \/(v1|pki|graphql)(\/|$)/.test(route))
+  const served = [...routes].filter((route) =>
+    /^(?!HEAD)\w+ \/(v1|pki|renewal-info|graphql)(\/|$)/.test(route),
+  )
   assert.ok(served.length > 20)
   assert.deepEqual(operations.map(({ name }) => name).sort(), served.sort())
 })
 
-test('every operation says what it does, what it answers and who may ask', () => {
-  for (const { name, path, responses, security } of operations) {
+test('every operation says what it does, what it answers and refuses, and who may ask', () => {
+  const groups = document.tags.map(({ name }) => name)
+  for (const { name, path, responses, security, tags } of operations) {
     const codes = Object.keys(responses)
+    for (const kind of [/^2\d\d$/, /^4\d\d$/, /^5\d\d$/, /^default$/]) {
+      assert.ok(
+        codes.some((code) => kind.test(code)),
+        `${name} has no answer ${kind}`,
+      )
+    }
     assert.ok(
-      codes.some((code) => /^2\d\d$/.test(code)),
-      `${name} has no answer of success`,
+      tags.every((tag) => groups.includes(tag)),
+      `${name} has a tag that is not described`,
     )
-    const content = JSON.stringify(responses.default?.content ?? {})
-    assert.match(content, /application\/problem\+json/, `${name} has no problem`)
     const who = JSON.stringify(security ?? document.security)
-    assert.equal(who, path.startsWith('/pki/') ? '[]' : '[{"apiKey":[]}]', name)
+    const isPublic = /^\/(pki|renewal-info)\//.test(path)
+    assert.equal(who, isPublic ? '[]' : '[{"apiKey":[]}]', name)
+    assert.equal(codes.includes('401'), !isPublic, name)
   }
 })
 

@@ -1,15 +1,33 @@
+import assert from 'node:assert/strict'
+import { subscribe } from 'node:diagnostics_channel'
 import { after } from 'node:test'
+import type { FastifyRequest } from 'fastify'
 import supertest from 'supertest'
+import { problemsOf } from '../../src/api/answers.ts'
 import { buildServer } from '../../src/api/server.ts'
 import type { Context } from '../../src/core/context.ts'
+import { Problem } from '../../src/shared/problem.ts'
 import { createApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import { admin, openTestContext } from './context.ts'
+
+/** What routes of this process have refused without saying so in the contract. */
+const undeclared = new Set<string>()
+subscribe('tracing:fastify.request.handler:error', (message) => {
+  const { error, request } = message as { error: unknown; request: FastifyRequest }
+  if (!(error instanceof Problem)) return
+  const { config, schema, method, url } = request.routeOptions
+  if (!problemsOf({ config, schema }).includes(error.type))
+    undeclared.add(`${method} ${url}: ${error.type}`)
+})
 
 /** The HTTP surface over a fresh database, where it listens, and a hand on it that sends a platform admin's token. */
 export async function openTestApi() {
   const ctx = await openTestContext()
   const api = await buildServer(ctx)
-  after(() => api.close())
+  after(async () => {
+    await api.close()
+    assert.deepEqual([...undeclared], [])
+  })
   // Or supertest opens it for each request, and closes it again.
   const url = await api.listen({ host: '127.0.0.1', port: 0 })
   const root = await tokenFor(ctx, null)

@@ -38,6 +38,7 @@ const Answer = Type.Object({
   errors: Type.Optional(
     Type.Unsafe<readonly unknown[]>({
       type: 'array',
+      items: { type: 'object', additionalProperties: true },
       description: 'The extensions of each are its problem (RFC 9457)',
     }),
   ),
@@ -90,6 +91,8 @@ function route(api: Api, ctx: Context): void {
       schema: {
         tags: ['graphql'],
         summary: 'Ask for anything that can be read, with relations, in one request',
+        description:
+          'Every field is described in the schema. What is asked for is weighed before it is run: too much is refused. Rights are as in REST.',
         body: Request,
         response: {
           200: { description: 'An answer, with errors beside it or not', content: answers },

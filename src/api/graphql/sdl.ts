@@ -48,7 +48,7 @@ function typeOf(found: Found, place: string, schema: Type.TSchema): string {
   const one = Type.IsUnion(schema) ? schema.anyOf.filter((each) => !Type.IsNull(each)) : [schema]
   const [inner] = one
   if (one.length !== 1 || inner === undefined) throw new Error(`${place} is more than one type`)
-  const nullable = Type.IsUnion(schema) || Type.IsOptional(schema)
+  const nullable = Type.IsUnion(schema) || Type.IsOptional(schema) || Type.IsUnknown(schema)
   return nameOf(found, place, inner) + (nullable ? '' : '!')
 }
 

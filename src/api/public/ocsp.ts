@@ -35,6 +35,7 @@ export function ocsp(api: Api, ctx: Context): void {
     '/ocsp',
     {
       bodyLimit,
+      config: { problems: ['authority-unknown', 'list-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'Whether certificates are still good (RFC 6960)',
@@ -56,9 +57,12 @@ export function ocsp(api: Api, ctx: Context): void {
   api.get(
     '/ocsp/*',
     {
+      config: { problems: ['authority-unknown', 'list-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'The same, with the OCSPRequest in URL-escaped base64',
+        description:
+          'For what caches keep (RFC 5019). A request that is none is answered malformedRequest.',
         security: [],
         params: closed({
           authority: Name,

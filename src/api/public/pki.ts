@@ -35,9 +35,11 @@ function certificates(api: Api, ctx: Context): void {
   api.get(
     '/ca.crt',
     {
+      config: { problems: ['authority-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'The certificate of an authority, in DER',
+        description: 'The certificate of the key that signs now.',
         security: [],
         params,
         response: { 200: binary('A certificate', 'application/pkix-cert'), ...problemResponse },
@@ -49,9 +51,11 @@ function certificates(api: Api, ctx: Context): void {
   api.get(
     '/ca/:key',
     {
+      config: { problems: ['authority-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'The certificate of one of its keys, as certificates name it (caIssuers), in DER',
+        description: 'By the first 16 hexadecimal digits of its subject key identifier.',
         security: [],
         params: closed({ authority: Name, key: shard.properties.key }),
         response: { 200: binary('A certificate', 'application/pkix-cert'), ...problemResponse },
@@ -63,9 +67,11 @@ function certificates(api: Api, ctx: Context): void {
   api.get(
     '/ca.pem',
     {
+      config: { problems: ['authority-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'What to trust: the roots above every certificate of an authority, in PEM',
+        description: 'Through a change of key it holds the old root and the new one.',
         security: [],
         params,
         response: {
@@ -97,10 +103,15 @@ function lists(api: Api, ctx: Context): void {
   api.get(
     '/crl',
     {
-      config: { conditional: true },
+      config: {
+        conditional: true,
+        problems: ['authority-unknown', 'list-unknown', 'authority-keyless'],
+      },
       schema: {
         tags: ['pki'],
         summary: 'All that the current key of an authority has revoked (RFC 5280 5), in DER',
+        description:
+          'Signed by the key that signs now. With If-None-Match or If-Modified-Since, 304 when it is unchanged.',
         security: [],
         params,
         response,
@@ -113,10 +124,15 @@ function lists(api: Api, ctx: Context): void {
   api.get(
     '/crl/:key/:shard',
     {
-      config: { conditional: true },
+      config: {
+        conditional: true,
+        problems: ['authority-unknown', 'list-unknown', 'authority-keyless'],
+      },
       schema: {
         tags: ['pki'],
         summary: 'The revocation list that certificates name, in DER',
+        description:
+          'Complete for the certificates that name this URL (issuingDistributionPoint). With If-None-Match or If-Modified-Since, 304 when it is unchanged.',
         security: [],
         params: shard,
         response,

@@ -12,8 +12,9 @@ const againSeconds = 6 * 3600
 /** When to renew, and the chains to verify by. */
 export function renewalInfo(api: Api, ctx: Context): void {
   api.get(
-    '/pki/renewal-info/:id',
+    '/renewal-info/:id',
     {
+      config: { problems: ['request-malformed', 'certificate-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'When to renew a certificate (RFC 9773)',
@@ -39,9 +40,11 @@ export function renewalInfo(api: Api, ctx: Context): void {
   api.get(
     '/pki/:authority/chains.pem',
     {
+      config: { problems: ['authority-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'The certificates of an authority by all who signed it, and those above, in PEM',
+        description: 'Each once, so that who verifies finds a chain to any root that it trusts.',
         security: [],
         params: closed({ authority: Name }),
         response: {

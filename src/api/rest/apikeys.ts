@@ -23,10 +23,16 @@ export const apiKeys: Routes = {
       '/tenants/:tenant/api-keys',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-api-keys' },
+        config: {
+          idempotent: true,
+          needs: 'write-api-keys',
+          problems: ['tenant-unknown', 'quota-exceeded'],
+        },
         schema: {
           tags,
           summary: 'Make an API key; its token is shown once',
+          description:
+            'The token is in this answer and nowhere else: it is stored as a hash. The key acts for this tenant alone.',
           params,
           body: NewApiKey,
           response: { 201: ApiKeyWithToken, ...problemResponse },
@@ -46,10 +52,12 @@ export const apiKeys: Routes = {
     api.get(
       '/tenants/:tenant/api-keys',
       {
-        config: { needs: 'write-api-keys' },
+        config: { needs: 'write-api-keys', problems: ['tenant-unknown', 'cursor-refused'] },
         schema: {
           tags,
           summary: 'List the API keys in force',
+          description:
+            'Keys that were revoked or have ended are left out. With limit and cursor; nextCursor is null on the last page.',
           params,
           querystring: ApiKeyQuery,
           response: { 200: ListOf(ApiKey), ...problemResponse },
@@ -64,10 +72,14 @@ export const apiKeys: Routes = {
     api.delete(
       '/tenants/:tenant/api-keys/:id',
       {
-        config: { needs: 'write-api-keys' },
+        config: {
+          needs: 'write-api-keys',
+          problems: ['tenant-unknown', 'api-key-unknown', 'api-key-needed'],
+        },
         schema: {
           tags,
           summary: 'Revoke an API key',
+          description: 'It is refused from the next request on.',
           params: closed({ tenant: Name, id: Id }),
           response: { 204: Type.Null(), ...problemResponse },
         },
@@ -84,10 +96,17 @@ export const apiKeys: Routes = {
       '/api-keys',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-api-keys', platform: true },
+        config: {
+          idempotent: true,
+          needs: 'write-api-keys',
+          platform: true,
+          problems: ['quota-exceeded'],
+        },
         schema: {
           tags,
           summary: 'Make a platform-wide API key; its token is shown once',
+          description:
+            'The token is in this answer and nowhere else: it is stored as a hash. A platform-wide key may act for every tenant, as its role allows.',
           body: NewApiKey,
           response: { 201: ApiKeyWithToken, ...problemResponse },
         },
@@ -103,10 +122,12 @@ export const apiKeys: Routes = {
     api.get(
       '/api-keys',
       {
-        config: { needs: 'write-api-keys', platform: true },
+        config: { needs: 'write-api-keys', platform: true, problems: ['cursor-refused'] },
         schema: {
           tags,
           summary: 'List the platform-wide API keys in force',
+          description:
+            'Keys that were revoked or have ended are left out. With limit and cursor; nextCursor is null on the last page.',
           querystring: ApiKeyQuery,
           response: { 200: ListOf(ApiKey), ...problemResponse },
         },
@@ -119,10 +140,16 @@ export const apiKeys: Routes = {
     api.delete(
       '/api-keys/:id',
       {
-        config: { needs: 'write-api-keys', platform: true },
+        config: {
+          needs: 'write-api-keys',
+          platform: true,
+          problems: ['api-key-unknown', 'api-key-needed'],
+        },
         schema: {
           tags,
           summary: 'Revoke a platform-wide API key',
+          description:
+            'It is refused from the next request on. The last key that may make keys stays.',
           params: closed({ id: Id }),
           response: { 204: Type.Null(), ...problemResponse },
         },

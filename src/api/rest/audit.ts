@@ -23,10 +23,12 @@ export const audit: Routes = {
     api.get(
       '/audit-events',
       {
-        config: { needs: 'read-audit' },
+        config: { needs: 'read-audit', problems: ['tenant-unknown', 'cursor-refused'] },
         schema: {
           tags: ['audit'],
           summary: 'Read the audit trail, newest first; as NDJSON all of it, oldest first',
+          description:
+            'Who did what, when, and what changed. The API key of a tenant sees what concerns that tenant. An export has no pages.',
           querystring: AuditQuery,
           response: {
             200: {
@@ -67,7 +69,7 @@ export const audit: Routes = {
     api.get(
       '/audit-events/verify',
       {
-        config: { needs: 'read-audit' },
+        config: { needs: 'read-audit', problems: ['tenant-unknown', 'cursor-refused'] },
         schema: {
           tags: ['audit'],
           summary: 'Look whether the audit trail is as it was written, from the oldest events on',
@@ -85,10 +87,12 @@ export const audit: Routes = {
     api.get(
       '/audit-events/checkpoint',
       {
-        config: { needs: 'read-audit' },
+        config: { needs: 'read-audit', problems: ['checkpoint-unknown'] },
         schema: {
           tags: ['audit'],
           summary: 'The last signed checkpoint of the audit trail, to be kept elsewhere',
+          description:
+            'Whoever keeps one can tell later whether events of before were changed or taken away.',
           response: {
             200: {
               description: 'A signed note (C2SP tlog-checkpoint)',

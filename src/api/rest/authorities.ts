@@ -32,10 +32,24 @@ export const authorities: Routes = {
       '/authorities',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-authorities', platform: true },
+        config: {
+          idempotent: true,
+          needs: 'write-authorities',
+          platform: true,
+          problems: [
+            'authority-unknown',
+            'tenant-unknown',
+            'authority-exists',
+            'authority-refused',
+            'authority-keyless',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           summary: 'Create a root, or an intermediate below an authority whose key is held here',
+          description:
+            'Its key is made here, or is one of a PKCS#11 token. With a tenant, it is that tenant’s alone.',
           body: NewAuthority,
           response: { 201: Authority, ...problemResponse },
         },
@@ -50,10 +64,17 @@ export const authorities: Routes = {
       '/authorities/import',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-authorities', platform: true },
+        config: {
+          idempotent: true,
+          needs: 'write-authorities',
+          platform: true,
+          problems: ['tenant-unknown', 'authority-exists', 'authority-refused', 'busy'],
+        },
         schema: {
           tags,
           summary: 'Take over a CA made elsewhere, with or without its private key',
+          description:
+            'The certificate and its chain in PEM; with the key it signs here, without it its certificates are only known. Import an issuer before what it has signed.',
           body: ImportedAuthority,
           response: { 201: Authority, ...problemResponse },
         },
@@ -67,10 +88,12 @@ export const authorities: Routes = {
     api.get(
       '/authorities',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['cursor-refused'] },
         schema: {
           tags,
           summary: 'List authorities by name',
+          description:
+            'Those of all tenants, or, for the API key of a tenant, those that it may use. With limit and cursor; nextCursor is null on the last page.',
           querystring: AuthorityQuery,
           response: { 200: ListOf(Authority), ...problemResponse },
         },
@@ -83,10 +106,11 @@ export const authorities: Routes = {
     api.get(
       '/authorities/:authority',
       {
-        config: { needs: 'read', versioned },
+        config: { needs: 'read', versioned, problems: ['authority-unknown'] },
         schema: {
           tags,
           summary: 'Read an authority',
+          description: 'Its certificate, limits, and how it stands. No private key is ever shown.',
           params: closed({ authority: Name }),
           response: { 200: Authority, ...problemResponse },
         },
@@ -99,7 +123,12 @@ export const authorities: Routes = {
     api.patch(
       '/authorities/:authority',
       {
-        config: { needs: 'write-authorities', platform: true, versioned },
+        config: {
+          needs: 'write-authorities',
+          platform: true,
+          versioned,
+          problems: ['authority-unknown', 'authority-refused'],
+        },
         schema: {
           tags,
           consumes: ['application/merge-patch+json', 'application/json'],
@@ -127,10 +156,16 @@ export const authorities: Routes = {
     api.delete(
       '/authorities/:authority',
       {
-        config: { needs: 'write-authorities', platform: true },
+        config: {
+          needs: 'write-authorities',
+          platform: true,
+          problems: ['authority-unknown', 'authority-in-use'],
+        },
         schema: {
           tags,
           summary: 'Remove an authority of which everything has ended, with its keys',
+          description:
+            'Refused while a certificate of it is valid, or a tenant, a host or another authority still needs it.',
           params: closed({ authority: Name }),
           response: { 204: Type.Null(), ...problemResponse },
         },
@@ -146,7 +181,7 @@ export const authorities: Routes = {
     api.get(
       '/authorities/:authority/trust-store',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['authority-unknown', 'busy'] },
         schema: {
           tags,
           summary: 'Download what to trust for an authority as a PKCS#12 store, as Java takes it',

@@ -21,10 +21,17 @@ export const batch: Routes = {
       '/tenants/:tenant/certificates::batch',
       {
         bodyLimit,
-        config: { needs: 'write-certificates', mostValues },
+        config: {
+          idempotent: true,
+          needs: 'write-certificates',
+          mostValues,
+          problems: ['tenant-unknown', 'quota-exceeded', 'busy'],
+        },
         schema: {
           tags: ['certificates'],
           summary: 'Issue up to 1,000 certificates, each for itself; answers in the same order',
+          description:
+            'One that is refused does not hold up the others: its place holds the problem instead.',
           params: closed({ tenant: Name }),
           body: closed({ items: Type.Array(NewCertificate, { minItems: 1, maxItems: 1000 }) }),
           response: {

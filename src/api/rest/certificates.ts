@@ -33,10 +33,24 @@ export const certificates: Routes = {
     api.post(
       '/tenants/:tenant/certificates',
       {
-        config: { needs: 'write-certificates' },
+        config: {
+          idempotent: true,
+          needs: 'write-certificates',
+          problems: [
+            'tenant-unknown',
+            'authority-unknown',
+            'certificate-refused',
+            'authority-keyless',
+            'key-refused',
+            'quota-exceeded',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           summary: 'Issue a certificate, for a key made here or for that of a CSR',
+          description:
+            'For a key made here the key is handed out once, with the bundle. For a CSR of your own only the names and the key of the CSR are taken.',
           params: closed({ tenant: Name }),
           body: NewCertificate,
           response: { 201: Certificate, ...problemResponse },
@@ -54,10 +68,15 @@ export const certificates: Routes = {
     api.get(
       '/tenants/:tenant/certificates',
       {
-        config: { needs: 'read' },
+        config: {
+          needs: 'read',
+          problems: ['tenant-unknown', 'authority-unknown', 'cursor-refused'],
+        },
         schema: {
           tags,
           summary: 'List the certificates of a tenant, soonest end first',
+          description:
+            'Filters are joined by and; a search that no index serves is refused. With limit and cursor; nextCursor is null on the last page.',
           params: closed({ tenant: Name }),
           querystring: CertificateFilter,
           response: { 200: ListOf(Certificate), ...problemResponse },
@@ -75,10 +94,11 @@ export const certificates: Routes = {
     api.get(
       '/tenants/:tenant/certificates/:id',
       {
-        config: { needs: 'read', versioned },
+        config: { needs: 'read', versioned, problems: ['tenant-unknown', 'certificate-unknown'] },
         schema: {
           tags,
           summary: 'Read a certificate',
+          description: 'Its names, its status, and which certificates came before and after it.',
           params: one,
           response: { 200: Certificate, ...problemResponse },
         },
@@ -91,7 +111,11 @@ export const certificates: Routes = {
     api.patch(
       '/tenants/:tenant/certificates/:id',
       {
-        config: { needs: 'write-certificates', versioned },
+        config: {
+          needs: 'write-certificates',
+          versioned,
+          problems: ['tenant-unknown', 'certificate-unknown', 'certificate-refused'],
+        },
         schema: {
           tags,
           consumes: ['application/merge-patch+json', 'application/json'],
@@ -122,7 +146,22 @@ export const certificates: Routes = {
     api.post(
       '/tenants/:tenant/certificates/:id/renew',
       {
-        config: { needs: 'write-certificates' },
+        config: {
+          idempotent: true,
+          needs: 'write-certificates',
+          problems: [
+            'tenant-unknown',
+            'certificate-unknown',
+            'authority-unknown',
+            'certificate-unfinished',
+            'certificate-replaced',
+            'certificate-refused',
+            'authority-keyless',
+            'key-refused',
+            'quota-exceeded',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           summary: 'Replace a certificate by one of the same names, under the rules of today',
@@ -145,10 +184,15 @@ export const certificates: Routes = {
     api.post(
       '/tenants/:tenant/certificates/:id/revoke',
       {
-        config: { needs: 'write-certificates' },
+        config: {
+          needs: 'write-certificates',
+          problems: ['tenant-unknown', 'certificate-unknown', 'certificate-expired'],
+        },
         schema: {
           tags,
           summary: 'Revoke a certificate; once more changes nothing',
+          description:
+            'It is on the revocation list and at the OCSP responder at once, and gateways that serve MUTUAL hosts get the list pushed. An operator of the tenant may revoke; for keyCompromise, a proof is kept with it.',
           params: one,
           body: CertificateRevocation,
           response: { 200: Certificate, ...problemResponse },
@@ -165,7 +209,18 @@ export const certificates: Routes = {
     api.get(
       '/tenants/:tenant/certificates/:id/bundle',
       {
-        config: { needs: 'read' },
+        config: {
+          needs: 'read',
+          problems: [
+            'tenant-unknown',
+            'certificate-unknown',
+            'certificate-unfinished',
+            'key-absent',
+            'key-withheld',
+            'key-downloaded',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           summary:
@@ -208,10 +263,16 @@ export const certificates: Routes = {
     api.get(
       '/certificates',
       {
-        config: { needs: 'read', platform: true },
+        config: {
+          needs: 'read',
+          platform: true,
+          problems: ['tenant-unknown', 'authority-unknown', 'cursor-refused'],
+        },
         schema: {
           tags,
           summary: 'List certificates of every tenant, soonest end first',
+          description:
+            'Across all tenants. Filters are joined by and; a search that no index serves is refused. With limit and cursor; nextCursor is null on the last page.',
           querystring: CertificateFilter,
           response: { 200: ListOf(Certificate), ...problemResponse },
         },

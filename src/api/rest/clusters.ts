@@ -33,10 +33,17 @@ export const clusters: Routes = {
       '/clusters',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-clusters', platform: true },
+        config: {
+          idempotent: true,
+          needs: 'write-clusters',
+          platform: true,
+          problems: ['cluster-exists', 'kubeconfig-refused'],
+        },
         schema: {
           tags,
           summary: 'Register a cluster by its kubeconfig, or by server, CA and token',
+          description:
+            'The rights that it needs there are printed by GET /v1/clusters/{cluster}/rbac. It is checked right after; a host may be placed on it at once.',
           body: NewCluster,
           response: { 201: Cluster, ...problemResponse },
         },
@@ -50,10 +57,12 @@ export const clusters: Routes = {
     api.get(
       '/clusters',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['cursor-refused'] },
         schema: {
           tags,
           summary: 'List clusters by name',
+          description:
+            'With the result of the last check. Credentials are never shown. With limit and cursor; nextCursor is null on the last page.',
           querystring: ClusterQuery,
           response: { 200: ListOf(Cluster), ...problemResponse },
         },
@@ -66,10 +75,12 @@ export const clusters: Routes = {
     api.get(
       '/clusters/:cluster',
       {
-        config: { needs: 'read', versioned },
+        config: { needs: 'read', versioned, problems: ['cluster-unknown'] },
         schema: {
           tags,
           summary: 'Read a cluster',
+          description:
+            'With the result of the last check, item by item. Credentials are never shown.',
           params,
           response: { 200: Cluster, ...problemResponse },
         },
@@ -82,7 +93,12 @@ export const clusters: Routes = {
     api.patch(
       '/clusters/:cluster',
       {
-        config: { needs: 'write-clusters', platform: true, versioned },
+        config: {
+          needs: 'write-clusters',
+          platform: true,
+          versioned,
+          problems: ['cluster-unknown', 'cluster-in-use', 'kubeconfig-refused'],
+        },
         schema: {
           tags,
           consumes: ['application/merge-patch+json', 'application/json'],
@@ -110,7 +126,11 @@ export const clusters: Routes = {
     api.delete(
       '/clusters/:cluster',
       {
-        config: { needs: 'write-clusters', platform: true },
+        config: {
+          needs: 'write-clusters',
+          platform: true,
+          problems: ['cluster-unknown', 'cluster-in-use'],
+        },
         schema: {
           tags,
           summary: 'Forget a cluster that carries no host; by force, one that will not come back',
@@ -133,10 +153,12 @@ export const clusters: Routes = {
     api.post(
       '/clusters/:cluster/check',
       {
-        config: { needs: 'check-clusters', platform: true },
+        config: { needs: 'check-clusters', platform: true, problems: ['cluster-unknown'] },
         schema: {
           tags,
           summary: 'Look now whether it answers and lets us do what we must',
+          description:
+            'Versions, gateways, the kinds that are served and every right that is needed, item by item; the answer has the result.',
           params,
           response: { 200: Cluster, ...problemResponse },
         },
@@ -149,7 +171,7 @@ export const clusters: Routes = {
     api.get(
       '/clusters/:cluster/rbac',
       {
-        config: { needs: 'check-clusters', platform: true },
+        config: { needs: 'check-clusters', platform: true, problems: ['cluster-unknown'] },
         schema: {
           tags,
           summary: 'The least rights that the service needs there, as YAML for kubectl apply',
@@ -178,10 +200,12 @@ export const clusters: Routes = {
     api.post(
       '/clusters/:cluster/sync',
       {
-        config: { needs: 'check-clusters', platform: true },
+        config: { needs: 'check-clusters', platform: true, problems: ['cluster-unknown'] },
         schema: {
           tags,
           summary: 'Have every host on the cluster looked at again',
+          description:
+            'What differs from what is wanted is put right. The answer says how many hosts that is.',
           params,
           response: { 202: Synced, ...problemResponse },
         },
@@ -195,7 +219,10 @@ export const clusters: Routes = {
     api.get(
       '/clusters/:cluster/listeners',
       {
-        config: { needs: 'read' },
+        config: {
+          needs: 'read',
+          problems: ['cluster-unknown', 'cluster-unreachable', 'cursor-refused', 'busy'],
+        },
         schema: {
           tags,
           summary: 'What the Envoys of its ingresses listen for, and where it leads',
@@ -217,10 +244,16 @@ export const clusters: Routes = {
     api.get(
       '/clusters/:cluster/mesh-tls',
       {
-        config: { needs: 'read', platform: true },
+        config: {
+          needs: 'read',
+          platform: true,
+          problems: ['cluster-unknown', 'mesh-unknown', 'mesh-refused', 'cluster-unreachable'],
+        },
         schema: {
           tags,
           summary: 'The minimum TLS versions of the mesh, by revision, and where each comes from',
+          description:
+            'As written in the mesh ConfigMap, and what Istio takes where nothing is written.',
           params,
           querystring: MeshTlsQuery,
           response: { 200: MeshTlsList, ...problemResponse },
@@ -237,7 +270,18 @@ export const clusters: Routes = {
     api.put(
       '/clusters/:cluster/mesh-tls',
       {
-        config: { needs: 'write-clusters', platform: true },
+        config: {
+          needs: 'write-clusters',
+          platform: true,
+          problems: [
+            'cluster-unknown',
+            'mesh-unknown',
+            'mesh-owned',
+            'mesh-changed',
+            'mesh-refused',
+            'cluster-unreachable',
+          ],
+        },
         schema: {
           tags,
           summary:

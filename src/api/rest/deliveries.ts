@@ -22,11 +22,24 @@ export const deliveries: Routes = {
     api.put(
       '/tenants/:tenant/deliveries/:delivery',
       {
-        config: { needs: 'write-certificates', versioned },
+        config: {
+          needs: 'write-certificates',
+          versioned,
+          problems: [
+            'tenant-unknown',
+            'certificate-unknown',
+            'cluster-unknown',
+            'delivery-refused',
+            'delivery-conflict',
+            'quota-exceeded',
+          ],
+        },
         schema: {
           tags,
           summary:
             'Have a certificate, and whatever takes its place, delivered as a Secret; the same twice changes nothing',
+          description:
+            'The Secret lies in the namespaces and on the clusters that are named, as kubernetes.io/tls; it follows renewals.',
           params,
           querystring: DryRun,
           body: DeliverySpec,
@@ -51,10 +64,11 @@ export const deliveries: Routes = {
     api.get(
       '/tenants/:tenant/deliveries',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['tenant-unknown', 'cursor-refused'] },
         schema: {
           tags,
           summary: 'List deliveries by name',
+          description: 'With limit and cursor; nextCursor is null on the last page.',
           params: closed({ tenant: Name }),
           querystring: DeliveryQuery,
           response: { 200: ListOf(Delivery), ...problemResponse },
@@ -71,10 +85,11 @@ export const deliveries: Routes = {
     api.get(
       '/tenants/:tenant/deliveries/:delivery',
       {
-        config: { needs: 'read', versioned },
+        config: { needs: 'read', versioned, problems: ['tenant-unknown', 'delivery-unknown'] },
         schema: {
           tags,
           summary: 'Read a delivery: what was asked for, and how it stands on each cluster',
+          description: 'With the objects on each cluster, and what stands in the way.',
           params,
           response: { 200: Delivery, ...problemResponse },
         },
@@ -90,11 +105,12 @@ export const deliveries: Routes = {
     api.delete(
       '/tenants/:tenant/deliveries/:delivery',
       {
-        config: { needs: 'write-certificates' },
+        config: { needs: 'write-certificates', problems: ['tenant-unknown', 'delivery-unknown'] },
         schema: {
           tags,
           summary:
             'Take the Secret off all its clusters; the delivery is gone when GET answers 404',
+          description: 'A Secret that somebody else has taken over is left alone.',
           params,
           querystring: DryRun,
           response: { 202: Delivery, ...problemResponse },

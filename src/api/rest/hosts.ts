@@ -35,10 +35,24 @@ export const hosts: Routes = {
     api.put(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'write-hosts', versioned },
+        config: {
+          needs: 'write-hosts',
+          versioned,
+          problems: [
+            'tenant-unknown',
+            'authority-unknown',
+            'cluster-unknown',
+            'host-refused',
+            'host-conflict',
+            'quota-exceeded',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           summary: 'Make a host what is asked for; the same twice changes nothing',
+          description:
+            'Its certificate is issued and delivered right after, and renewed for as long as the host is there. Read the host until it is Synced on every cluster.',
           params,
           querystring: closed({ ...SettleQuery.properties, ...dryRun }),
           body: HostSpec,
@@ -69,7 +83,21 @@ export const hosts: Routes = {
     api.patch(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'write-hosts', versioned },
+        config: {
+          needs: 'write-hosts',
+          versioned,
+          problems: [
+            'tenant-unknown',
+            'host-unknown',
+            'authority-unknown',
+            'cluster-unknown',
+            'host-refused',
+            'host-conflict',
+            'certificate-refused',
+            'quota-exceeded',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           consumes: ['application/merge-patch+json', 'application/json'],
@@ -104,10 +132,12 @@ export const hosts: Routes = {
     api.get(
       '/tenants/:tenant/hosts',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['tenant-unknown', 'cursor-refused'] },
         schema: {
           tags,
           summary: 'List hosts by name',
+          description:
+            'With how each stands on its clusters. With limit and cursor; nextCursor is null on the last page.',
           params: closed({ tenant: Name }),
           querystring: HostQuery,
           response: { 200: ListOf(Host), ...problemResponse },
@@ -124,10 +154,12 @@ export const hosts: Routes = {
     api.get(
       '/hosts',
       {
-        config: { needs: 'read', platform: true },
+        config: { needs: 'read', platform: true, problems: ['cursor-refused'] },
         schema: {
           tags,
           summary: 'List the hosts of all tenants',
+          description:
+            'With how each stands on its clusters. Filters are joined by and. nextCursor is null on the last page.',
           querystring: HostQuery,
           response: { 200: ListOf(Host), ...problemResponse },
         },
@@ -140,10 +172,12 @@ export const hosts: Routes = {
     api.get(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'read', versioned },
+        config: { needs: 'read', versioned, problems: ['tenant-unknown', 'host-unknown'] },
         schema: {
           tags,
           summary: 'Read a host: what was asked for, and how it stands on each cluster',
+          description:
+            'Synced: the gateway serves the certificate that was issued. The message says what it waits for, or why it failed.',
           params,
           querystring: WaitQuery,
           response: { 200: Host, ...problemResponse },
@@ -204,10 +238,12 @@ export const hosts: Routes = {
     api.delete(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'write-hosts', versioned },
+        config: { needs: 'write-hosts', versioned, problems: ['tenant-unknown', 'host-unknown'] },
         schema: {
           tags,
           summary: 'Take a host off all its clusters; it is gone when GET answers 404',
+          description:
+            'Its Gateway, routes and Secrets are removed; the certificate stays on record.',
           params,
           querystring: DryRun,
           response: { 202: Host, ...problemResponse },
@@ -228,10 +264,22 @@ export const hosts: Routes = {
     api.post(
       '/tenants/:tenant/hosts/:host/plan',
       {
-        config: { needs: 'read' },
+        config: {
+          needs: 'read',
+          problems: [
+            'tenant-unknown',
+            'host-unknown',
+            'authority-unknown',
+            'cluster-unknown',
+            'host-refused',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           summary: 'What a push would change on each cluster, and what it would collide with',
+          description:
+            'By a dry run on each cluster: objects to create, to change field by field and to remove, and what is in the way. Nothing is written.',
           params,
           body: Type.Union([PlanRequest, Type.Null()]),
           response: { 200: HostPlan, ...problemResponse },
@@ -248,10 +296,23 @@ export const hosts: Routes = {
     api.post(
       '/tenants/:tenant/hosts/:host/probe',
       {
-        config: { needs: 'read' },
+        config: {
+          needs: 'read',
+          problems: [
+            'host-refused',
+            'tenant-unknown',
+            'host-unknown',
+            'certificate-unknown',
+            'authority-unknown',
+            'authority-keyless',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           summary: 'Ask each ingress for the host as a client would, now',
+          description:
+            'The handshake with SNI, the chain, TLS versions, the answer to a request, timings, and whether that is as expected. MUTUAL hosts are asked with and without a client certificate.',
           params,
           body: Type.Union([ProbeRequest, Type.Null()]),
           response: { 200: ProbeResults, ...problemResponse },

@@ -15,10 +15,16 @@ export const replacements: Routes = {
       '/replacements',
       {
         ...idempotent(ctx),
-        config: { needs: 'replace-certificates' },
+        config: {
+          idempotent: true,
+          needs: 'replace-certificates',
+          problems: ['authority-unknown', 'tenant-unknown'],
+        },
         schema: {
           tags,
           summary: 'Order that many certificates are replaced: by authority, key, tenant or name',
+          description:
+            'Each is replaced as a renewal would, by the authority and key of today; hosts are delivered anew. For a key that is lost, or an authority that is to go.',
           body: NewReplacement,
           response: { 202: Replacement, ...problemResponse },
         },
@@ -32,10 +38,11 @@ export const replacements: Routes = {
     api.get(
       '/replacements/:id',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['replacement-unknown'] },
         schema: {
           tags,
           summary: 'How far a replacement is',
+          description: 'How many are replaced, how many are left, and what was refused.',
           params: closed({ id: Id }),
           response: { 200: Replacement, ...problemResponse },
         },

@@ -25,10 +25,17 @@ export const tenants: Routes = {
       '/tenants',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-tenants', platform: true },
+        config: {
+          idempotent: true,
+          needs: 'write-tenants',
+          platform: true,
+          problems: ['tenant-exists', 'authority-unknown'],
+        },
         schema: {
           tags,
           summary: 'Create a tenant',
+          description:
+            'With the DNS domains that its hosts may have, the namespaces that they may lead to, and limits.',
           body: NewTenant,
           response: { 201: ChangedTenant, ...problemResponse },
         },
@@ -42,10 +49,12 @@ export const tenants: Routes = {
     api.get(
       '/tenants',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['cursor-refused'] },
         schema: {
           tags,
           summary: 'List tenants by name',
+          description:
+            'With limit and cursor; nextCursor is null on the last page. The API key of a tenant sees its own.',
           querystring: TenantQuery,
           response: { 200: ListOf(Tenant), ...problemResponse },
         },
@@ -58,10 +67,11 @@ export const tenants: Routes = {
     api.get(
       '/tenants/:tenant',
       {
-        config: { needs: 'read', versioned },
+        config: { needs: 'read', versioned, problems: ['tenant-unknown'] },
         schema: {
           tags,
           summary: 'Read a tenant',
+          description: 'Its domains, namespaces, policy and quotas, and how much of these is used.',
           params,
           response: { 200: Tenant, ...problemResponse },
         },
@@ -74,7 +84,12 @@ export const tenants: Routes = {
     api.patch(
       '/tenants/:tenant',
       {
-        config: { needs: 'write-tenants', platform: true, versioned },
+        config: {
+          needs: 'write-tenants',
+          platform: true,
+          versioned,
+          problems: ['tenant-unknown', 'authority-unknown', 'tenant-in-use'],
+        },
         schema: {
           tags,
           summary: 'Change what is named, leave the rest',
@@ -117,10 +132,15 @@ export const tenants: Routes = {
     api.delete(
       '/tenants/:tenant',
       {
-        config: { needs: 'write-tenants', platform: true },
+        config: {
+          needs: 'write-tenants',
+          platform: true,
+          problems: ['tenant-unknown', 'tenant-in-use'],
+        },
         schema: {
           tags,
           summary: 'Remove a tenant that owns nothing',
+          description: 'Refused while it has hosts, authorities or certificates that are valid.',
           params,
           querystring: DryRun,
           response: { 204: Type.Null(), ...problemResponse },

@@ -57,8 +57,8 @@ export function profileFaults(
   return [{ field: '/profiles', message }]
 }
 
-/** Names that stand where an authority's would: /pki/renewal-info/… and POST /v1/authorities/import. */
-const reserved: ReadonlySet<string> = new Set(['renewal-info', 'import'])
+/** Names that stand where an authority's would: POST /v1/authorities/import. */
+const reserved: ReadonlySet<string> = new Set(['import'])
 
 /** Why an authority may not have this name. */
 export function reservedNameFaults(name: string): readonly Violation[] {

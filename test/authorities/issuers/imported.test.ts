@@ -387,11 +387,11 @@ test('no MUTUAL host lets in clients of a CA that cannot say who is revoked', as
   assert.ok(fields.includes('/tls/clientAuthority'), fields.join())
 })
 
-for (const name of ['import', 'renewal-info'])
-  test(`no authority is called ${name}, created or imported`, async () => {
-    const subject = { commonName: name }
-    const created = createAuthority(ctx, admin, { name, kind: 'root', subject })
-    assert.deepEqual(await fieldsOf('authority-refused', created), ['/name'])
-    const made = await foreign({ name })
-    assert.deepEqual(await fieldsOf('authority-refused', imported(name, made)), ['/name'])
-  })
+test('no authority is called import, created or imported', async () => {
+  const name = 'import'
+  const subject = { commonName: name }
+  const created = createAuthority(ctx, admin, { name, kind: 'root', subject })
+  assert.deepEqual(await fieldsOf('authority-refused', created), ['/name'])
+  const made = await foreign({ name })
+  assert.deepEqual(await fieldsOf('authority-refused', imported(name, made)), ['/name'])
+})

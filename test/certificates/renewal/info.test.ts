@@ -61,7 +61,7 @@ const idOf = ({ pem }: Certificate) => {
     .join('.')
 }
 const ask = async (certificate: Certificate) => {
-  const { body, headers } = await anybody.get(`/pki/renewal-info/${idOf(certificate)}`).expect(200)
+  const { body, headers } = await anybody.get(`/renewal-info/${idOf(certificate)}`).expect(200)
   assert.equal(headers['retry-after'], '21600')
   const { start, end } = body.suggestedWindow
   assert.ok(start < end && start >= certificate.notBefore && end <= certificate.notAfter)
@@ -96,8 +96,8 @@ test('a certificate of another key, or of none, is unknown; rubbish is malformed
   const made = await issueOne(ctx)
   const [key = '', serial = ''] = idOf(made).split('.')
   const other = `${Buffer.alloc(20, 1).toString('base64url')}.${serial}`
-  await anybody.get(`/pki/renewal-info/${other}`).expect(404)
-  await anybody.get(`/pki/renewal-info/${key}.QUFB`).expect(404)
-  await anybody.get(`/pki/renewal-info/${key}`).expect(400)
+  await anybody.get(`/renewal-info/${other}`).expect(404)
+  await anybody.get(`/renewal-info/${key}.QUFB`).expect(404)
+  await anybody.get(`/renewal-info/${key}`).expect(400)
   await anybody.get('/pki/issuing/chains.pem').expect(200)
 })

@@ -78,7 +78,11 @@ function put(under: Under): Register {
     api.put(
       `${under.url}/:notice`,
       {
-        config: { needs: 'write-notices', platform: under.platform },
+        config: {
+          needs: 'write-notices',
+          platform: under.platform,
+          problems: ['tenant-unknown', 'receiver-refused', 'quota-exceeded'],
+        },
         schema: {
           tags,
           summary: 'Make a receiver of notices what is asked for',
@@ -102,10 +106,16 @@ function list(under: Under): Register {
     api.get(
       under.url,
       {
-        config: { needs: 'read', platform: under.platform },
+        config: {
+          needs: 'read',
+          platform: under.platform,
+          problems: ['tenant-unknown', 'cursor-refused'],
+        },
         schema: {
           tags,
           summary: 'List receivers of notices by name',
+          description:
+            'Without what is secret of them. With limit and cursor; nextCursor is null on the last page.',
           params: closed(under.params),
           querystring: PageQuery,
           response: { 200: PageOf(Receiver), ...problemResponse },
@@ -124,10 +134,15 @@ function get(under: Under): Register {
     api.get(
       `${under.url}/:notice`,
       {
-        config: { needs: 'read', platform: under.platform },
+        config: {
+          needs: 'read',
+          platform: under.platform,
+          problems: ['tenant-unknown', 'receiver-unknown'],
+        },
         schema: {
           tags,
           summary: 'Read a receiver of notices, without what is secret of it',
+          description: 'What it is told of, and where that is sent.',
           params: one(under),
           response: { 200: Receiver, ...problemResponse },
         },
@@ -141,10 +156,15 @@ function remove(under: Under): Register {
     api.delete(
       `${under.url}/:notice`,
       {
-        config: { needs: 'write-notices', platform: under.platform },
+        config: {
+          needs: 'write-notices',
+          platform: under.platform,
+          problems: ['tenant-unknown', 'receiver-unknown'],
+        },
         schema: {
           tags,
           summary: 'Remove a receiver of notices, with what it was told',
+          description: 'What is under way is not sent any more.',
           params: one(under),
           response: { 204: Type.Null(), ...problemResponse },
         },
@@ -161,10 +181,15 @@ function tried(under: Under): Register {
     api.post(
       `${under.url}/:notice/test`,
       {
-        config: { needs: 'write-notices', platform: under.platform },
+        config: {
+          needs: 'write-notices',
+          platform: under.platform,
+          problems: ['tenant-unknown', 'receiver-unknown', 'busy'],
+        },
         schema: {
           tags,
           summary: 'Send a test notice now, and tell what came of it',
+          description: 'It is sent once and recorded nowhere.',
           params: one(under),
           response: { 200: Attempt, ...problemResponse },
         },
@@ -178,10 +203,15 @@ function rotate(under: Under): Register {
     api.post(
       `${under.url}/:notice/rotate`,
       {
-        config: { needs: 'write-notices', platform: under.platform },
+        config: {
+          needs: 'write-notices',
+          platform: under.platform,
+          problems: ['tenant-unknown', 'receiver-unknown', 'receiver-refused'],
+        },
         schema: {
           tags,
           summary: 'Sign with another secret, and with the one before for a day more',
+          description: 'The new secret is in this answer and nowhere else. Only a webhook has one.',
           params: one(under),
           response: { 200: SigningSecret, ...problemResponse },
         },
@@ -195,10 +225,15 @@ function attempts(under: Under): Register {
     api.get(
       `${under.url}/:notice/attempts`,
       {
-        config: { needs: 'read', platform: under.platform },
+        config: {
+          needs: 'read',
+          platform: under.platform,
+          problems: ['tenant-unknown', 'receiver-unknown', 'cursor-refused'],
+        },
         schema: {
           tags,
           summary: 'What a receiver was told, newest first, and what came of it; dead: given up',
+          description: 'With every attempt: when, and what the receiver answered.',
           params: one(under),
           querystring: NoticesQuery,
           response: { 200: PageOf(Notice), ...problemResponse },
@@ -214,10 +249,15 @@ function replay(under: Under): Register {
     api.post(
       `${under.url}/:notice/attempts/:id/replay`,
       {
-        config: { needs: 'write-notices', platform: under.platform },
+        config: {
+          needs: 'write-notices',
+          platform: under.platform,
+          problems: ['tenant-unknown', 'receiver-unknown', 'notice-unknown'],
+        },
         schema: {
           tags,
           summary: 'Send a notice once more, under the same id',
+          description: 'Whatever became of it. A receiver that has it already knows it by its id.',
           params: one(under, { id: Id }),
           response: { 202: Notice, ...problemResponse },
         },
@@ -234,7 +274,7 @@ function calendar(api: Api, ctx: Context): void {
   api.get(
     '/tenants/:tenant/calendar.ics',
     {
-      config: { needs: 'read', basic: true },
+      config: { needs: 'read', basic: true, problems: ['tenant-unknown'] },
       schema: {
         tags,
         summary: 'When certificates end, as a calendar to subscribe to (RFC 5545)',

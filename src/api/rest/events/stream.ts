@@ -35,7 +35,7 @@ export const events: Routes = {
     api.get(
       '/tenants/:tenant/events',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['tenant-unknown', 'cursor-refused', 'busy'] },
         schema: {
           ...{ tags, summary, description, response },
           params: closed({ tenant: Name }),
@@ -57,7 +57,7 @@ export const events: Routes = {
     api.get(
       '/events',
       {
-        config: { needs: 'read', platform: true },
+        config: { needs: 'read', platform: true, problems: ['cursor-refused', 'busy'] },
         schema: { tags, summary, description, response, querystring: EventsQuery },
       },
       async (request, reply) => {

@@ -22,11 +22,18 @@ export const blockedKeys: Routes = {
       '/blocked-keys',
       {
         ...idempotent(ctx),
-        config: { needs: 'block-keys', platform: true },
+        config: {
+          idempotent: true,
+          needs: 'block-keys',
+          platform: true,
+          problems: ['blocked-key-exists', 'key-refused'],
+        },
         schema: {
           tags,
           summary:
             'Block a public key for good: its certificates are revoked, none is made any more',
+          description:
+            'By a certificate, a CSR or a public key in PEM, or by the hash of the public key. Revocation begins at once.',
           body: NewBlockedKey,
           response: { 201: BlockedKey, ...problemResponse },
         },
@@ -40,10 +47,12 @@ export const blockedKeys: Routes = {
     api.get(
       '/blocked-keys',
       {
-        config: { needs: 'read', platform: true },
+        config: { needs: 'read', platform: true, problems: ['cursor-refused'] },
         schema: {
           tags,
           summary: 'List the blocked keys, oldest first',
+          description:
+            'With the reason of each. With limit and cursor; nextCursor is null on the last page.',
           querystring: BlockedKeyQuery,
           response: { 200: ListOf(BlockedKey), ...problemResponse },
         },
@@ -56,10 +65,11 @@ export const blockedKeys: Routes = {
     api.delete(
       '/blocked-keys/:spkiSha256',
       {
-        config: { needs: 'block-keys', platform: true },
+        config: { needs: 'block-keys', platform: true, problems: ['blocked-key-unknown'] },
         schema: {
           tags,
           summary: 'Lift a block; what was revoked stays revoked',
+          description: 'The key may be certified again.',
           params: closed({ spkiSha256: SpkiSha256 }),
           response: { 204: Type.Null(), ...problemResponse },
         },

@@ -23,10 +23,23 @@ export const rotations: Routes = {
       '/authorities/:authority/rotate',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-authorities', platform: true },
+        config: {
+          idempotent: true,
+          needs: 'write-authorities',
+          platform: true,
+          problems: [
+            'authority-unknown',
+            'authority-refused',
+            'authority-keyless',
+            'rotation-underway',
+            'busy',
+          ],
+        },
         schema: {
           tags,
           summary: 'Begin to change the key of an authority; the steps follow by themselves',
+          description:
+            'A new key is made and certified; it signs once everybody can have heard of it, then what the old key has signed is replaced, and then the old key is retired. Nothing that is in use stops working.',
           params,
           body: Type.Union([NewRotation, Type.Null()]),
           response: { 202: Rotation, ...problemResponse },
@@ -43,10 +56,12 @@ export const rotations: Routes = {
     api.get(
       '/authorities/:authority/rotation',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['authority-unknown', 'rotation-unknown'] },
         schema: {
           tags,
           summary: 'How far the change of key is, and what it waits for',
+          description:
+            'Step by step, with what is left to be replaced. The API key of a tenant is told of its own.',
           params,
           response: { 200: Rotation, ...problemResponse },
         },
@@ -59,10 +74,15 @@ export const rotations: Routes = {
     api.post(
       '/authorities/:authority/rotation/retire',
       {
-        config: { needs: 'write-authorities', platform: true },
+        config: {
+          needs: 'write-authorities',
+          platform: true,
+          problems: ['authority-unknown', 'rotation-unknown', 'rotation-unfinished'],
+        },
         schema: {
           tags,
           summary: 'Retire the old key although certificates of it are left, from the deadline on',
+          description: 'For what its holders do not replace. Before the deadline it is refused.',
           params,
           response: { 200: Rotation, ...problemResponse },
         },
@@ -75,10 +95,12 @@ export const rotations: Routes = {
     api.get(
       '/authorities/:authority/issuers',
       {
-        config: { needs: 'read' },
+        config: { needs: 'read', problems: ['authority-unknown'] },
         schema: {
           tags,
           summary: 'The certificates of all keys of an authority, and what each is used for',
+          description:
+            'Oldest first: of each key by whom it was certified, when it ends, and whether it signs new certificates.',
           params,
           response: { 200: closed({ items: Type.Array(IssuerView) }), ...problemResponse },
         },
@@ -91,11 +113,23 @@ export const rotations: Routes = {
     api.post(
       '/authorities/:authority/issuers/:id/revoke',
       {
-        config: { needs: 'write-authorities', platform: true },
+        config: {
+          needs: 'write-authorities',
+          platform: true,
+          problems: [
+            'authority-unknown',
+            'issuer-unknown',
+            'authority-refused',
+            'authority-keyless',
+            'certificate-expired',
+          ],
+        },
         schema: {
           tags,
           summary:
             'Revoke a certificate of an authority that signs nothing new; once more changes nothing',
+          description:
+            'The one who signed it puts it on its list. The certificate that signs now is not revoked: rotate the key first.',
           params: closed({ authority: Name, id: Id }),
           body: Revocation,
           response: { 200: IssuerView, ...problemResponse },
@@ -113,10 +147,17 @@ export const rotations: Routes = {
       '/authorities/:authority/cross-sign',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-authorities', platform: true },
+        config: {
+          idempotent: true,
+          needs: 'write-authorities',
+          platform: true,
+          problems: ['authority-unknown', 'authority-refused', 'authority-keyless'],
+        },
         schema: {
           tags,
           summary: 'Have the key of an authority certified by another authority too',
+          description:
+            'So that who trusts the other authority trusts this one, too. The new certificate is sent along in chains.',
           params,
           body: CrossSigning,
           response: { 201: IssuerView, ...problemResponse },
