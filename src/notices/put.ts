@@ -1,11 +1,13 @@
 import { record } from '../audit/record.ts'
 import type { Actor } from '../core/actor.ts'
+import type { Config } from '../core/config.ts'
 import { type Context, newId } from '../core/context.ts'
 import { bytes, sql, type Tx } from '../core/database/db.ts'
 import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { accessReceivers, type Place, receiverRow, receiverView } from './find.ts'
 import { noticeTypes, type Receiver, type ReceiverSpec } from './receiver.ts'
 import { newSecret, type Secrets, sealSecrets, secretsOf } from './secrets.ts'
+import { urlFault } from './sending/post.ts'
 
 const most = 20
 
@@ -17,7 +19,7 @@ export async function putReceiver(
   { tenant, name, spec }: Place & { readonly spec: ReceiverSpec },
 ): Promise<{ readonly receiver: Receiver; readonly created: boolean }> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'write-notices')
-  refuse('receiver-refused', faults(spec, ctx.config.smtp !== undefined))
+  refuse('receiver-refused', faults(spec, ctx.config))
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
     await tx.$executeRaw(
@@ -122,7 +124,7 @@ const members = {
   email: ['to'],
 } as const
 
-function faults(spec: ReceiverSpec, mail: boolean): readonly Violation[] {
+function faults(spec: ReceiverSpec, config: Config): readonly Violation[] {
   const known: readonly string[] = members[spec.kind]
   const given = new Map<string, unknown>(Object.entries(spec))
   const missing = known
@@ -131,15 +133,19 @@ function faults(spec: ReceiverSpec, mail: boolean): readonly Violation[] {
   const strange = ['url', 'routingKey', 'to']
     .filter((name) => given.has(name) && !known.includes(name) && !known.includes(`${name}?`))
     .map((name) => ({ field: `/${name}`, message: `A ${spec.kind} has no ${name}` }))
-  const url = spec.url !== undefined && !URL.canParse(spec.url)
+  const url = spec.url === undefined ? undefined : wrongUrl(config, spec.url)
   return [
     ...missing,
     ...strange,
-    ...(url ? [{ field: '/url', message: 'url is no URL' }] : []),
-    ...(spec.kind === 'email' && !mail
+    ...(url === undefined ? [] : [{ field: '/url', message: url }]),
+    ...(spec.kind === 'email' && !config.smtp
       ? [{ field: '/kind', message: 'No mail is sent from here: see GATESMITH_SMTP_URL' }]
       : []),
   ]
+}
+
+function wrongUrl(config: Config, url: string): string | undefined {
+  return URL.canParse(url) ? urlFault(config, url) : 'url is no URL'
 }
 
 /** PagerDuty's own. */

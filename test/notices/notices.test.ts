@@ -291,6 +291,8 @@ test('who may not is refused, and another tenant’s receivers are not there', a
     [{ kind: 'email', to: ['a@b.test'], url: hook }, '/url'],
     [{ kind: 'slack', url: 'https://user:word@host.test/' }, '/url'],
     [{ kind: 'webhook', url: 'ftp://host.test/' }, '/url'],
+    [{ kind: 'webhook', url: 'https://10.0.0.1/' }, '/url'],
+    [{ kind: 'slack', url: 'https://0x7f000002/' }, '/url'],
     [{ kind: 'email', to: ['a@b.test\r\nBcc: c@d.test'] }, '/to/0'],
   ] as const
   for (const [body, field] of rows) {

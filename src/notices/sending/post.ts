@@ -50,6 +50,17 @@ export function post(config: Config, url: string, { headers, body }: Message): P
   })
 }
 
+/** Why nothing will ever be posted to this URL, as far as it tells by itself; undefined: nothing is known against
+ *  it. */
+export function urlFault(config: Config, url: string): string | undefined {
+  const { protocol, hostname } = new URL(url)
+  const plain = protocol === 'http:'
+  const host = hostname.replace(/^\[|\]$/g, '')
+  const wrong =
+    isIP(host) === 0 ? plain && config.noticeRanges.length === 0 : !isAllowed(config, host, plain)
+  return wrong ? refused(host).error : undefined
+}
+
 const allowedRanges = oncePer<BlockList, Config>(({ noticeRanges }) => {
   const list = new BlockList()
   for (const range of noticeRanges) {
