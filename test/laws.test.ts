@@ -27,6 +27,7 @@ const known: Readonly<Record<string, RegExp>> = {
   pino: /^src\/main\/logger\.ts$/,
   'ical-generator': /^src\/notices\/calendar\.ts$/,
   nodemailer: /^src\/notices\/sending\/mail\.ts$/,
+  'prom-client': /^src\/core\/metrics\.ts$/,
   ajv: /^src\/api\/edge\/validate\.ts$/,
 }
 

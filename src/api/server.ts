@@ -4,6 +4,7 @@ import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../core/context.ts'
 import { takeDownBells } from '../core/database/bells.ts'
 import { sql } from '../core/database/db.ts'
+import { metersOf } from '../core/metrics.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Api } from './api.ts'
 import { bodyLimits, readsJson } from './edge/body.ts'
@@ -65,6 +66,13 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   endsWaiting(api)
+  api.addHook('onResponse', async (request, reply) => {
+    const { method, routeOptions } = request
+    const status = `${Math.floor(reply.statusCode / 100)}xx`
+    // The pattern: what was asked for has no bound, and may hold a token.
+    const labels = { method, route: routeOptions.url ?? 'none', status }
+    metersOf(ctx.config).requests.observe(labels, reply.elapsedTime / 1000)
+  })
   api.addHook('onClose', () => takeDownBells(ctx))
   await docs(api)
   probes(api, ctx)

@@ -38,6 +38,8 @@ const Environment = Type.Object({
   GATESMITH_SMTP_URL: Type.Optional(Type.String({ pattern: '^smtps?://[^\\s/]+/?$' })),
   GATESMITH_SMTP_FROM: Type.Optional(Type.String({ pattern: '^[^\\s@]+@[^\\s@]+$' })),
   GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
+  GATESMITH_METRICS_HOST: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_METRICS_PORT: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
   GATESMITH_LOG_LEVEL: Type.Optional(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
   ),
@@ -115,6 +117,8 @@ export type Config = {
   readonly noticeRanges: readonly string[]
   /** How mail is sent; never printed, since the URL may hold a password. */
   readonly smtp?: { readonly url: string; readonly from: string } | undefined
+  /** Where /metrics is served; not set: nowhere. */
+  readonly metrics?: { readonly host: string; readonly port: number } | undefined
   readonly logLevel: string
   readonly development: boolean
 }
@@ -170,6 +174,8 @@ export const settings = [
   ['GATESMITH_SMTP_URL', 'server that mail is sent by, smtp:// or smtps://user:password@host:port'],
   ['GATESMITH_SMTP_FROM', 'address that mail comes from'],
   ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
+  ['GATESMITH_METRICS_PORT', 'port of this process for /metrics, without a token (none)'],
+  ['GATESMITH_METRICS_HOST', 'address for that port, which no client may reach (127.0.0.1)'],
   ['GATESMITH_LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent (info)'],
 ] as const
 
@@ -206,6 +212,13 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     noticeRanges: rangesOf('GATESMITH_NOTICE_RANGES', env.GATESMITH_NOTICE_RANGES ?? ''),
     smtp: smtpOf(env),
     annotations: env.GATESMITH_HOST_ANNOTATIONS?.split(',').flatMap((each) => each.trim() || []),
+    metrics:
+      env.GATESMITH_METRICS_PORT === undefined
+        ? undefined
+        : {
+            host: env.GATESMITH_METRICS_HOST ?? '127.0.0.1',
+            port: Number(env.GATESMITH_METRICS_PORT),
+          },
     logLevel: env.GATESMITH_LOG_LEVEL ?? 'info',
     development: false,
   }

@@ -3,6 +3,7 @@ import type { Config } from '../core/config.ts'
 import { openContext } from '../core/context.ts'
 import { migrate } from '../core/database/migrate.ts'
 import { openLogger } from './logger.ts'
+import { openMetrics } from './metrics.ts'
 import { runUntilSignal } from './stopping.ts'
 
 /** `gatesmith serve`: the HTTP surface, until a signal. Never starts a sandbox. */
@@ -12,6 +13,7 @@ export async function serve(config: Config): Promise<void> {
     await migrate(config.databaseUrl)
     const ctx = openContext(config, log)
     stops.add(() => ctx.db.close())
+    if (config.metrics) stops.add((await openMetrics(ctx, config.metrics)).close)
     const api = await buildServer(ctx, log)
     stops.add(() => api.close())
     await api.listen({ host: config.host, port: config.port })

@@ -1,4 +1,5 @@
 import type { Context } from '../../core/context.ts'
+import { metersOf } from '../../core/metrics.ts'
 import { certificateName } from '../name.ts'
 import type { ReservedRow } from './reserve.ts'
 import { issueStore } from './store.ts'
@@ -14,10 +15,10 @@ export type SignedCertificate<Row extends ReservedRow = ReservedRow> = {
 
 /** Stores a signed certificate and the audit event that tells of it, in the name of who asked. Answers
  *  whether it was this signature that was stored (false: another one was first). */
-export function recordIssued(ctx: Context, signed: SignedCertificate): Promise<boolean> {
+export async function recordIssued(ctx: Context, signed: SignedCertificate): Promise<boolean> {
   const { row, authority, der, fingerprintSha256 } = signed
   const { id, actor, tenantId } = row
-  return issueStore(ctx).complete({
+  const stored = await issueStore(ctx).complete({
     id,
     der: der.toString('base64'),
     fingerprintSha256,
@@ -27,6 +28,8 @@ export function recordIssued(ctx: Context, signed: SignedCertificate): Promise<b
     name: certificateName(row),
     changes: auditedChanges(row, authority),
   })
+  if (stored) metersOf(ctx.config).issued.inc({ profile: row.profile, cause: row.cause })
+  return stored
 }
 
 /** What the audit trail says of an issued certificate. */

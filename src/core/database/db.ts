@@ -13,6 +13,8 @@ export type Database = {
   /** One statement, stored or not as a whole, past Prisma: that would write its parameters as JSON and
    *  read them again, which costs more than the statement where hundreds of rows go through one. */
   readonly statement: (text: string, values: readonly unknown[]) => Promise<readonly unknown[]>
+  /** How many connections there are, how many of them do nothing, and how many statements wait for one. */
+  readonly connections: () => { total: number; idle: number; waiting: number }
   readonly close: () => Promise<void>
 }
 
@@ -25,6 +27,11 @@ export function openDatabase(url: string, connections: number): Database {
     read: client,
     statement: async (text, values) => (await pool.query(text, [...values])).rows,
     transaction: (work) => client.$transaction(work, { maxWait: 10_000, timeout: 20_000 }),
+    connections: () => ({
+      total: pool.totalCount,
+      idle: pool.idleCount,
+      waiting: pool.waitingCount,
+    }),
     close: () => client.$disconnect(),
   }
 }
