@@ -42,8 +42,9 @@ const cronItems = parseCronItems(
 export type Worker = { readonly stop: () => Promise<void> }
 
 /** Starts to work off what is due, `concurrency` jobs at a time, and beside them a quarter as many (at
- *  least one) that alone wait for clusters that did not answer last time; of what is done together, eight times
- *  as many queues, since who waits for a cluster takes nobody's place. Any number of processes may do this. */
+ *  least one) that alone wait for clusters that did not answer last time; and of what is done together, as many
+ *  queues: to begin with a hundred clusters at one moment makes connections late. Any number of processes may
+ *  do this. */
 export async function startWorker(ctx: Context, concurrency: number): Promise<Worker> {
   const slowSlots = Math.max(1, Math.floor(concurrency / 4))
   const leases = await openLeases(ctx)
@@ -70,7 +71,7 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   const lanes = lanesOf(ctx)
   const { hold } = leases
   const turns = [
-    startTurns(ctx, { lane: 'main', work: lanes.together.main, queues: 8 * concurrency, hold }),
+    startTurns(ctx, { lane: 'main', work: lanes.together.main, queues: concurrency, hold }),
     startTurns(ctx, { lane: 'slow', work: lanes.together.slow, queues: slowSlots, hold }),
   ]
   const listening = listen(ctx.config.databaseUrl, togetherChannel, () => {
