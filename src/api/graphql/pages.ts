@@ -1,11 +1,19 @@
+import Type from 'typebox'
 import { certificatesByIds } from '../../certificates/find.ts'
 import { clustersByIds } from '../../clusters/find.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { emptySql, type Sql, sql } from '../../core/database/db.ts'
 import { hostsByIds } from '../../hosts/find.ts'
-import { MomentIdKey, NameKey, pageOf, readCursor } from '../../shared/cursor.ts'
+import { IdText, MomentText, NameText, pageOf, readCursor } from '../../shared/cursor.ts'
 import type { Page, PageQuery } from '../../shared/schema.ts'
+
+/** The sort keys of these pages: those of the lists, whose cursors they take and give. */
+const NameKey = Type.Union([
+  Type.Tuple([Type.Literal('name'), NameText]),
+  Type.Tuple([Type.Literal('name'), NameText, IdText]),
+])
+const EndKey = Type.Tuple([Type.Literal('notAfter'), MomentText, IdText])
 
 /** The same page of each of many parents, who are known by name. */
 export type Pages<T> = (
@@ -33,7 +41,7 @@ type Slice = {
 export const hostsOfTenants = pagesOf(
   hostsByIds,
   ({ parents, tenantId, cursor, limit }) => sql`
-    select tenant."name" as parent, one."id", array[one."name"] as key
+    select tenant."name" as parent, one."id", array['name', one."name", one."id"::text] as key
     from tenant cross join lateral (
       select "id", "name" from host
       where "tenantId" = tenant."id" ${afterName(sql`"name"`, cursor)}
@@ -47,7 +55,7 @@ export const hostsOfTenants = pagesOf(
 export const certificatesOfTenants = pagesOf(
   certificatesByIds,
   ({ parents, tenantId, cursor, limit }) => sql`
-    select tenant."name" as parent, one."id", array[
+    select tenant."name" as parent, one."id", array['notAfter',
       to_char(one."notAfter" at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), one."id"::text
     ] as key
     from tenant cross join lateral (
@@ -63,7 +71,7 @@ export const certificatesOfTenants = pagesOf(
 export const clustersOfTenants = pagesOf(
   clustersByIds,
   ({ parents, tenantId, cursor, limit }) => sql`
-    select tenant."name" as parent, one."id", array[one."name"] as key
+    select tenant."name" as parent, one."id", array['name', one."name"] as key
     from tenant cross join lateral (
       select "id", "name" from cluster
       where exists (
@@ -80,7 +88,8 @@ export const clustersOfTenants = pagesOf(
 export const hostsOfClusters = pagesOf(
   hostsByIds,
   ({ parents, tenantId, cursor, limit }) => sql`
-    select cluster."name" as parent, one."hostId" as id, array[one."name"] as key
+    select cluster."name" as parent, one."hostId" as id,
+      array['name', one."name", one."hostId"::text] as key
     from cluster cross join lateral (
       select distinct "hostId", "name" from placement
       where "clusterId" = cluster."id"
@@ -113,12 +122,12 @@ function only(column: Sql, tenantId: string | null): Sql {
 
 function afterName(column: Sql, cursor: string | undefined): Sql {
   if (cursor === undefined) return emptySql
-  const [name] = readCursor(cursor, NameKey)
+  const [, name] = readCursor(cursor, NameKey)
   return sql`and ${column} > ${name}`
 }
 
 function afterEnd(cursor: string | undefined): Sql {
   if (cursor === undefined) return emptySql
-  const [notAfter, id] = readCursor(cursor, MomentIdKey)
+  const [, notAfter, id] = readCursor(cursor, EndKey)
   return sql`and ("notAfter", "id") > (${new Date(notAfter)}, ${id}::uuid)`
 }
