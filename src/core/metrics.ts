@@ -36,7 +36,7 @@ export const metersOf = oncePer((_: Config) => {
     ]),
     nearest: gauge(
       'certificate_nearest_end_timestamp_seconds',
-      'When the next certificate ends that is not revoked',
+      'When the next certificate ends that is neither revoked nor replaced, if within four days',
       ['renewal'],
     ),
     authority: gauge(

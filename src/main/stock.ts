@@ -7,8 +7,11 @@ type Row = Readonly<Record<string, string>> & { readonly value: number }
 /** Of authorities and clusters no more than so many are told. */
 const most = 1_000
 
-/** Reads the state of things out of the database: statements whose cost does not grow with the number of
- *  certificates. Throws what the database says. */
+/** Certificates that end later are not looked at: all of them may have been replaced. */
+const horizon = '4 days'
+
+/** Reads the state of things out of the database: statements that read no more of a big table than
+ *  what is astray, or ends soon. Throws what the database says. */
 export async function readStock(ctx: Context): Promise<void> {
   const { read } = ctx.db
   const meters = metersOf(ctx.config)
@@ -46,8 +49,11 @@ async function readEnds(ctx: Context): Promise<void> {
     select case when renewed then 'automatic' else 'none' end as renewal,
       extract(epoch from "notAfter")::float8 as value
     from (values (true), (false)) as each (renewed), lateral (
-      select "notAfter" from certificate where "autoRenew" = renewed and "notAfter" > now()
-      and "revokedAt" is null and cause <> 'probe' order by "notAfter" limit 1) as first`)
+      select "notAfter" from certificate as item where "autoRenew" = renewed and "notAfter" > now()
+      and "notAfter" < now() + ${horizon}::interval and "revokedAt" is null and cause <> 'probe'
+      and not exists (select from certificate as other
+        where other."replacesId" = item.id and other.status = 'active')
+      order by "notAfter" limit 1) as first`)
   replace(meters.nearest, nearest)
   const authorities = await read.$queryRaw<readonly Row[]>(sql`
     select authority.name as authority, extract(epoch from min(issuer."notAfter"))::float8 as value
