@@ -9,7 +9,7 @@ import { startWorker } from '../../src/jobs/worker.ts'
 import { makeAdminKey } from '../../src/main/adminkey.ts'
 import { openLogger } from '../../src/main/logger.ts'
 import { runUntilSignal, type Stopping } from '../../src/main/stopping.ts'
-import { authenticate } from '../../src/tenants/apikeys/lifecycle.ts'
+import { authenticate } from '../../src/tenants/apikeys/authenticate.ts'
 import { startCluster } from '../cluster.ts'
 import { startDatabase } from '../postgres/database.ts'
 import { clientOf } from './client.ts'
@@ -84,7 +84,11 @@ async function startService(
 /** The admin's token, kept in a file; a new one when there is none that is still in force. */
 async function adminToken(ctx: Context, path: string): Promise<string> {
   const kept = (await readFile(path, 'utf8').catch(() => '')).trim()
-  const inForce = await authenticate(ctx, { token: kept, requestId: 'dev' }).catch(() => undefined)
+  const inForce = await authenticate(ctx, {
+    token: kept,
+    requestId: 'dev',
+    address: '127.0.0.1',
+  }).catch(() => undefined)
   if (inForce) return kept
   const token = await makeAdminKey(ctx, 'development')
   await writeWhole(path, `${token}\n`)

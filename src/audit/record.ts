@@ -9,6 +9,7 @@ export type AuditAction =
   | 'tenant.removed'
   | 'api-key.created'
   | 'api-key.revoked'
+  | 'api-key.rotated'
   | 'authority.created'
   | 'authority.imported'
   | 'authority.changed'

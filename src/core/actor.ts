@@ -12,6 +12,10 @@ export const Actor = closed({
   role: Role,
   tenantId: nullable,
   requestId: nullable,
+  /** What of its role it may use, as src/core/actor.ts lists them; absent: all of it. */
+  scopes: Type.Optional(Type.Array(Type.String())),
+  /** When its credentials end; absent: never. */
+  expiresAt: Type.Optional(Type.String()),
 })
 export type Actor = Readonly<Type.Static<typeof Actor>>
 
@@ -35,11 +39,61 @@ const permissions = {
 
 export type Permission = keyof typeof permissions
 
-/** Throws forbidden unless the actor's role has the permission. Which tenant it holds for is a second
+/** What a role allows. */
+export function permissionsOf(role: Role): readonly string[] {
+  const all: readonly (readonly [string, readonly Role[]])[] = Object.entries(permissions)
+  return all.flatMap(([permission, roles]) => (roles.includes(role) ? [permission] : []))
+}
+
+/** What credentials may be narrowed to, each within what their role allows. A write scope has the read
+ *  scope of the same noun in it; private keys are handed out to `keys:read` alone. */
+export const Scope = Type.Enum([
+  'tenants:read',
+  'tenants:write',
+  'api-keys:write',
+  'authorities:read',
+  'authorities:write',
+  'certificates:read',
+  'certificates:write',
+  'keys:read',
+  'clusters:read',
+  'clusters:write',
+  'hosts:read',
+  'hosts:write',
+  'deliveries:read',
+  'deliveries:write',
+  'events:read',
+  'notices:read',
+  'notices:write',
+  'audit:read',
+])
+export type Scope = Type.Static<typeof Scope>
+
+/** Whether the actor's scopes have this one in them; an actor without scopes has all that its role allows. */
+export function holds({ scopes }: Pick<Actor, 'scopes'>, scope: string): boolean {
+  return !scopes || scopes.includes(scope) || scopes.includes(scope.replace(/:read$/, ':write'))
+}
+
+/** Throws forbidden unless the actor has the scope. What no scope stands for (undefined) is done by
+ *  actors without scopes alone. */
+export function allowScope(actor: Actor, scope: Scope | undefined): void {
+  if (scope === undefined ? actor.scopes === undefined : holds(actor, scope)) return
+  const needed = scope === undefined ? 'credentials without scopes' : `the scope ${scope}`
+  throw new Problem(
+    'forbidden',
+    `This needs ${needed}; "${actor.name}" has ${actor.scopes?.join(', ')}`,
+  )
+}
+
+/** Throws forbidden unless the actor's role has the permission; what of its role its scopes leave it is
+ *  looked at where a request comes in (src/api/scopes.ts), but for private keys. Which tenant it holds for is a second
  *  question: see src/tenants/access.ts. */
 export function allow(actor: Actor, permission: Permission): void {
   const roles: readonly Role[] = permissions[permission]
-  if (roles.includes(actor.role)) return
+  if (roles.includes(actor.role)) {
+    if (permission === 'read-keys') allowScope(actor, 'keys:read')
+    return
+  }
   throw new Problem(
     'forbidden',
     `${permission} needs the role ${roles.join(' or ')}; "${actor.name}" is ${actor.role}`,

@@ -21,6 +21,7 @@ const Environment = Type.Object({
   GATESMITH_PORT: Type.Optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
   GATESMITH_PUBLIC_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
   GATESMITH_TRUSTED_PROXIES: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_API_KEY_DAYS: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
   GATESMITH_RATE_KEY: Type.Optional(Count),
   GATESMITH_RATE_TENANT: Type.Optional(Count),
   GATESMITH_RATE_ADDRESS: Type.Optional(Count),
@@ -107,6 +108,8 @@ export type Config = {
   /** Where clients and relying parties reach this service; goes into issued certificates (CRL, OCSP). */
   readonly publicUrl: string
   readonly rates: Rates
+  /** For how many days an API key is good at most; not set: for good. */
+  readonly apiKeyDays?: number | undefined
   /** What a tenant may have that has no quotas of its own (src/tenants/quotas/limits.ts). */
   readonly quotas: QuotaDefaults
   /** Addresses and ranges whose word on whom they ask for (X-Forwarded-For) is taken. */
@@ -146,6 +149,10 @@ export const settings = [
   [
     'GATESMITH_TRUSTED_PROXIES',
     'addresses or ranges of proxies whose X-Forwarded-For is believed, by comma (none)',
+  ],
+  [
+    'GATESMITH_API_KEY_DAYS',
+    'days that a new or rotated API key is good at most, and is where it asks for no end (for good)',
   ],
   ['GATESMITH_RATE_KEY', 'requests a minute of one API key, in each process; 0: no limit (60000)'],
   ['GATESMITH_RATE_TENANT', 'requests a minute of all API keys of a tenant; 0: no limit (120000)'],
@@ -207,6 +214,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     port,
     publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
     rates: ratesOf(env),
+    ...(env.GATESMITH_API_KEY_DAYS ? { apiKeyDays: Number(env.GATESMITH_API_KEY_DAYS) } : {}),
     quotas: quotasIn(env),
     trustedProxies: rangesOf('GATESMITH_TRUSTED_PROXIES', env.GATESMITH_TRUSTED_PROXIES ?? ''),
     noticeRanges: rangesOf('GATESMITH_NOTICE_RANGES', env.GATESMITH_NOTICE_RANGES ?? ''),

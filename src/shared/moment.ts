@@ -1,4 +1,5 @@
-/** An hour and a day in milliseconds. */
+/** A minute, an hour and a day in milliseconds. */
+export const minute = 60_000
 export const hour = 3_600_000
 export const day = 24 * hour
 

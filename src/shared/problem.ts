@@ -20,6 +20,7 @@ export const problems = {
   'tenant-exists': { status: 409, title: 'A tenant of this name exists' },
   'tenant-in-use': { status: 409, title: 'The tenant still owns things' },
   'api-key-needed': { status: 409, title: 'The API key is the last of its kind' },
+  'api-key-changed': { status: 409, title: 'The API key has been changed meanwhile' },
   'api-key-unknown': { status: 404, title: 'There is no such API key' },
   'authority-unknown': { status: 404, title: 'There is no such authority' },
   'issuer-unknown': { status: 404, title: 'The authority has no such certificate' },

@@ -19,6 +19,14 @@ export async function getTenant(ctx: Context, actor: Actor, name: string): Promi
   return wholeTenant(ctx.db.read, ctx, row)
 }
 
+/** The actor's own tenant, with what it uses of its quotas; undefined: it is platform-wide. */
+export async function ownTenant(ctx: Context, { tenantId }: Actor): Promise<Tenant | undefined> {
+  if (tenantId === null) return undefined
+  const include = { defaultAuthority: { select: { name: true } } } as const
+  const row = await ctx.db.read.tenant.findUnique({ where: { id: tenantId }, include })
+  return row ? wholeTenant(ctx.db.read, ctx, row) : undefined
+}
+
 /** The row as it is shown by itself: with what it uses of its quotas. */
 export async function wholeTenant(tx: Tx, ctx: Context, row: TenantRow): Promise<Tenant> {
   return { ...tenantView(ctx, row), usage: await usageOf(tx, ctx, row) }

@@ -2,12 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Actor } from '../../src/core/actor.ts'
 import { Problem } from '../../src/shared/problem.ts'
-import {
-  authenticate,
-  createApiKey,
-  listApiKeys,
-  revokeApiKey,
-} from '../../src/tenants/apikeys/lifecycle.ts'
+import { authenticate } from '../../src/tenants/apikeys/authenticate.ts'
+import { createApiKey, listApiKeys, revokeApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import { getTenant, listTenants } from '../../src/tenants/find.ts'
 import { changeTenant, createTenant, removeTenant } from '../../src/tenants/write.ts'
 import { admin, openTestContext } from '../support/context.ts'
@@ -60,7 +56,7 @@ test('a token opens what its key allows, until it is revoked or expires', async 
     tenant: 'one',
     request: { name: 'ci', role: 'viewer' },
   })
-  const bearer = () => authenticate(ctx, { token: key.token, requestId: 'r' })
+  const bearer = () => authenticate(ctx, { token: key.token, requestId: 'r', address: '192.0.2.1' })
   const actor: Actor = await bearer()
   assert.equal((await getTenant(ctx, actor, 'one')).name, 'one')
   await assert.rejects(getTenant(ctx, actor, 'two'), isProblem('tenant-unknown'))

@@ -1,8 +1,9 @@
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
-import { type Actor, allow, allowPlatform, type Permission } from '../../core/actor.ts'
+import { type Actor, allow, allowPlatform, allowScope, type Permission } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
-import { authenticate } from '../../tenants/apikeys/lifecycle.ts'
+import { authenticate } from '../../tenants/apikeys/authenticate.ts'
+import { scopeOfRoute } from '../scopes.ts'
 import { limitActor, limitFailures } from './ratelimit.ts'
 
 declare module 'fastify' {
@@ -13,6 +14,9 @@ declare module 'fastify' {
     readonly platform?: boolean
     /** The key may also come as the password of Basic credentials, as calendars send them. */
     readonly basic?: boolean
+    /** Scopes are not asked for here: what is answered asks for them field by field, or is the caller's
+     *  own. */
+    readonly anyScope?: boolean
   }
 }
 
@@ -34,9 +38,11 @@ export function admission(api: FastifyInstance, ctx: Context): void {
 }
 
 function allowRoute(actor: Actor, request: FastifyRequest): void {
-  const { needs = 'read', platform = false } = request.routeOptions.config
+  const { config, url = '' } = request.routeOptions
+  const { needs = 'read', platform = false, anyScope = false } = config
   if (platform) allowPlatform(actor, needs)
   else allow(actor, needs)
+  if (!anyScope) allowScope(actor, scopeOfRoute(url, needs))
 }
 
 /** Who asks, once more, for an answer that takes long: throws as admission does for credentials that are no longer
@@ -54,7 +60,7 @@ function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
   if (token === undefined) {
     throw new Problem('credentials-missing', 'Send Authorization: Bearer <API key>')
   }
-  const asked = { token, requestId: request.id }
+  const asked = { token, requestId: request.id, address: request.ip }
   return limitFailures(ctx, { request, token }, () => authenticate(ctx, asked))
 }
 

@@ -55,6 +55,19 @@ export function limitActor(ctx: Context, actor: Actor, reply: FastifyReply): voi
   refuseBeyond(all, 'the API keys of this tenant')
 }
 
+/** How many requests a minute an actor has, and its tenant, and how many are left; nothing is counted. */
+export function limitsOf(ctx: Context, actor: Actor) {
+  const meters = metersOf(ctx)
+  const whose = { key: actor.id, tenant: actor.tenantId }
+  return (['key', 'tenant'] as const).flatMap((name) => {
+    const who = whose[name]
+    const next = who === null ? undefined : meters[name]?.look(who, ctx.now().getTime())
+    if (!next) return []
+    const { allowed, limit, remaining, resetSeconds } = next
+    return [{ name, limit, remaining: allowed ? remaining + 1 : 0, resetSeconds }]
+  })
+}
+
 /** Tokens that were good of late, as hashes: they are looked up whatever else comes from an address, so
  *  that who tries tokens locks out nobody who stands behind the same proxy. */
 const goodTokens = oncePer(() => new Set<string>())

@@ -87,7 +87,7 @@ function route(api: Api, ctx: Context): void {
   api.post(
     '/graphql',
     {
-      config: { needs: 'read' },
+      config: { needs: 'read', anyScope: true },
       schema: {
         tags: ['graphql'],
         summary: 'Ask for anything that can be read, with relations, in one request',

@@ -1,3 +1,5 @@
+import { allowScope } from '../../core/actor.ts'
+import { scopeOfType } from '../scopes.ts'
 import type { Field } from './field.ts'
 import { query } from './queries.ts'
 import { type Shape, sdlOf } from './sdl.ts'
@@ -21,7 +23,18 @@ export const resolvers: Readonly<Record<string, Readonly<Record<string, Field['r
   Object.fromEntries(
     shapes.flatMap(({ name, fields }) => {
       if (fields === undefined) return []
-      const own = Object.entries(fields).map(([key, { resolve }]) => [key, resolve] as const)
+      const own = Object.entries(fields).map(([key, each]) => [key, scoped(name, each)] as const)
       return [[name, Object.fromEntries(own)] as const]
     }),
   )
+
+/** A field is answered to who has the scope of what it leads to; a part of what was answered already
+ *  needs none of its own. */
+function scoped(parent: string, { type, resolve }: Field): Field['resolve'] {
+  const scope = scopeOfType(type)
+  if (scope === undefined && parent !== query.name) return resolve
+  return (from, args, asking) => {
+    allowScope(asking.actor, scope)
+    return resolve(from, args, asking)
+  }
+}

@@ -5,6 +5,8 @@ import type { Api, Routes } from '../api.ts'
 import { admission } from '../edge/admission.ts'
 import { tagsAnswers } from '../edge/conditions.ts'
 import { answersFields } from '../edge/fields.ts'
+import { apiKeyRotations } from './access/rotations.ts'
+import { whoami } from './access/whoami.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
@@ -24,6 +26,8 @@ import { tenants } from './tenants.ts'
 export const nouns: readonly Routes[] = [
   tenants,
   apiKeys,
+  apiKeyRotations,
+  whoami,
   authorities,
   rotations,
   blockedKeys,

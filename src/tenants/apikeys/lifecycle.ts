@@ -1,12 +1,11 @@
 import Type from 'typebox'
 import { record } from '../../audit/record.ts'
-import { type Actor, allow, allowPlatform } from '../../core/actor.ts'
+import { type Actor, allowPlatform, holds } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
-import { batchedReads } from '../../core/database/batch.ts'
 import { bytes, isDuplicate, sql, type Tx } from '../../core/database/db.ts'
 import { type Listing, listRows, when } from '../../core/database/lists.ts'
-import { oncePer } from '../../core/onceper.ts'
 import { type List, listQuery, MadeSort } from '../../shared/lists/query.ts'
+import { day } from '../../shared/moment.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { Name, Role } from '../../shared/schema.ts'
 import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
@@ -14,14 +13,16 @@ import { accessTenant } from '../access.ts'
 import { dayOf, quotaExceeded, quotasOf } from '../quotas/limits.ts'
 import { type Holder, holdRoom, inForce } from '../quotas/usage.ts'
 import { forgetAnswers } from './answers.ts'
-import { ApiKey, type ApiKeyWithToken, type NewApiKey, newToken, tokenHash } from './schema.ts'
+import { ApiKey, type ApiKeyWithToken, type NewApiKey } from './schema.ts'
+import { newToken, prefixOf, tokenHash } from './token.ts'
 
 /** Whose keys: a tenant's by name, or the platform's own (null). */
 type Owner =
   | { readonly id: null; readonly name: null }
   | { readonly id: string; readonly name: string; readonly quotas: unknown }
 
-async function owner(ctx: Context, actor: Actor, tenant: string | null): Promise<Owner> {
+/** Whose keys are spoken of, if the actor may decide about them. Throws tenant-unknown, forbidden. */
+export async function owner(ctx: Context, actor: Actor, tenant: string | null): Promise<Owner> {
   if (tenant === null) {
     allowPlatform(actor, 'write-api-keys')
     return { id: null, name: null }
@@ -39,28 +40,62 @@ export async function createApiKey(
   const whose = await owner(ctx, actor, tenant)
   const tenantId = whose.id
   const now = ctx.now()
-  const expiresAt = request.expiresAt === undefined ? null : new Date(request.expiresAt)
-  if (expiresAt && expiresAt <= now) {
-    refuse('request-invalid', [{ field: '/expiresAt', message: 'expiresAt lies in the past' }])
-  }
+  const expiresAt = endOf(ctx, request.expiresAt)
   const token = newToken()
-  const { name, role } = request
-  const row = { id: newId(now), tenantId, name, role, createdAt: now, expiresAt }
+  const { name, role, scopes = [...(actor.scopes ?? [])] } = request
+  refuseMore(actor, scopes)
+  const made = { createdAt: now, createdBy: actor.name, tokenPrefix: prefixOf(token) }
+  const row = { id: newId(now), tenantId, name, role, scopes, ...made, expiresAt }
   try {
     return await ctx.db.transaction(async (tx) => {
       if (whose.id !== null) await holdKeyRoom(tx, { ctx, tenant: whose })
       await tx.apiKey.create({ data: { ...row, tokenHash: bytes(tokenHash(token)) } })
       await record(tx, { actor, now }, 'api-key.created', {
         subject: { kind: 'api-key', id: row.id, name, tenantId },
-        changes: { role, tenant, expiresAt: timestampOrNull(expiresAt) },
+        changes: {
+          ...{ role, tenant, expiresAt: timestampOrNull(expiresAt), prefix: row.tokenPrefix },
+          ...(scopes.length === 0 ? {} : { scopes }),
+        },
       })
-      return { ...apiKeyView({ ...row, tenant: { name: tenant } }), token }
+      return { ...apiKeyView({ ...unused, ...row, tenant: { name: tenant } }), token }
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
     const message = `An API key "${name}" is in force; revoke it or choose another name`
     throw new Problem('request-invalid', message, { violations: [{ field: '/name', message }] })
   }
+}
+
+const unused = { rotatedAt: null, formerUntil: null, lastUsedAt: null, lastUsedFrom: null }
+
+/** When a key that is made now ends: as asked for, within what the settings allow; null: never. Throws
+ *  request-invalid. */
+export function endOf(ctx: Context, asked: string | undefined): Date | null {
+  const { apiKeyDays } = ctx.config
+  const now = ctx.now()
+  const last = apiKeyDays === undefined ? null : new Date(now.getTime() + apiKeyDays * day)
+  if (asked === undefined) return last
+  const end = new Date(asked)
+  const message =
+    end <= now
+      ? 'expiresAt lies in the past'
+      : last && end > last
+        ? `An API key is good for ${apiKeyDays} days at most, until ${timestamp(last)}`
+        : undefined
+  if (message !== undefined) refuse('request-invalid', [{ field: '/expiresAt', message }])
+  return end
+}
+
+/** Nobody hands out more than they have: a key that is narrowed to scopes makes, and gets tokens of, keys
+ *  within those. Throws forbidden. */
+export function refuseMore(actor: Actor, scopes: readonly string[]): void {
+  if (!actor.scopes) return
+  const more = scopes.length === 0 ? ['all'] : scopes.filter((scope) => !holds(actor, scope))
+  if (more.length === 0) return
+  throw new Problem(
+    'forbidden',
+    `"${actor.name}" has ${actor.scopes.join(', ')}, and not ${more.join(', ')}`,
+  )
 }
 
 /** How many keys a tenant may make in a day for each that it may have: those that were revoked stay on
@@ -167,63 +202,35 @@ async function refuseLastAdmin(tx: Tx, { id, now }: { id: string; now: Date }): 
   )
 }
 
-/** Who the bearer of `token` is. Throws credentials-refused for a token that is unknown, revoked or
- *  expired, without saying which. */
-export async function authenticate(
-  ctx: Context,
-  { token, requestId }: { token: string; requestId: string },
-): Promise<Actor> {
-  const key = await findKey(ctx)(tokenHash(token).toString('hex'))
-  const expired = key?.expiresAt != null && key.expiresAt <= ctx.now()
-  if (!key || key.revokedAt !== null || expired) {
-    throw new Problem(
-      'credentials-refused',
-      'Send a token that is in force, or have a new one made',
-    )
-  }
-  const actor: Actor = {
-    kind: 'api-key',
-    id: key.id,
-    name: key.name,
-    role: roleOf(key.role),
-    tenantId: key.tenantId,
-    requestId,
-  }
-  allow(actor, 'read')
-  return actor
-}
-
-const findKey = oncePer((ctx) =>
-  batchedReads(
-    (hashes) =>
-      ctx.db.read.apiKey.findMany({
-        where: { tokenHash: { in: hashes.map((hash) => bytes(Buffer.from(hash, 'hex'))) } },
-      }),
-    (key) => Buffer.from(key.tokenHash).toString('hex'),
-  ),
-)
-
-/** A role that this release does not know opens nothing. */
-function roleOf(role: string): Actor['role'] {
-  if (role === 'admin' || role === 'operator' || role === 'viewer' || role === 'auditor')
-    return role
-  throw new Problem('credentials-refused', `The role "${role}" is not known here`)
-}
-
-function apiKeyView(row: {
+/** A key as it is shown. */
+export function apiKeyView(row: {
   id: string
   name: string
   role: string
+  scopes: string[]
+  tokenPrefix: string | null
   createdAt: Date
+  createdBy: string | null
+  rotatedAt: Date | null
   expiresAt: Date | null
+  formerUntil: Date | null
+  lastUsedAt: Date | null
+  lastUsedFrom: string | null
   tenant: { name: string | null } | null
 }): ApiKey {
   return shown(ApiKey, {
     id: row.id,
     name: row.name,
     role: row.role,
+    scopes: row.scopes.length === 0 ? null : row.scopes,
     tenant: row.tenant?.name ?? null,
+    prefix: row.tokenPrefix,
     createdAt: timestamp(row.createdAt),
+    createdBy: row.createdBy,
+    rotatedAt: timestampOrNull(row.rotatedAt),
     expiresAt: timestampOrNull(row.expiresAt),
+    formerUntil: timestampOrNull(row.formerUntil),
+    lastUsedAt: timestampOrNull(row.lastUsedAt),
+    lastUsedFrom: row.lastUsedFrom,
   })
 }

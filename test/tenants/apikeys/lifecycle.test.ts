@@ -2,7 +2,12 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { makeAdminKey } from '../../../src/main/adminkey.ts'
 import { forgetOldAnswers } from '../../../src/tenants/apikeys/answers.ts'
-import { openTestApi } from '../../support/api.ts'
+import { createApiKey } from '../../../src/tenants/apikeys/lifecycle.ts'
+import { rotateApiKey } from '../../../src/tenants/apikeys/rotate.ts'
+import { createTenant } from '../../../src/tenants/write.ts'
+import { openTestApi, tokenFor } from '../../support/api.ts'
+import { admin } from '../../support/context.ts'
+import { isProblem } from '../../support/problem.ts'
 
 const { ctx, http, send } = await openTestApi()
 const keys = '/v1/api-keys'
@@ -79,4 +84,99 @@ test('answers are forgotten after a day', async () => {
   await ask('today')
   assert.equal(await forgetOldAnswers(ctx), 1)
   assert.equal((await ctx.db.read.idempotencyKey.findFirstOrThrow()).key, 'today')
+})
+
+/** What is written after the answer is there soon: this waits until `look` finds it. */
+async function eventually<T>(look: () => Promise<T | null | undefined>): Promise<T> {
+  for (;;) {
+    const found = await look()
+    if (found != null) return found
+    await new Promise(setImmediate)
+  }
+}
+
+test('a key tells how its token begins, who made it, and when and from where it was last used', async () => {
+  const root = send(await makeAdminKey(ctx, 'root'))
+  const { body } = await root.post(keys).send({ name: 'seen', role: 'viewer' }).expect(201)
+  const { token, ...made } = body
+  assert.match(token, /^gsm_[\w-]{43}[0-9A-Za-z]{6}$/)
+  assert.equal(made.prefix, token.slice(0, 12))
+  assert.equal(made.createdBy, 'root')
+  assert.equal(made.lastUsedAt, null)
+  const read = () => ctx.db.read.apiKey.findUniqueOrThrow({ where: { id: made.id } })
+  for (let times = 0; times < 3; times++) await send(token).get('/v1/whoami').expect(200)
+  const first = await eventually(async () => ((await read()).lastUsedAt ? read() : null))
+  assert.match(first.lastUsedFrom ?? '', /127\.0\.0\.1$/)
+  await send(token).get('/v1/whoami').expect(200)
+  assert.deepEqual((await read()).lastUsedAt, first.lastUsedAt)
+  const listed = (await root.get(`${keys}?name=seen`).expect(200)).body.items[0]
+  assert.equal(listed.lastUsedAt, first.lastUsedAt?.toISOString())
+  assert.equal(listed.token, undefined)
+})
+
+test('a rotated key has a new token, and the one before until its time is over', async () => {
+  const root = send(await makeAdminKey(ctx, 'root'))
+  const { body: made } = await root.post(keys).send({ name: 'turned', role: 'viewer' }).expect(201)
+  const url = `${keys}/${made.id}/rotate`
+  const { body: second } = await root.post(url).send({ overlapSeconds: 3600 }).expect(200)
+  assert.equal(second.id, made.id)
+  const whoami = async (token: string) => (await send(token).get('/v1/whoami')).body
+  assert.equal((await whoami(made.token)).expiresAt, second.formerUntil)
+  assert.equal((await whoami(second.token)).expiresAt, null)
+  const past = new Date(Date.now() - 1000)
+  await ctx.db.read.apiKey.update({ where: { id: made.id }, data: { formerUntil: past } })
+  await send(made.token).get('/v1/whoami').expect(401)
+  // The second is good until its turn; with no overlap it ends at once.
+  const { body: third } = await root.post(url).send({ overlapSeconds: 0 }).expect(200)
+  await send(second.token).get('/v1/whoami').expect(401)
+  await send(third.token).get('/v1/whoami').expect(200)
+  await root.delete(`${keys}/${made.id}`).expect(204)
+  await send(third.token).get('/v1/whoami').expect(401)
+  await root.post(url).send({}).expect(404)
+})
+
+test('of two who rotate a key at once each token that is handed out is good', async () => {
+  const root = send(await makeAdminKey(ctx, 'root'))
+  const { body: made } = await root.post(keys).send({ name: 'raced', role: 'viewer' }).expect(201)
+  const answers = await Promise.all(
+    [1, 2, 3].map(() => root.post(`${keys}/${made.id}/rotate`).send({})),
+  )
+  const given = answers.filter(({ status }) => status === 200)
+  assert.ok(given.length > 0 && answers.every(({ status }) => status === 200 || status === 409))
+  if (given.length === 1) await send(given[0]?.body.token).get('/v1/whoami').expect(200)
+})
+
+test('a key that is narrowed makes, and gets tokens of, none that may do more', async () => {
+  const root = send(await makeAdminKey(ctx, 'root'))
+  const scopes = ['api-keys:write', 'hosts:write']
+  const { body } = await root.post(keys).send({ name: 'narrow', role: 'admin', scopes }).expect(201)
+  const narrow = send(body.token)
+  const make = (asked: object) => narrow.post(keys).send({ role: 'admin', ...asked })
+  await make({ name: 'more', scopes: ['certificates:read'] }).expect(403)
+  await make({ name: 'nothing', scopes: [] }).expect(422)
+  await make({ name: 'unknown', scopes: ['all'] }).expect(422)
+  await make({ name: 'less', scopes: ['hosts:read'] }).expect(201)
+  assert.deepEqual((await make({ name: 'same' }).expect(201)).body.scopes, scopes)
+  const { body: wide } = await root.post(keys).send({ name: 'wide', role: 'admin' }).expect(201)
+  await narrow.post(`${keys}/${wide.id}/rotate`).send({}).expect(403)
+  const { body: who } = await narrow.get('/v1/whoami').expect(200)
+  assert.deepEqual([who.role, who.scopes, who.tenant, who.quotas], ['admin', scopes, null, null])
+})
+
+test('no key is good for longer than the settings allow, and a tenant is told its limits', async () => {
+  const held = { ...ctx, config: { ...ctx.config, apiKeyDays: 10 } }
+  const asked = { name: 'short', role: 'viewer' } as const
+  const { expiresAt, id } = await createApiKey(held, admin, { tenant: null, request: asked })
+  assert.ok(Date.parse(expiresAt ?? '') <= Date.now() + 10 * 86_400_000)
+  const long = new Date(Date.now() + 11 * 86_400_000).toISOString()
+  const request = { expiresAt: long }
+  const refused = isProblem('request-invalid')
+  await assert.rejects(rotateApiKey(held, admin, { tenant: null, id, request }), refused)
+  await createTenant(ctx, admin, { name: 'limited', domains: [] })
+  const token = await tokenFor(ctx, 'limited', 'viewer')
+  const { body } = await send(token).get('/v1/whoami').expect(200)
+  assert.equal(body.tenant, 'limited')
+  assert.equal(body.usage.apiKeys, 1)
+  const names = body.limits.map(({ name }: { readonly name: string }) => name)
+  assert.deepEqual(names, ['key', 'tenant'])
 })

@@ -1,0 +1,54 @@
+import { closed, Id, Name } from '../../../shared/schema.ts'
+import { rotateApiKey } from '../../../tenants/apikeys/rotate.ts'
+import { ApiKeyRotation, ApiKeyWithToken } from '../../../tenants/apikeys/schema.ts'
+import type { Routes } from '../../api.ts'
+import { actorOf } from '../../edge/admission.ts'
+import { idempotent } from '../../idempotency.ts'
+import { problemResponse } from '../../openapi.ts'
+
+const schema = {
+  tags: ['api keys'],
+  body: ApiKeyRotation,
+  response: { 200: ApiKeyWithToken, ...problemResponse },
+} as const
+
+/** …/api-keys/{id}/rotate */
+export const apiKeyRotations: Routes = {
+  rotateTenantApiKey(api, ctx) {
+    api.post(
+      '/tenants/:tenant/api-keys/:id/rotate',
+      {
+        ...idempotent(ctx),
+        config: { needs: 'write-api-keys' },
+        schema: {
+          ...schema,
+          summary: 'Give an API key a new token; the one before is good for a while yet',
+          params: closed({ tenant: Name, id: Id }),
+        },
+      },
+      (request) =>
+        rotateApiKey(ctx, actorOf(request), { ...request.params, request: request.body }),
+    )
+  },
+
+  rotateApiKey(api, ctx) {
+    api.post(
+      '/api-keys/:id/rotate',
+      {
+        ...idempotent(ctx),
+        config: { needs: 'write-api-keys', platform: true },
+        schema: {
+          ...schema,
+          summary:
+            'Give a platform-wide API key a new token; the one before is good for a while yet',
+          params: closed({ id: Id }),
+        },
+      },
+      (request) =>
+        rotateApiKey(ctx, actorOf(request), {
+          ...{ tenant: null, id: request.params.id },
+          request: request.body,
+        }),
+    )
+  },
+}
