@@ -105,7 +105,12 @@ function lists(api: Api, ctx: Context): void {
     {
       config: {
         conditional: true,
-        problems: ['authority-unknown', 'list-unknown', 'authority-keyless'],
+        problems: [
+          'authority-unknown',
+          'list-unknown',
+          'authority-keyless',
+          'precondition-refused',
+        ],
       },
       schema: {
         tags: ['pki'],
@@ -126,7 +131,12 @@ function lists(api: Api, ctx: Context): void {
     {
       config: {
         conditional: true,
-        problems: ['authority-unknown', 'list-unknown', 'authority-keyless'],
+        problems: [
+          'authority-unknown',
+          'list-unknown',
+          'authority-keyless',
+          'precondition-refused',
+        ],
       },
       schema: {
         tags: ['pki'],

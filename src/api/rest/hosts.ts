@@ -202,7 +202,11 @@ export const hosts: Routes = {
     api.get(
       '/tenants/:tenant/hosts/:host/certificate',
       {
-        config: { needs: 'read', versioned: ['id', 'status'] },
+        config: {
+          needs: 'read',
+          versioned: ['id', 'status'],
+          problems: ['tenant-unknown', 'host-unknown', 'certificate-unknown'],
+        },
         schema: {
           tags,
           summary: 'Read the certificate that a host has in use, at one URL across renewals',

@@ -351,9 +351,9 @@ test('a refusal says what is wrong and nothing else', async () => {
 
 const Parameters = Type.Array(
   Type.Object({
-    in: Type.String(),
-    name: Type.String(),
-    schema: Type.Object({ type: Type.Optional(Type.String()) }),
+    in: Type.Optional(Type.String()),
+    name: Type.Optional(Type.String()),
+    schema: Type.Optional(Type.Object({ type: Type.Optional(Type.String()) })),
   }),
 )
 const Paths = Type.Record(
@@ -379,7 +379,7 @@ test('a parameter that is to be a number or a truth value is one in plain digits
   const parameters = Object.entries(paths).flatMap(([path, methods]) =>
     Object.entries(methods).flatMap(([method, { parameters: own = [] }]) =>
       own
-        .filter(({ in: place, schema }) => place === 'query' && isPlain(schema.type))
+        .filter(({ in: place, schema }) => place === 'query' && isPlain(schema?.type))
         .map(({ name }) => ({ path, method: method.toUpperCase(), name })),
     ),
   )
