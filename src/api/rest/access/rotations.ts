@@ -19,7 +19,11 @@ export const apiKeyRotations: Routes = {
       '/tenants/:tenant/api-keys/:id/rotate',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-api-keys' },
+        config: {
+          idempotent: true,
+          needs: 'write-api-keys',
+          problems: ['tenant-unknown', 'api-key-unknown', 'api-key-changed'],
+        },
         schema: {
           ...schema,
           summary: 'Give an API key a new token; the one before is good for a while yet',
@@ -36,7 +40,11 @@ export const apiKeyRotations: Routes = {
       '/api-keys/:id/rotate',
       {
         ...idempotent(ctx),
-        config: { needs: 'write-api-keys', platform: true },
+        config: {
+          ...{ idempotent: true, platform: true },
+          needs: 'write-api-keys',
+          problems: ['api-key-unknown', 'api-key-changed'],
+        },
         schema: {
           ...schema,
           summary:
