@@ -9,6 +9,7 @@ const singulars: Readonly<Record<string, string>> = {
 const others: Readonly<Record<string, string>> = {
   'post /graphql': 'queryGraphql',
   'post /v1/authorities/import': 'importAuthority',
+  'get /v1/tenants/{tenant}/calendar.ics': 'getTenantCalendar',
   'get /v1/audit-events/verify': 'verifyAuditEvents',
   'get /v1/audit-events/checkpoint': 'getAuditCheckpoint',
 }

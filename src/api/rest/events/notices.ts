@@ -46,7 +46,7 @@ export const tenantNotices: Routes = {
   rotateTenantNotice: rotate(ofTenant),
   listTenantNoticeAttempts: attempts(ofTenant),
   replayTenantNoticeAttempt: replay(ofTenant),
-  getTenantCalendarIcs: calendar,
+  getTenantCalendar: calendar,
 }
 
 /** /v1/notices, of the platform */
