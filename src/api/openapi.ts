@@ -26,6 +26,7 @@ const tags = {
   notices: 'Receivers that are told of what is about to go wrong',
   audit: 'Who did what, and whether the trail is as it was written',
   graphql: 'Everything that can be read, in one request',
+  access: 'Who asks, and what that one may do',
   pki: 'What relying parties need, without asking who they are',
 } as const
 

@@ -27,6 +27,8 @@ export const apiKeyRotations: Routes = {
         schema: {
           ...schema,
           summary: 'Give an API key a new token; the one before is good for a while yet',
+          description:
+            'The new token is in this answer and nowhere else. Id, name and rights stay; the token before is good for overlapSeconds.',
           params: closed({ tenant: Name, id: Id }),
         },
       },
@@ -49,6 +51,8 @@ export const apiKeyRotations: Routes = {
           ...schema,
           summary:
             'Give a platform-wide API key a new token; the one before is good for a while yet',
+          description:
+            'The new token is in this answer and nowhere else. Id, name and rights stay; the token before is good for overlapSeconds.',
           params: closed({ id: Id }),
         },
       },

@@ -45,6 +45,8 @@ export const whoami: Routes = {
         schema: {
           tags: ['access'],
           summary: 'Tell who asks, what that one may do, and how much of the limits is left',
+          description:
+            'For any credentials in force, whatever their role and scopes. No token is shown.',
           response: { 200: Whoami, ...problemResponse },
         },
       },
