@@ -49,6 +49,15 @@ async function page(query = ''): Promise<readonly Told[]> {
   )
 }
 
+/** The page once it ends with this host: what other databases of the server still write holds it back. */
+async function pageTo(name: string, query = ''): Promise<readonly Told[]> {
+  for (;;) {
+    const told = await page(query)
+    if (told.at(-1)?.name === name) return told
+    await pause(20)
+  }
+}
+
 /** A stream of the other server: what it has told so far, and how it ends. */
 async function follow(token: string, headers: Readonly<Record<string, string>> = {}, path = url) {
   const leaving = new AbortController()
@@ -82,8 +91,7 @@ async function follow(token: string, headers: Readonly<Record<string, string>> =
 
 test('a transaction that is stored late is told in its place, and nothing is passed over', async () => {
   const first = await makeHost('before.fair.test')
-  const events = await page()
-  assert.equal(events.at(-1)?.name, 'before.fair.test')
+  const events = await pageTo('before.fair.test')
   let seen: readonly Told[] = []
   await ctx.db.transaction(async (tx) => {
     await makeHost('slow.fair.test', tx)
@@ -91,7 +99,7 @@ test('a transaction that is stored late is told in its place, and nothing is pas
     seen = await page()
   })
   assert.deepEqual(seen, events)
-  const rest = await page(`&after=${events.at(-1)?.id}`)
+  const rest = await pageTo('quick.fair.test', `&after=${events.at(-1)?.id}`)
   assert.deepEqual(
     rest.map(({ name }) => name),
     ['slow.fair.test', 'quick.fair.test'],

@@ -1,6 +1,6 @@
 -- A key is recognised by how its token begins, tells who made it and when it was last used, may be narrowed to
 -- scopes, and is given a new token while the one before is good for a while.
-ALTER TABLE "api_key" ADD COLUMN "scopes" TEXT[] NOT NULL DEFAULT ARRAY[]::TEXT[],
+ALTER TABLE "api_key" ADD COLUMN "scopes" TEXT[] DEFAULT ARRAY[]::TEXT[],
   ADD COLUMN "tokenPrefix" TEXT,
   ADD COLUMN "formerHash" BYTEA,
   ADD COLUMN "formerUntil" TIMESTAMPTZ(3),

@@ -44,6 +44,7 @@ export const hosts: Routes = {
             'cluster-unknown',
             'host-refused',
             'host-conflict',
+            'certificate-refused',
             'quota-exceeded',
             'busy',
           ],
