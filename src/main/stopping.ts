@@ -19,8 +19,11 @@ function stopping(): Stopping {
   }
 }
 
+/** Less than the half minute after which Kubernetes kills. */
+const graceMilliseconds = 25_000
+
 /** Runs `start`, then waits for Ctrl-C or SIGTERM and stops what it added; also when it throws. A second
- *  signal ends the process at once. */
+ *  signal ends the process at once, and so does what has not stopped in time: others take up what it leaves. */
 export async function runUntilSignal(
   start: (stops: Stopping, signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
@@ -41,6 +44,11 @@ export async function runUntilSignal(
   } catch (error) {
     if (!abort.signal.aborted) throw error
   } finally {
+    const late = setTimeout(() => {
+      process.stderr.write('Not all has stopped in time; ending all the same\n')
+      process.exit(1)
+    }, graceMilliseconds)
     await stops.stopAll()
+    clearTimeout(late)
   }
 }
