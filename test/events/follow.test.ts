@@ -171,7 +171,7 @@ test('what is forgotten is said to be', { timeout: 30_000 }, async () => {
   await ctx.db.statement(`update event set at = now() - interval '8 days'`, [])
   await makeHost('new.fair.test')
   await forgetEvents({ ...ctx, now: () => new Date(Date.now() + day / 24) })
-  const left = await page()
+  const left = await pageTo('new.fair.test')
   assert.deepEqual([left.length, left.at(-1)?.name], [2, 'new.fair.test'])
   await http.get(`${url}?after=${oldest?.id}`).expect(400)
   await http.get(`${url}?after=99999999999-1`).expect(400)
