@@ -1,12 +1,13 @@
 import type { Context } from '../core/context.ts'
 import { oncePer } from '../core/onceper.ts'
+import { seatsOf } from '../core/seats.ts'
 import { Problem } from '../shared/problem.ts'
 
 /** How much of what reaches out to clusters is under way at a time in a process: of one tenant's questions,
  *  and of the clusters that one of them asks. */
 const most = { questions: 4, clusters: 8 } as const
 
-const underWay = oncePer(() => new Map<string, number>())
+const seats = oncePer(() => seatsOf({ all: Number.POSITIVE_INFINITY, each: most.questions }))
 
 /** Does this for the tenant, unless four of its plans and probes are under way: throws busy. */
 export async function fewAtOnce<T>(
@@ -14,19 +15,15 @@ export async function fewAtOnce<T>(
   tenantId: string,
   work: () => Promise<T>,
 ): Promise<T> {
-  const counts = underWay(ctx)
-  const count = counts.get(tenantId) ?? 0
-  if (count >= most.questions) {
-    const message = `${count} plans and probes of this tenant are under way already; try again later`
+  const leave = seats(ctx).take(tenantId)
+  if (!leave) {
+    const message = `${most.questions} plans and probes of this tenant are under way already; try again later`
     throw new Problem('busy', message, { retryAfterSeconds: 5 })
   }
-  counts.set(tenantId, count + 1)
   try {
     return await work()
   } finally {
-    const left = (counts.get(tenantId) ?? 1) - 1
-    if (left > 0) counts.set(tenantId, left)
-    else counts.delete(tenantId)
+    leave()
   }
 }
 

@@ -65,14 +65,16 @@ function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
 }
 
 const tokenText = '([A-Za-z0-9._~+/-]{1,4096}=*)'
+const bearer = new RegExp(`^Bearer ${tokenText}$`, 'i')
+const password = new RegExp(`^[^:]*:${tokenText}$`)
 
 function tokenOf({ headers, routeOptions }: FastifyRequest): string | undefined {
   const { authorization = '' } = headers
-  const [, token] = new RegExp(`^Bearer ${tokenText}$`, 'i').exec(authorization) ?? []
+  const [, token] = bearer.exec(authorization) ?? []
   if (token !== undefined || routeOptions.config.basic !== true) return token
   const [, basic = ''] = /^Basic ([A-Za-z0-9+/]{1,8192}={0,2})$/i.exec(authorization) ?? []
   const pair = Buffer.from(basic, 'base64').toString('latin1')
-  return new RegExp(`^[^:]*:${tokenText}$`).exec(pair)?.[1]
+  return password.exec(pair)?.[1]
 }
 
 /** The actor of a request that has been admitted. */

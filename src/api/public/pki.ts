@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { getShard, getWholeList, type PublishedList } from '../../authorities/crl/find.ts'
 import { highestShard } from '../../authorities/crl/urls.ts'
@@ -100,18 +100,15 @@ function lists(api: Api, ctx: Context): void {
     ...problemResponse,
   }
 
+  const config: FastifyContextConfig = {
+    conditional: true,
+    problems: ['authority-unknown', 'list-unknown', 'authority-keyless', 'precondition-refused'],
+  }
+
   api.get(
     '/crl',
     {
-      config: {
-        conditional: true,
-        problems: [
-          'authority-unknown',
-          'list-unknown',
-          'authority-keyless',
-          'precondition-refused',
-        ],
-      },
+      config,
       schema: {
         tags: ['pki'],
         summary: 'All that the current key of an authority has revoked (RFC 5280 5), in DER',
@@ -129,15 +126,7 @@ function lists(api: Api, ctx: Context): void {
   api.get(
     '/crl/:key/:shard',
     {
-      config: {
-        conditional: true,
-        problems: [
-          'authority-unknown',
-          'list-unknown',
-          'authority-keyless',
-          'precondition-refused',
-        ],
-      },
+      config,
       schema: {
         tags: ['pki'],
         summary: 'The revocation list that certificates name, in DER',

@@ -10,6 +10,7 @@ import { removeHost } from '../../hosts/remove.ts'
 import { HostQuery } from '../../hosts/request/query.ts'
 import { SettleQuery, WaitQuery, waitForHost } from '../../hosts/wait.ts'
 import { ListOf } from '../../shared/lists/query.ts'
+import type { ProblemType } from '../../shared/problem.ts'
 import { Problem } from '../../shared/problem.ts'
 import { closed, HostnameText, Name } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
@@ -29,6 +30,18 @@ const pemChain = 'application/pem-certificate-chain'
 const versioned = [...Object.keys(HostSpec.properties), 'removedAt']
 const params = closed({ tenant: Name, host: HostnameText })
 
+/** What may be wrong with what is asked for. */
+const refusedSpecs: readonly ProblemType[] = [
+  'tenant-unknown',
+  'authority-unknown',
+  'cluster-unknown',
+  'host-refused',
+  'host-conflict',
+  'certificate-refused',
+  'quota-exceeded',
+  'busy',
+]
+
 /** /v1/tenants/{tenant}/hosts */
 export const hosts: Routes = {
   putTenantHost(api, ctx) {
@@ -38,16 +51,7 @@ export const hosts: Routes = {
         config: {
           needs: 'write-hosts',
           versioned,
-          problems: [
-            'tenant-unknown',
-            'authority-unknown',
-            'cluster-unknown',
-            'host-refused',
-            'host-conflict',
-            'certificate-refused',
-            'quota-exceeded',
-            'busy',
-          ],
+          problems: refusedSpecs,
         },
         schema: {
           tags,
@@ -87,17 +91,7 @@ export const hosts: Routes = {
         config: {
           needs: 'write-hosts',
           versioned,
-          problems: [
-            'tenant-unknown',
-            'host-unknown',
-            'authority-unknown',
-            'cluster-unknown',
-            'host-refused',
-            'host-conflict',
-            'certificate-refused',
-            'quota-exceeded',
-            'busy',
-          ],
+          problems: ['tenant-unknown', 'host-unknown', ...refusedSpecs],
         },
         schema: {
           tags,

@@ -9,6 +9,7 @@ import {
   type KubePage,
   type Where,
 } from './kube.ts'
+import type { libraryOf } from './library.ts'
 import { type Answer, type Line, openLine } from './line.ts'
 import { jsonOf } from './refusal.ts'
 import { inServedVersion } from './versions.ts'
@@ -21,7 +22,11 @@ const pageLimit = 40
  *  is sent before the first question. */
 export function connect(kubeconfig: string): Kube {
   const line = openLine(kubeconfig)
-  const library = async () => (await import('./library.ts')).libraryOf(line)
+  let loaded: Promise<ReturnType<typeof libraryOf>> | undefined
+  const library = () => {
+    loaded ??= import('./library.ts').then((module) => module.libraryOf(line))
+    return loaded
+  }
   return inServedVersion({
     get: (ref) =>
       orUndefined(async () => asObject(answered(await asked(line, ref, { method: 'GET' })))),
