@@ -112,12 +112,9 @@ export async function docs(api: Api): Promise<void> {
   })
 }
 
-/** What every route may answer besides its success. */
-export const problemResponse = {
-  default: {
-    description: 'A problem (RFC 9457)',
-    content: { 'application/problem+json': { schema: ProblemDocument } },
-  },
+/** A problem as a body; which of them an operation answers is put beside it by src/api/answers.ts. */
+export const problemContent = {
+  'application/problem+json': { schema: ProblemDocument },
 } as const
 
 type Json = Readonly<Record<string, unknown>>

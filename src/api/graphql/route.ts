@@ -7,7 +7,7 @@ import { Problem } from '../../shared/problem.ts'
 import { closed } from '../../shared/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf, admission } from '../edge/admission.ts'
-import { problemResponse } from '../openapi.ts'
+import { problemContent } from '../openapi.ts'
 import { costOf } from './cost.ts'
 import { errorsOf, shownError } from './errors.ts'
 import type { Asking } from './field.ts'
@@ -98,9 +98,8 @@ function route(api: Api, ctx: Context): void {
           200: { description: 'An answer, with errors beside it or not', content: answers },
           '4xx': {
             description: 'What is wrong with the request, by GraphQL or as a problem',
-            content: { ...answers, ...problemResponse.default.content },
+            content: { ...answers, ...problemContent },
           },
-          ...problemResponse,
         },
       },
     },

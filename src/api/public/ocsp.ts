@@ -5,7 +5,6 @@ import type { Context } from '../../core/context.ts'
 import { closed, Name, Octets } from '../../shared/schema.ts'
 import { ocspError } from '../../x509/ocsp.ts'
 import type { Api } from '../api.ts'
-import { problemResponse } from '../openapi.ts'
 import { asProblem } from '../problem.ts'
 
 const requestType = 'application/ocsp-request'
@@ -20,7 +19,6 @@ const response = {
     description: 'An OCSPResponse, of an error also (RFC 6960 4.2.1)',
     content: { [responseType]: { schema: Octets } },
   },
-  ...problemResponse,
 }
 
 /** OCSP over HTTP (RFC 6960 A.1): POST, and GET with the request in base64, for caches. */

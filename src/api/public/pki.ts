@@ -8,7 +8,6 @@ import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
 import { closed, Name, Octets } from '../../shared/schema.ts'
 import type { Api } from '../api.ts'
-import { problemResponse } from '../openapi.ts'
 import { ocsp } from './ocsp.ts'
 import { renewalInfo } from './renewalinfo.ts'
 
@@ -42,7 +41,7 @@ function certificates(api: Api, ctx: Context): void {
         description: 'The certificate of the key that signs now.',
         security: [],
         params,
-        response: { 200: binary('A certificate', 'application/pkix-cert'), ...problemResponse },
+        response: { 200: binary('A certificate', 'application/pkix-cert') },
       },
     },
     async (request, reply) => sendCertificate(reply, await getCaCertificate(ctx, request.params)),
@@ -58,7 +57,7 @@ function certificates(api: Api, ctx: Context): void {
         description: 'By the first 16 hexadecimal digits of its subject key identifier.',
         security: [],
         params: closed({ authority: Name, key: shard.properties.key }),
-        response: { 200: binary('A certificate', 'application/pkix-cert'), ...problemResponse },
+        response: { 200: binary('A certificate', 'application/pkix-cert') },
       },
     },
     async (request, reply) => sendCertificate(reply, await getCaCertificate(ctx, request.params)),
@@ -79,7 +78,6 @@ function certificates(api: Api, ctx: Context): void {
             description: 'Self-signed certificates',
             content: { 'application/pem-certificate-chain': { schema: Type.String() } },
           },
-          ...problemResponse,
         },
       },
     },
@@ -97,7 +95,6 @@ function lists(api: Api, ctx: Context): void {
   const response = {
     200: binary('A revocation list', 'application/pkix-crl'),
     304: Type.Null({ description: 'It is the one that you have' }),
-    ...problemResponse,
   }
 
   const config: FastifyContextConfig = {

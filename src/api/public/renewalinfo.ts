@@ -4,7 +4,6 @@ import { getRenewalInfo, RenewalInfo } from '../../certificates/renewal/find.ts'
 import type { Context } from '../../core/context.ts'
 import { closed, Name } from '../../shared/schema.ts'
 import type { Api } from '../api.ts'
-import { problemResponse } from '../openapi.ts'
 
 /** How soon clients are to ask again (RFC 9773 4.3): an order to replace reaches them within that. */
 const againSeconds = 6 * 3600
@@ -27,7 +26,7 @@ export function renewalInfo(api: Api, ctx: Context): void {
             description: 'base64url(keyIdentifier).base64url(serial), as of RFC 9773 4.1',
           }),
         }),
-        response: { 200: RenewalInfo, ...problemResponse },
+        response: { 200: RenewalInfo },
       },
     },
     async (request, reply) =>
@@ -52,7 +51,6 @@ export function renewalInfo(api: Api, ctx: Context): void {
             description: 'CA certificates, none self-signed; to be given as untrusted',
             content: { 'application/pem-certificate-chain': { schema: Type.String() } },
           },
-          ...problemResponse,
         },
       },
     },

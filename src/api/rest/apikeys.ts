@@ -11,7 +11,6 @@ import { ApiKey, ApiKeyWithToken, NewApiKey } from '../../tenants/apikeys/schema
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
-import { problemResponse } from '../openapi.ts'
 
 const tags = ['api keys']
 const params = closed({ tenant: Name })
@@ -35,7 +34,7 @@ export const apiKeys: Routes = {
             'The token is in this answer and nowhere else: it is stored as a hash. The key acts for this tenant alone.',
           params,
           body: NewApiKey,
-          response: { 201: ApiKeyWithToken, ...problemResponse },
+          response: { 201: ApiKeyWithToken },
         },
       },
       async (request, reply) => {
@@ -60,7 +59,7 @@ export const apiKeys: Routes = {
             'Keys that were revoked or have ended are left out. With limit and cursor; nextCursor is null on the last page.',
           params,
           querystring: ApiKeyQuery,
-          response: { 200: ListOf(ApiKey), ...problemResponse },
+          response: { 200: ListOf(ApiKey) },
         },
       },
       (request) =>
@@ -81,7 +80,7 @@ export const apiKeys: Routes = {
           summary: 'Revoke an API key',
           description: 'It is refused from the next request on.',
           params: closed({ tenant: Name, id: Id }),
-          response: { 204: Type.Null(), ...problemResponse },
+          response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
@@ -108,7 +107,7 @@ export const apiKeys: Routes = {
           description:
             'The token is in this answer and nowhere else: it is stored as a hash. A platform-wide key may act for every tenant, as its role allows.',
           body: NewApiKey,
-          response: { 201: ApiKeyWithToken, ...problemResponse },
+          response: { 201: ApiKeyWithToken },
         },
       },
       async (request, reply) =>
@@ -129,7 +128,7 @@ export const apiKeys: Routes = {
           description:
             'Keys that were revoked or have ended are left out. With limit and cursor; nextCursor is null on the last page.',
           querystring: ApiKeyQuery,
-          response: { 200: ListOf(ApiKey), ...problemResponse },
+          response: { 200: ListOf(ApiKey) },
         },
       },
       (request) => listApiKeys(ctx, actorOf(request), { ...request.query, tenant: null }),
@@ -151,7 +150,7 @@ export const apiKeys: Routes = {
           description:
             'It is refused from the next request on. The last key that may make keys stays.',
           params: closed({ id: Id }),
-          response: { 204: Type.Null(), ...problemResponse },
+          response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {

@@ -13,7 +13,6 @@ import { ListOf } from '../../shared/lists/query.ts'
 import { refuse } from '../../shared/problem.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
-import { problemResponse } from '../openapi.ts'
 
 const lines = 'application/x-ndjson'
 
@@ -38,7 +37,6 @@ export const audit: Routes = {
                 [lines]: { schema: Type.Unsafe<Readable>({ type: 'string' }) },
               },
             },
-            ...problemResponse,
           },
         },
       },
@@ -76,7 +74,7 @@ export const audit: Routes = {
           description:
             'Each event against its place in the chain of its tenant, the chains against signed checkpoints, and whether events are there that no chain knows. Go on with nextCursor until it is null.',
           querystring: VerifyQuery,
-          response: { 200: AuditVerification, ...problemResponse },
+          response: { 200: AuditVerification },
         },
       },
       (request) => verifyAuditTrail(ctx, actorOf(request), request.query),
@@ -98,7 +96,6 @@ export const audit: Routes = {
               description: 'A signed note (C2SP tlog-checkpoint)',
               content: { 'text/plain': { schema: Type.String() } },
             },
-            ...problemResponse,
           },
         },
       },

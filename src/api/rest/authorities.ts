@@ -17,7 +17,6 @@ import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
-import { problemResponse } from '../openapi.ts'
 import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['authorities']
@@ -51,7 +50,7 @@ export const authorities: Routes = {
           description:
             'Its key is made here, or is one of a PKCS#11 token. With a tenant, it is that tenant’s alone.',
           body: NewAuthority,
-          response: { 201: Authority, ...problemResponse },
+          response: { 201: Authority },
         },
       },
       async (request, reply) =>
@@ -76,7 +75,7 @@ export const authorities: Routes = {
           description:
             'The certificate and its chain in PEM; with the key it signs here, without it its certificates are only known. Import an issuer before what it has signed.',
           body: ImportedAuthority,
-          response: { 201: Authority, ...problemResponse },
+          response: { 201: Authority },
         },
       },
       async (request, reply) =>
@@ -95,7 +94,7 @@ export const authorities: Routes = {
           description:
             'Those of all tenants, or, for the API key of a tenant, those that it may use. With limit and cursor; nextCursor is null on the last page.',
           querystring: AuthorityQuery,
-          response: { 200: ListOf(Authority), ...problemResponse },
+          response: { 200: ListOf(Authority) },
         },
       },
       (request) => listAuthorities(ctx, actorOf(request), request.query),
@@ -112,7 +111,7 @@ export const authorities: Routes = {
           summary: 'Read an authority',
           description: 'Its certificate, limits, and how it stands. No private key is ever shown.',
           params: closed({ authority: Name }),
-          response: { 200: Authority, ...problemResponse },
+          response: { 200: Authority },
         },
       },
       (request) => getAuthority(ctx, actorOf(request), request.params.authority),
@@ -137,7 +136,7 @@ export const authorities: Routes = {
           params: closed({ authority: Name }),
           querystring: DryRun,
           body: AuthorityPatch,
-          response: { 200: Authority, ...problemResponse },
+          response: { 200: Authority },
         },
       },
       (request) => {
@@ -167,7 +166,7 @@ export const authorities: Routes = {
           description:
             'Refused while a certificate of it is valid, or a tenant, a host or another authority still needs it.',
           params: closed({ authority: Name }),
-          response: { 204: Type.Null(), ...problemResponse },
+          response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
@@ -194,7 +193,6 @@ export const authorities: Routes = {
               description: 'A PKCS#12 store of the roots',
               content: { 'application/x-pkcs12': { schema: Octets } },
             },
-            ...problemResponse,
           },
         },
       },

@@ -6,7 +6,6 @@ import { closed, Name, ProblemDocument } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
-import { problemResponse } from '../openapi.ts'
 import { problemDocument } from '../problem.ts'
 
 /** A thousand requests with a CSR of RSA-4096 each, and names beside. */
@@ -43,7 +42,6 @@ export const batch: Routes = {
                 }),
               ),
             }),
-            ...problemResponse,
           },
         },
       },

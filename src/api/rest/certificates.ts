@@ -18,7 +18,6 @@ import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
 import { MergePatch, mergeInto } from '../mergepatch.ts'
-import { problemResponse } from '../openapi.ts'
 import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['certificates']
@@ -53,7 +52,7 @@ export const certificates: Routes = {
             'For a key made here the key is handed out once, with the bundle. For a CSR of your own only the names and the key of the CSR are taken.',
           params: closed({ tenant: Name }),
           body: NewCertificate,
-          response: { 201: Certificate, ...problemResponse },
+          response: { 201: Certificate },
         },
       },
       async (request, reply) => {
@@ -79,7 +78,7 @@ export const certificates: Routes = {
             'Filters are joined by and; a search that no index serves is refused. With limit and cursor; nextCursor is null on the last page.',
           params: closed({ tenant: Name }),
           querystring: CertificateFilter,
-          response: { 200: ListOf(Certificate), ...problemResponse },
+          response: { 200: ListOf(Certificate) },
         },
       },
       (request) =>
@@ -100,7 +99,7 @@ export const certificates: Routes = {
           summary: 'Read a certificate',
           description: 'Its names, its status, and which certificates came before and after it.',
           params: one,
-          response: { 200: Certificate, ...problemResponse },
+          response: { 200: Certificate },
         },
       },
       (request) => getCertificate(ctx, actorOf(request), request.params),
@@ -124,7 +123,7 @@ export const certificates: Routes = {
           params: one,
           querystring: DryRun,
           body: MergePatch,
-          response: { 200: Certificate, ...problemResponse },
+          response: { 200: Certificate },
         },
       },
       (request) =>
@@ -169,7 +168,7 @@ export const certificates: Routes = {
             'With a new key made here, or for that of a new CSR; one of a host is replaced on its clusters. What it replaces stays valid until it ends or is revoked.',
           params: one,
           body: Type.Union([Renewal, Type.Null()]),
-          response: { 201: Certificate, ...problemResponse },
+          response: { 201: Certificate },
         },
       },
       async (request, reply) => {
@@ -195,7 +194,7 @@ export const certificates: Routes = {
             'It is on the revocation list and at the OCSP responder at once, and gateways that serve MUTUAL hosts get the list pushed. An operator of the tenant may revoke; for keyCompromise, a proof is kept with it.',
           params: one,
           body: CertificateRevocation,
-          response: { 200: Certificate, ...problemResponse },
+          response: { 200: Certificate },
         },
       },
       (request) => {
@@ -242,7 +241,6 @@ export const certificates: Routes = {
                 'application/x-pkcs12': { schema: Octets },
               },
             },
-            ...problemResponse,
           },
         },
       },
@@ -274,7 +272,7 @@ export const certificates: Routes = {
           description:
             'Across all tenants. Filters are joined by and; a search that no index serves is refused. With limit and cursor; nextCursor is null on the last page.',
           querystring: CertificateFilter,
-          response: { 200: ListOf(Certificate), ...problemResponse },
+          response: { 200: ListOf(Certificate) },
         },
       },
       (request) => listAllCertificates(ctx, actorOf(request), request.query),

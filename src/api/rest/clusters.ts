@@ -17,7 +17,6 @@ import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
-import { problemResponse } from '../openapi.ts'
 import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['clusters']
@@ -45,7 +44,7 @@ export const clusters: Routes = {
           description:
             'The rights that it needs there are printed by GET /v1/clusters/{cluster}/rbac. It is checked right after; a host may be placed on it at once.',
           body: NewCluster,
-          response: { 201: Cluster, ...problemResponse },
+          response: { 201: Cluster },
         },
       },
       async (request, reply) =>
@@ -64,7 +63,7 @@ export const clusters: Routes = {
           description:
             'With the result of the last check. Credentials are never shown. With limit and cursor; nextCursor is null on the last page.',
           querystring: ClusterQuery,
-          response: { 200: ListOf(Cluster), ...problemResponse },
+          response: { 200: ListOf(Cluster) },
         },
       },
       (request) => listClusters(ctx, actorOf(request), request.query),
@@ -82,7 +81,7 @@ export const clusters: Routes = {
           description:
             'With the result of the last check, item by item. Credentials are never shown.',
           params,
-          response: { 200: Cluster, ...problemResponse },
+          response: { 200: Cluster },
         },
       },
       (request) => getCluster(ctx, actorOf(request), request.params.cluster),
@@ -107,7 +106,7 @@ export const clusters: Routes = {
           params,
           querystring: DryRun,
           body: ClusterPatch,
-          response: { 200: Cluster, ...problemResponse },
+          response: { 200: Cluster },
         },
       },
       (request) => {
@@ -138,7 +137,7 @@ export const clusters: Routes = {
             'force: the placements on it are forgotten too, and what they left on it stays there; hosts being removed that waited for it are gone',
           params,
           querystring: closed({ force: Type.Optional(Type.Boolean()) }),
-          response: { 204: Type.Null(), ...problemResponse },
+          response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
@@ -160,7 +159,7 @@ export const clusters: Routes = {
           description:
             'Versions, gateways, the kinds that are served and every right that is needed, item by item; the answer has the result.',
           params,
-          response: { 200: Cluster, ...problemResponse },
+          response: { 200: Cluster },
         },
       },
       (request) => checkClusterNow(ctx, actorOf(request), request.params.cluster),
@@ -184,7 +183,6 @@ export const clusters: Routes = {
               description: 'ServiceAccount, Roles and bindings',
               content: { 'application/yaml': { schema: Type.String() } },
             },
-            ...problemResponse,
           },
         },
       },
@@ -207,7 +205,7 @@ export const clusters: Routes = {
           description:
             'What differs from what is wanted is put right. The answer says how many hosts that is.',
           params,
-          response: { 202: Synced, ...problemResponse },
+          response: { 202: Synced },
         },
       },
       async (request, reply) =>
@@ -230,7 +228,7 @@ export const clusters: Routes = {
             'The table of istioctl proxy-config listener from every gateway pod, with what it leaves out: listeners that Envoy refused and why, that warm up or drain; and pods that could not be asked. The API key of a tenant sees the chains of its own hosts.',
           params,
           querystring: ListenerQuery,
-          response: { 200: PageOf(ListenerRow), ...problemResponse },
+          response: { 200: PageOf(ListenerRow) },
         },
       },
       (request) => {
@@ -256,7 +254,7 @@ export const clusters: Routes = {
             'As written in the mesh ConfigMap, and what Istio takes where nothing is written.',
           params,
           querystring: MeshTlsQuery,
-          response: { 200: MeshTlsList, ...problemResponse },
+          response: { 200: MeshTlsList },
         },
       },
       (request) => {
@@ -296,7 +294,7 @@ export const clusters: Routes = {
             ),
           }),
           body: NewMeshTls,
-          response: { 200: MeshTlsChange, ...problemResponse },
+          response: { 200: MeshTlsChange },
         },
       },
       (request) => {

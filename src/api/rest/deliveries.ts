@@ -7,7 +7,6 @@ import { closed, Name } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
-import { problemResponse } from '../openapi.ts'
 import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['deliveries']
@@ -43,7 +42,7 @@ export const deliveries: Routes = {
           params,
           querystring: DryRun,
           body: DeliverySpec,
-          response: { 200: Delivery, 201: Delivery, ...problemResponse },
+          response: { 200: Delivery, 201: Delivery },
         },
       },
       async (request, reply) => {
@@ -71,7 +70,7 @@ export const deliveries: Routes = {
           description: 'With limit and cursor; nextCursor is null on the last page.',
           params: closed({ tenant: Name }),
           querystring: DeliveryQuery,
-          response: { 200: ListOf(Delivery), ...problemResponse },
+          response: { 200: ListOf(Delivery) },
         },
       },
       (request) => {
@@ -91,7 +90,7 @@ export const deliveries: Routes = {
           summary: 'Read a delivery: what was asked for, and how it stands on each cluster',
           description: 'With the objects on each cluster, and what stands in the way.',
           params,
-          response: { 200: Delivery, ...problemResponse },
+          response: { 200: Delivery },
         },
       },
       (request) => {
@@ -113,7 +112,7 @@ export const deliveries: Routes = {
           description: 'A Secret that somebody else has taken over is left alone.',
           params,
           querystring: DryRun,
-          response: { 202: Delivery, ...problemResponse },
+          response: { 202: Delivery },
         },
       },
       async (request, reply) => {

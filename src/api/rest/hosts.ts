@@ -18,7 +18,6 @@ import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { leavingOf } from '../edge/leaving.ts'
 import { MergePatch, mergeInto } from '../mergepatch.ts'
-import { problemResponse } from '../openapi.ts'
 import { DryRun, dryRun, writing } from '../rehearsal.ts'
 
 const tags = ['hosts']
@@ -61,7 +60,7 @@ export const hosts: Routes = {
           params,
           querystring: closed({ ...SettleQuery.properties, ...dryRun }),
           body: HostSpec,
-          response: { 200: Host, 201: Host, ...problemResponse },
+          response: { 200: Host, 201: Host },
         },
       },
       async (request, reply) => {
@@ -102,7 +101,7 @@ export const hosts: Routes = {
           params,
           querystring: DryRun,
           body: MergePatch,
-          response: { 200: Host, ...problemResponse },
+          response: { 200: Host },
         },
       },
       (request) => {
@@ -135,7 +134,7 @@ export const hosts: Routes = {
             'With how each stands on its clusters. With limit and cursor; nextCursor is null on the last page.',
           params: closed({ tenant: Name }),
           querystring: HostQuery,
-          response: { 200: ListOf(Host), ...problemResponse },
+          response: { 200: ListOf(Host) },
         },
       },
       (request) => {
@@ -156,7 +155,7 @@ export const hosts: Routes = {
           description:
             'With how each stands on its clusters. Filters are joined by and. nextCursor is null on the last page.',
           querystring: HostQuery,
-          response: { 200: ListOf(Host), ...problemResponse },
+          response: { 200: ListOf(Host) },
         },
       },
       (request) => listAllHosts(ctx, actorOf(request), request.query),
@@ -175,7 +174,7 @@ export const hosts: Routes = {
             'Synced: the gateway serves the certificate that was issued. The message says what it waits for, or why it failed.',
           params,
           querystring: WaitQuery,
-          response: { 200: Host, ...problemResponse },
+          response: { 200: Host },
         },
       },
       async (request, reply) => {
@@ -215,7 +214,7 @@ export const hosts: Routes = {
                 [pemChain]: { schema: Type.String() },
               },
             },
-            ...problemResponse,
+            304: Type.Null({ description: 'It is the one that you have' }),
           },
         },
       },
@@ -227,7 +226,7 @@ export const hosts: Routes = {
         const etag = `"${found.fingerprintSha256}.pem"`
         reply.header('etag', etag).header('cache-control', 'private, no-cache')
         const known = request.headers['if-none-match']?.includes(etag)
-        if (known) return reply.code(304).send('')
+        if (known) return reply.code(304).send(null)
         return reply.type(pemChain).send(`${found.pem}${found.chainPem}`)
       },
     )
@@ -245,7 +244,7 @@ export const hosts: Routes = {
             'Its Gateway, routes and Secrets are removed; the certificate stays on record.',
           params,
           querystring: DryRun,
-          response: { 202: Host, ...problemResponse },
+          response: { 202: Host },
         },
       },
       async (request, reply) => {
@@ -281,7 +280,7 @@ export const hosts: Routes = {
             'By a dry run on each cluster: objects to create, to change field by field and to remove, and what is in the way. Nothing is written.',
           params,
           body: Type.Union([PlanRequest, Type.Null()]),
-          response: { 200: HostPlan, ...problemResponse },
+          response: { 200: HostPlan },
         },
       },
       (request) => {
@@ -314,7 +313,7 @@ export const hosts: Routes = {
             'The handshake with SNI, the chain, TLS versions, the answer to a request, timings, and whether that is as expected. MUTUAL hosts are asked with and without a client certificate.',
           params,
           body: Type.Union([ProbeRequest, Type.Null()]),
-          response: { 200: ProbeResults, ...problemResponse },
+          response: { 200: ProbeResults },
         },
       },
       (request) => {

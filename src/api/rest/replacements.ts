@@ -4,7 +4,6 @@ import { closed, Id } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
-import { problemResponse } from '../openapi.ts'
 
 const tags = ['certificates']
 
@@ -26,7 +25,7 @@ export const replacements: Routes = {
           description:
             'Each is replaced as a renewal would, by the authority and key of today; hosts are delivered anew. For a key that is lost, or an authority that is to go.',
           body: NewReplacement,
-          response: { 202: Replacement, ...problemResponse },
+          response: { 202: Replacement },
         },
       },
       async (request, reply) =>
@@ -44,7 +43,7 @@ export const replacements: Routes = {
           summary: 'How far a replacement is',
           description: 'How many are replaced, how many are left, and what was refused.',
           params: closed({ id: Id }),
-          response: { 200: Replacement, ...problemResponse },
+          response: { 200: Replacement },
         },
       },
       (request) => getReplacement(ctx, actorOf(request), request.params.id),

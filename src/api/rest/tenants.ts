@@ -9,7 +9,6 @@ import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
 import { heldTo, isMergePatch, MergePatch, mergeInto } from '../mergepatch.ts'
-import { problemResponse } from '../openapi.ts'
 import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['tenants']
@@ -37,7 +36,7 @@ export const tenants: Routes = {
           description:
             'With the DNS domains that its hosts may have, the namespaces that they may lead to, and limits.',
           body: NewTenant,
-          response: { 201: ChangedTenant, ...problemResponse },
+          response: { 201: ChangedTenant },
         },
       },
       async (request, reply) =>
@@ -56,7 +55,7 @@ export const tenants: Routes = {
           description:
             'With limit and cursor; nextCursor is null on the last page. The API key of a tenant sees its own.',
           querystring: TenantQuery,
-          response: { 200: ListOf(Tenant), ...problemResponse },
+          response: { 200: ListOf(Tenant) },
         },
       },
       (request) => listTenants(ctx, actorOf(request), request.query),
@@ -73,7 +72,7 @@ export const tenants: Routes = {
           summary: 'Read a tenant',
           description: 'Its domains, namespaces, policy and quotas, and how much of these is used.',
           params,
-          response: { 200: Tenant, ...problemResponse },
+          response: { 200: Tenant },
         },
       },
       (request) => getTenant(ctx, actorOf(request), request.params.tenant),
@@ -103,7 +102,7 @@ export const tenants: Routes = {
               'application/merge-patch+json': { schema: MergePatch },
             },
           },
-          response: { 200: ChangedTenant, ...problemResponse },
+          response: { 200: ChangedTenant },
         },
       },
       (request) => {
@@ -143,7 +142,7 @@ export const tenants: Routes = {
           description: 'Refused while it has hosts, authorities or certificates that are valid.',
           params,
           querystring: DryRun,
-          response: { 204: Type.Null(), ...problemResponse },
+          response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {

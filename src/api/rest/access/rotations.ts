@@ -4,12 +4,11 @@ import { ApiKeyRotation, ApiKeyWithToken } from '../../../tenants/apikeys/schema
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
-import { problemResponse } from '../../openapi.ts'
 
 const schema = {
   tags: ['api keys'],
   body: ApiKeyRotation,
-  response: { 200: ApiKeyWithToken, ...problemResponse },
+  response: { 200: ApiKeyWithToken },
 } as const
 
 /** …/api-keys/{id}/rotate */

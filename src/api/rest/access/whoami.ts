@@ -7,7 +7,6 @@ import { Quotas, Usage } from '../../../tenants/quotas/limits.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { limitsOf } from '../../edge/ratelimit.ts'
-import { problemResponse } from '../../openapi.ts'
 
 const Whoami = closed(
   {
@@ -47,7 +46,7 @@ export const whoami: Routes = {
           summary: 'Tell who asks, what that one may do, and how much of the limits is left',
           description:
             'For any credentials in force, whatever their role and scopes. No token is shown.',
-          response: { 200: Whoami, ...problemResponse },
+          response: { 200: Whoami },
         },
       },
       async (request) => {

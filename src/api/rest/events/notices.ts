@@ -15,7 +15,6 @@ import { testReceiver } from '../../../notices/sending/send.ts'
 import { closed, Id, Name, PageOf, PageQuery } from '../../../shared/schema.ts'
 import type { Api, Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
-import { problemResponse } from '../../openapi.ts'
 
 const tags = ['notices']
 
@@ -90,7 +89,7 @@ function put(under: Under): Register {
             'A new webhook is answered with the secret that its posts are signed with, once. See docs/notices.md.',
           params: one(under),
           body: ReceiverSpec,
-          response: { 200: Receiver, 201: Receiver, ...problemResponse },
+          response: { 200: Receiver, 201: Receiver },
         },
       },
       async (request, reply) => {
@@ -118,7 +117,7 @@ function list(under: Under): Register {
             'Without what is secret of them. With limit and cursor; nextCursor is null on the last page.',
           params: closed(under.params),
           querystring: PageQuery,
-          response: { 200: PageOf(Receiver), ...problemResponse },
+          response: { 200: PageOf(Receiver) },
         },
       },
       (request) =>
@@ -144,7 +143,7 @@ function get(under: Under): Register {
           summary: 'Read a receiver of notices, without what is secret of it',
           description: 'What it is told of, and where that is sent.',
           params: one(under),
-          response: { 200: Receiver, ...problemResponse },
+          response: { 200: Receiver },
         },
       },
       (request) => getReceiver(ctx, actorOf(request), placeIn(request.params)),
@@ -166,7 +165,7 @@ function remove(under: Under): Register {
           summary: 'Remove a receiver of notices, with what it was told',
           description: 'What is under way is not sent any more.',
           params: one(under),
-          response: { 204: Type.Null(), ...problemResponse },
+          response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
@@ -191,7 +190,7 @@ function tried(under: Under): Register {
           summary: 'Send a test notice now, and tell what came of it',
           description: 'It is sent once and recorded nowhere.',
           params: one(under),
-          response: { 200: Attempt, ...problemResponse },
+          response: { 200: Attempt },
         },
       },
       (request) => testReceiver(ctx, actorOf(request), placeIn(request.params)),
@@ -213,7 +212,7 @@ function rotate(under: Under): Register {
           summary: 'Sign with another secret, and with the one before for a day more',
           description: 'The new secret is in this answer and nowhere else. Only a webhook has one.',
           params: one(under),
-          response: { 200: SigningSecret, ...problemResponse },
+          response: { 200: SigningSecret },
         },
       },
       (request) => rotateSecret(ctx, actorOf(request), placeIn(request.params)),
@@ -236,7 +235,7 @@ function attempts(under: Under): Register {
           description: 'With every attempt: when, and what the receiver answered.',
           params: one(under),
           querystring: NoticesQuery,
-          response: { 200: PageOf(Notice), ...problemResponse },
+          response: { 200: PageOf(Notice) },
         },
       },
       (request) =>
@@ -259,7 +258,7 @@ function replay(under: Under): Register {
           summary: 'Send a notice once more, under the same id',
           description: 'Whatever became of it. A receiver that has it already knows it by its id.',
           params: one(under, { id: Id }),
-          response: { 202: Notice, ...problemResponse },
+          response: { 202: Notice },
         },
       },
       async (request, reply) => {
@@ -286,7 +285,6 @@ function calendar(api: Api, ctx: Context): void {
             description: 'The next 500 ends',
             content: { 'text/calendar': { schema: Type.String() } },
           },
-          ...problemResponse,
         },
       },
     },

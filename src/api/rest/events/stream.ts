@@ -12,7 +12,6 @@ import { closed, Name, PageOf } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf, stillAdmitted } from '../../edge/admission.ts'
 import { leavingOf } from '../../edge/leaving.ts'
-import { problemResponse } from '../../openapi.ts'
 
 const stream = 'text/event-stream'
 const tags = ['events']
@@ -26,7 +25,6 @@ const response = {
       [stream]: { schema: Type.Unsafe<Readable>({ type: 'string' }) },
     },
   },
-  ...problemResponse,
 }
 
 /** /v1/tenants/{tenant}/events, and /v1/events for those of all. */

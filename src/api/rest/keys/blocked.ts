@@ -11,7 +11,6 @@ import { closed } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
-import { problemResponse } from '../../openapi.ts'
 
 const tags = ['blocked keys']
 
@@ -35,7 +34,7 @@ export const blockedKeys: Routes = {
           description:
             'By a certificate, a CSR or a public key in PEM, or by the hash of the public key. Revocation begins at once.',
           body: NewBlockedKey,
-          response: { 201: BlockedKey, ...problemResponse },
+          response: { 201: BlockedKey },
         },
       },
       async (request, reply) =>
@@ -54,7 +53,7 @@ export const blockedKeys: Routes = {
           description:
             'With the reason of each. With limit and cursor; nextCursor is null on the last page.',
           querystring: BlockedKeyQuery,
-          response: { 200: ListOf(BlockedKey), ...problemResponse },
+          response: { 200: ListOf(BlockedKey) },
         },
       },
       (request) => listBlockedKeys(ctx, actorOf(request), request.query),
@@ -71,7 +70,7 @@ export const blockedKeys: Routes = {
           summary: 'Lift a block; what was revoked stays revoked',
           description: 'The key may be certified again.',
           params: closed({ spkiSha256: SpkiSha256 }),
-          response: { 204: Type.Null(), ...problemResponse },
+          response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {

@@ -11,7 +11,6 @@ import { closed, Id, Name } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
-import { problemResponse } from '../../openapi.ts'
 
 const tags = ['authorities']
 const params = closed({ authority: Name })
@@ -42,7 +41,7 @@ export const rotations: Routes = {
             'A new key is made and certified; it signs once everybody can have heard of it, then what the old key has signed is replaced, and then the old key is retired. Nothing that is in use stops working.',
           params,
           body: Type.Union([NewRotation, Type.Null()]),
-          response: { 202: Rotation, ...problemResponse },
+          response: { 202: Rotation },
         },
       },
       async (request, reply) => {
@@ -63,7 +62,7 @@ export const rotations: Routes = {
           description:
             'Step by step, with what is left to be replaced. The API key of a tenant is told of its own.',
           params,
-          response: { 200: Rotation, ...problemResponse },
+          response: { 200: Rotation },
         },
       },
       (request) => getRotation(ctx, actorOf(request), request.params.authority),
@@ -84,7 +83,7 @@ export const rotations: Routes = {
           summary: 'Retire the old key although certificates of it are left, from the deadline on',
           description: 'For what its holders do not replace. Before the deadline it is refused.',
           params,
-          response: { 200: Rotation, ...problemResponse },
+          response: { 200: Rotation },
         },
       },
       (request) => retireRotated(ctx, actorOf(request), request.params.authority),
@@ -102,7 +101,7 @@ export const rotations: Routes = {
           description:
             'Oldest first: of each key by whom it was certified, when it ends, and whether it signs new certificates.',
           params,
-          response: { 200: closed({ items: Type.Array(IssuerView) }), ...problemResponse },
+          response: { 200: closed({ items: Type.Array(IssuerView) }) },
         },
       },
       (request) => listIssuers(ctx, actorOf(request), request.params.authority),
@@ -132,7 +131,7 @@ export const rotations: Routes = {
             'The one who signed it puts it on its list. The certificate that signs now is not revoked: rotate the key first.',
           params: closed({ authority: Name, id: Id }),
           body: Revocation,
-          response: { 200: IssuerView, ...problemResponse },
+          response: { 200: IssuerView },
         },
       },
       (request) => {
@@ -160,7 +159,7 @@ export const rotations: Routes = {
             'So that who trusts the other authority trusts this one, too. The new certificate is sent along in chains.',
           params,
           body: CrossSigning,
-          response: { 201: IssuerView, ...problemResponse },
+          response: { 201: IssuerView },
         },
       },
       async (request, reply) => {
