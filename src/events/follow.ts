@@ -1,5 +1,5 @@
 import type { Context } from '../core/context.ts'
-import { anything, type Bell, hangBell, ringBell } from '../core/database/bells.ts'
+import { anything, hangBell, ringBell, type StoredBell } from '../core/database/bells.ts'
 import { sql } from '../core/database/db.ts'
 import { oncePer } from '../core/onceper.ts'
 import type { Event, Position } from './event.ts'
@@ -53,7 +53,7 @@ type Following = {
 }
 
 /** Whether it rang before it was quiet for long, or everything ends. */
-async function heard(bell: Bell, signal: AbortSignal): Promise<boolean> {
+async function heard(bell: StoredBell, signal: AbortSignal): Promise<boolean> {
   const quiet = AbortSignal.timeout(quietMilliseconds)
   await bell.rung(AbortSignal.any([signal, quiet]))
   return !quiet.aborted

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { onErrand } from '../clusters/kubernetes/errand.ts'
+import { type Bell, openBell } from '../core/bell.ts'
 import { canonical } from '../core/canonical.ts'
 import type { Context } from '../core/context.ts'
 import { type Lane, slowFlag } from '../core/database/due.ts'
@@ -97,7 +98,7 @@ export function startTurns(ctx: Context, { work, lane, queues, hold }: Options):
         ctx.log.warn({ err: error }, 'the queue cannot be asked; trying again')
       })
       await wait(lookMilliseconds.least)
-      await Promise.race([bell.rung(), wait(lookMilliseconds.most)])
+      await bell.rung(AbortSignal.timeout(lookMilliseconds.most))
     }
     for (const { wake } of turns.values()) wake()
     await Promise.all([...turns.values()].map(({ ended }) => ended))
@@ -113,26 +114,6 @@ export function startTurns(ctx: Context, { work, lane, queues, hold }: Options):
     },
   }
 }
-
-/** Something to wait for again and again. */
-function openBell() {
-  let ring: () => void = () => undefined
-  let rung = new Promise<void>((resolve) => {
-    ring = resolve
-  })
-  return {
-    ring: () => ring(),
-    /** Resolves when it has been rung since it was waited for last. */
-    async rung(): Promise<void> {
-      await rung
-      rung = new Promise<void>((resolve) => {
-        ring = resolve
-      })
-    },
-  }
-}
-
-type Bell = ReturnType<typeof openBell>
 
 type Turn = {
   readonly id: number

@@ -1,4 +1,5 @@
 import { Problem } from '../../shared/problem.ts'
+import { type Bell, openBell } from '../bell.ts'
 import type { Context } from '../context.ts'
 import { oncePer } from '../onceper.ts'
 import { openListener, type Session } from './postgres.ts'
@@ -12,17 +13,11 @@ const channels: readonly Channel[] = ['gatesmith_hosts', 'gatesmith_events']
 export const anything = '*'
 
 /** Rings when something about a thing was stored. Whoever hears it reads what there is now. */
-export type Bell = {
-  /** Resolves when it has rung since this was last called, or when `signal` is aborted. */
-  readonly rung: (signal: AbortSignal) => Promise<void>
-  readonly close: () => void
-}
-
-type Ringing = { ring: () => void }
+export type StoredBell = Pick<Bell, 'rung'> & { readonly close: () => void }
 
 /** What a process listens with: one session of its own, opened when somebody first waits. */
 type Tower = {
-  readonly bells: Map<string, Set<Ringing>>
+  readonly bells: Map<string, Set<Bell>>
   session: Promise<Session> | undefined
 }
 
@@ -37,21 +32,22 @@ export async function hangBell(
   ctx: Context,
   channel: Channel,
   ids: readonly string[],
-): Promise<Bell> {
+): Promise<StoredBell> {
   const tower = towers(ctx)
   const names = ids.map((id) => `${channel} ${id}`)
-  const { bell, ringing } = newBell(() => drop(tower, names, ringing))
+  const bell = openBell()
+  const close = () => drop(tower, names, bell)
   for (const name of names) {
     const known = tower.bells.get(name)
-    if (known) known.add(ringing)
-    else tower.bells.set(name, new Set([ringing]))
+    if (known) known.add(bell)
+    else tower.bells.set(name, new Set([bell]))
   }
   try {
     tower.session ??= listen(ctx, tower)
     await tower.session
-    return bell
+    return { rung: bell.rung, close }
   } catch (cause) {
-    bell.close()
+    close()
     ctx.log.warn({ err: cause }, 'the database cannot be listened to')
     throw new Problem('unavailable', 'The database does not answer: try again')
   }
@@ -66,33 +62,10 @@ export async function takeDownBells(ctx: Context): Promise<void> {
   await session?.then((open) => open.close()).catch(() => undefined)
 }
 
-function newBell(close: () => void): { readonly bell: Bell; readonly ringing: Ringing } {
-  let pending = false
-  const ringing = {
-    ring: () => {
-      pending = true
-    },
-  }
-  const silent = ringing.ring
-  const rung = (signal: AbortSignal) =>
-    new Promise<void>((resolve) => {
-      const done = () => {
-        ringing.ring = silent
-        signal.removeEventListener('abort', done)
-        pending = false
-        resolve()
-      }
-      if (pending || signal.aborted) return done()
-      ringing.ring = done
-      signal.addEventListener('abort', done)
-    })
-  return { bell: { rung, close }, ringing }
-}
-
-function drop({ bells }: Tower, names: readonly string[], ringing: Ringing): void {
+function drop({ bells }: Tower, names: readonly string[], bell: Bell): void {
   for (const name of names) {
     const known = bells.get(name)
-    known?.delete(ringing)
+    known?.delete(bell)
     if (known?.size === 0) bells.delete(name)
   }
 }
