@@ -6,8 +6,10 @@ import type { Event, Position } from './event.ts'
 import { idOf, positionOf } from './event.ts'
 import { eventsAfter, isLost, presentPosition, type Whose } from './find.ts'
 
-/** What is told to who follows: events in their order, that some were missed, or that there is nothing new. */
+/** What is told to who follows: that all that happens from now on is told, events in their order, that some were
+ *  missed, or that there is nothing new. */
 export type Told =
+  | { readonly kind: 'open' }
   | { readonly kind: 'events'; readonly events: readonly Event[] }
   | { readonly kind: 'reset'; readonly id: string }
   | { readonly kind: 'nothing' }
@@ -29,8 +31,10 @@ export async function* followEvents(
   const stopLooking = look(ctx)
   try {
     let position = await presentPosition(ctx)
-    if (after && !(await isLost(ctx, after))) position = after
-    else if (after) yield { kind: 'reset', id: idOf(position) }
+    const lost = after !== undefined && (await isLost(ctx, after))
+    if (after && !lost) position = after
+    yield { kind: 'open' }
+    if (lost) yield { kind: 'reset', id: idOf(position) }
     while (!signal.aborted) {
       const events = await eventsAfter(ctx, whose, { position, limit: batchSize })
       await admitted()

@@ -125,7 +125,6 @@ async function follow(
 /** In the format of Server-Sent Events (WHATWG HTML 9.2.6). Who does not take what it is sent for half a minute
  *  is cut off, so that nothing is held for it. */
 async function* asLines(ctx: Context, reply: FastifyReply, told: AsyncIterable<Told>) {
-  yield 'retry: 3000\n\n'
   try {
     for await (const one of told) {
       const slow = setTimeout(() => reply.raw.destroy(), patienceMilliseconds)
@@ -142,6 +141,7 @@ async function* asLines(ctx: Context, reply: FastifyReply, told: AsyncIterable<T
 }
 
 function textOf(told: Told): string {
+  if (told.kind === 'open') return 'retry: 3000\n\n'
   if (told.kind === 'nothing') return ':\n\n'
   if (told.kind === 'reset') return `id: ${told.id}\nevent: reset\ndata: {}\n\n`
   return told.events
