@@ -3,6 +3,26 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { Problem, type ProblemType, problemBase, problems } from '../shared/problem.ts'
 
+const noted = new WeakMap<FastifyRequest, Problem>()
+
+/** Remembers what a request was refused for; of several the first that is about who asks. */
+export function noteProblem(request: FastifyRequest, problem: Problem): void {
+  const before = noted.get(request)
+  if (!before || (isAboutAccess(problem) && !isAboutAccess(before))) noted.set(request, problem)
+}
+
+/** What a request was refused for, or a part of it; undefined: for nothing. */
+export function problemOf(request: FastifyRequest): Problem | undefined {
+  return noted.get(request)
+}
+
+const aboutAccess: ReadonlySet<number> = new Set([401, 403, 429])
+
+/** Whether it says who asks, what that one may, or how much: what an auditor wants to be told of. */
+export function isAboutAccess({ status }: Problem): boolean {
+  return aboutAccess.has(status)
+}
+
 /** Answers any error as a problem document (RFC 9457). What is not a Problem is logged with its cause,
  *  once, and answered without detail. */
 export function answerError(
@@ -11,6 +31,7 @@ export function answerError(
   reply: FastifyReply,
 ): FastifyReply {
   const problem = edgeProblem(error, request) ?? asProblem(error)
+  noteProblem(request, problem)
   if (problem.status >= 500 && problem.type !== 'busy')
     request.log.error({ err: error }, 'request failed')
   // Where Fastify itself refuses no hook has a say.

@@ -4,7 +4,6 @@ import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../core/context.ts'
 import { takeDownBells } from '../core/database/bells.ts'
 import { sql } from '../core/database/db.ts'
-import { metersOf } from '../core/metrics.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Api } from './api.ts'
 import { bodyLimits, readsJson } from './edge/body.ts'
@@ -17,6 +16,7 @@ import { compileValidator } from './edge/validate.ts'
 import { graphiql } from './graphql/graphiql.ts'
 import { graphql } from './graphql/route.ts'
 import { docs } from './openapi.ts'
+import { tellsOutcomes } from './outcome.ts'
 import { answerError } from './problem.ts'
 import { pki } from './public/pki.ts'
 import { rest } from './rest/routes.ts'
@@ -47,6 +47,7 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
   answersOddities(api.server)
   readsJson(api)
   api.setErrorHandler(answerError)
+  tellsOutcomes(api, ctx)
   api.addHook('onRequest', async ({ headers, raw }) => {
     if (headers.host === undefined && raw.httpVersion === '1.1') {
       throw new Problem('request-malformed', 'Send Host (RFC 9110 7.2)')
@@ -66,13 +67,6 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   endsWaiting(api)
-  api.addHook('onResponse', async (request, reply) => {
-    const { method, routeOptions } = request
-    const status = `${Math.floor(reply.statusCode / 100)}xx`
-    // The pattern: what was asked for has no bound, and may hold a token.
-    const labels = { method, route: routeOptions.url ?? 'none', status }
-    metersOf(ctx.config).requests.observe(labels, reply.elapsedTime / 1000)
-  })
   api.addHook('onClose', () => takeDownBells(ctx))
   await docs(api)
   probes(api, ctx)

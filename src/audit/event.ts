@@ -14,6 +14,7 @@ export const auditFilter = {
   ),
   subjectKind: Type.Optional(
     Type.Enum([
+      'address',
       'tenant',
       'api-key',
       'authority',
@@ -29,7 +30,10 @@ export const auditFilter = {
   subjectId: Type.Optional(text('Id of what was changed')),
   subject: Type.Optional(text('Name of what was changed; with subjectKind or tenant')),
   actor: Type.Optional(text('Name or id of who did it')),
-  actorKind: Type.Optional(Type.Enum(['api-key', 'system'], { title: 'ActorKind' })),
+  actorKind: Type.Optional(Type.Enum(['api-key', 'system', 'anonymous'], { title: 'ActorKind' })),
+  address: Type.Optional(
+    text('Where requests came from that were refused, or by which credentials were first used'),
+  ),
   requestId: Type.Optional(text('As in x-request-id')),
   from: Type.Optional(moment('Inclusive')),
   to: Type.Optional(moment('Exclusive')),
@@ -50,7 +54,7 @@ export const AuditEvent = closed(
     seq: Type.String({ pattern: '^[0-9]+$', description: 'Decimal; grows with every event' }),
     at: Timestamp,
     actor: closed({
-      kind: Type.Enum(['api-key', 'system']),
+      kind: Type.Enum(['api-key', 'system', 'anonymous']),
       id: nullable(Type.String()),
       name: Type.String(),
     }),

@@ -3,8 +3,9 @@ import type { Context } from '../core/context.ts'
 import { joinSql, type Sql, sql, type Tx } from '../core/database/db.ts'
 import { type Listing, listRows, when } from '../core/database/lists.ts'
 import type { List } from '../shared/lists/query.ts'
-import { Problem } from '../shared/problem.ts'
+import { Problem, refuse } from '../shared/problem.ts'
 import { shown, shownJson, timestamp } from '../shared/view.ts'
+import { addressOf } from './address.ts'
 import { AuditEvent, type AuditQuery, type AuditSort } from './event.ts'
 
 /** What is read at once where everything is read. */
@@ -81,10 +82,23 @@ async function matching(ctx: Context, actor: Actor, filter: AuditFilter): Promis
     ...when(filter.subject, (one) => sql`"subjectName" = ${one}`),
     ...when(filter.actor, (one) => sql`("actorName" = ${one} or "actorId" = ${one})`),
     ...when(filter.actorKind, (one) => sql`"actorKind" = ${one}`),
+    ...when(
+      filter.address,
+      (one) => sql`("subjectKind" = 'address' and "subjectId" = ${knownAddress(one)})`,
+    ),
     ...when(filter.requestId, (one) => sql`"requestId" = ${one}`),
     ...when(filter.from, (one) => sql`"at" >= ${new Date(one)}::timestamptz`),
     ...when(filter.to, (one) => sql`"at" < ${new Date(one)}::timestamptz`),
   ]
+}
+
+/** Throws request-invalid for what is no address: of those that are not known it is asked by that word. */
+function knownAddress(text: string): string {
+  const address = addressOf(text)
+  if (address === 'unknown' && text !== address) {
+    refuse('request-invalid', [{ field: '/address', message: 'Send an address, or unknown' }])
+  }
+  return address
 }
 
 /** The id of the tenant that is read about; null: everything, the platform's own among it. Throws

@@ -4,6 +4,8 @@ import type { Differences } from './differences.ts'
 
 /** Everything that can happen, in the words of the audit trail. */
 export type AuditAction =
+  | 'access.refused'
+  | 'access.signed-in'
   | 'tenant.created'
   | 'tenant.changed'
   | 'tenant.removed'
@@ -63,6 +65,7 @@ export type AuditAction =
 /** What was changed: a kind, its id and the name people know it by. */
 export type Subject = {
   readonly kind:
+    | 'address'
     | 'tenant'
     | 'api-key'
     | 'authority'
@@ -84,6 +87,20 @@ export type Changes = Readonly<
   Record<string, string | number | boolean | null | readonly string[] | Differences | undefined>
 >
 
+/** Who did it, or tried to: `anonymous` is who did not say who it is. */
+export type Author = Pick<Actor, 'id' | 'name' | 'requestId'> & {
+  readonly kind: Actor['kind'] | 'anonymous'
+}
+
+/** An event that is still to be written. */
+export type Entry = {
+  readonly actor: Author
+  readonly now: Date
+  readonly action: AuditAction
+  readonly subject: Subject
+  readonly changes: Changes
+}
+
 /** Writes an audit event into the transaction of the change it tells of: both are stored or neither. */
 export async function record(
   tx: Tx,
@@ -92,19 +109,28 @@ export async function record(
   { subject, changes }: { subject: Subject; changes: Changes },
 ): Promise<void> {
   await tx.auditEvent.create({
-    data: {
-      at: now,
-      actorKind: actor.kind,
-      actorId: actor.id,
-      actorName: actor.name,
-      requestId: actor.requestId,
-      tenantId: subject.tenantId,
-      action,
-      subjectKind: subject.kind,
-      subjectId: subject.id,
-      subjectName: subject.name,
-      changes: json(changes),
-    },
+    data: rowOf({ actor, now, action, subject, changes }),
     select: { seq: true },
   })
+}
+
+/** Writes many by one statement. */
+export async function recordAll(tx: Tx, entries: readonly Entry[]): Promise<void> {
+  await tx.auditEvent.createMany({ data: entries.map(rowOf) })
+}
+
+function rowOf({ actor, now, action, subject, changes }: Entry) {
+  return {
+    at: now,
+    actorKind: actor.kind,
+    actorId: actor.id,
+    actorName: actor.name,
+    requestId: actor.requestId,
+    tenantId: subject.tenantId,
+    action,
+    subjectKind: subject.kind,
+    subjectId: subject.id,
+    subjectName: subject.name,
+    changes: json(changes),
+  }
 }

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import { noteSignIn } from '../../audit/access.ts'
 import { type Actor, allow, allowPlatform, allowScope, type Permission } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
@@ -31,9 +32,11 @@ export function admission(api: FastifyInstance, ctx: Context): void {
   })
   api.addHook('onRequest', async (request, reply) => {
     const actor = await identify(ctx, request)
+    // Also of who is refused it is told who that was.
+    actors.set(request, actor)
+    noteSignIn(ctx, actor, request.ip)
     limitActor(ctx, actor, reply)
     allowRoute(actor, request)
-    actors.set(request, actor)
   })
 }
 
@@ -77,9 +80,14 @@ function tokenOf({ headers, routeOptions }: FastifyRequest): string | undefined 
   return password.exec(pair)?.[1]
 }
 
+/** Who asks, also where that one may not; undefined while nobody knows. */
+export function askerOf(request: FastifyRequest): Actor | undefined {
+  return actors.get(request)
+}
+
 /** The actor of a request that has been admitted. */
 export function actorOf(request: FastifyRequest): Actor {
-  const actor = actors.get(request)
+  const actor = askerOf(request)
   if (!actor) throw new Error(`${request.url} is served without asking who asks`)
   return actor
 }

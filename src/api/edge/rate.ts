@@ -1,5 +1,3 @@
-import { ipBytes } from '../../x509/names/ip.ts'
-
 /** Whether one more request may be made, and how many more. */
 export type Verdict = {
   readonly allowed: boolean
@@ -65,19 +63,4 @@ export function meterOf(limit: number): Meter {
       return answer
     },
   }
-}
-
-/** Whom an address stands for: itself, or its /64 in IPv6, which is one subscriber's (RFC 6177 2);
- *  an IPv4 address that came mapped into IPv6 (RFC 4291 2.5.5.2) is that address. Some proxies pass on the
- *  port, too, which is another for each connection. All that come without an address are one. */
-export function subscriberOf(address: string | undefined): string {
-  const plain = (address ?? '')
-    .replace(/^\[(.*)\](:\d+)?$/, '$1')
-    .replace(/^([\d.]+):\d+$/, '$1')
-    .replace(/%.*$/, '')
-  const octets = ipBytes(plain)
-  if (!octets) return 'unknown'
-  if (octets.length === 4) return octets.join('.')
-  const mapped = octets.subarray(0, 12).toString('hex') === '00000000000000000000ffff'
-  return mapped ? octets.subarray(12).join('.') : octets.subarray(0, 8).toString('hex')
 }

@@ -1,10 +1,11 @@
 import { hash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import { subscriberOf } from '../../audit/address.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
-import { type Meter, meterOf, subscriberOf, type Verdict } from './rate.ts'
+import { type Meter, meterOf, type Verdict } from './rate.ts'
 
 // Limits are kept in the memory of each process: they protect a process from those who ask too much,
 // and a count that replicas shared would cost every request more than most requests cost themselves.

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import { GraphQLError } from 'graphql'
 import { Problem } from '../../shared/problem.ts'
-import { asProblem, problemDocument } from '../problem.ts'
+import { asProblem, noteProblem, problemDocument } from '../problem.ts'
 
 /** An error as it is answered: a problem's members, without those that GraphQL has a place for. */
 export type ShownError = {
@@ -24,7 +24,8 @@ export function errorsOf(error: unknown): readonly GraphQLError[] {
 /** The error as it is shown. What is not a problem is logged with its cause and shown as `internal`,
  *  without detail. */
 export function shownError(error: GraphQLError, request: FastifyRequest): ShownError {
-  const problem = problemOf(error)
+  const problem = problemIn(error)
+  noteProblem(request, problem)
   if (problem.status >= 500) {
     request.log.error({ err: error.originalError ?? error, path: error.path }, 'field failed')
   }
@@ -39,7 +40,7 @@ export function shownError(error: GraphQLError, request: FastifyRequest): ShownE
 
 /** What has no place in the answer and no cause is graphql's own complaint about the document or its
  *  variables: the client's to mend. */
-function problemOf({ path, originalError, message }: GraphQLError): Problem {
+function problemIn({ path, originalError, message }: GraphQLError): Problem {
   if (path === undefined && (!originalError || originalError instanceof GraphQLError)) {
     return message === '' ? asProblem(originalError) : new Problem('request-malformed', message)
   }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { meterOf, subscriberOf } from '../../../src/api/edge/rate.ts'
+import { meterOf } from '../../../src/api/edge/rate.ts'
 import { buildServer } from '../../../src/api/server.ts'
+import { subscriberOf } from '../../../src/audit/address.ts'
+import { findAuditEvents } from '../../../src/audit/find.ts'
 import { defaultRates, readConfig, SettingError } from '../../../src/core/config.ts'
 import { type Context, openContext } from '../../../src/core/context.ts'
 import { tokenHash } from '../../../src/tenants/apikeys/token.ts'
@@ -133,6 +135,67 @@ test('behind a proxy that is trusted it is the address that the proxy names', as
   const trustless = await serverWith({ address: 1 })
   assert.equal(await ask(trustless, '203.0.113.1'), 404)
   assert.equal(await ask(trustless, '203.0.113.2'), 429)
+})
+
+test('who is refused, and who signs in from where, is told by the trail once and then in sum', async () => {
+  const { api, ask, clock } = await serverWith({ tenant: 3 }, ['10.0.0.0/8'])
+  const viewer = await tokenFor(base, 'example', 'viewer')
+  const from = (address: string) => ({ 'x-forwarded-for': address })
+  const told = async (address: string) => {
+    const { items } = await findAuditEvents(base, admin, { address, sort: 'seq' })
+    return items.map(({ action, actor, tenant, changes: { since: _, ...changes } }) => {
+      const facts: Readonly<Record<string, unknown>> = {
+        action,
+        who: actor.kind,
+        tenant,
+        ...changes,
+      }
+      return facts
+    })
+  }
+  // Through a proxy that is trusted, over one that is not, and by who lies about it.
+  for (const _ of [1, 2, 3, 4])
+    await ask('/v1/audit-events', viewer, '10.0.0.1', from('203.0.113.9'))
+  for (const wrong of ['gsm_secret-of-somebody', 'gsm_another-secret', null]) {
+    await ask('/v1/tenants/example', wrong, '203.0.113.9', from('198.51.100.7'))
+  }
+  const traveller = await tokenFor(base, 'other', 'viewer')
+  await ask('/v1/tenants', traveller, '2001:db8::a')
+  clock.at += 11 * 60_000
+  await ask('/v1/tenants', 'gsm_third-secret', '203.0.113.9')
+  await api.close()
+  const all = await told('203.0.113.9')
+  const sums = new Map<string, number>()
+  for (const { who, action, reason = '', count } of all) {
+    const name = `${who} ${action} ${reason}`
+    sums.set(name, (sums.get(name) ?? 0) + Number(count))
+  }
+  assert.deepEqual(Object.fromEntries(sums), {
+    'api-key access.signed-in ': 1,
+    'api-key access.refused forbidden': 3,
+    'api-key access.refused rate-limited': 1,
+    'anonymous access.refused credentials-refused': 3,
+    'anonymous access.refused credentials-missing': 1,
+  })
+  assert.ok(all.length <= 9, 'the first, and the others together')
+  const event = all.find(({ reason }) => reason === 'forbidden')
+  assert.deepEqual(
+    [event?.method, event?.route, event?.tenant],
+    ['GET', '/v1/audit-events', 'example'],
+  )
+  assert.deepEqual(await told('198.51.100.7'), [], 'whom a stranger says that it asks for')
+  const signedIn = { action: 'access.signed-in', who: 'api-key', tenant: 'other', count: 1 }
+  assert.deepEqual(await told('2001:DB8:0::a'), [signedIn])
+  // Another process, or the same one after a restart, knows that it was told.
+  const again = await serverWith({})
+  await again.ask('/v1/tenants', traveller, '2001:db8::a')
+  await again.api.close()
+  assert.deepEqual(await told('2001:db8::a'), [signedIn])
+  const rows = await base.db.statement(
+    'select row_to_json(audit_event)::text as row from audit_event',
+    [],
+  )
+  assert.doesNotMatch(JSON.stringify(rows), /secret|gsm_[\w-]{9}/)
 })
 
 test('0 is no limit', async () => {
