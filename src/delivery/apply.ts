@@ -1,9 +1,35 @@
 import { createHash } from 'node:crypto'
+import { record } from '../audit/record.ts'
 import type { KubeRef } from '../clusters/kubernetes/kinds.ts'
 import { isAway, type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
+import { systemActor } from '../core/actor.ts'
+import type { Context } from '../core/context.ts'
 import { oncePer } from '../core/onceper.ts'
+import { namesOf } from '../hosts/host.ts'
 import { digestOf } from './drift/digest.ts'
+import type { PlacementRow } from './gather.ts'
 import { isSecret, nameOf, refOf, type Step } from './plan.ts'
+import type { Delivery } from './renderer.ts'
+import { restart } from './secrets/restart.ts'
+
+/** What is to be done for a host on a cluster. */
+export type Due = {
+  readonly placement: PlacementRow
+  readonly delivery: Delivery
+  readonly steps: readonly Step[]
+}
+
+/** Takes the steps of a host on its cluster, then has its backend take up the certificate; answers what is to be
+ *  warned of. Throws KubeError. */
+export async function applyHost(
+  ctx: Context,
+  kube: Kube,
+  { placement, delivery, steps }: Due,
+): Promise<readonly string[]> {
+  const { host } = delivery
+  const advice = await applySteps(kube, steps, namesOf(host.name, host.spec))
+  return [...advice, ...(await restartBackend(ctx, kube, { placement, delivery, steps }))]
+}
 
 /** Takes the steps on the cluster, up in order, then down; answers what admission warned of. What the cluster
  *  would refuse is found out by a dry run, before the first object is there; `names` are the host's. Fields of
@@ -35,6 +61,29 @@ export async function applySteps(
   if (refused[0]) throw refused[0]
   for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
   return [...new Set(warnings)]
+}
+
+/** Has the workload of a PASSTHROUGH host take up its certificate, where that was asked for; answers why it
+ *  does not. */
+async function restartBackend(
+  ctx: Context,
+  kube: Kube,
+  { placement, delivery: { certificate, host }, steps }: Due,
+): Promise<readonly string[]> {
+  const deployment = host.spec.certificate.restart?.deployment
+  const place = steps.find(({ ref, object }) => object && isSecret(ref))
+  if (deployment === undefined || !place) return []
+  const { namespace } = place.ref
+  const { serial } = certificate
+  const { rolledOut, fault } = await restart(kube, { namespace, deployment, serial })
+  if (rolledOut) {
+    const by = { actor: systemActor('placement.push'), now: ctx.now() }
+    const { tenantId, cluster } = placement
+    const subject = { kind: 'host', id: host.id, name: host.name, tenantId } as const
+    const changes = { cluster: cluster.name, deployment: `${namespace}/${deployment}`, serial }
+    await ctx.db.transaction((tx) => record(tx, by, 'host.backend-restarted', { subject, changes }))
+  }
+  return fault === null ? [] : [fault]
 }
 
 /** What each cluster has let through of late, but for the names in it: that it would let through again. A try

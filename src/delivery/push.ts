@@ -1,35 +1,20 @@
-import { isDeepStrictEqual } from 'node:util'
-import { record } from '../audit/record.ts'
 import { trustDigest } from '../authorities/trust/placements.ts'
 import { isTransient as isRefusalTransient } from '../certificates/issuance/transient.ts'
-import { driftPolicy } from '../clusters/find.ts'
-import { isSameObject } from '../clusters/kubernetes/kinds.ts'
-import { isAway, type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
+import { isAway, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
 import { noteUnanswered, silenceOf } from '../clusters/silence.ts'
-import { systemActor } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import { json } from '../core/database/db.ts'
 import { specOf } from '../hosts/find.ts'
-import { namesOf, ServedSpecs } from '../hosts/host.ts'
-import { type RecordedObject, recordedObjects, recordOf } from '../hosts/objects.ts'
+import { namesOf } from '../hosts/host.ts'
 import { Problem } from '../shared/problem.ts'
-import { shownJson } from '../shared/view.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
-import { applySteps } from './apply.ts'
-import { compare, rendererOf } from './compare.ts'
-import { driftIn } from './drift/difference.ts'
-import { digestOf } from './drift/digest.ts'
-import { decide, repairsIn } from './drift/policy.ts'
+import { applyHost } from './apply.ts'
 import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
+import { intend } from './intent.ts'
 import { backendsFound } from './observe.ts'
-import { type Outcome, servedAs, settle, settleApplied } from './outcome/settle.ts'
-import { storeIntent } from './outcome/store.ts'
-import { isSecret, type Step } from './plan.ts'
+import { type Outcome, settle, settleApplied } from './outcome/settle.ts'
 import { confirmPlacement } from './proof/confirm.ts'
-import type { Delivery } from './renderer.ts'
-import { restart } from './secrets/restart.ts'
 import { removeObjects } from './withdraw.ts'
 
 /** Brings a host on a cluster to what is wanted, and says how that went. Throws when the cluster cannot
@@ -89,61 +74,29 @@ async function deliver(
   placement: PlacementRow,
   certificate: CertificateRow,
 ): Promise<void> {
-  // Gather what is wanted.
   const delivery = await deliveryOf(ctx, placement, certificate)
   const kube = await openCluster(ctx, placement.clusterId)
-  // Plan: what is there, what has to be done, and what stands in the way.
-  const recorded = recordedObjects(placement.objects)
-  const compared = await compare(kube, {
-    renderer: rendererOf(placement.cluster),
-    delivery,
-    recorded,
-    wanted: true,
-    othersAt: placement.cluster.othersAt,
-  })
-  const { conflicts } = compared
-  if (conflicts.length > 0) {
-    const message = conflicts.join('. ')
+  const intent = await intend(ctx, kube, { placement, delivery })
+  if ('conflicts' in intent) {
+    const message = intent.conflicts.join('. ')
     return settle(ctx, placement, { status: 'Conflict', message, againAfterSeconds: 60 })
   }
-  // What others have changed of it: put right, or left as it is for now.
-  const drift = decide({
-    policy: driftPolicy(placement.cluster),
-    insisted: placement.takeBack,
-    drift: driftIn(recorded, compared.steps, compared.observed),
-    repairs: repairsIn(placement.repairs),
-    now: ctx.now(),
-  })
-  const steps = compared.steps.map((step): Step => {
-    const held = drift.held.some(({ ref }) => isSameObject(ref, step.ref))
-    return held ? { ...step, action: 'keep' } : step
-  })
-  // What may exist from here on is stored before it does, or a crash would leave it behind; and what it is
-  // to be, so that who watches the cluster knows it from what others make of it.
-  const intended = steps.map((step) => recordedAs(step, recorded))
-  const intent = { objects: recordOf(intended), served: servedWith(placement) }
-  const { objects, served } = placement
-  if (!isDeepStrictEqual(json(intent), { objects, served })) {
-    await storeIntent(ctx)({ id: placement.id, ...intent })
-  }
-  // Apply: up in order, then what is no longer needed, down.
-  const advice = await applySteps(kube, steps, namesOf(delivery.host.name, delivery.host.spec))
-  const restarted = await restartBackend(ctx, kube, { delivery, placement, steps })
-  const risks = await compared.risks
-  // Record. Only the ingress itself can say that the host is served: see proof/confirm.ts.
+  const { steps, drift } = intent
+  const advice = await applyHost(ctx, kube, { placement, delivery, steps })
+  const risks = await intent.risks
   const warnings = [
     ...advice,
-    ...restarted,
     ...risks.map(({ message }) => message),
     ...(await foreignNames(ctx, placement)),
     ...drift.warnings,
   ]
+  // Only the ingress itself can say that the host is served: see proof/confirm.ts.
   await settleApplied(ctx, placement, {
     changed: steps.some(({ action }) => action !== 'keep'),
     lost: risks.filter(({ wins }) => wins).map(({ message }) => message),
     warnings: [...new Set(warnings)],
     conditions: [await backendsFound(kube, delivery.host.spec.routes)],
-    objects: intended
+    objects: intent.objects
       .filter(({ digest }) => digest !== undefined)
       .map((object) => ({ ...object, applied: true })),
     drift,
@@ -151,67 +104,11 @@ async function deliver(
   })
 }
 
-/** An object that is about to be as wanted, if it is not so already. */
-function recordedAs({ ref, object }: Step, recorded: readonly RecordedObject[]): RecordedObject {
-  if (!object) return ref
-  const digest = digestOf(object)
-  const before = recorded.find((each) => isSameObject(each, ref))
-  const applied = before?.digest === digest && before.applied === true
-  return { ...ref, digest, ...(applied ? { applied } : {}) }
-}
-
-/** How the host may be served from here on: as before, or as it is asked for. */
-function servedWith({ served, host }: PlacementRow): ServedSpecs {
-  const before = shownJson(ServedSpecs, served ?? [])
-  const next = servedAs(host)
-  return [...before.filter((each) => !isDeepStrictEqual(each, next)), next]
-}
-
 /** A domain may have been given to another tenant since the host was put. */
 async function foreignNames(ctx: Context, { host }: PlacementRow): Promise<readonly string[]> {
   const names = namesOf(host.name, specOf(host))
   const claims = await claimsTogether(ctx, names)
   return names.flatMap((name) => claimFault(host.tenantId, name, claims) ?? [])
-}
-
-type Delivered = {
-  readonly delivery: Delivery
-  readonly placement: PlacementRow
-  readonly steps: readonly Step[]
-}
-
-/** Has the workload of a PASSTHROUGH host take up its certificate, where that was asked for; answers why it
- *  does not. */
-async function restartBackend(
-  ctx: Context,
-  kube: Kube,
-  { delivery, placement, steps }: Delivered,
-): Promise<readonly string[]> {
-  const { certificate, host } = delivery
-  const deployment = host.spec.certificate.restart?.deployment
-  const place = steps.find(({ ref, object }) => object && isSecret(ref))
-  if (deployment === undefined || !place) return []
-  const { namespace } = place.ref
-  const { serial } = certificate
-  const { rolledOut, fault } = await restart(kube, { namespace, deployment, serial })
-  if (rolledOut) {
-    await ctx.db.transaction((tx) =>
-      record(
-        tx,
-        { actor: systemActor('placement.push'), now: ctx.now() },
-        'host.backend-restarted',
-        {
-          subject: { kind: 'host', id: host.id, name: host.name, tenantId: placement.tenantId },
-          changes: {
-            cluster: placement.cluster.name,
-            deployment: `${namespace}/${deployment}`,
-            serial,
-          },
-        },
-      ),
-    )
-  }
-  return fault === null ? [] : [fault]
 }
 
 /** The cluster, or what signs, is away: nothing is wrong with what was asked. */

@@ -10,7 +10,7 @@ import {
   filters,
 } from '../../certificates/search/filter.ts'
 import { getCluster, listClusters } from '../../clusters/find.ts'
-import { planHost } from '../../delivery/preview.ts'
+import { planHost } from '../../delivery/preview/hostplan.ts'
 import { ProbeRequest, probeHost } from '../../delivery/proof/probe.ts'
 import { getDelivery, listDeliveries } from '../../delivery/secrets/find.ts'
 import { getHost, listHosts } from '../../hosts/find.ts'

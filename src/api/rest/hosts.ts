@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { Certificate } from '../../certificates/certificate.ts'
 import { getHostCertificate } from '../../certificates/find.ts'
-import { HostPlan, PlanRequest, planHost } from '../../delivery/preview.ts'
+import { HostPlan, PlanRequest, planHost } from '../../delivery/preview/hostplan.ts'
 import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/proof/probe.ts'
 import { getHost, listAllHosts, listHosts } from '../../hosts/find.ts'
 import { Host, HostSpec } from '../../hosts/host.ts'

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { checkClusterNow } from '../../../src/clusters/check.ts'
 import { kinds } from '../../../src/clusters/kubernetes/kinds.ts'
-import { planHost } from '../../../src/delivery/preview.ts'
+import { planHost } from '../../../src/delivery/preview/hostplan.ts'
 import { openStage, put, work } from '../../delivery/support.ts'
 import { admin } from '../../support/context.ts'
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { KubeObject } from '../../src/clusters/kubernetes/kube.ts'
-import { changesOf, secretChangeOf } from '../../src/delivery/changes.ts'
-import { issue } from '../sandbox/pki.ts'
+import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
+import { changesOf, secretChangeOf } from '../../../src/delivery/preview/changes.ts'
+import { issue } from '../../sandbox/pki.ts'
 
 function object(spec: Record<string, unknown>, annotations = {}): KubeObject {
   const metadata = { name: 'a', namespace: 'b', annotations }

@@ -1,11 +1,11 @@
 import { X509Certificate } from 'node:crypto'
 import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
-import type { KubeObject } from '../clusters/kubernetes/kube.ts'
-import { pointerPart } from '../shared/problem.ts'
-import { closed, Timestamp } from '../shared/schema.ts'
-import { timestamp } from '../shared/view.ts'
-import { isSecret } from './plan.ts'
+import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { pointerPart } from '../../shared/problem.ts'
+import { closed, Timestamp } from '../../shared/schema.ts'
+import { timestamp } from '../../shared/view.ts'
+import { isSecret } from '../plan.ts'
 
 /** One field that would be another one. */
 export const FieldChange = closed(
