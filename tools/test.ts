@@ -35,7 +35,7 @@ const first = ['e2e', 'jobs', 'api/edge', 'certificates/issuance', 'delivery', '
 
 /** More than there are cores: most files wait for a database or a cluster now and then. A real cluster has one
  *  ingress, and files that change what is before it. */
-const lanes = () => (realCluster() === undefined ? availableParallelism() + 1 : 1)
+const lanes = () => (realCluster() === undefined ? availableParallelism() + 2 : 1)
 /** For what hangs, and no measure of anything: a busy machine is many times as slow. */
 const timeoutMilliseconds = { test: 600_000, file: 1_200_000 } as const
 

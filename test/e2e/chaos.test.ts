@@ -17,7 +17,7 @@ import { httpOf } from './stage.ts'
 // cluster holds exactly what the database asks for, and no certificate exists that is not on record.
 // GATESMITH_CHAOS_KILLS says how often those of each kind are killed, GATESMITH_CHAOS_SEED with which numbers.
 
-const times = Number(process.env.GATESMITH_CHAOS_KILLS ?? 3)
+const times = Number(process.env.GATESMITH_CHAOS_KILLS ?? 1)
 const seed = Number(process.env.GATESMITH_CHAOS_SEED ?? randomInt(1_000_000))
 const random = randomOf(seed)
 

@@ -14,7 +14,7 @@ export async function globalSetup(): Promise<void> {
   const directory = await mkdtemp(join(tmpdir(), 'gatesmith-test-'))
   stops.push(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
   // What is killed in tests is processes, never the machine; and what they had open is not closed at once.
-  const settings = { fsync: 'off', max_connections: '400' }
+  const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '400' }
   const database = await startDatabase({ directory, port: 0, settings })
   stops.push(database.stop)
   await migrate(database.url)
