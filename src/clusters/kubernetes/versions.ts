@@ -7,9 +7,8 @@ const [newest, older] = ['networking.istio.io/v1', 'networking.istio.io/v1beta1'
 /** How long a kind that was found to be served in the older version alone is asked for in it. */
 const memoryMilliseconds = 10 * 60_000
 
-/** The same cluster, whose kinds of Istio are asked for as v1 and spoken of as v1beta1 where that is all that is
- *  served. It costs a question only where v1 is refused. */
-export function inServedVersion(kube: Kube): Kube {
+/** Which version of a kind of Istio is spoken to the cluster. */
+function versionsOf(kube: Kube) {
   const until = new Map<string, number>()
 
   /** The version to speak first. */
@@ -41,6 +40,13 @@ export function inServedVersion(kube: Kube): Kube {
     }
   }
 
+  return { spoken, next, speaking }
+}
+
+/** The same cluster, whose kinds of Istio are asked for as v1 and spoken of as v1beta1 where that is all that is
+ *  served. It costs a question only where v1 is refused. */
+export function inServedVersion(kube: Kube): Kube {
+  const { spoken, next, speaking } = versionsOf(kube)
   return {
     ...kube,
     get: (ref) =>

@@ -22,32 +22,88 @@ const depthLimit = 100
  *  of what it skips it only looks for the end. `keptLimit` is in octets of text. Throws RangeError for more
  *  than that, SyntaxError for what is no JSON. */
 export function createPruner(wanted: Wanted, keptLimit: number): Pruner {
-  const decoder = new TextDecoder()
+  const tree = createTree(wanted)
+  const text = createText(keptLimit)
+  const skipped = createSkipper()
+  let mode: 'between' | 'string' | 'scalar' | 'skip' = 'between'
+  let escaped = false
+
+  function skip(octets: Uint8Array, from: number): number {
+    const end = skipped.endIn(octets, from)
+    if (end === undefined) return octets.length
+    mode = 'between'
+    tree.leaveOut()
+    return end
+  }
+
+  function string(octets: Uint8Array, from: number): number {
+    for (let at = from; at < octets.length; at++) {
+      const code = octets[at]
+      if (escaped) escaped = false
+      else if (code === codes.backslash) escaped = true
+      else if (code === codes.quote) {
+        text.keep(octets.subarray(from, at + 1))
+        mode = 'between'
+        tree.add(JSON.parse(text.finish()))
+        return at + 1
+      }
+    }
+    text.keep(octets.subarray(from))
+    return octets.length
+  }
+
+  function scalar(octets: Uint8Array, from: number): number {
+    let at = from
+    while (at < octets.length && !endsScalar(octets[at] ?? 0)) at++
+    text.keep(octets.subarray(from, at))
+    if (at === octets.length) return at
+    mode = 'between'
+    tree.put(JSON.parse(text.finish()))
+    return at
+  }
+
+  function between(octets: Uint8Array, at: number): number {
+    const code = octets[at] ?? 0
+    if (code <= 0x20) return at + 1
+    if (tree.isWhole()) throw new SyntaxError('something stands behind the document')
+    if (code === codes.comma) tree.next()
+    else if (code === codes.closeList || code === codes.closeObject) {
+      tree.close(code === codes.closeList)
+    } else if (code === codes.colon) {
+      if (!tree.enter()) mode = 'skip'
+    } else if (code === codes.quote) {
+      mode = 'string'
+      text.begin('"')
+    } else if (tree.wantsName()) throw new SyntaxError('a name was expected')
+    else if (code === codes.openObject) tree.open({})
+    else if (code === codes.openList) tree.open([])
+    else {
+      mode = 'scalar'
+      return at
+    }
+    return at + 1
+  }
+
+  const steps = { between, string, scalar, skip }
+  return {
+    write(octets) {
+      for (let at = 0; at < octets.length; ) at = steps[mode](octets, at)
+    },
+    end() {
+      if (mode === 'scalar' && tree.isEmpty()) tree.put(JSON.parse(text.finish()))
+      if (!tree.isWhole()) throw new SyntaxError('the document is not whole')
+      return tree.root()
+    },
+  }
+}
+
+/** The wanted values, as they come. */
+function createTree(wanted: Wanted) {
   const frames: Frame[] = []
   let root: unknown
   let whole = false
-  /** Text of a string or a scalar that is being kept, from pieces before this one. */
-  let text = ''
-  let kept = 0
-  let mode: 'between' | 'string' | 'scalar' | 'skip' = 'between'
-  let escaped = false
-  /** Inside what is skipped. */
-  let depth = 0
-  let inString = false
   let key: string | undefined
   let isKey = false
-
-  function keep(octets: Uint8Array): void {
-    kept += octets.length
-    if (kept > keptLimit) throw new RangeError('the wanted parts are larger than may be kept')
-    text += decoder.decode(octets, { stream: true })
-  }
-
-  function finished(): string {
-    const found = text + decoder.decode()
-    text = ''
-    return found
-  }
 
   function wantedHere(): Wanted | undefined {
     const frame = frames.at(-1)
@@ -67,119 +123,93 @@ export function createPruner(wanted: Wanted, keptLimit: number): Pruner {
     key = undefined
   }
 
-  function open(value: Frame['value']): void {
-    const here = wantedHere() ?? true
-    put(value)
-    whole = false
-    frames.push({ value, wanted: here })
-    if (frames.length > depthLimit) throw new RangeError('the document is nested too deeply')
-    isKey = !Array.isArray(value)
-  }
-
-  function close(isList: boolean): void {
-    const frame = frames.pop()
-    if (!frame || Array.isArray(frame.value) !== isList) throw new SyntaxError('a bracket too many')
-    whole = frames.length === 0
-    isKey = false
-  }
-
-  /** Where what is skipped ends, or where the piece does. */
-  function skip(octets: Uint8Array, from: number): number {
-    for (let at = from; at < octets.length; at++) {
-      const code = octets[at]
-      if (inString) {
-        if (escaped) escaped = false
-        else if (code === codes.backslash) escaped = true
-        else if (code === codes.quote) inString = false
-        continue
-      }
-      if (code === codes.quote) inString = true
-      else if (code === codes.openObject || code === codes.openList) depth++
-      else if (code === codes.closeObject || code === codes.closeList) {
-        if (depth === 0) return skipped(at)
-        depth--
-      } else if (code === codes.comma && depth === 0) return skipped(at)
-    }
-    return octets.length
-  }
-
-  function skipped(at: number): number {
-    mode = 'between'
-    key = undefined
-    return at
-  }
-
-  function string(octets: Uint8Array, from: number): number {
-    for (let at = from; at < octets.length; at++) {
-      const code = octets[at]
-      if (escaped) escaped = false
-      else if (code === codes.backslash) escaped = true
-      else if (code === codes.quote) {
-        keep(octets.subarray(from, at + 1))
-        mode = 'between'
-        const value: unknown = JSON.parse(finished())
-        if (isKey) key = String(value)
-        else put(value)
-        return at + 1
-      }
-    }
-    keep(octets.subarray(from))
-    return octets.length
-  }
-
-  function scalar(octets: Uint8Array, from: number): number {
-    let at = from
-    while (at < octets.length && !endsScalar(octets[at] ?? 0)) at++
-    keep(octets.subarray(from, at))
-    if (at === octets.length) return at
-    mode = 'between'
-    put(JSON.parse(finished()))
-    return at
-  }
-
-  function between(octets: Uint8Array, at: number): number {
-    const code = octets[at] ?? 0
-    if (code <= 0x20) return at + 1
-    if (whole) throw new SyntaxError('something stands behind the document')
-    if (code === codes.comma) {
-      isKey = !Array.isArray(frames.at(-1)?.value)
-      return at + 1
-    }
-    if (code === codes.closeList || code === codes.closeObject) {
-      close(code === codes.closeList)
-      return at + 1
-    }
-    if (code === codes.colon) {
-      isKey = false
-      if (wantedHere() !== undefined) return at + 1
-      mode = 'skip'
-      depth = 0
-      return at + 1
-    }
-    if (code === codes.quote) {
-      mode = 'string'
-      text = '"'
-      return at + 1
-    }
-    if (isKey) throw new SyntaxError('a name was expected')
-    if (code === codes.openObject) open({})
-    else if (code === codes.openList) open([])
-    else {
-      mode = 'scalar'
-      return at
-    }
-    return at + 1
-  }
-
-  const steps = { between, string, scalar, skip }
   return {
-    write(octets) {
-      for (let at = 0; at < octets.length; ) at = steps[mode](octets, at)
+    put,
+    root: () => root,
+    isWhole: () => whole,
+    isEmpty: () => frames.length === 0,
+    wantsName: () => isKey,
+    /** A string: a name, or a value. */
+    add(value: unknown): void {
+      if (isKey) key = String(value)
+      else put(value)
     },
-    end() {
-      if (mode === 'scalar' && frames.length === 0) put(JSON.parse(finished()))
-      if (!whole) throw new SyntaxError('the document is not whole')
-      return root
+    /** Behind a name: answers whether its value is wanted. */
+    enter(): boolean {
+      isKey = false
+      return wantedHere() !== undefined
+    },
+    leaveOut(): void {
+      key = undefined
+    },
+    next(): void {
+      isKey = !Array.isArray(frames.at(-1)?.value)
+    },
+    open(value: Frame['value']): void {
+      const here = wantedHere() ?? true
+      put(value)
+      whole = false
+      frames.push({ value, wanted: here })
+      if (frames.length > depthLimit) throw new RangeError('the document is nested too deeply')
+      isKey = !Array.isArray(value)
+    },
+    close(isList: boolean): void {
+      const frame = frames.pop()
+      if (!frame || Array.isArray(frame.value) !== isList) {
+        throw new SyntaxError('a bracket too many')
+      }
+      whole = frames.length === 0
+      isKey = false
+    },
+  }
+}
+
+/** The text of a string or a scalar that is kept, whose pieces come one by one. */
+function createText(limit: number) {
+  const decoder = new TextDecoder()
+  let text = ''
+  let kept = 0
+  return {
+    begin(first: string): void {
+      text = first
+    },
+    keep(octets: Uint8Array): void {
+      kept += octets.length
+      if (kept > limit) throw new RangeError('the wanted parts are larger than may be kept')
+      text += decoder.decode(octets, { stream: true })
+    },
+    finish(): string {
+      const found = text + decoder.decode()
+      text = ''
+      return found
+    },
+  }
+}
+
+/** Looks for the end of a value that is not wanted. */
+function createSkipper() {
+  let depth = 0
+  let inString = false
+  let escaped = false
+  return {
+    /** Where the value ends; undefined: not in this piece. */
+    endIn(octets: Uint8Array, from: number): number | undefined {
+      for (let at = from; at < octets.length; at++) {
+        const code = octets[at]
+        if (inString) {
+          if (escaped) escaped = false
+          else if (code === codes.backslash) escaped = true
+          else if (code === codes.quote) inString = false
+          continue
+        }
+        if (code === codes.quote) inString = true
+        else if (code === codes.openObject || code === codes.openList) depth++
+        else if (code === codes.closeObject || code === codes.closeList) {
+          if (depth === 0) return at
+          depth--
+        } else if (code === codes.comma && depth === 0) return at
+      }
+      return undefined
     },
   }
 }
