@@ -47,7 +47,7 @@ export function scopeOfRoute(url: string, needs: Permission): Scope | undefined 
 
 /** The scope that a field of this GraphQL type needs; undefined: none of its own. */
 export function scopeOfType(type: string): Scope | undefined {
-  return lookedUp(types, type.replace(/[[\]!]/g, '').replace(/Page$/, ''))
+  return lookedUp(types, type.replace(/[[\]!]/g, '').replace(/(Connection|Edge)$/, ''))
 }
 
 function lookedUp<T>(table: Readonly<Record<string, T>>, key: string): T | undefined {

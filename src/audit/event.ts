@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { listQuery } from '../shared/lists/query.ts'
+import { type Cursored, listQuery } from '../shared/lists/query.ts'
 import { closed, moment, Name, nullable, Timestamp } from '../shared/schema.ts'
 
 /** Text without control characters: PostgreSQL knows no NUL. */
@@ -7,7 +7,7 @@ const text = (description: string) =>
   Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength: 255, description })
 
 /** What a reading of the audit trail is narrowed by. */
-export const auditFilter = {
+const auditFilter = {
   tenant: Type.Optional(Name),
   action: Type.Optional(
     Type.String({ pattern: '^[a-z-]+\\.[a-z-]+$', maxLength: 64, description: 'As host.created' }),
@@ -47,7 +47,7 @@ export const AuditSort = Type.Enum(['seq', '-seq'], {
 export type AuditSort = Type.Static<typeof AuditSort>
 
 export const AuditQuery = listQuery(AuditSort, auditFilter)
-export type AuditQuery = Readonly<Type.Static<typeof AuditQuery>>
+export type AuditQuery = Cursored<Type.Static<typeof AuditQuery>>
 
 export const AuditEvent = closed(
   {

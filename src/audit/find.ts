@@ -69,7 +69,7 @@ async function* batches(ctx: Context, conditions: readonly Sql[], last: bigint) 
   }
 }
 
-type AuditFilter = Omit<AuditQuery, 'limit' | 'cursor' | 'sort' | 'count' | 'fields'>
+type AuditFilter = Omit<AuditQuery, 'limit' | 'cursor' | 'sort' | 'count' | 'fields' | 'cursors'>
 
 async function matching(ctx: Context, actor: Actor, filter: AuditFilter): Promise<readonly Sql[]> {
   allow(actor, 'read-audit')

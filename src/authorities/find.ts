@@ -3,7 +3,7 @@ import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import { byName, listRows, when } from '../core/database/lists.ts'
-import { type List, listQuery, NameSort } from '../shared/lists/query.ts'
+import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { oneOf } from '../shared/oneof.ts'
 import { Name } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
@@ -69,7 +69,7 @@ export const AuthorityQuery = listQuery(NameSort, {
   parent: Type.Optional(Name),
   retired: Type.Optional(Type.Boolean({ description: 'Whether they sign nothing new' })),
 })
-export type AuthorityQuery = Readonly<Type.Static<typeof AuthorityQuery>>
+export type AuthorityQuery = Cursored<Type.Static<typeof AuthorityQuery>>
 
 const listing = byName(sql`authority`)
 
@@ -108,7 +108,12 @@ export async function listAuthorities(
   const names = page.items.map(({ name }) => name)
   const found = await authoritiesByNames(ctx, actor, names)
   const known = new Map(found.map((authority) => [authority.name, authority]))
-  return { ...page, items: names.flatMap((name) => known.get(name) ?? []) }
+  const { cursors } = page
+  return {
+    ...page,
+    items: names.flatMap((name) => known.get(name) ?? []),
+    ...(cursors ? { cursors: cursors.filter((_, at) => known.has(names[at] ?? '')) } : {}),
+  }
 }
 
 /** The certificate of an authority in DER: the one that signs now, or that of the key so labelled, for

@@ -2,9 +2,9 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import { sql, type Tx } from '../core/database/db.ts'
+import { type Sql, sql, type Tx } from '../core/database/db.ts'
 import { byName, listRows, when } from '../core/database/lists.ts'
-import { type List, listQuery, NameSort } from '../shared/lists/query.ts'
+import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { Checks, Found } from './checks/schema.ts'
@@ -32,9 +32,15 @@ export async function getCluster(ctx: Context, actor: Actor, name: string): Prom
 export const ClusterQuery = listQuery(NameSort, {
   status: Type.Optional(Type.Enum(Cluster.properties.status.enum, { title: 'ClusterStatus' })),
 })
-export type ClusterQuery = Readonly<Type.Static<typeof ClusterQuery>>
+export type ClusterQuery = Cursored<Type.Static<typeof ClusterQuery>>
 
-const listing = byName(sql`cluster`)
+/** How clusters are listed. */
+export const clusterListing = byName(sql`cluster`)
+
+/** What holds for the clusters that are asked for. */
+export function clusterConditions({ status }: ClusterQuery): readonly Sql[] {
+  return when(status, (one) => sql`cluster."status" = ${one}`)
+}
 
 /** The clusters, by name unless asked otherwise. Tenants read them too, since their hosts name them; only
  *  where the Kubernetes API is stays with the platform. Throws cursor-refused. */
@@ -44,8 +50,8 @@ export async function listClusters(
   query: ClusterQuery,
 ): Promise<List<Cluster>> {
   allow(actor, 'read')
-  const conditions = when(query.status, (one) => sql`cluster."status" = ${one}`)
-  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
+  const asked = { conditions: clusterConditions(query), query }
+  const page = await listRows(ctx.db.read, clusterListing, asked, (ids) =>
     ctx.db.read.cluster.findMany({ where: { id: { in: [...ids] } } }),
   )
   return { ...page, items: page.items.map((row) => clusterView(row, actor)) }

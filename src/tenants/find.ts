@@ -5,7 +5,7 @@ import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import { byName, listRows, when } from '../core/database/lists.ts'
 import { LabelFilter, labelTerms, marksOf, Owner } from '../shared/lists/labels.ts'
-import { type List, listQuery, NameSort } from '../shared/lists/query.ts'
+import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { Name } from '../shared/schema.ts'
 import { shownJson, timestamp } from '../shared/view.ts'
 import { accessTenant, type TenantRow } from './access.ts'
@@ -41,7 +41,7 @@ export const TenantQuery = listQuery(NameSort, {
   owner: Type.Optional(Owner),
   label: Type.Optional(LabelFilter),
 })
-export type TenantQuery = Readonly<Type.Static<typeof TenantQuery>>
+export type TenantQuery = Cursored<Type.Static<typeof TenantQuery>>
 
 const listing = byName(sql`tenant`)
 

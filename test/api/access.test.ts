@@ -205,8 +205,10 @@ const samples: Readonly<Record<string, string>> = {
 
 /** A call of the field with what it must be given, and the tenant where it takes one. */
 function callOf(field: ReturnType<GraphQLObjectType['getFields']>[string]): string {
+  // Of authorities it is a filter, not whose they are.
+  const named = field.name === 'authorities' ? '' : 'tenant'
   const given = field.args.flatMap(({ name, type }) =>
-    name === 'tenant' || String(type).endsWith('!') ? [`${name}: ${samples[name]}`] : [],
+    name === named || String(type).endsWith('!') ? [`${name}: ${samples[name]}`] : [],
   )
   return `{ ${field.name}${given.length > 0 ? `(${given.join(', ')})` : ''} { __typename } }`
 }

@@ -140,7 +140,7 @@ function sizeOf(
   if (!isListType(getNullableType(definition.type))) return 1
   if (parent?.name.startsWith('__')) return introspected(node.name.value, measuring.schema)
   // The items of a page have been counted by its `first`.
-  return parent?.name.endsWith('Page') ? 1 : listed
+  return parent?.name.endsWith('Connection') ? 1 : listed
 }
 
 /** How long the lists of introspection are: the types of this schema, and what a type has on average. */

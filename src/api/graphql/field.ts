@@ -3,9 +3,9 @@ import Value from 'typebox/value'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { refuse } from '../../shared/problem.ts'
-import { closed, PageQuery } from '../../shared/schema.ts'
+import { closed } from '../../shared/schema.ts'
 import { violationsOf } from '../edge/violations.ts'
-import type { Loads } from './loads.ts'
+import type { Loads } from './reading/loads.ts'
 
 /** What every field is resolved with. */
 export type Asking = { readonly ctx: Context; readonly actor: Actor; readonly loads: Loads }
@@ -36,8 +36,8 @@ export function field<Parent, Args extends Type.TProperties>(of: {
   return {
     ...of,
     args,
-    resolve: (parent: Parent, given: unknown, asking: Asking) =>
-      of.resolve(parent, checked(args, given), asking),
+    resolve: (parent: Parent, sent: unknown, asking: Asking) =>
+      of.resolve(parent, Value.Parse(args, given(args, sent)), asking),
   }
 }
 
@@ -55,25 +55,10 @@ export function relation<Parent>(
   }
 }
 
-/** The arguments of every list: `limit` and `cursor` of REST under the names that GraphQL has for them. */
-export const pageArgs = { first: PageQuery.properties.limit, after: PageQuery.properties.cursor }
-
-/** Those arguments as the actions take them. */
-export function pageQuery<T extends { first?: number | undefined; after?: string | undefined }>({
-  first,
-  after,
-  ...rest
-}: T) {
-  return {
-    ...rest,
-    ...(first === undefined ? {} : { limit: first }),
-    ...(after === undefined ? {} : { cursor: after }),
-  }
-}
-
-function checked<T extends Type.TSchema>(schema: T, given: unknown): Type.Static<T> {
+/** What was given, held to the shape of the arguments. Throws request-invalid with every violation. */
+export function given(schema: Type.TObject, args: unknown): Readonly<Record<string, unknown>> {
   // In GraphQL an argument that is null is one that was not given.
-  const sent = Object.fromEntries(Object.entries(given ?? {}).filter(([, value]) => value !== null))
+  const sent = Object.fromEntries(Object.entries(args ?? {}).filter(([, value]) => value !== null))
   refuse('request-invalid', violationsOf(schema, sent))
-  return Value.Parse(schema, sent)
+  return sent
 }

@@ -11,7 +11,7 @@ import { problemContent } from '../openapi.ts'
 import { costOf } from './cost.ts'
 import { errorsOf, shownError } from './errors.ts'
 import type { Asking } from './field.ts'
-import { loadsFor } from './loads.ts'
+import { loadsFor } from './reading/loads.ts'
 import { resolvers, sdl } from './schema.ts'
 
 declare module 'mercurius' {

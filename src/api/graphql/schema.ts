@@ -1,9 +1,9 @@
 import { allowScope } from '../../core/actor.ts'
 import { scopeOfType } from '../scopes.ts'
 import type { Field } from './field.ts'
-import { query } from './queries.ts'
+import { query } from './reading/queries.ts'
+import { types } from './reading/types.ts'
 import { type Shape, sdlOf } from './sdl.ts'
-import { types } from './types.ts'
 
 const shapes: readonly Shape[] = [query, ...types]
 

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { LabelFilter } from '../../shared/lists/labels.ts'
-import { listQuery } from '../../shared/lists/query.ts'
+import { type Cursored, listQuery } from '../../shared/lists/query.ts'
 import { HostnameText, KeyAlgorithm, moment, Name, Profile } from '../../shared/schema.ts'
 
 const hexText = (description: string) =>
@@ -52,4 +52,4 @@ export const CertificateSort = Type.Enum(['notAfter', '-notAfter', 'createdAt', 
 export type CertificateSort = Type.Static<typeof CertificateSort>
 
 export const CertificateFilter = listQuery(CertificateSort, filters)
-export type CertificateFilter = Readonly<Type.Static<typeof CertificateFilter>>
+export type CertificateFilter = Cursored<Type.Static<typeof CertificateFilter>>

@@ -1,8 +1,8 @@
 import { type Actor, allow } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
-import { pageOf, readCursor, SequenceKey } from '../../shared/cursor.ts'
-import type { Page } from '../../shared/schema.ts'
+import { cursorOf, pageOf, readCursor, SequenceKey } from '../../shared/cursor.ts'
+import type { List } from '../../shared/lists/query.ts'
 import { shown, timestampOrNull } from '../../shared/view.ts'
 import { allIngressesOf, type ClusterRow, clusterRow } from '../find.ts'
 import { openCluster } from '../kubernetes/open.ts'
@@ -23,19 +23,22 @@ export async function findListeners(
   ctx: Context,
   actor: Actor,
   { name, query }: { readonly name: string; readonly query: ListenerQuery },
-): Promise<Page<ListenerRow>> {
+): Promise<List<ListenerRow>> {
   allow(actor, 'read')
-  const { limit = 50, cursor, ...filter } = query
+  const { limit = 50, cursor, cursors = false, count = false, ...filter } = query
   const from = cursor === undefined ? 0 : Number(readCursor(cursor, SequenceKey)[0])
   const row = await clusterRow(ctx.db.read, name)
   const found = (await shared(ctx, row)).flatMap((each) => visible(each, actor))
   const matching = found
     .filter((each) => matches(each, filter))
     .map((each, index) => ({ each, index }))
-  return pageOf(matching.slice(from, from + limit + 1), limit, {
-    key: ({ index }) => [String(index + 1)],
-    item: ({ each }) => each,
-  })
+  const key = ({ index }: { readonly index: number }) => [String(index + 1)]
+  const rows = matching.slice(from, from + limit + 1)
+  return {
+    ...pageOf(rows, limit, { key, item: ({ each }) => each }),
+    ...(cursors ? { cursors: rows.slice(0, limit).map((row) => cursorOf(key(row))) } : {}),
+    ...(count ? { total: { value: matching.length, exact: true } } : {}),
+  }
 }
 
 function visible({ row, tenantId }: Found, { tenantId: own }: Actor): readonly ListenerRow[] {
@@ -46,7 +49,7 @@ function visible({ row, tenantId }: Found, { tenantId: own }: Actor): readonly L
 
 function matches(
   row: ListenerRow,
-  { host, ...filter }: Omit<ListenerQuery, 'limit' | 'cursor'>,
+  { host, ...filter }: Omit<ListenerQuery, 'limit' | 'cursor' | 'cursors' | 'count'>,
 ): boolean {
   const { ingress, pod, port, state } = row
   const facts: Readonly<Record<string, unknown>> = { ingress, pod, port, state }

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import type { Cursored } from '../../shared/lists/query.ts'
 import { closed, HostnameText, Name, nullable, PageQuery, Timestamp } from '../../shared/schema.ts'
 
 const ListenerState = Type.Enum(['active', 'error', 'warming', 'draining', 'unread'], {
@@ -44,7 +45,7 @@ export const ListenerRow = closed(
 export type ListenerRow = Type.Static<typeof ListenerRow>
 
 /** What a reading of the table is narrowed by. */
-export const listenerFilter = {
+const listenerFilter = {
   ingress: Type.Optional(Name),
   pod: Type.Optional(Type.String({ pattern: '^[a-z0-9:.\\[\\]-]{1,253}$' })),
   port: Type.Optional(Type.Integer({ minimum: 0, maximum: 65535 })),
@@ -53,4 +54,6 @@ export const listenerFilter = {
 }
 
 export const ListenerQuery = closed({ ...PageQuery.properties, ...listenerFilter })
-export type ListenerQuery = Readonly<Type.Static<typeof ListenerQuery>>
+export type ListenerQuery = Cursored<Type.Static<typeof ListenerQuery>> & {
+  readonly count?: boolean
+}

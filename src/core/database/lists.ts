@@ -8,6 +8,7 @@ import {
   SequenceText,
 } from '../../shared/cursor.ts'
 import {
+  type Cursored,
   type List,
   type ListQuery,
   mostCounted,
@@ -57,8 +58,10 @@ type Row = { readonly id: string; readonly key: readonly string[] }
  *  cursor names. */
 export type Asked<Sort extends string> = {
   readonly conditions: readonly Sql[]
-  readonly query: ListQuery<Sort>
+  readonly query: Cursored<ListQuery<Sort>>
 }
+
+type Reading<Found> = (ids: readonly string[]) => Promise<readonly Found[]>
 
 /** A page of a table. It costs the same wherever it is: the place that the cursor names is sought in the index
  *  of its order, not counted to. `read` gives the rows of some ids, in any order. Throws cursor-refused,
@@ -67,26 +70,106 @@ export async function listRows<Sort extends string, Found extends { readonly id:
   tx: Tx,
   listing: Listing<Sort>,
   { conditions, query }: Asked<Sort>,
-  read: (ids: readonly string[]) => Promise<readonly Found[]>,
+  read: Reading<Found>,
 ): Promise<List<Found>> {
   const { limit = 50, sort = listing.usual, cursor, count = false } = query
-  const order = orderOf(listing, sort)
-  const after = cursor === undefined ? [] : [placeOf(sort, order, cursor)]
-  const columns = order.columns.map(
-    ({ column }) => sql`${column} ${order.down ? sql`desc` : emptySql}`,
-  )
-  const keys = order.columns.map(({ column, kind }) => kinds[kind].key(column))
+  const { after, columns, keys } = placesOf(listing, sort, cursor)
   const rows = await tx.$queryRaw<readonly Row[]>(sql`
     select ${listing.id}::text as id, array[${joinSql(keys)}]::text[] as key
     from ${listing.from} ${whereAll([...conditions, ...after])}
     order by ${joinSql(columns)} limit ${limit + 1}::int`)
+  const found = await byId(read, rows.slice(0, limit))
+  return {
+    ...pageOfRows(rows, { ...query, limit, sort }, found),
+    ...(count ? { total: await totalOf(tx, listing, conditions) } : {}),
+  }
+}
+
+/** The things that lists are asked for below, each by a `key`; `from` names them `parent`. */
+export type Parents = {
+  readonly key: Sql
+  readonly from: Sql
+  readonly conditions: readonly Sql[]
+}
+
+type Below<Sort extends string> = Asked<Sort> & { readonly parents: Parents }
+
+/** The same page below each of many parents, by their keys, in as many statements as for one; `conditions` may
+ *  name the `parent`. Throws cursor-refused. */
+export async function listRowsBelow<Sort extends string, Found extends { readonly id: string }>(
+  tx: Tx,
+  listing: Listing<Sort>,
+  { parents, conditions, query }: Below<Sort>,
+  read: Reading<Found>,
+): Promise<ReadonlyMap<string, List<Found>>> {
+  const { limit = 50, sort = listing.usual, cursor } = query
+  const { after, columns, keys } = placesOf(listing, sort, cursor)
+  const rows = await tx.$queryRaw<readonly (Row & { readonly parent: string })[]>(sql`
+    select ${parents.key} as parent, one."id", one."key"
+    from ${parents.from} cross join lateral (
+      select ${listing.id}::text as id, array[${joinSql(keys)}]::text[] as key,
+        row_number() over (order by ${joinSql(columns)}) as place
+      from ${listing.from} ${whereAll([...conditions, ...after])}
+      order by ${joinSql(columns)} limit ${limit + 1}::int
+    ) one ${whereAll(parents.conditions)} order by one.place`)
+  const groups = Map.groupBy(rows, ({ parent }) => parent)
+  const shown = [...groups.values()].flatMap((some) => some.slice(0, limit))
+  const found = await byId(read, shown)
+  return new Map(
+    [...groups].map(([key, some]) => [key, pageOfRows(some, { ...query, limit, sort }, found)]),
+  )
+}
+
+/** How many there are below each of many parents, by their keys. */
+export async function countRowsBelow<Sort extends string>(
+  tx: Tx,
+  { from }: Listing<Sort>,
+  { parents, conditions }: Omit<Below<Sort>, 'query'>,
+): Promise<ReadonlyMap<string, Total>> {
+  const rows = await tx.$queryRaw<readonly (Count & { readonly parent: string })[]>(sql`
+    select ${parents.key} as parent, one."count" from ${parents.from} cross join lateral (
+      ${countUpTo(from, conditions)}
+    ) one ${whereAll(parents.conditions)}`)
+  return new Map(rows.map((row) => [row.parent, totalIn(row)]))
+}
+
+/** Reads the rows of a page, each once. */
+async function byId<Found extends { readonly id: string }>(
+  read: Reading<Found>,
+  rows: readonly Row[],
+): Promise<ReadonlyMap<string, Found>> {
+  const found = await read([...new Set(rows.map(({ id }) => id))])
+  return new Map(found.map((row) => [row.id, row]))
+}
+
+/** The page that up to `limit + 1` rows are; what was removed meanwhile is not on it. */
+function pageOfRows<Found>(
+  rows: readonly Row[],
+  { limit, sort, cursors = false }: { limit: number; sort: string; cursors?: boolean },
+  found: ReadonlyMap<string, Found>,
+): List<Found> {
   const shown = rows.slice(0, limit)
   const last = shown.at(-1)
-  const found = new Map((await read(shown.map(({ id }) => id))).map((row) => [row.id, row]))
+  const there = shown.filter(({ id }) => found.has(id))
   return {
-    items: shown.flatMap(({ id }) => found.get(id) ?? []),
+    items: there.flatMap(({ id }) => found.get(id) ?? []),
     nextCursor: rows.length > limit && last ? cursorOf([sort, ...last.key]) : null,
-    ...(count ? { total: await totalOf(tx, listing, conditions) } : {}),
+    ...(cursors ? { cursors: there.map(({ key }) => cursorOf([sort, ...key])) } : {}),
+  }
+}
+
+/** An order in SQL: the place after which a page begins, the columns in their directions, and the keys that a
+ *  cursor is made of. */
+function placesOf<Sort extends string>(
+  listing: Listing<Sort>,
+  sort: Sort,
+  cursor: string | undefined,
+) {
+  const order = orderOf(listing, sort)
+  return {
+    after: cursor === undefined ? [] : [placeOf(sort, order, cursor)],
+    columns: order.columns.map(({ column }) => sql`${column} ${order.down ? sql`desc` : emptySql}`),
+    keys: order.columns.map(({ column, kind }) => kinds[kind].key(column)),
   }
 }
 
@@ -113,12 +196,20 @@ async function totalOf<Sort extends string>(
   { from }: Listing<Sort>,
   conditions: readonly Sql[],
 ): Promise<Total> {
-  const [row] = await tx.$queryRaw<readonly { readonly count: number }[]>(sql`
-    select count(*)::int as count from (
+  const [row] = await tx.$queryRaw<readonly Count[]>(countUpTo(from, conditions))
+  return totalIn(row ?? { count: 0 })
+}
+
+type Count = { readonly count: number }
+
+function countUpTo(from: Sql, conditions: readonly Sql[]): Sql {
+  return sql`select count(*)::int as count from (
       select from ${from} ${whereAll(conditions)} limit ${mostCounted + 1}::int
-    ) as found`)
-  const found = row?.count ?? 0
-  return { value: Math.min(found, mostCounted), exact: found <= mostCounted }
+    ) as found`
+}
+
+function totalIn({ count }: Count): Total {
+  return { value: Math.min(count, mostCounted), exact: count <= mostCounted }
 }
 
 function whereAll(conditions: readonly Sql[]): Sql {

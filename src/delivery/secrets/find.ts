@@ -1,15 +1,15 @@
 import Type from 'typebox'
-import type { Actor } from '../../core/actor.ts'
+import { type Actor, allow } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { joinSql, sql, type Tx } from '../../core/database/db.ts'
+import { joinSql, type Sql, sql, type Tx } from '../../core/database/db.ts'
 import { byName, listRows, when } from '../../core/database/lists.ts'
-import { type List, listQuery, NameSort } from '../../shared/lists/query.ts'
+import { type Cursored, type List, listQuery, NameSort } from '../../shared/lists/query.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import { Name, Namespace } from '../../shared/schema.ts'
 import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
-import { newestInLine } from './line.ts'
+import { type LineMember, newestInLines } from './line.ts'
 import { Delivery } from './schema.ts'
 
 const related = {
@@ -60,18 +60,13 @@ export const DeliveryQuery = listQuery(NameSort, {
   cluster: Type.Optional(Name),
   namespace: Type.Optional(Namespace),
 })
-export type DeliveryQuery = Readonly<Type.Static<typeof DeliveryQuery>>
+export type DeliveryQuery = Cursored<Type.Static<typeof DeliveryQuery>>
 
-const listing = byName(sql`delivery`)
+/** How deliveries are listed. */
+export const deliveryListing = byName(sql`delivery`)
 
-/** The tenant's deliveries, by name unless asked otherwise. Throws tenant-unknown, cursor-refused. */
-export async function listDeliveries(
-  ctx: Context,
-  actor: Actor,
-  { tenant, ...query }: DeliveryQuery & { readonly tenant: string },
-): Promise<List<Delivery>> {
-  const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
-  const { status, cluster, namespace } = query
+/** What holds for the deliveries that are asked for, of whichever tenant. */
+export function deliveryConditions({ status, cluster, namespace }: DeliveryQuery): readonly Sql[] {
   const targets = [
     ...when(status, (one) => sql`target."status" = ${one}`),
     ...when(
@@ -79,8 +74,7 @@ export async function listDeliveries(
       (one) => sql`target."clusterId" = (select "id" from cluster where "name" = ${one})`,
     ),
   ]
-  const conditions = [
-    sql`delivery."tenantId" = ${id}::uuid`,
+  return [
     ...(targets.length === 0
       ? []
       : [
@@ -89,17 +83,56 @@ export async function listDeliveries(
         ]),
     ...when(namespace, (one) => sql`delivery."namespace" = ${one}`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
+}
+
+/** The tenant's deliveries, by name unless asked otherwise. Throws tenant-unknown, cursor-refused. */
+export async function listDeliveries(
+  ctx: Context,
+  actor: Actor,
+  { tenant, ...query }: DeliveryQuery & { readonly tenant: string },
+): Promise<List<Delivery>> {
+  const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
+  const conditions = [sql`delivery."tenantId" = ${id}::uuid`, ...deliveryConditions(query)]
+  const page = await listRows(ctx.db.read, deliveryListing, { conditions, query }, (ids) =>
     ctx.db.read.delivery.findMany({ where: { id: { in: [...ids] } }, include: related }),
   )
-  const items: Delivery[] = []
-  for (const row of page.items) items.push(await viewDelivery(ctx.db.read, row))
-  return { ...page, items }
+  return { ...page, items: await viewDeliveries(ctx.db.read, page.items) }
+}
+
+/** The deliveries of these ids that the actor may see, in no order. */
+export async function deliveriesByIds(
+  ctx: Context,
+  actor: Actor,
+  ids: readonly string[],
+): Promise<readonly (Delivery & { readonly id: string })[]> {
+  allow(actor, 'read')
+  const owner = actor.tenantId === null ? {} : { tenantId: actor.tenantId }
+  const rows = await ctx.db.read.delivery.findMany({
+    where: { id: { in: [...ids] }, ...owner },
+    include: related,
+  })
+  const views = await viewDeliveries(ctx.db.read, rows)
+  return views.map((view, at) => ({ id: rows[at]?.id ?? '', ...view }))
 }
 
 /** The row as it is shown. */
 export async function viewDelivery(tx: Tx, row: DeliveryRow): Promise<Delivery> {
-  const newest = must(await newestInLine(tx, row.certificateId), 'a delivery has a certificate')
+  const [view] = await viewDeliveries(tx, [row])
+  return must(view, 'a delivery is shown')
+}
+
+/** The rows as they are shown, in as many statements for many as for one. */
+async function viewDeliveries(tx: Tx, rows: readonly DeliveryRow[]): Promise<Delivery[]> {
+  const newest = await newestInLines(
+    tx,
+    rows.map(({ certificateId }) => certificateId),
+  )
+  return rows.map((row) =>
+    deliveryView(row, must(newest.get(row.certificateId), 'a delivery has a certificate')),
+  )
+}
+
+function deliveryView(row: DeliveryRow, newest: LineMember): Delivery {
   const { id, serial, notAfter, autoRenew } = newest
   const wanted = row.targets.filter((target) => target.wanted)
   return shown(Delivery, {

@@ -19,16 +19,26 @@ export type LineMember = {
 /** The certificate that stands in the place of this one now: the newest of those that took it, one after
  *  the other, and were not revoked; itself where there is none. Undefined: there is no such certificate. */
 export async function newestInLine(tx: Tx, id: string): Promise<LineMember | undefined> {
-  const [found] = await tx.$queryRaw<readonly LineMember[]>(sql`
+  return (await newestInLines(tx, [id])).get(id)
+}
+
+/** The same of many certificates in one statement, by the id that was asked for. */
+export async function newestInLines(
+  tx: Tx,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, LineMember>> {
+  const rows = await tx.$queryRaw<readonly (LineMember & { readonly first: string })[]>(sql`
     with recursive line as (
-      select "id" from certificate where "id" = ${id}::uuid
+      select "id" as "first", "id" from certificate where "id" = any(${[...new Set(ids)]}::uuid[])
       union
-      select next."id" from line join certificate next on next."replacesId" = line."id"
+      select line."first", next."id"
+      from line join certificate next on next."replacesId" = line."id"
     )
-    select certificate."id"::text, certificate."tenantId"::text, "hostId"::text, "issuerId"::text,
-      authority."name" as authority, "serial", "der", "status", "keySource", "cause", "autoRenew",
-      "notAfter"
+    select distinct on (line."first") line."first"::text, certificate."id"::text,
+      certificate."tenantId"::text, "hostId"::text, "issuerId"::text, authority."name" as authority,
+      "serial", "der", "status", "keySource", "cause", "autoRenew", "notAfter"
     from line join certificate using ("id") join authority on authority."id" = "authorityId"
-    order by "status" = 'active' desc, certificate."createdAt" desc, certificate."id" desc limit 1`)
-  return found
+    order by line."first", "status" = 'active' desc, certificate."createdAt" desc,
+      certificate."id" desc`)
+  return new Map(rows.map(({ first, ...member }) => [first, member]))
 }

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { joinSql, type Sql, sql } from '../../core/database/db.ts'
 import { type Listing, when } from '../../core/database/lists.ts'
 import { LabelFilter, labelTerms } from '../../shared/lists/labels.ts'
-import { listQuery, NameSort } from '../../shared/lists/query.ts'
+import { type Cursored, listQuery, NameSort } from '../../shared/lists/query.ts'
 import { Name } from '../../shared/schema.ts'
 import { PlacementStatus } from '../host.ts'
 
@@ -25,7 +25,7 @@ export const HostQuery = listQuery(NameSort, {
   ),
   label: Type.Optional(LabelFilter),
 })
-export type HostQuery = Readonly<Type.Static<typeof HostQuery>>
+export type HostQuery = Cursored<Type.Static<typeof HostQuery>>
 
 /** How hosts are listed; an id of a later one is greater. */
 export const hostListing: Listing<NameSort> = {

@@ -45,13 +45,16 @@ export type ListQuery<Sort extends string> = PageQuery & {
   readonly count?: boolean
 }
 
+/** A query that also wants the cursor of each item, as GraphQL shows them. */
+export type Cursored<Query> = Readonly<Query> & { readonly cursors?: boolean }
+
 /** How many a list would be in all: counted no further than to {@link mostCounted}. */
 export const Total = closed(
   {
-    value: Type.Integer(),
+    value: Type.Integer({ description: 'How many: 10,000 at most' }),
     exact: Type.Boolean({ description: 'false: there are more than these' }),
   },
-  { title: 'Total' },
+  { title: 'Total', description: 'How many there are in all' },
 )
 export type Total = Type.Static<typeof Total>
 
@@ -62,4 +65,8 @@ export const mostCounted = 10_000
 export function ListOf<T extends Type.TSchema>(item: T) {
   return closed({ ...PageOf(item).properties, total: Type.Optional(Total) })
 }
-export type List<T> = Page<T> & { readonly total?: Total }
+export type List<T> = Page<T> & {
+  readonly total?: Total
+  /** Of each item, where they were asked for. */
+  readonly cursors?: readonly string[]
+}

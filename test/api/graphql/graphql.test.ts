@@ -1,6 +1,16 @@
 import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
 import { mock, test } from 'node:test'
+import {
+  buildSchema,
+  type GraphQLNamedType,
+  type GraphQLObjectType,
+  getNamedType,
+  isLeafType,
+  isObjectType,
+} from 'graphql'
 import pg from 'pg'
+import { sdl } from '../../../src/api/graphql/schema.ts'
 import { createAuthority } from '../../../src/authorities/create.ts'
 import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
 import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
@@ -233,53 +243,168 @@ test('the audit trail needs a role that may read it', async () => {
   assert.deepEqual(answer.path, ['auditEvents'])
 })
 
-test('a page of a hundred takes as many statements as a page of ten', async () => {
-  await createTenant(ctx, admin, { ...base, name: 'many', domains: ['many.test'] })
-  for (let n = 0; n < 100; n++) await serve('many', `h${n}.many.test`)
-  // One list at a time: whether two that run side by side share a read is a matter of luck.
-  const lists = [
-    `certificates(tenant: "many", first: $first) { items {
-      id pem chainPem tenant { name defaultAuthority { name } } authority { name parent { name } }
-      host { name tenant { name } certificate { id } placements { cluster { name } } }
-      clusters { status cluster { name } }
-    } }`,
-    'hosts(tenant: "many", first: $first) { items { tenant { name } certificate { id host { name } } } }',
-    `tenants(first: 5) { items {
-      hosts(first: $first) { items { name certificate { id } } }
-      certificates(first: $first) { items { id authority { name } } }
-      clusters(first: $first) { items { name hosts(first: 1) { items { name } } } }
-    } }`,
-    'cluster(name: "east") { hosts(first: $first) { items { name tenant { name } certificate { id } } } }',
-    'authorities(first: $first) { items { name chainPem } }',
-    'auditEvents(first: $first) { items { seq tenant { name } } }',
-  ]
-  for (const list of lists) {
-    const statements = async (first: number) => {
-      const sent = mock.method(pg.Client.prototype, 'query')
-      const data = await ask(`query ($first: Int) { ${list} }`, { first })
-      const count = sent.mock.callCount()
-      sent.mock.restore()
-      return { count, data }
-    }
-    // What is kept for some seconds is read again by one of three at most.
-    const least = async (first: number) => {
-      const runs = [await statements(first), await statements(first), await statements(first)]
-      return { ...runs[0], count: Math.min(...runs.map(({ count }) => count)) }
-    }
-    const ten = await least(10)
-    const hundred = await least(100)
-    assert.ok(ten.count > 2 && ten.count < 40, `${ten.count} statements for ${list}`)
-    assert.equal(hundred.count, ten.count, list)
-    const { items } = hundred.data.certificates ?? {}
-    if (items === undefined) continue
-    assert.equal(items.length, 100)
-    for (const { host, clusters } of items) {
-      assert.equal(host.placements.length, 2)
-      assert.deepEqual(
-        clusters.map(({ cluster }: { cluster: { name: string } }) => cluster.name),
-        ['east', 'west'],
-      )
-    }
+test('a list is a connection over the filters, orders, cursors and totals of REST', async () => {
+  const query = `query ($after: String) { tenant(name: "shop") { hosts(
+    first: 1, after: $after, sort: name_DESC, cluster: "east", name: "*.shop.test"
+  ) { edges { cursor node { name } } pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
+    total { value exact } } } }`
+  type Shown = {
+    readonly edges: readonly [{ readonly cursor: string; readonly node: { readonly name: string } }]
+    readonly pageInfo: Readonly<Record<string, unknown>>
+    readonly total: object
+  }
+  const seen: string[] = []
+  let after: unknown = null
+  for (let more = true; more; ) {
+    const { edges, pageInfo, total }: Shown = (await ask(query, { after })).tenant.hosts
+    assert.deepEqual(total, { value: 3, exact: true })
+    const [{ cursor, node }] = edges
+    seen.push(node.name)
+    assert.deepEqual([pageInfo.startCursor, pageInfo.endCursor], [cursor, cursor])
+    assert.equal(pageInfo.hasPreviousPage, after !== null)
+    const rest: { body: { items: { name: string }[] } } = await http.get(
+      `/v1/tenants/shop/hosts?sort=-name&cluster=east&limit=1&cursor=${cursor}`,
+    )
+    more = pageInfo.hasNextPage === true
+    assert.equal(rest.body.items.length, more ? 1 : 0)
+    after = pageInfo.endCursor
+  }
+  assert.deepEqual(seen, ['h3.shop.test', 'h2.shop.test', 'h1.shop.test'])
+  const { hosts, certificates, auditEvents, clusters, none } = await ask(`{
+    hosts(sort: createdAt, first: 2) { items { name } total { value } }
+    certificates(keyAlgorithm: ECDSA_P256, profile: client) { items { tenant { name } } total { value } }
+    auditEvents(sort: seq, action: "tenant.created", first: 1) { items { subject { name } } }
+    clusters { items { name hosts(name: "h0.shop.test") { items { name } total { value } } } }
+    none: tenants(label: "team=nobody") { edges { cursor } pageInfo { endCursor } total { value } }
+  }`)
+  assert.deepEqual(names(hosts.items), ['h0.shop.test', 'h1.shop.test'])
+  assert.equal(hosts.total.value, 5)
+  assert.deepEqual(certificates, { items: [{ tenant: { name: 'shop' } }], total: { value: 1 } })
+  assert.equal(auditEvents.items[0].subject.name, 'shop')
+  assert.deepEqual(none, { edges: [], pageInfo: { endCursor: null }, total: { value: 0 } })
+  const totals = clusters.items.map((each: { hosts: { total: { value: number } } }) => [
+    each.hosts.total.value,
+  ])
+  assert.deepEqual(totals, [[0], [1]])
+  const wrong = await refused('{ hosts(label: "no label!") { items { name } } }')
+  assert.equal(wrong.type, problem('request-invalid'))
+  const other = await refused(`{ hosts(sort: createdAt, after: "${after}") { items { name } } }`)
+  assert.equal(other.type, problem('cursor-refused'))
+})
+
+/** Enough of everything that is listed, and each with what it leads to. */
+async function fillAll(): Promise<void> {
+  const tenantOf = (n: number) => ({ ...base, name: `many-${n}`, domains: [`many-${n}.test`] })
+  for (let n = 0; n < most; n++) {
+    await createTenant(ctx, admin, tenantOf(n))
+    await createCluster(ctx, admin, { name: `many-${n}`, kubeconfig, ingress })
+    const name = `many-${n}`
+    await createAuthority(ctx, admin, { name, kind: 'intermediate', parent: 'house', subject })
+    for (const host of ['a', 'b'])
+      await serve(`many-${n}`, `${host}.many-${n}.test`, [name, 'east'])
+    await serve('many-0', `h${n}.many-0.test`, ['east', name])
+  }
+  const tenant = await ctx.db.read.tenant.findUniqueOrThrow({ where: { name: 'many-0' } })
+  const made = await ctx.db.read.certificate.findMany({
+    where: { tenantId: tenant.id },
+    take: most,
+  })
+  const at = new Date()
+  await ctx.db.read.delivery.createMany({
+    data: made.map(({ id: certificateId }, n) => ({
+      ...{ id: randomUUID(), tenantId: tenant.id, name: `d-${n}`, certificateId },
+      ...{ secretName: `s-${n}`, namespace: 'web', createdAt: at, updatedAt: at },
+    })),
+  })
+}
+
+const most = 6
+const schema = buildSchema(sdl)
+
+/** The members of a type that need no arguments: those that are told in one word, and those that lead on. */
+function membersOf(type: GraphQLObjectType) {
+  const open = Object.values(type.getFields()).filter(
+    ({ name, args }) =>
+      name !== 'listeners' && args.every((arg) => !String(arg.type).endsWith('!')),
+  )
+  const isWord = ({ type: of }: (typeof open)[number]) => isLeafType(getNamedType(of))
+  return {
+    words: open.filter(isWord).map(({ name }) => name),
+    further: open.filter((field) => !isWord(field)),
+  }
+}
+
+/** Everything of a type, `depth` things deep; lists whole. */
+function selectionOf(type: GraphQLNamedType, depth: number): string {
+  if (!isObjectType(type)) return ''
+  const { words, further } = membersOf(type)
+  const inner = further.flatMap((field) => {
+    const of = getNamedType(field.type)
+    if (depth === 0) return []
+    return of.name.endsWith('Connection')
+      ? [`${field.name}(first: 2) { ${listOf(of, depth - 1)} }`]
+      : [`${field.name} { ${selectionOf(of, depth - 1)} }`]
+  })
+  return [...words, ...inner, '__typename'].join(' ')
+}
+
+function listOf(type: GraphQLNamedType, depth: number): string {
+  const node = schema.getType(type.name.replace('Connection', ''))
+  assert.ok(node)
+  return `edges { cursor node { ${selectionOf(node, depth)} } } pageInfo { endCursor } total { value }`
+}
+
+/** Every list with every member of what it lists, as a query each; `$first` of them. */
+function listQueries(): readonly string[] {
+  const lists = Object.values(schema.getQueryType()?.getFields() ?? {}).filter(({ type }) =>
+    String(type).endsWith('Connection'),
+  )
+  assert.ok(lists.length > 7)
+  return lists.flatMap(({ name, args, type }) => {
+    const node = schema.getType(String(type).replace('Connection', ''))
+    assert.ok(isObjectType(node))
+    const whose =
+      args.some((arg) => arg.name === 'tenant') && name !== 'auditEvents' && name !== 'authorities'
+    const given = [
+      ...(whose ? ['tenant: "many-0"'] : []),
+      ...(args.some((arg) => arg.name === 'within') ? ['within: "P999D"'] : []),
+    ].join(' ')
+    const list = (inner: string) =>
+      `${name}(first: $first ${given}) { edges { cursor node { ${inner} } } pageInfo { hasNextPage } total { value } }`
+    const { words, further } = membersOf(node)
+    return [
+      list(words.join(' ')),
+      ...further.map((field) => {
+        const of = getNamedType(field.type)
+        return of.name.endsWith('Connection')
+          ? list(`${field.name}(first: 2) { ${listOf(of, 1)} }`)
+          : list(`${field.name} { ${selectionOf(of, 1)} }`)
+      }),
+    ]
+  })
+}
+
+test('a page takes as many statements as another, however much is on it', async () => {
+  await fillAll()
+  const statements = async (list: string, first: number) => {
+    const sent = mock.method(pg.Client.prototype, 'query')
+    const data = await ask(`query ($first: Int) { ${list} }`, { first })
+    const count = sent.mock.callCount()
+    sent.mock.restore()
+    return { count, data }
+  }
+  // What is kept for some seconds is read again by one of three at most.
+  const least = async (list: string, first: number) => {
+    const runs = [await statements(list, first), await statements(list, first)]
+    return { data: runs[0]?.data, count: Math.min(...runs.map(({ count }) => count)) }
+  }
+  for (const list of listQueries()) {
+    const few = await least(list, 2)
+    const many = await least(list, most)
+    assert.ok(few.count > 2 && few.count < 40, `${few.count} statements for ${list}`)
+    assert.equal(many.count, few.count, list)
+    const [{ edges }] = Object.values(many.data) as [{ edges: unknown[] }]
+    assert.equal(edges.length, most, list)
   }
 })
 

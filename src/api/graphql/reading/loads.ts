@@ -1,20 +1,27 @@
 import { setImmediate } from 'node:timers/promises'
-import type { Authority } from '../../authorities/authority.ts'
-import { authoritiesByNames } from '../../authorities/find.ts'
-import type { Certificate } from '../../certificates/certificate.ts'
-import { certificatesByIds } from '../../certificates/find.ts'
-import type { Cluster } from '../../clusters/cluster.ts'
-import { clusterView } from '../../clusters/find.ts'
-import { type Actor, allow } from '../../core/actor.ts'
-import type { Context } from '../../core/context.ts'
-import { hostsByIds, placementsByHostIds } from '../../hosts/find.ts'
-import type { Host, PlacementView } from '../../hosts/host.ts'
-import type { Page, PageQuery } from '../../shared/schema.ts'
-import { tenantsByNames } from '../../tenants/find.ts'
-import type { Tenant } from '../../tenants/tenant.ts'
+import type { Authority } from '../../../authorities/authority.ts'
+import { authoritiesByNames } from '../../../authorities/find.ts'
+import type { Certificate } from '../../../certificates/certificate.ts'
+import { certificatesByIds } from '../../../certificates/find.ts'
+import type { CertificateFilter } from '../../../certificates/search/filter.ts'
+import type { Cluster } from '../../../clusters/cluster.ts'
+import { type ClusterQuery, clusterView } from '../../../clusters/find.ts'
+import { type Actor, allow } from '../../../core/actor.ts'
+import { canonical } from '../../../core/canonical.ts'
+import type { Context } from '../../../core/context.ts'
+import type { DeliveryQuery } from '../../../delivery/secrets/find.ts'
+import type { Delivery } from '../../../delivery/secrets/schema.ts'
+import { hostsByIds, placementsByHostIds } from '../../../hosts/find.ts'
+import type { Host, PlacementView } from '../../../hosts/host.ts'
+import type { HostQuery } from '../../../hosts/request/query.ts'
+import type { List, Total } from '../../../shared/lists/query.ts'
+import { tenantsByNames } from '../../../tenants/find.ts'
+import type { Tenant } from '../../../tenants/tenant.ts'
 import {
+  certificatesOfAuthorities,
   certificatesOfTenants,
   clustersOfTenants,
+  deliveriesOfTenants,
   hostsOfClusters,
   hostsOfTenants,
   type Pages,
@@ -36,14 +43,21 @@ export type Loads = {
   readonly hostOfCertificate: Load<Host>
   readonly placementsOfCertificate: Load<readonly PlacementView[]>
   /** By the parent's name. */
-  readonly hostsOfTenant: PageLoad<Host>
-  readonly certificatesOfTenant: PageLoad<Certificate>
-  readonly clustersOfTenant: PageLoad<Cluster>
-  readonly hostsOfCluster: PageLoad<Host>
+  readonly hostsOfTenant: PageLoad<Host, HostQuery>
+  readonly certificatesOfTenant: PageLoad<Certificate, CertificateFilter>
+  readonly clustersOfTenant: PageLoad<Cluster, ClusterQuery>
+  readonly deliveriesOfTenant: PageLoad<Delivery, DeliveryQuery>
+  readonly hostsOfCluster: PageLoad<Host, HostQuery>
+  readonly certificatesOfAuthority: PageLoad<Certificate, CertificateFilter>
 }
 
-export type PageLoad<T> = (parent: string, page: PageQuery) => Promise<Page<T>>
+/** A list below one parent, out of a read for many. */
+export type PageLoad<T, Query> = {
+  readonly page: (parent: string, query: Query) => Promise<List<T>>
+  readonly total: (parent: string, query: Query) => Promise<Total>
+}
 
+/** What one request reads of relations, on its actor's behalf. */
 export function loadsFor(ctx: Context, actor: Actor): Loads {
   const byName = <T extends { readonly name: string }>(read: Reader<T>) =>
     loader(async (names) => keyed(await read(ctx, actor, names), ({ name }) => name))
@@ -60,7 +74,9 @@ export function loadsFor(ctx: Context, actor: Actor): Loads {
     hostsOfTenant: pageLoad(ctx, actor, hostsOfTenants),
     certificatesOfTenant: pageLoad(ctx, actor, certificatesOfTenants),
     clustersOfTenant: pageLoad(ctx, actor, clustersOfTenants),
+    deliveriesOfTenant: pageLoad(ctx, actor, deliveriesOfTenants),
     hostsOfCluster: pageLoad(ctx, actor, hostsOfClusters),
+    certificatesOfAuthority: pageLoad(ctx, actor, certificatesOfAuthorities),
   }
 }
 
@@ -70,14 +86,29 @@ function keyed<T>(items: readonly T[], key: (item: T) => string): ReadonlyMap<st
   return new Map(items.map((item) => [key(item), item]))
 }
 
-/** Parents that are asked for the same page are asked together. */
-function pageLoad<T>(ctx: Context, actor: Actor, pages: Pages<T>): PageLoad<T> {
-  const loads = new Map<string, Load<Page<T>>>()
-  return async (parent, page) => {
-    const key = JSON.stringify([page.limit, page.cursor])
-    const load = loads.get(key) ?? loader((parents) => pages(ctx, actor, { ...page, parents }))
+function pageLoad<T, Query>(
+  ctx: Context,
+  actor: Actor,
+  { page, total }: Pages<T, Query>,
+): PageLoad<T, Query> {
+  const pageOf = sameQuery((query: Query, parents) => page({ ctx, actor, parents, query }))
+  const totalOf = sameQuery((query: Query, parents) => total({ ctx, actor, parents, query }))
+  return {
+    page: async (parent, query) => (await pageOf(parent, query)) ?? { items: [], nextCursor: null },
+    total: async (parent, query) => (await totalOf(parent, query)) ?? { value: 0, exact: true },
+  }
+}
+
+/** Parents that are asked for the same are asked together. */
+function sameQuery<T, Query>(
+  read: (query: Query, parents: readonly string[]) => Promise<ReadonlyMap<string, T>>,
+): (parent: string, query: Query) => Promise<T | undefined> {
+  const loads = new Map<string, Load<T>>()
+  return (parent, query) => {
+    const key = canonical(query)
+    const load = loads.get(key) ?? loader((parents) => read(query, parents))
     loads.set(key, load)
-    return (await load(parent)) ?? { items: [], nextCursor: null }
+    return load(parent)
   }
 }
 

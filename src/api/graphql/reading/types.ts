@@ -1,19 +1,26 @@
-import { AuditEvent } from '../../audit/event.ts'
-import { Authority } from '../../authorities/authority.ts'
-import { Certificate } from '../../certificates/certificate.ts'
-import { Expiries } from '../../certificates/search/expiries.ts'
-import { Cluster } from '../../clusters/cluster.ts'
-import { findListeners } from '../../clusters/listeners/find.ts'
-import { ListenerRow, listenerFilter } from '../../clusters/listeners/row.ts'
-import { HostPlan } from '../../delivery/preview/hostplan.ts'
-import { ProbeResults } from '../../delivery/proof/probe.ts'
-import { Delivery } from '../../delivery/secrets/schema.ts'
-import { ClientsView, CompleteSpec, Host, PlacementView } from '../../hosts/host.ts'
-import { Destination, destinationsOf, Route } from '../../hosts/route.ts'
-import { PageOf } from '../../shared/schema.ts'
-import { Tenant } from '../../tenants/tenant.ts'
-import { field, pageArgs, pageQuery, relation } from './field.ts'
-import type { Shape } from './sdl.ts'
+import type Type from 'typebox'
+import { AuditEvent } from '../../../audit/event.ts'
+import { Authority } from '../../../authorities/authority.ts'
+import { Certificate } from '../../../certificates/certificate.ts'
+import { Expiries } from '../../../certificates/search/expiries.ts'
+import { CertificateFilter } from '../../../certificates/search/filter.ts'
+import { Cluster } from '../../../clusters/cluster.ts'
+import { ClusterQuery } from '../../../clusters/find.ts'
+import { findListeners } from '../../../clusters/listeners/find.ts'
+import { ListenerQuery, ListenerRow } from '../../../clusters/listeners/row.ts'
+import { HostPlan } from '../../../delivery/preview/hostplan.ts'
+import { ProbeResults } from '../../../delivery/proof/probe.ts'
+import { DeliveryQuery } from '../../../delivery/secrets/find.ts'
+import { Delivery } from '../../../delivery/secrets/schema.ts'
+import { ClientsView, CompleteSpec, Host, PlacementView } from '../../../hosts/host.ts'
+import { HostQuery } from '../../../hosts/request/query.ts'
+import { Destination, destinationsOf, Route } from '../../../hosts/route.ts'
+import { type Cursored, Total } from '../../../shared/lists/query.ts'
+import { Tenant } from '../../../tenants/tenant.ts'
+import { type Field, relation } from '../field.ts'
+import type { Shape } from '../sdl.ts'
+import { connectionOf, list, PageInfo } from './connection.ts'
+import type { Loads, PageLoad } from './loads.ts'
 
 // Where a wire shape has a name, GraphQL has the thing itself. The rest of each type is its shape.
 
@@ -27,24 +34,29 @@ const tenant: Shape = {
       ({ defaultAuthority }, { loads }) =>
         defaultAuthority === null ? null : loads.authority(defaultAuthority),
     ),
-    hosts: field({
-      type: 'HostPage!',
-      description: 'By name',
-      args: pageArgs,
-      resolve: ({ name }: Tenant, args, { loads }) => loads.hostsOfTenant(name, pageQuery(args)),
+    hosts: below<Tenant, typeof HostQuery>({
+      of: 'Host',
+      description: 'By name unless sorted otherwise',
+      query: HostQuery,
+      load: ({ hostsOfTenant }) => hostsOfTenant,
     }),
-    certificates: field({
-      type: 'CertificatePage!',
-      description: 'Soonest end first',
-      args: pageArgs,
-      resolve: ({ name }: Tenant, args, { loads }) =>
-        loads.certificatesOfTenant(name, pageQuery(args)),
+    certificates: below<Tenant, typeof CertificateFilter>({
+      of: 'Certificate',
+      description: 'Soonest end first unless sorted otherwise',
+      query: CertificateFilter,
+      load: ({ certificatesOfTenant }) => certificatesOfTenant,
     }),
-    clusters: field({
-      type: 'ClusterPage!',
-      description: 'Those that its hosts are on, by name',
-      args: pageArgs,
-      resolve: ({ name }: Tenant, args, { loads }) => loads.clustersOfTenant(name, pageQuery(args)),
+    clusters: below<Tenant, typeof ClusterQuery>({
+      of: 'Cluster',
+      description: 'Those that its hosts are on, by name unless sorted otherwise',
+      query: ClusterQuery,
+      load: ({ clustersOfTenant }) => clustersOfTenant,
+    }),
+    deliveries: below<Tenant, typeof DeliveryQuery>({
+      of: 'Delivery',
+      description: 'By name unless sorted otherwise',
+      query: DeliveryQuery,
+      load: ({ deliveriesOfTenant }) => deliveriesOfTenant,
     }),
   },
 }
@@ -63,6 +75,12 @@ const authority: Shape = {
       'The one tenant that may use it; null: every tenant',
       (own, { loads }) => (own.tenant === null ? null : loads.tenant(own.tenant)),
     ),
+    certificates: below<Authority, typeof CertificateFilter>({
+      of: 'Certificate',
+      description: 'Those that it signed and the API key may see, soonest end first',
+      query: CertificateFilter,
+      load: ({ certificatesOfAuthority }) => certificatesOfAuthority,
+    }),
   },
 }
 
@@ -148,18 +166,19 @@ const cluster: Shape = {
   name: 'Cluster',
   schema: Cluster,
   fields: {
-    hosts: field({
-      type: 'HostPage!',
-      description: 'Those on it that the API key may see, by name',
-      args: pageArgs,
-      resolve: ({ name }: Cluster, args, { loads }) => loads.hostsOfCluster(name, pageQuery(args)),
+    hosts: below<Cluster, typeof HostQuery>({
+      of: 'Host',
+      description: 'Those on it that the API key may see, by name unless sorted otherwise',
+      query: HostQuery,
+      load: ({ hostsOfCluster }) => hostsOfCluster,
     }),
-    listeners: field({
-      type: 'ListenerPage!',
+    listeners: list({
+      of: 'Listener',
       description: 'What the Envoys of its ingresses listen for, read from every gateway pod now',
-      args: { ...listenerFilter, ...pageArgs },
-      resolve: ({ name }: Cluster, args, { ctx, actor }) =>
-        findListeners(ctx, actor, { name, query: pageQuery(args) }),
+      args: {},
+      query: ListenerQuery,
+      page: (query, { ctx, actor }, { name }: Cluster) =>
+        findListeners(ctx, actor, { name, query }),
     }),
   },
 }
@@ -204,9 +223,27 @@ const delivery: Shape = {
   },
 }
 
+/** A list of things below another one that is known by its name. */
+function below<Parent extends { readonly name: string }, Query extends Type.TObject>({
+  load,
+  ...of
+}: {
+  readonly of: string
+  readonly description: string
+  readonly query: Query
+  readonly load: (loads: Loads) => PageLoad<unknown, Cursored<Type.Static<Query>>>
+}): Field {
+  return list({
+    ...of,
+    args: {},
+    page: (query, { loads }, { name }: Parent) => load(loads).page(name, query),
+    total: (query, { loads }, { name }: Parent) => load(loads).total(name, query),
+  })
+}
+
 const listed = [tenant, authority, certificate, host, delivery, cluster, listener, auditEvent]
 
-/** Every type of the answers: the nouns, and a page of each that is listed. */
+/** Every type of the answers: the nouns, and the connection of each that is listed. */
 export const types: readonly Shape[] = [
   ...listed,
   placement,
@@ -217,5 +254,7 @@ export const types: readonly Shape[] = [
   { name: 'HostPlan', schema: HostPlan },
   { name: 'ProbeResults', schema: ProbeResults },
   { name: 'Expiries', schema: Expiries },
-  ...listed.map(({ name, schema }) => ({ name: `${name}Page`, schema: PageOf(schema) })),
+  ...listed.flatMap(({ name }) => connectionOf(name)),
+  PageInfo,
+  { name: 'Total', schema: Total },
 ]
