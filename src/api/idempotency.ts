@@ -26,6 +26,13 @@ export function idempotent(ctx: Context) {
   }
 }
 
+/** The key of a request that is given as an argument. */
+export const IdempotencyKey = Type.String({
+  pattern: '^[!-~]+$',
+  maxLength: 255,
+  description: 'The same request with the same key is done once: send it again after a lost answer',
+})
+
 /** The key that a request carries; for actions that keep it themselves. */
 export function idempotencyKey(request: FastifyRequest): string | undefined {
   const key = request.headers['idempotency-key']

@@ -99,6 +99,7 @@ export const KeyAlgorithm = Type.Enum(
 
 /** What a leaf is for. */
 export const Profile = Type.Enum(['server', 'client', 'peer'], {
+  title: 'Profile',
   description: 'What it is for (extended key usage); peer is server and client',
 })
 export type Profile = Type.Static<typeof Profile>

@@ -196,11 +196,14 @@ async function askGraphql(query: string, authorization: string | undefined) {
   return { status: response.status, answer }
 }
 
+const schema = buildSchema(sdl)
 const samples: Readonly<Record<string, string>> = {
   tenant: '"alpha"',
   name: '"alpha"',
   id: JSON.stringify(noId),
   within: '"P1D"',
+  spec: '{ clusters: ["a"], routes: [{ to: { service: "a", namespace: "a", port: 80 } }] }',
+  certificate: '{ profile: server, dnsNames: ["a.alpha.test"] }',
 }
 
 /** A call of the field with what it must be given, and the tenant where it takes one. */
@@ -210,11 +213,13 @@ function callOf(field: ReturnType<GraphQLObjectType['getFields']>[string]): stri
   const given = field.args.flatMap(({ name, type }) =>
     name === named || String(type).endsWith('!') ? [`${name}: ${samples[name]}`] : [],
   )
-  return `{ ${field.name}${given.length > 0 ? `(${given.join(', ')})` : ''} { __typename } }`
+  const kind = schema.getMutationType()?.getFields()[field.name] === field ? 'mutation ' : ''
+  return `${kind}{ ${field.name}${given.length > 0 ? `(${given.join(', ')})` : ''} { __typename } }`
 }
 
 test('each field of GraphQL is open to whom its row says, and to nobody else', async () => {
-  const fields = Object.values(buildSchema(sdl).getQueryType()?.getFields() ?? {})
+  const roots = [schema.getQueryType(), schema.getMutationType()]
+  const fields = roots.flatMap((root) => Object.values(root?.getFields() ?? {}))
   const rows = await rowsUnder('GraphQL')
   const names = ({ name }: { readonly name: string }) => name
   assert.deepEqual(rows.map(names).sort(), fields.map(names).sort())

@@ -81,8 +81,29 @@ export function tagsAnswers(api: FastifyInstance): void {
 /** What If-Match and If-None-Match of a request expect of the thing that it writes. Throws request-malformed. */
 export function preconditionOf(request: FastifyRequest): Precondition {
   const { versioned = [] } = request.routeOptions.config
-  const match = tagsIn(request, 'if-match')
-  const none = tagsIn(request, 'if-none-match')
+  return expectation(tagsIn(request, 'if-match'), tagsIn(request, 'if-none-match'), versioned)
+}
+
+/** The same for conditions that are given as arguments: a tag without its quotes, one with them, or *. */
+export function expecting(
+  {
+    ifMatch,
+    ifNoneMatch,
+  }: { readonly ifMatch?: string | undefined; readonly ifNoneMatch?: string | undefined },
+  versioned: readonly string[],
+): Precondition {
+  return expectation(bareTag(ifMatch), bareTag(ifNoneMatch), versioned)
+}
+
+function bareTag(text: string | undefined): readonly Tag[] | undefined {
+  return text === undefined ? undefined : [{ text: text.replace(/^"(.*)"$/, '$1'), weak: false }]
+}
+
+function expectation(
+  match: readonly Tag[] | undefined,
+  none: readonly Tag[] | undefined,
+  versioned: readonly string[],
+): Precondition {
   return (current) => {
     const version = current && versionOf(current, versioned)
     const isIt = ({ text }: Tag) =>

@@ -25,8 +25,14 @@ type Measuring = {
   readonly known: Map<string, Cost>
 }
 
-/** What weighs as much as this many other fields: certificates in PEM, and whole Envoys that are asked. */
+/** What weighs as much as this many other fields: what is changed, certificates in PEM, and whole Envoys that are
+ *  asked. */
 const weights = new Map([
+  ['putHost', 1000],
+  ['removeHost', 1000],
+  ['issueCertificate', 1000],
+  ['renewCertificate', 1000],
+  ['revokeCertificate', 1000],
   ['pem', 10],
   ['chainPem', 10],
   ['listeners', 500],

@@ -1,9 +1,10 @@
-import type Type from 'typebox'
+import Type from 'typebox'
 import Value from 'typebox/value'
-import type { Actor } from '../../core/actor.ts'
+import type { Actor, Permission, Scope } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { refuse } from '../../shared/problem.ts'
 import { closed } from '../../shared/schema.ts'
+import { isRecord } from '../../shared/shape.ts'
 import { violationsOf } from '../edge/violations.ts'
 import type { Loads } from './reading/loads.ts'
 
@@ -16,9 +17,14 @@ export type Field = {
   readonly type: string
   readonly description: string
   readonly args: Type.TObject
+  /** What it takes to write; a reading needs the scope of what it leads to. */
+  readonly needs?: Needs
   // A method, so that fields of different parents fit into one table.
   resolve(parent: unknown, args: unknown, asking: Asking): unknown
 }
+
+/** What credentials must have before anything of a request is looked at. */
+export type Needs = { readonly permission: Permission; readonly scope: Scope }
 
 /** A field whose arguments are held to their shape before it is answered, as REST holds a query to
  *  its own. Throws request-invalid with every violation. */
@@ -26,6 +32,7 @@ export function field<Parent, Args extends Type.TProperties>(of: {
   readonly type: string
   readonly description: string
   readonly args: Args
+  readonly needs?: Needs
   readonly resolve: (
     parent: Parent,
     args: Type.Static<Type.TObject<Args>>,
@@ -57,8 +64,42 @@ export function relation<Parent>(
 
 /** What was given, held to the shape of the arguments. Throws request-invalid with every violation. */
 export function given(schema: Type.TObject, args: unknown): Readonly<Record<string, unknown>> {
-  // In GraphQL an argument that is null is one that was not given.
-  const sent = Object.fromEntries(Object.entries(args ?? {}).filter(([, value]) => value !== null))
+  const sent = asJson(schema, args)
   refuse('request-invalid', violationsOf(schema, sent))
-  return sent
+  return isRecord(sent) ? sent : {}
+}
+
+/** A value of GraphQL as REST has it: null is left out where it says nothing, and a list of one is that one where
+ *  either may be given. */
+function asJson(schema: Type.TSchema, value: unknown): unknown {
+  if (Type.IsUnion(schema)) return asEither(schema, value)
+  if (Type.IsArray(schema) && Array.isArray(value)) {
+    return value.map((item) => asJson(schema.items, item))
+  }
+  if (!Type.IsObject(schema) || !isRecord(value)) return value
+  const members = Object.entries(value).flatMap(([name, member]) => {
+    const shape = schema.properties[name]
+    if (shape === undefined) return [[name, member]]
+    return member === null && !takesNull(shape) ? [] : [[name, asJson(shape, member)]]
+  })
+  return Object.fromEntries(members)
+}
+
+function asEither({ anyOf }: Type.TUnion, value: unknown): unknown {
+  const shapes = anyOf.filter((each) => !Type.IsNull(each))
+  const one = shapes.find((each) => !Type.IsArray(each))
+  const [shape] = shapes
+  if (value === null || shape === undefined) return value
+  if (shapes.length === 1 || one === undefined) return asJson(shape, value)
+  const items = Array.isArray(value) ? value : [value]
+  if (items.length === 1) {
+    const only = asJson(one, items[0])
+    if (violationsOf(one, only).length === 0) return only
+  }
+  const list = shapes.find((each) => Type.IsArray(each))
+  return list ? asJson(list, items) : value
+}
+
+function takesNull(schema: Type.TSchema): boolean {
+  return Type.IsUnion(schema) && schema.anyOf.some((each) => Type.IsNull(each))
 }

@@ -53,7 +53,7 @@ const answers = {
   [responseType]: { schema: Answer },
 }
 
-/** POST /graphql: the reading actions, with relations. Whoever may not use REST may not ask here
+/** POST /graphql: the reading actions, with relations, and what self-service writes. Whoever may not use REST may not ask here
  *  either, not even for the schema. */
 export async function graphql(api: FastifyInstance, { ctx }: { ctx: Context }): Promise<void> {
   await api.register(mercurius, {
@@ -90,9 +90,10 @@ function route(api: Api, ctx: Context): void {
       config: { needs: 'read', anyScope: true },
       schema: {
         tags: ['graphql'],
-        summary: 'Ask for anything that can be read, with relations, in one request',
+        summary:
+          'Ask for anything that can be read, with relations, or change hosts and certificates',
         description:
-          'Every field is described in the schema. What is asked for is weighed before it is run: too much is refused. Rights are as in REST.',
+          'Every field is described in the schema. What is asked for is weighed before it is run: too much is refused. Rights and problems are as in REST. See docs/graphql.md.',
         body: Request,
         response: {
           200: { description: 'An answer, with errors beside it or not', content: answers },

@@ -1,11 +1,13 @@
-import { allowScope } from '../../core/actor.ts'
+import { allow, allowScope } from '../../core/actor.ts'
 import { scopeOfType } from '../scopes.ts'
-import type { Field } from './field.ts'
+import type { Asking, Field, Needs } from './field.ts'
+import { mutation } from './mutations.ts'
+import { loadsFor } from './reading/loads.ts'
 import { query } from './reading/queries.ts'
 import { types } from './reading/types.ts'
 import { type Shape, sdlOf } from './sdl.ts'
 
-const shapes: readonly Shape[] = [query, ...types]
+const shapes: readonly Shape[] = [query, mutation, ...types]
 
 /** The whole schema in GraphQL's schema language. */
 export const sdl = `
@@ -30,11 +32,25 @@ export const resolvers: Readonly<Record<string, Readonly<Record<string, Field['r
 
 /** A field is answered to who has the scope of what it leads to; a part of what was answered already
  *  needs none of its own. */
-function scoped(parent: string, { type, resolve }: Field): Field['resolve'] {
+function scoped(parent: string, field: Field): Field['resolve'] {
+  const { type, resolve, needs } = field
+  if (needs !== undefined) return writing(field, needs)
   const scope = scopeOfType(type)
   if (scope === undefined && parent !== query.name) return resolve
   return (from, args, asking) => {
     allowScope(asking.actor, scope)
+    return resolve(from, args, asking)
+  }
+}
+
+/** A field that changes something asks who may before it looks at what is to be done. What was read before it in the
+ *  same request is read anew behind it. */
+function writing({ resolve }: Field, { permission, scope }: Needs): Field['resolve'] {
+  return (from, args, asking: Asking) => {
+    const { ctx, actor } = asking
+    allow(actor, permission)
+    allowScope(actor, scope)
+    Object.assign(asking, { loads: loadsFor(ctx, actor) })
     return resolve(from, args, asking)
   }
 }

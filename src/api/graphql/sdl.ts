@@ -35,27 +35,47 @@ function objectSdl(found: Found, { name, schema, without = [], fields = {} }: Sh
   return `${described(schema)}type ${name} {\n${[...members, ...more].join('\n')}\n}`
 }
 
+/** What is given as an argument: its enumerations are those of the answers. */
+function inputSdl(found: Found, name: string, schema: Type.TObject): string {
+  const members = Object.entries(schema.properties).map(([key, member]) => {
+    const type = typeOf(found, name + capital(key), member, 'input')
+    return `${described(member)}${key}: ${type}`
+  })
+  return `${described(schema)}input ${name}Input {\n${members.join('\n')}\n}`
+}
+
 function argsOf(found: Found, { properties }: Type.TObject): string {
   const args = Object.entries(properties).map(([key, arg]) => {
     const preset = wordOf(arg, 'default')
-    const type = typeOf(found, capital(key), arg)
+    const type = typeOf(found, capital(key), arg, 'input')
     return `${described(arg)}${key}: ${type}${preset === undefined ? '' : ` = ${preset}`}`
   })
   return args.length === 0 ? '' : `(\n${args.join('\n')}\n)`
 }
 
-function typeOf(found: Found, place: string, schema: Type.TSchema): string {
-  const one = Type.IsUnion(schema) ? schema.anyOf.filter((each) => !Type.IsNull(each)) : [schema]
+/** Whether a type is answered, or given as an argument. */
+type Way = 'output' | 'input'
+
+function typeOf(found: Found, place: string, schema: Type.TSchema, way: Way = 'output'): string {
+  const all = Type.IsUnion(schema) ? schema.anyOf.filter((each) => !Type.IsNull(each)) : [schema]
+  // In GraphQL a list is given as its one item, too.
+  const list = all.find(Type.IsArray)
+  const one = way === 'input' && all.length === 2 && list ? [list] : all
   const [inner] = one
   if (one.length !== 1 || inner === undefined) throw new Error(`${place} is more than one type`)
-  const nullable = Type.IsUnion(schema) || Type.IsOptional(schema) || Type.IsUnknown(schema)
-  return nameOf(found, place, inner) + (nullable ? '' : '!')
+  const isNull = Type.IsUnion(schema) && schema.anyOf.some((each) => Type.IsNull(each))
+  const nullable = isNull || Type.IsOptional(schema) || Type.IsUnknown(schema)
+  return nameOf(found, place, inner, way) + (nullable ? '' : '!')
 }
 
-function nameOf(found: Found, place: string, schema: Type.TSchema): string {
+function nameOf(found: Found, place: string, schema: Type.TSchema, way: Way): string {
   const name = wordOf(schema, 'title') ?? place
-  if (Type.IsArray(schema)) return `[${typeOf(found, singular(place), schema.items)}]`
-  if (Type.IsObject(schema)) return define(found, name, () => objectSdl(found, { name, schema }))
+  if (Type.IsArray(schema)) return `[${typeOf(found, singular(place), schema.items, way)}]`
+  if (Type.IsObject(schema)) {
+    return way === 'input'
+      ? define(found, `${name}Input`, () => inputSdl(found, name, schema))
+      : define(found, name, () => objectSdl(found, { name, schema }))
+  }
   if (Type.IsEnum(schema)) {
     if (schema.enum.every((value) => typeof value === 'number')) return 'Int'
     if (!schema.enum.every((value) => /^[_A-Za-z]\w*$/.test(String(value)))) return 'String'

@@ -25,8 +25,9 @@ const tags = ['hosts']
 /** A certificate and those above it (RFC 8555 9.1). */
 const pemChain = 'application/pem-certificate-chain'
 
-/** What a host is asked for, and whether it is asked for at all. */
-const versioned = [...Object.keys(HostSpec.properties), 'removedAt']
+/** What of a host can be written: what it is asked for, and whether it is asked for at all. */
+export const versionedHost = [...Object.keys(HostSpec.properties), 'removedAt']
+const versioned = versionedHost
 const params = closed({ tenant: Name, host: HostnameText })
 
 /** What may be wrong with what is asked for. */

@@ -3,6 +3,7 @@ import { closed } from '../../shared/schema.ts'
 import { type RevocationReason, settableReasons } from '../../x509/crl/reasons.ts'
 
 export const Reason = Type.Enum([...settableReasons], {
+  title: 'RevocationReason',
   description: 'Why it is no longer good (RFC 5280 5.3.1)',
 })
 

@@ -16,6 +16,7 @@ import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
 import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
 import { createCluster } from '../../../src/clusters/register.ts'
 import { putHost } from '../../../src/hosts/put.ts'
+import { createApiKey } from '../../../src/tenants/apikeys/lifecycle.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
@@ -318,7 +319,7 @@ async function fillAll(): Promise<void> {
   })
 }
 
-const most = 6
+const most = 4
 const schema = buildSchema(sdl)
 
 /** The members of a type that need no arguments: those that are told in one word, and those that lead on. */
@@ -393,14 +394,11 @@ test('a page takes as many statements as another, however much is on it', async 
     sent.mock.restore()
     return { count, data }
   }
-  // What is kept for some seconds is read again by one of three at most.
-  const least = async (list: string, first: number) => {
-    const runs = [await statements(list, first), await statements(list, first)]
-    return { data: runs[0]?.data, count: Math.min(...runs.map(({ count }) => count)) }
-  }
   for (const list of listQueries()) {
-    const few = await least(list, 2)
-    const many = await least(list, most)
+    let few = await statements(list, 2)
+    const many = await statements(list, most)
+    // What is kept for some seconds was read by the first of the two.
+    if (many.count !== few.count) few = await statements(list, 2)
     assert.ok(few.count > 2 && few.count < 40, `${few.count} statements for ${list}`)
     assert.equal(many.count, few.count, list)
     const [{ edges }] = Object.values(many.data) as [{ edges: unknown[] }]
@@ -421,4 +419,120 @@ test('a host is planned and probed, and what another tenant has is refused', asy
   assert.match(found.checks[0].found, /ECONNREFUSED/)
   const theirs = '{ hostProbe(tenant: "rival", name: "www.rival.test") { results { cluster } } }'
   assert.equal((await refused(theirs, shop)).type, problem('tenant-unknown'))
+})
+
+const operator = send(await tokenFor(ctx, 'shop', 'operator'))
+const put = `mutation ($name: String!, $spec: HostSpecInput!, $match: String, $none: String, $dry: Boolean) {
+  putHost(tenant: "shop", name: $name, spec: $spec, ifMatch: $match, ifNoneMatch: $none, dryRun: $dry) {
+    name etag generation labels removedAt spec { routes { to { service } destinations { port } } } } }`
+
+test('a host is put, held to its etag, rehearsed and removed as by REST', async () => {
+  const name = 'new.shop.test'
+  const spec = { routes: [{ to, timeout: null }], clusters: ['east'], labels: { env: 'prod' } }
+  const made = (await ask(put, { name, spec, none: '*' }, operator)).putHost
+  assert.deepEqual([made.name, made.generation, made.labels], [name, 1, { env: 'prod' }])
+  const url = `/v1/tenants/shop/hosts/${name}`
+  // One destination is one, and not a list of one.
+  const again = await operator
+    .put(url)
+    .set('if-match', `"${made.etag}"`)
+    .send({ ...spec, routes: [{ to }] })
+  assert.deepEqual([again.status, again.body.generation], [200, 1])
+  const [etag = ''] = [again.headers.etag].flat()
+  const several = [
+    {
+      to: [
+        { ...to, weight: 1 },
+        { ...to, port: 81, weight: 3 },
+      ],
+    },
+  ]
+  const change = { ...spec, routes: several }
+  const dry = (await ask(put, { name, spec: change, dry: true }, operator)).putHost
+  assert.deepEqual([dry.generation, dry.spec.routes[0].destinations.length], [2, 2])
+  const changed = (await ask(put, { name, spec: change, match: etag }, operator)).putHost
+  assert.equal(changed.generation, 2)
+  for (const [what, type] of [
+    [{ match: made.etag }, 'precondition-failed'],
+    [{ none: '*' }, 'precondition-failed'],
+    [{ spec: { ...spec, clusters: ['nowhere'] } }, 'host-refused'],
+    [{ spec: { ...spec, routes: [] } }, 'request-invalid'],
+    [{ spec: { ...spec, routes: [{ to: [] }] } }, 'request-invalid'],
+    [{ name: 'www.rival.test' }, 'host-refused'],
+  ] as const) {
+    const answer = await operator
+      .post('/graphql')
+      .send({ query: put, variables: { name, spec, ...what } })
+    assert.equal(answer.body.errors?.[0].extensions.type, problem(type), JSON.stringify(what))
+    assert.equal(answer.body.data.putHost, null)
+  }
+  const gone = await ask(
+    `mutation ($tag: String) { removeHost(tenant: "shop", name: "${name}", ifMatch: $tag) { removedAt } }`,
+    { tag: changed.etag },
+    operator,
+  )
+  assert.notEqual(gone.removeHost.removedAt, null)
+  assert.notEqual((await operator.get(url)).body.removedAt, null)
+})
+
+test('a certificate is issued once for a key, renewed and revoked, in the order of the request', async () => {
+  const certificate = { profile: 'client', subject: { commonName: 'bot' }, validityDays: 20 }
+  const issue = `mutation ($certificate: CertificateInput!) {
+    issueCertificate(tenant: "shop", certificate: $certificate, idempotencyKey: "bot-1") { id status } }`
+  const first = (await ask(issue, { certificate }, operator)).issueCertificate
+  const second = (await ask(issue, { certificate }, operator)).issueCertificate
+  const overRest = await operator
+    .post('/v1/tenants/shop/certificates')
+    .set('idempotency-key', 'bot-1')
+    .send(certificate)
+  assert.deepEqual([second.id, overRest.body.id], [first.id, first.id])
+  const other = { ...certificate, validityDays: 21 }
+  const answer = await operator
+    .post('/graphql')
+    .send({ query: issue, variables: { certificate: other } })
+  assert.equal(answer.body.errors[0].extensions.type, problem('idempotency-mismatch'))
+  const renew = (key: string) =>
+    `renewCertificate(tenant: "shop", id: $id, idempotencyKey: "${key}") { id replaces status }`
+  const revoke = (reason: string) =>
+    `revokeCertificate(tenant: "shop", id: $id, reason: ${reason}) { status replacedBy revocationReason }`
+  const done = await operator.post('/graphql').send({
+    query: `mutation ($id: ID!) { a: ${renew('r-1')} b: ${renew('r-1')} c: ${renew('r-2')}
+      d: ${revoke('superseded')} e: ${revoke('unspecified')} }`,
+    variables: { id: first.id },
+  })
+  const { a, b, c, d, e } = done.body.data
+  assert.equal(a.replaces, first.id)
+  assert.equal(b.id, a.id)
+  assert.equal(c, null)
+  assert.equal(done.body.errors.length, 1)
+  assert.equal(done.body.errors[0].extensions.type, problem('certificate-replaced'))
+  assert.deepEqual(d, { status: 'revoked', replacedBy: a.id, revocationReason: 'superseded' })
+  assert.deepEqual(e, d)
+})
+
+test('who may not change a thing is told so before anything is looked at, and too much is not begun', async () => {
+  const wrong = 'mutation { revokeCertificate(tenant: "NO NAME", id: "no id") { id } }'
+  const readsHosts = await createApiKey(ctx, admin, {
+    tenant: 'shop',
+    request: { name: 'reads', role: 'admin', scopes: ['hosts:read', 'certificates:read'] },
+  })
+  for (const hand of [shop, send(readsHosts.token)]) {
+    assert.equal((await refused(wrong, hand)).type, problem('forbidden'))
+  }
+  assert.equal((await refused(wrong, operator)).type, problem('request-invalid'))
+  const theirs = await ctx.db.read.certificate.findFirstOrThrow({
+    where: { tenant: { name: 'rival' } },
+  })
+  for (const [tenant, type] of [
+    ['rival', 'tenant-unknown'],
+    ['shop', 'certificate-unknown'],
+  ] as const) {
+    const one = `mutation { revokeCertificate(tenant: "${tenant}", id: "${theirs.id}") { id } }`
+    assert.equal((await refused(one, operator)).type, problem(type))
+  }
+  const one = 'issueCertificate(tenant: "shop", certificate: { profile: client }) { id }'
+  const many = [...Array(26).keys()].map((n) => `m${n}: ${one}`).join(' ')
+  const count = await ctx.db.read.certificate.count()
+  assert.equal((await refused(`mutation { ${many} }`, operator)).type, problem('request-too-large'))
+  assert.equal(await ctx.db.read.certificate.count(), count)
 })

@@ -17,6 +17,8 @@ import { HostQuery } from '../../../hosts/request/query.ts'
 import { Destination, destinationsOf, Route } from '../../../hosts/route.ts'
 import { type Cursored, Total } from '../../../shared/lists/query.ts'
 import { Tenant } from '../../../tenants/tenant.ts'
+import { versionOf } from '../../edge/conditions.ts'
+import { versionedHost } from '../../rest/hosts.ts'
 import { type Field, relation } from '../field.ts'
 import type { Shape } from '../sdl.ts'
 import { connectionOf, list, PageInfo } from './connection.ts'
@@ -113,6 +115,11 @@ const host: Shape = {
   without: [...Object.keys(CompleteSpec.properties), 'status'],
   fields: {
     tenant: relation<Host>('Tenant!', 'Whose it is', (own, { loads }) => loads.tenant(own.tenant)),
+    etag: relation<Host>(
+      'String!',
+      'Of what can be written of it, for ifMatch; the ETag of REST begins with it',
+      (own) => versionOf(own, versionedHost),
+    ),
     spec: relation<Host>('HostSpec!', 'What was asked for, complete with defaults', (own) => own),
     certificate: relation<Host>('Certificate', 'The certificate in use', ({ status }, { loads }) =>
       status.certificate === null ? null : loads.certificate(status.certificate.id),
