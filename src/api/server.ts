@@ -3,7 +3,6 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger } from 'fastify'
 import type { Context } from '../core/context.ts'
 import { takeDownBells } from '../core/database/bells.ts'
-import { sql } from '../core/database/db.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Api } from './api.ts'
 import { bodyLimits, readsJson } from './edge/body.ts'
@@ -19,6 +18,7 @@ import { docs } from './openapi.ts'
 import { tellsOutcomes } from './outcome.ts'
 import { answerError } from './problem.ts'
 import { pki } from './public/pki.ts'
+import { probes } from './public/readiness.ts'
 import { rest } from './rest/routes.ts'
 
 /** The whole HTTP surface, not yet listening: REST under /v1, GraphQL, the public /pki, operations
@@ -75,19 +75,4 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
   await api.register(graphql, { ctx })
   if (ctx.config.development) await api.register(graphiql)
   return api
-}
-
-/** For those who run it: is the process alive, and can it serve. */
-function probes(api: Api, ctx: Context): void {
-  api.get('/livez', async () => ({ status: 'ok' }))
-
-  api.get('/readyz', async (request) => {
-    try {
-      await ctx.db.read.$queryRaw(sql`select 1`)
-    } catch (error) {
-      request.log.error({ err: error }, 'the database does not answer')
-      throw new Problem('unavailable', 'The database does not answer')
-    }
-    return { status: 'ok' }
-  })
 }

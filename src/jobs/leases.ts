@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from '../core/context.ts'
 import { openLockSession, type Session } from '../core/database/postgres.ts'
+import { isRecord } from '../shared/shape.ts'
 
 /** Worker pools of this process as the database knows them to live: each holds an advisory lock of its
  *  name on a session of ours, and the queue writes that same name beside every job that it takes. When
@@ -97,11 +98,19 @@ async function holdAll({ session, holds }: Line, held: ReadonlySet<string>): Pro
   }
 }
 
+const leases = `
+  from pg_locks where locktype = 'advisory' and granted and classid = ${lockClass}::oid
+  and database = (select oid from pg_database where datname = current_database())`
+
 const withoutLease = `
   locked_by is not null and not exists (
-    select from pg_locks where locktype = 'advisory' and granted and classid = ${lockClass}::oid
-    and objid = (hashtext(locked_by)::bigint & 4294967295)::oid
-    and database = (select oid from pg_database where datname = current_database()))`
+    select ${leases} and objid = (hashtext(locked_by)::bigint & 4294967295)::oid)`
+
+/** Whether any worker holds a lease now: then what is due is done. */
+export async function isWorkedOff(ctx: Context): Promise<boolean> {
+  const [found] = await ctx.db.statement(`select exists (select ${leases}) as it`, [])
+  return isRecord(found) && found.it === true
+}
 
 /** Unlocks what is held by pools that have been without a lease for the time of grace; answers how many
  *  jobs that were. */

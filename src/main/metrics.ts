@@ -1,6 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
+import { readinessOf } from '../api/public/readiness.ts'
 import type { Context } from '../core/context.ts'
 import { measureProcess, metersOf } from '../core/metrics.ts'
 import { readStock } from './stock.ts'
@@ -9,15 +10,24 @@ import { readStock } from './stock.ts'
 const pauseMilliseconds = 15_000
 const patienceMilliseconds = 5_000
 
-/** Serves GET /metrics at an address of its own, where the API's clients cannot reach it: it asks for no token,
+const json = { 'content-type': 'application/json' }
+
+/** Serves GET /metrics, and GET /readyz for processes that serve nothing else, at an address of its own, where the API's clients cannot reach it: it asks for no token,
  *  and holds no name of a tenant or host. Answers its URL. */
 export async function openMetrics(ctx: Context, { host, port }: { host: string; port: number }) {
   measureProcess(ctx.config)
   const { registry } = metersOf(ctx.config)
   const refresh = refresher(ctx)
   const server = createServer({ requestTimeout: 10_000 }, async (request, response) => {
-    if (request.method !== 'GET' || request.url?.split('?')[0] !== '/metrics') {
-      response.writeHead(404).end('GET /metrics\n')
+    const path = request.method === 'GET' ? request.url?.split('?')[0] : undefined
+    if (path === '/readyz') {
+      const readiness = await readinessOf(ctx)
+      response.writeHead(readiness.status === 'ready' ? 200 : 503, json)
+      response.end(JSON.stringify(readiness))
+      return
+    }
+    if (path !== '/metrics') {
+      response.writeHead(404).end('GET /metrics or /readyz\n')
       return
     }
     await Promise.race([refresh(), wait(patienceMilliseconds, undefined, { ref: false })])

@@ -19,9 +19,11 @@ export type StoredBell = Pick<Bell, 'rung'> & { readonly close: () => void }
 type Tower = {
   readonly bells: Map<string, Set<Bell>>
   session: Promise<Session> | undefined
+  /** It was lost while somebody waited, and no other is open yet. */
+  lost: boolean
 }
 
-const towers = oncePer((): Tower => ({ bells: new Map(), session: undefined }))
+const towers = oncePer((): Tower => ({ bells: new Map(), session: undefined, lost: false }))
 
 const retryMilliseconds = 1_000
 const lookMilliseconds = 15_000
@@ -51,6 +53,12 @@ export async function hangBell(
     ctx.log.warn({ err: cause }, 'the database cannot be listened to')
     throw new Problem('unavailable', 'The database does not answer: try again')
   }
+}
+
+/** Whether everybody who waits here hears what is stored; nobody waiting is fine, too. */
+export function bellsRing(ctx: Context): boolean {
+  const { bells, lost } = towers(ctx)
+  return !lost || bells.size === 0
 }
 
 /** Ends what the process listens with, unless somebody still does. */
@@ -95,11 +103,13 @@ async function listen(ctx: Context, tower: Tower): Promise<Session> {
     tower.session = undefined
   })
   const session = await opening
+  tower.lost = false
   const looking = setInterval(() => void look(session), lookMilliseconds)
   looking.unref()
   void session.ended.then(() => {
     clearInterval(looking)
     if (tower.session === undefined) return
+    tower.lost = true
     ctx.log.warn({}, 'the listening session is lost; opening another')
     tower.session = undefined
     void reopen(ctx, tower)

@@ -21,6 +21,8 @@ export type Database = {
 /** Opens a pool of `connections` to PostgreSQL. */
 export function openDatabase(url: string, connections: number): Database {
   const pool = openPool(url, connections)
+  // Without a listener a connection that is lost would end the process, as long as Prisma has not connected.
+  pool.on('error', () => undefined)
   const adapter = new PrismaPg(pool, { disposeExternalPool: true })
   const client = new PrismaClient({ adapter })
   return {
@@ -32,7 +34,11 @@ export function openDatabase(url: string, connections: number): Database {
       idle: pool.idleCount,
       waiting: pool.waitingCount,
     }),
-    close: () => client.$disconnect(),
+    close: async () => {
+      await client.$disconnect()
+      // Which Prisma leaves open when it never connected.
+      if (!pool.ending) await pool.end()
+    },
   }
 }
 

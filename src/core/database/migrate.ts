@@ -1,16 +1,14 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { PrismaPg } from '@prisma/adapter-pg'
 import { bindMigrationAwareSqlAdapterFactory } from '@prisma/driver-adapter-utils'
 import type { SchemaEngine } from '@prisma/schema-engine-wasm'
 import * as binding from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { runMigrations } from 'graphile-worker'
 import { isRecord } from '../../shared/shape.ts'
+import { migrationNames, migrations, unapplied } from './migrations.ts'
 import { openSession, type Session } from './postgres.ts'
-
-const migrations = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url))
 
 /** One replica migrates at a time; the others wait and find nothing left to do. */
 const lockKey = 0x67617465
@@ -59,11 +57,7 @@ const noFilter = { externalTables: [], externalEnums: [] }
 async function isCurrent(session: Session): Promise<boolean> {
   const [found] = await session.query("select to_regclass('_prisma_migrations') is not null as it")
   if (!isRecord(found) || found.it !== true) return false
-  const rows = await session.query(
-    'select migration_name from _prisma_migrations where finished_at is not null and rolled_back_at is null',
-  )
-  const applied = new Set(rows.map((row) => (isRecord(row) ? row.migration_name : undefined)))
-  return (await migrationNames()).every((name) => applied.has(name))
+  return (await unapplied(session.query)).length === 0
 }
 
 async function applyMigrations(url: string): Promise<readonly string[]> {
@@ -140,14 +134,6 @@ function wholeScripts(url: string) {
 function start(exports: Exports): void {
   const begin = exports.__wbindgen_start
   if (typeof begin === 'function') begin()
-}
-
-async function migrationNames(): Promise<readonly string[]> {
-  const entries = await readdir(migrations, { withFileTypes: true })
-  return entries
-    .filter((entry) => entry.isDirectory())
-    .map((entry) => entry.name)
-    .sort()
 }
 
 async function migrationsList() {

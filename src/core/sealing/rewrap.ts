@@ -119,3 +119,20 @@ async function replace(
       as item (${joinSql(types)}, "old" text, "again" text)
     where ${joinSql(same, ' and ')} and ${table}."sealed" = decode(item."old", 'base64')`)
 }
+
+/** The tables of which the first or the last row is sealed under a key that this process was not given: the whole
+ *  of a big one is not read. */
+export async function unopenable(ctx: Context): Promise<readonly string[]> {
+  const ends = sealedTables.flatMap(({ name, key }) => {
+    return ['asc', 'desc'].map((order) => {
+      const ordered = joinSql(key.map((column) => rawSql(`"${column.name}" ${order}`)))
+      return sql`(select ${name} as name, substring(sealed for 9) as sealed
+        from ${rawSql(`"${name}"`)} order by ${ordered} limit 1)`
+    })
+  })
+  const rows = await ctx.db.read.$queryRaw<readonly { name: string; sealed: Uint8Array }[]>(
+    sql`select name, sealed from (${joinSql(ends, ' union all ')}) as ends`,
+  )
+  const unknown = rows.filter(({ sealed }) => !ctx.seal.knows(Buffer.from(sealed)))
+  return [...new Set(unknown.map(({ name }) => name))]
+}

@@ -22,6 +22,8 @@ export type Seal = {
   /** The same secret with its data key wrapped by the current key; its ciphertext is not touched.
    *  Throws as `open` does. */
   readonly rewrap: (binding: string, sealed: Buffer) => Buffer
+  /** Whether the key that something is sealed under is among those given; the first octets will do. */
+  readonly knows: (sealed: Buffer) => boolean
   /** What everything sealed under the current key begins with. */
   readonly mark: Buffer
 }
@@ -40,8 +42,12 @@ export function sealWith(current: Buffer, former: readonly Buffer[] = []): Seal 
   const kek = createSecretKey(current)
   const mark = markOf(current)
 
+  function keyOf(sealed: Buffer): KeyObject | undefined {
+    return keys.get(sealed.subarray(0, header).toString('hex'))
+  }
+
   function unwrap(binding: string, sealed: Buffer): Buffer {
-    const under = keys.get(sealed.subarray(0, header).toString('hex'))
+    const under = keyOf(sealed)
     if (!under) {
       throw new Error(
         `${binding} is sealed under the key ${keyIdOf(sealed)}, which is not among those given; add that key to GATESMITH_SEALING_KEYS_FORMER`,
@@ -56,6 +62,7 @@ export function sealWith(current: Buffer, former: readonly Buffer[] = []): Seal 
 
   return {
     mark,
+    knows: (sealed) => keyOf(sealed) !== undefined,
     seal(binding, secret) {
       const fresh = randomBytes(56)
       const dataKey = fresh.subarray(0, 32)
