@@ -6,6 +6,7 @@ import { ProblemDocument } from '../shared/schema.ts'
 import { isRecord } from '../shared/shape.ts'
 import { answersOf, problemsOf, sharedParts } from './answers.ts'
 import type { Api } from './api.ts'
+import { namedSchemas } from './components.ts'
 import { operationId } from './operationid.ts'
 
 const description = `From a host name to working, renewed, revocable, audited TLS on every Istio
@@ -119,20 +120,11 @@ export const problemContent = {
 
 type Json = Readonly<Record<string, unknown>>
 
-/** Schemas with a title become named components, so that client generators name their types so. */
+/** The document with its schemas, answers and parameters by name. */
 function hoist<T extends object>(document: T): T {
-  const schemas: Record<string, unknown> = {}
-  const visit = (value: unknown): unknown => {
-    if (Array.isArray(value)) return value.map(visit)
-    if (!isRecord(value)) return value
-    const seen = Object.fromEntries(Object.entries(value).map(([key, each]) => [key, visit(each)]))
-    const { title, type } = seen
-    if (typeof title !== 'string' || type !== 'object' || !/^[A-Z]\w+$/.test(title)) return seen
-    schemas[title] = seen
-    return { $ref: `#/components/schemas/${title}` }
-  }
+  const { value, schemas } = namedSchemas('paths' in document ? document.paths : {})
   const responses: Record<string, unknown> = {}
-  const paths = 'paths' in document ? named(visit(document.paths), responses) : {}
+  const paths = named(value, responses)
   const components: Json =
     'components' in document && isRecord(document.components) ? document.components : {}
   return { ...document, paths, components: { ...components, ...sharedParts, responses, schemas } }

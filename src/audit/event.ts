@@ -1,10 +1,12 @@
 import Type from 'typebox'
 import { type Cursored, listQuery } from '../shared/lists/query.ts'
-import { closed, moment, Name, nullable, Timestamp } from '../shared/schema.ts'
+import { closed, moment, Name, nullable, SubjectRef, Timestamp } from '../shared/schema.ts'
 
 /** Text without control characters: PostgreSQL knows no NUL. */
 const text = (description: string) =>
   Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength: 255, description })
+
+const ActorKind = Type.Enum(['api-key', 'system', 'anonymous'], { title: 'ActorKind' })
 
 /** What a reading of the audit trail is narrowed by. */
 const auditFilter = {
@@ -13,24 +15,27 @@ const auditFilter = {
     Type.String({ pattern: '^[a-z-]+\\.[a-z-]+$', maxLength: 64, description: 'As host.created' }),
   ),
   subjectKind: Type.Optional(
-    Type.Enum([
-      'address',
-      'tenant',
-      'api-key',
-      'authority',
-      'key',
-      'certificate',
-      'replacement',
-      'cluster',
-      'host',
-      'delivery',
-      'receiver',
-    ]),
+    Type.Enum(
+      [
+        'address',
+        'tenant',
+        'api-key',
+        'authority',
+        'key',
+        'certificate',
+        'replacement',
+        'cluster',
+        'host',
+        'delivery',
+        'receiver',
+      ],
+      { title: 'AuditSubjectKind' },
+    ),
   ),
   subjectId: Type.Optional(text('Id of what was changed')),
   subject: Type.Optional(text('Name of what was changed; with subjectKind or tenant')),
   actor: Type.Optional(text('Name or id of who did it')),
-  actorKind: Type.Optional(Type.Enum(['api-key', 'system', 'anonymous'], { title: 'ActorKind' })),
+  actorKind: Type.Optional(ActorKind),
   address: Type.Optional(
     text('Where requests came from that were refused, or by which credentials were first used'),
   ),
@@ -53,25 +58,27 @@ export const AuditEvent = closed(
   {
     seq: Type.String({ pattern: '^[0-9]+$', description: 'Decimal; grows with every event' }),
     at: Timestamp,
-    actor: closed({
-      kind: Type.Enum(['api-key', 'system', 'anonymous']),
-      id: nullable(Type.String()),
-      name: Type.String(),
-    }),
+    actor: closed(
+      { kind: ActorKind, id: nullable(Type.String()), name: Type.String() },
+      { title: 'AuditActor' },
+    ),
     requestId: nullable(Type.String({ description: 'As in x-request-id and the log' })),
     tenant: Type.Union([Name, Type.Null()], { description: 'null: it concerns no one tenant' }),
     action: Type.String({ description: 'As host.created' }),
-    subject: closed({ kind: Type.String(), id: Type.String(), name: Type.String() }),
+    subject: SubjectRef,
     changes: Type.Record(Type.String(), Type.Unknown(), {
       description: 'Named facts about the change; never a secret',
     }),
     chain: nullable(
-      closed({
-        id: Type.String({ description: 'Of the tenant; all zeros: the platform' }),
-        position: Type.String({ description: 'Decimal, from 1 on' }),
-        index: Type.String({ description: 'Decimal, from 0 on: the leaf in the tree of all' }),
-        hash: Type.String({ description: 'SHA-256, hexadecimal: see docs/audit.md' }),
-      }),
+      closed(
+        {
+          id: Type.String({ description: 'Of the tenant; all zeros: the platform' }),
+          position: Type.String({ description: 'Decimal, from 1 on' }),
+          index: Type.String({ description: 'Decimal, from 0 on: the leaf in the tree of all' }),
+          hash: Type.String({ description: 'SHA-256, hexadecimal: see docs/audit.md' }),
+        },
+        { title: 'AuditChainPlace' },
+      ),
     ),
   },
   { title: 'AuditEvent' },

@@ -11,7 +11,10 @@ import {
   Timestamp,
 } from '../shared/schema.ts'
 
+const Kind = Type.Enum(['root', 'intermediate'], { title: 'AuthorityKind' })
+
 const Outlive = Type.Enum(['truncate', 'refuse'], {
+  title: 'OutlivePolicy',
   description:
     'A certificate that would outlive its issuer is shortened (truncate) or not made (refuse)',
 })
@@ -34,10 +37,13 @@ const subtrees = {
   uriHosts: spaces('example.com (that host), .example.com (hosts below it)'),
 }
 
+const RequestedSubtrees = closed(subtrees, { title: 'RequestedSubtrees' })
+
 /** Name constraints as they are asked for; those of a certificate are in src/x509/constraints. */
 export const RequestedConstraints = closed(
-  { permitted: Type.Optional(closed(subtrees)), excluded: Type.Optional(closed(subtrees)) },
+  { permitted: Type.Optional(RequestedSubtrees), excluded: Type.Optional(RequestedSubtrees) },
   {
+    title: 'RequestedNameConstraints',
     description:
       'Names it may certify, for its whole lifetime (RFC 5280 4.2.1.10): a kind with nothing permitted is free, what is excluded is refused in any case. What the authorities above are held to is added',
   },
@@ -48,13 +54,16 @@ const heldSpace = Type.Optional(Type.Array(Type.String()))
 
 /** Names as a certificate holds them: a CA elsewhere keeps to bounds of its own. */
 const heldSubtrees = Type.Optional(
-  closed({
-    dnsNames: heldSpace,
-    ipRanges: heldSpace,
-    emailAddresses: heldSpace,
-    uriHosts: heldSpace,
-    directoryNames: heldSpace,
-  }),
+  closed(
+    {
+      dnsNames: heldSpace,
+      ipRanges: heldSpace,
+      emailAddresses: heldSpace,
+      uriHosts: heldSpace,
+      directoryNames: heldSpace,
+    },
+    { title: 'NameSubtrees' },
+  ),
 )
 
 const CrlShards = Type.Integer({
@@ -65,6 +74,7 @@ const CrlShards = Type.Integer({
 })
 
 const ListOverflow = Type.Enum(['refuse', 'tell'], {
+  title: 'ListOverflow',
   description:
     'When the clients that were revoked outgrow what the Secret of a gateway has room for (1 MiB): every client is refused (refuse, the default), or the last list that fitted is kept until it ends, a week at most, and every host says so (tell)',
 })
@@ -72,22 +82,32 @@ const ListOverflow = Type.Enum(['refuse', 'tell'], {
 const TokenKey = closed(
   {
     pkcs11: Type.Union([
-      closed({
-        label: Type.String({
-          minLength: 1,
-          maxLength: 64,
-          description: 'The key of this label; made in the token if there is none',
-        }),
-      }),
-      closed({
-        uri: Type.String({
-          maxLength: 512,
-          description: 'A key that is there, as pkcs11:token=…;object=…;id=%01 (RFC 7512), no PIN',
-        }),
-      }),
+      closed(
+        {
+          label: Type.String({
+            minLength: 1,
+            maxLength: 64,
+            description: 'The key of this label; made in the token if there is none',
+          }),
+        },
+        { title: 'TokenKeyLabel' },
+      ),
+      closed(
+        {
+          uri: Type.String({
+            maxLength: 512,
+            description:
+              'A key that is there, as pkcs11:token=…;object=…;id=%01 (RFC 7512), no PIN',
+          }),
+        },
+        { title: 'TokenKeyUri' },
+      ),
     ]),
   },
-  { description: 'A key that lives in the token of this service, instead of being sealed here' },
+  {
+    title: 'TokenKey',
+    description: 'A key that lives in the token of this service, instead of being sealed here',
+  },
 )
 
 const limits = {
@@ -113,75 +133,84 @@ const DisplayName = Type.String({
   description: 'What people call it (its name)',
 })
 
-export const NewAuthority = closed({
-  name: Name,
-  displayName: Type.Optional(DisplayName),
-  kind: Type.Enum(['root', 'intermediate']),
-  parent: Type.Optional(Name),
-  tenant: Type.Optional(OwnTenant),
-  subject: RequestedName,
-  keyAlgorithm: Type.Optional(KeyAlgorithm),
-  validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 9131 })),
-  key: Type.Optional(TokenKey),
-  outlive: Type.Optional(Outlive),
-  pathLength: Type.Optional(
-    Type.Integer({
-      minimum: 0,
-      maximum: 8,
-      description: 'How many authorities may follow below it (a root: any; an intermediate: 0)',
-    }),
-  ),
-  nameConstraints: Type.Optional(RequestedConstraints),
-  crlShards: Type.Optional(CrlShards),
-  listOverflow: Type.Optional(ListOverflow),
-  ...limits,
-})
+export const NewAuthority = closed(
+  {
+    name: Name,
+    displayName: Type.Optional(DisplayName),
+    kind: Kind,
+    parent: Type.Optional(Name),
+    tenant: Type.Optional(OwnTenant),
+    subject: RequestedName,
+    keyAlgorithm: Type.Optional(KeyAlgorithm),
+    validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 9131 })),
+    key: Type.Optional(TokenKey),
+    outlive: Type.Optional(Outlive),
+    pathLength: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 8,
+        description: 'How many authorities may follow below it (a root: any; an intermediate: 0)',
+      }),
+    ),
+    nameConstraints: Type.Optional(RequestedConstraints),
+    crlShards: Type.Optional(CrlShards),
+    listOverflow: Type.Optional(ListOverflow),
+    ...limits,
+  },
+  { title: 'NewAuthority' },
+)
 export type NewAuthority = Type.Static<typeof NewAuthority>
 
-export const ImportedAuthority = closed({
-  name: Name,
-  displayName: Type.Optional(DisplayName),
-  tenant: Type.Optional(OwnTenant),
-  certificate: Type.String({
-    maxLength: 65_536,
-    description: 'PEM: the CA certificate, then the certificates above it, if any',
-  }),
-  privateKey: Type.Optional(
-    Type.String({
-      maxLength: 32_768,
-      description: 'PEM, unencrypted; sealed at rest. Left out: trusted, but signs nothing here',
+export const ImportedAuthority = closed(
+  {
+    name: Name,
+    displayName: Type.Optional(DisplayName),
+    tenant: Type.Optional(OwnTenant),
+    certificate: Type.String({
+      maxLength: 65_536,
+      description: 'PEM: the CA certificate, then the certificates above it, if any',
     }),
-  ),
-  key: Type.Optional(TokenKey),
-  outlive: Type.Optional(Outlive),
-  crlShards: Type.Optional(CrlShards),
-  listOverflow: Type.Optional(ListOverflow),
-  ...limits,
-})
+    privateKey: Type.Optional(
+      Type.String({
+        maxLength: 32_768,
+        description: 'PEM, unencrypted; sealed at rest. Left out: trusted, but signs nothing here',
+      }),
+    ),
+    key: Type.Optional(TokenKey),
+    outlive: Type.Optional(Outlive),
+    crlShards: Type.Optional(CrlShards),
+    listOverflow: Type.Optional(ListOverflow),
+    ...limits,
+  },
+  { title: 'ImportedAuthority' },
+)
 export type ImportedAuthority = Type.Static<typeof ImportedAuthority>
 
 const nullable = <T extends Type.TSchema>(schema: T) =>
   Type.Optional(Type.Union([schema, Type.Null()]))
 
-export const AuthorityPatch = closed({
-  displayName: nullable(DisplayName),
-  maxValidityDays: nullable(Type.Integer({ minimum: 1, maximum: 3650 })),
-  defaultValidityDays: nullable(Type.Integer({ minimum: 1, maximum: 3650 })),
-  profiles: limits.profiles,
-  outlive: Type.Optional(Outlive),
-  listOverflow: Type.Optional(ListOverflow),
-  retired: Type.Optional(
-    Type.Boolean({
-      description:
-        'true: it signs nothing new and goes on signing revocation lists and OCSP answers; false: it signs again',
-    }),
-  ),
-})
+export const AuthorityPatch = closed(
+  {
+    displayName: nullable(DisplayName),
+    maxValidityDays: nullable(Type.Integer({ minimum: 1, maximum: 3650 })),
+    defaultValidityDays: nullable(Type.Integer({ minimum: 1, maximum: 3650 })),
+    profiles: limits.profiles,
+    outlive: Type.Optional(Outlive),
+    listOverflow: Type.Optional(ListOverflow),
+    retired: Type.Optional(
+      Type.Boolean({
+        description:
+          'true: it signs nothing new and goes on signing revocation lists and OCSP answers; false: it signs again',
+      }),
+    ),
+  },
+  { title: 'AuthorityPatch' },
+)
 export type AuthorityPatch = Type.Static<typeof AuthorityPatch>
 
 const FullList = closed(
   {
-    state: Type.Enum(['near', 'over']),
+    state: Type.Enum(['near', 'over'], { title: 'FullListState' }),
     tenant: Type.Union([Name, Type.Null()], {
       description: 'Whose clients are on it; null: everybody’s',
     }),
@@ -198,13 +227,14 @@ export const Authority = closed(
   {
     name: Name,
     displayName: Type.String(),
-    kind: Type.Enum(['root', 'intermediate']),
+    kind: Kind,
     parent: Type.Union([Name, Type.Null()]),
     tenant: OwnTenant,
     subject: DistinguishedName,
     keyAlgorithm: KeyAlgorithm,
     keyHeld: Type.Boolean({ description: 'Whether it can sign here' }),
     keyStore: Type.Enum(['sealed', 'pkcs11', 'absent'], {
+      title: 'KeyStore',
       description: 'Where its key is: sealed in the database, in a token, or not here',
     }),
     outlive: Outlive,
@@ -216,7 +246,7 @@ export const Authority = closed(
     }),
     pathLength: Type.Union([Type.Integer(), Type.Null()]),
     nameConstraints: Type.Union([
-      closed({ permitted: heldSubtrees, excluded: heldSubtrees }),
+      closed({ permitted: heldSubtrees, excluded: heldSubtrees }, { title: 'NameConstraints' }),
       Type.Null(),
     ]),
     signsLists: Type.Boolean({

@@ -14,54 +14,65 @@ import {
 
 const names = (maxItems: number) => Type.Array(Type.String({ maxLength: 512 }), { maxItems })
 
-export const NewCertificate = closed({
-  profile: Profile,
-  subject: Type.Optional(RequestedName),
-  dnsNames: Type.Optional(names(100)),
-  ipAddresses: Type.Optional(names(100)),
-  emailAddresses: Type.Optional(names(100)),
-  uris: Type.Optional(names(100)),
-  keyAlgorithm: Type.Optional(KeyAlgorithm),
-  validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
-  authority: Type.Optional(Name),
-  csr: Type.Optional(
-    Type.String({
-      maxLength: 131_072,
-      description: 'PKCS#10 in PEM: the caller keeps the private key. Its names are merged in',
-    }),
-  ),
-  autoRenew: Type.Optional(
-    Type.Boolean({
-      description:
-        'Replaced by a new one, with a new key, when it is due (false): see replacedBy. Only for keys made here',
-    }),
-  ),
-  labels: Type.Optional(Labels),
-})
+export const NewCertificate = closed(
+  {
+    profile: Profile,
+    subject: Type.Optional(RequestedName),
+    dnsNames: Type.Optional(names(100)),
+    ipAddresses: Type.Optional(names(100)),
+    emailAddresses: Type.Optional(names(100)),
+    uris: Type.Optional(names(100)),
+    keyAlgorithm: Type.Optional(KeyAlgorithm),
+    validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
+    authority: Type.Optional(Name),
+    csr: Type.Optional(
+      Type.String({
+        maxLength: 131_072,
+        description: 'PKCS#10 in PEM: the caller keeps the private key. Its names are merged in',
+      }),
+    ),
+    autoRenew: Type.Optional(
+      Type.Boolean({
+        description:
+          'Replaced by a new one, with a new key, when it is due (false): see replacedBy. Only for keys made here',
+      }),
+    ),
+    labels: Type.Optional(Labels),
+  },
+  { title: 'NewCertificate' },
+)
 export type NewCertificate = Type.Static<typeof NewCertificate>
 
-export const Renewal = closed({
-  csr: Type.Optional(
-    Type.String({
-      maxLength: 131_072,
-      description:
-        'PKCS#10 in PEM, where the caller keeps the key; left out: a new key is made here',
-    }),
-  ),
-})
+export const Renewal = closed(
+  {
+    csr: Type.Optional(
+      Type.String({
+        maxLength: 131_072,
+        description:
+          'PKCS#10 in PEM, where the caller keeps the key; left out: a new key is made here',
+      }),
+    ),
+  },
+  { title: 'NewRenewal' },
+)
 
-export const CertificateRevocation = closed({
-  ...Revocation.properties,
-  proof: Type.Optional(
-    Type.String({
-      maxLength: 131_072,
-      description:
-        'For keyCompromise of a key that other tenants hold too: a CSR signed by it whose commonName is the serial of the certificate. Without one only your own certificates are revoked',
-    }),
-  ),
-})
+export const CertificateRevocation = closed(
+  {
+    ...Revocation.properties,
+    proof: Type.Optional(
+      Type.String({
+        maxLength: 131_072,
+        description:
+          'For keyCompromise of a key that other tenants hold too: a CSR signed by it whose commonName is the serial of the certificate. Without one only your own certificates are revoked',
+      }),
+    ),
+  },
+  { title: 'NewCertificateRevocation' },
+)
 
-export const Status = Type.Enum(['signing', 'active', 'expired', 'revoked'])
+export const Status = Type.Enum(['signing', 'active', 'expired', 'revoked'], {
+  title: 'CertificateStatus',
+})
 
 export const Certificate = closed(
   {
@@ -78,7 +89,7 @@ export const Certificate = closed(
     emailAddresses: Type.Array(Type.String()),
     uris: Type.Array(Type.String()),
     keyAlgorithm: KeyAlgorithm,
-    keySource: Type.Enum(['server', 'caller']),
+    keySource: Type.Enum(['server', 'caller'], { title: 'KeySource' }),
     notBefore: Timestamp,
     notAfter: Timestamp,
     fingerprintSha256: Type.Union([Type.String(), Type.Null()]),
@@ -95,14 +106,17 @@ export const Certificate = closed(
     }),
     replacedBy: Type.Union([Id, Type.Null()], { description: 'The one that took its place' }),
     autoRenew: Type.Boolean({ description: 'Whether it is renewed without being asked' }),
-    renewal: closed({
-      at: Type.Union([Timestamp, Type.Null()], {
-        description: 'When it is, or was, to be renewed',
-      }),
-      attempts: Type.Integer({ description: 'How often that failed' }),
-      lastError: Type.Union([Type.String(), Type.Null()]),
-      nextAttempt: Type.Union([Timestamp, Type.Null()]),
-    }),
+    renewal: closed(
+      {
+        at: Type.Union([Timestamp, Type.Null()], {
+          description: 'When it is, or was, to be renewed',
+        }),
+        attempts: Type.Integer({ description: 'How often that failed' }),
+        lastError: Type.Union([Type.String(), Type.Null()]),
+        nextAttempt: Type.Union([Timestamp, Type.Null()]),
+      },
+      { title: 'CertificateRenewal' },
+    ),
     revokedAt: Type.Union([Timestamp, Type.Null()]),
     revocationReason: Type.Union([Reason, Type.Null()]),
     labels: Labels,

@@ -15,10 +15,13 @@ import { getCertificate } from './find.ts'
 import { certificateName } from './name.ts'
 
 /** What of a certificate can be changed once it is made. */
-export const CertificatePatch = closed({
-  autoRenew: Type.Optional(Type.Boolean({ description: 'Replaced by a new one when it is due' })),
-  labels: Type.Optional(Labels),
-})
+export const CertificatePatch = closed(
+  {
+    autoRenew: Type.Optional(Type.Boolean({ description: 'Replaced by a new one when it is due' })),
+    labels: Type.Optional(Labels),
+  },
+  { title: 'CertificatePatch' },
+)
 export type CertificatePatch = Type.Static<typeof CertificatePatch>
 
 /** Changes what is named and leaves the rest. The certificate of a host is renewed, and bears labels, as its host

@@ -37,13 +37,16 @@ const Selector = Type.Record(Type.String(), Type.String({ maxLength: 63 }), {
 })
 
 /** Where hosts come in: the pods that Gateways select, and their address. */
-export const Ingress = closed({
-  namespace: Namespace,
-  selector: Selector,
-  address: Address,
-  plainAddress: PlainAddress,
-  adminAddress: AdminAddress,
-})
+export const Ingress = closed(
+  {
+    namespace: Namespace,
+    selector: Selector,
+    address: Address,
+    plainAddress: PlainAddress,
+    adminAddress: AdminAddress,
+  },
+  { title: 'Ingress' },
+)
 export type Ingress = Type.Static<typeof Ingress>
 
 /** The name of the ingress that a cluster always has, which hosts come in by where they name none. */
@@ -82,13 +85,16 @@ export function placeText({ cluster, ingress }: Place): string {
   return ingress === defaultIngress ? cluster : `${cluster}/${ingress}`
 }
 
-const AskedIngress = closed({
-  namespace: Type.Optional(Namespace),
-  selector: Type.Optional(Selector),
-  address: Address,
-  plainAddress: PlainAddress,
-  adminAddress: AdminAddress,
-})
+const AskedIngress = closed(
+  {
+    namespace: Type.Optional(Namespace),
+    selector: Type.Optional(Selector),
+    address: Address,
+    plainAddress: PlainAddress,
+    adminAddress: AdminAddress,
+  },
+  { title: 'IngressSpec' },
+)
 export type AskedIngress = Type.Static<typeof AskedIngress>
 
 /** What is done where others change or remove what was put on the cluster. */
@@ -111,6 +117,7 @@ export type Api = Type.Static<typeof Api>
 export const Watched = closed(
   {
     mode: Type.Enum(['watching', 'listing', 'blind'], {
+      title: 'ClusterWatchMode',
       description:
         'watching: at once. listing: every half minute, for lack of a right to watch. blind: not at all, only when each host is looked at in its turn',
     }),
@@ -162,37 +169,43 @@ const credentials = {
 }
 export type Credentials = Type.Static<Type.TObject<typeof credentials>>
 
-export const NewCluster = closed({
-  name: Name,
-  ...credentials,
-  api: Type.Optional(Api),
-  drift: Type.Optional(Drift),
-  ingress: AskedIngress,
-  ingresses: Type.Optional(
-    Type.Record(Name, AskedIngress, {
-      additionalProperties: false,
-      description: 'Further ingress gateways, by name: hosts go there as cluster/name',
-    }),
-  ),
-})
+export const NewCluster = closed(
+  {
+    name: Name,
+    ...credentials,
+    api: Type.Optional(Api),
+    drift: Type.Optional(Drift),
+    ingress: AskedIngress,
+    ingresses: Type.Optional(
+      Type.Record(Name, AskedIngress, {
+        additionalProperties: false,
+        description: 'Further ingress gateways, by name: hosts go there as cluster/name',
+      }),
+    ),
+  },
+  { title: 'NewCluster' },
+)
 export type NewCluster = Type.Static<typeof NewCluster>
 
-export const ClusterPatch = closed({
-  ...credentials,
-  api: Type.Optional(Api),
-  drift: Type.Optional(Drift),
-  ingress: Type.Optional(AskedIngress),
-  ingresses: Type.Optional(
-    Type.Record(Name, nullable(AskedIngress), {
-      additionalProperties: false,
-      description:
-        'Those that are named are added or replaced, null takes one away that carries no host; the others stay',
-    }),
-  ),
-})
+export const ClusterPatch = closed(
+  {
+    ...credentials,
+    api: Type.Optional(Api),
+    drift: Type.Optional(Drift),
+    ingress: Type.Optional(AskedIngress),
+    ingresses: Type.Optional(
+      Type.Record(Name, nullable(AskedIngress), {
+        additionalProperties: false,
+        description:
+          'Those that are named are added or replaced, null takes one away that carries no host; the others stay',
+      }),
+    ),
+  },
+  { title: 'ClusterPatch' },
+)
 export type ClusterPatch = Type.Static<typeof ClusterPatch>
 
-const ClusterStatus = Type.Enum(['Unknown', 'Ready', 'Failed'])
+const ClusterStatus = Type.Enum(['Unknown', 'Ready', 'Failed'], { title: 'ClusterStatus' })
 
 export const Cluster = closed(
   {

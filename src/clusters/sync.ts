@@ -7,7 +7,7 @@ import { closed } from '../shared/schema.ts'
 import { clusterRow } from './find.ts'
 
 /** How many placements are looked at again. */
-export const Synced = closed({ placements: Type.Integer() })
+export const Synced = closed({ placements: Type.Integer() }, { title: 'ClusterSync' })
 export type Synced = Type.Static<typeof Synced>
 
 /** Has every host on the cluster looked at again, and put right what others changed; answers how many. Throws cluster-unknown. */

@@ -47,26 +47,29 @@ export function permissionsOf(role: Role): readonly string[] {
 
 /** What credentials may be narrowed to, each within what their role allows. A write scope has the read
  *  scope of the same noun in it; private keys are handed out to `keys:read` alone. */
-export const Scope = Type.Enum([
-  'tenants:read',
-  'tenants:write',
-  'api-keys:write',
-  'authorities:read',
-  'authorities:write',
-  'certificates:read',
-  'certificates:write',
-  'keys:read',
-  'clusters:read',
-  'clusters:write',
-  'hosts:read',
-  'hosts:write',
-  'deliveries:read',
-  'deliveries:write',
-  'events:read',
-  'notices:read',
-  'notices:write',
-  'audit:read',
-])
+export const Scope = Type.Enum(
+  [
+    'tenants:read',
+    'tenants:write',
+    'api-keys:write',
+    'authorities:read',
+    'authorities:write',
+    'certificates:read',
+    'certificates:write',
+    'keys:read',
+    'clusters:read',
+    'clusters:write',
+    'hosts:read',
+    'hosts:write',
+    'deliveries:read',
+    'deliveries:write',
+    'events:read',
+    'notices:read',
+    'notices:write',
+    'audit:read',
+  ],
+  { title: 'Scope' },
+)
 export type Scope = Type.Static<typeof Scope>
 
 /** Whether the actor's scopes have this one in them; an actor without scopes has all that its role allows. */

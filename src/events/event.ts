@@ -1,20 +1,23 @@
 import Type from 'typebox'
-import { closed, Name, nullable, PageQuery, Timestamp } from '../shared/schema.ts'
+import { closed, Name, nullable, PageQuery, SubjectRef, Timestamp } from '../shared/schema.ts'
 
 /** What is told of: triggers write these words (prisma/migrations/20261126160000_events). */
-const EventType = Type.Enum([
-  'host.created',
-  'host.changed',
-  'host.certified',
-  'host.status',
-  'host.removed',
-  'host.gone',
-  'certificate.issued',
-  'certificate.revoked',
-  'certificate.renewal-failed',
-  'delivery.status',
-  'cluster.status',
-])
+const EventType = Type.Enum(
+  [
+    'host.created',
+    'host.changed',
+    'host.certified',
+    'host.status',
+    'host.removed',
+    'host.gone',
+    'certificate.issued',
+    'certificate.revoked',
+    'certificate.renewal-failed',
+    'delivery.status',
+    'cluster.status',
+  ],
+  { title: 'EventType' },
+)
 
 export const Event = closed(
   {
@@ -22,7 +25,7 @@ export const Event = closed(
     type: EventType,
     at: Timestamp,
     tenant: nullable(Name, 'null: it concerns no one tenant'),
-    subject: closed({ kind: Type.String(), id: Type.String(), name: Type.String() }),
+    subject: SubjectRef,
     data: Type.Record(Type.String(), Type.Unknown(), {
       description: 'Named facts; see docs/events.md',
     }),

@@ -12,11 +12,12 @@ import {
 } from '../shared/schema.ts'
 import { AskedRoute, Route } from './route.ts'
 
-export const TlsMode = Type.Enum(['SIMPLE', 'MUTUAL', 'PASSTHROUGH'])
+export const TlsMode = Type.Enum(['SIMPLE', 'MUTUAL', 'PASSTHROUGH'], { title: 'TlsMode' })
 export type TlsMode = Type.Static<typeof TlsMode>
 
 const TlsVersion = Type.Enum(['TLSV1_2', 'TLSV1_3'], { title: 'TlsVersion' })
 const PlainHttp = Type.Enum(['serve', 'redirect', 'off'], {
+  title: 'PlainHttp',
   description: 'What port 80 does for this host (redirect)',
 })
 const Clients = Type.Enum(['tenant', 'authority'], {
@@ -45,6 +46,7 @@ const tls = {
   plainHttpWithoutClientCertificate: Type.Optional(PlainHttpWithoutClientCertificate),
 }
 const Store = Type.Enum(['secret', 'configMap'], {
+  title: 'CertificateStore',
   description:
     'PASSTHROUGH only: where the workload finds its certificate (secret); a ConfigMap takes privateKeyInConfigMap, too',
 })
@@ -52,13 +54,16 @@ const PrivateKeyInConfigMap = Type.Boolean({
   description:
     'With store "configMap" only: the private key may lie where everybody who may read ConfigMaps of that namespace has it',
 })
-const Restart = closed({
-  deployment: Type.String({
-    pattern: '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$',
-    description:
-      'PASSTHROUGH only: a Deployment of the workload’s namespace that is rolled out anew whenever another certificate is there',
-  }),
-})
+const Restart = closed(
+  {
+    deployment: Type.String({
+      pattern: '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$',
+      description:
+        'PASSTHROUGH only: a Deployment of the workload’s namespace that is rolled out anew whenever another certificate is there',
+    }),
+  },
+  { title: 'WorkloadRestart' },
+)
 const certificate = {
   authority: Name,
   keyAlgorithm: KeyAlgorithm,
@@ -89,9 +94,9 @@ const Annotations = Type.Record(
 const complete = {
   annotations: Type.Optional(Annotations),
   aliases: Type.Optional(Aliases),
-  tls: closed(tls),
+  tls: closed(tls, { title: 'HostTls' }),
   http: PlainHttp,
-  certificate: closed(certificate),
+  certificate: closed(certificate, { title: 'HostCertificate' }),
   routes: Type.Array(Route),
   clusters: Type.Array(PlaceText, {
     maxItems: 200,
@@ -101,8 +106,8 @@ const complete = {
 }
 
 /** The same fields, none of which has to be there. */
-function asked<Fields extends Type.TProperties>(fields: Fields) {
-  return Type.Optional(closed(Type.Partial(Type.Object(fields)).properties))
+function asked<Fields extends Type.TProperties>(title: string, fields: Fields) {
+  return Type.Optional(closed(Type.Partial(Type.Object(fields)).properties, { title }))
 }
 
 /** What is asked for. What is left out is filled in by src/hosts/request/complete.ts; no `default` stands here,
@@ -111,9 +116,9 @@ export const HostSpec = closed(
   {
     aliases: Type.Optional(Type.Array(HostnameText, { maxItems: 31 })),
     annotations: Type.Optional(Annotations),
-    tls: asked(tls),
+    tls: asked('HostTlsSpec', tls),
     http: Type.Optional(PlainHttp),
-    certificate: asked(certificate),
+    certificate: asked('HostCertificateSpec', certificate),
     routes: Type.Array(AskedRoute, { minItems: 1, maxItems: 64 }),
     clusters: Clusters,
     ...askedMarks,
@@ -138,18 +143,26 @@ export const ServedSpecs = Type.Array(closed({ tls: complete.tls, http: complete
 export type ServedSpecs = Type.Static<typeof ServedSpecs>
 
 /** Applied: its objects are there, and the ingress has not been seen to serve it as asked. */
-export const PlacementStatus = Type.Enum(['Pending', 'Applied', 'Synced', 'Failed', 'Conflict'])
+export const PlacementStatus = Type.Enum(['Pending', 'Applied', 'Synced', 'Failed', 'Conflict'], {
+  title: 'PlacementStatus',
+})
 export type PlacementStatus = Type.Static<typeof PlacementStatus>
 
 /** A Kubernetes object that carries a host. */
-export const ObjectRef = closed({
-  kind: Type.Enum([
-    ...['Secret', 'ConfigMap', 'Gateway', 'VirtualService', 'DestinationRule'],
-    ...['ListenerSet', 'HTTPRoute', 'TLSRoute', 'BackendTLSPolicy', 'ReferenceGrant'],
-  ]),
-  namespace: Namespace,
-  name: Type.String({ maxLength: 253 }),
-})
+export const ObjectRef = closed(
+  {
+    kind: Type.Enum(
+      [
+        ...['Secret', 'ConfigMap', 'Gateway', 'VirtualService', 'DestinationRule'],
+        ...['ListenerSet', 'HTTPRoute', 'TLSRoute', 'BackendTLSPolicy', 'ReferenceGrant'],
+      ],
+      { title: 'ObjectKind' },
+    ),
+    namespace: Namespace,
+    name: Type.String({ maxLength: 253 }),
+  },
+  { title: 'ObjectRef' },
+)
 export type ObjectRef = Type.Static<typeof ObjectRef>
 
 /** What is so around a host on a cluster, in the manner of Kubernetes: it says nothing of whether the host is
@@ -235,23 +248,29 @@ export const Host = closed(
     removedAt: Type.Union([Timestamp, Type.Null()], {
       description: 'Not null: being taken off its clusters; gone when that is done',
     }),
-    status: closed({
-      certificate: Type.Union([
-        closed({
-          id: Id,
-          serial: Type.String(),
-          notBefore: Timestamp,
-          notAfter: Timestamp,
-          fingerprintSha256: Type.Union([Type.String(), Type.Null()]),
+    status: closed(
+      {
+        certificate: Type.Union([
+          closed(
+            {
+              id: Id,
+              serial: Type.String(),
+              notBefore: Timestamp,
+              notAfter: Timestamp,
+              fingerprintSha256: Type.Union([Type.String(), Type.Null()]),
+            },
+            { title: 'CertificateInUse' },
+          ),
+          Type.Null(),
+        ]),
+        clients: Type.Union([ClientsView, Type.Null()]),
+        warnings: Type.Array(Type.String(), {
+          description: 'What is served as asked and may still surprise',
         }),
-        Type.Null(),
-      ]),
-      clients: Type.Union([ClientsView, Type.Null()]),
-      warnings: Type.Array(Type.String(), {
-        description: 'What is served as asked and may still surprise',
-      }),
-      clusters: Type.Array(PlacementView),
-    }),
+        clusters: Type.Array(PlacementView),
+      },
+      { title: 'HostStatus' },
+    ),
   },
   { title: 'Host' },
 )

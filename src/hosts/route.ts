@@ -47,18 +47,21 @@ const texts = {
 const present = Type.Optional(
   Type.Boolean({ description: 'true: that it is there is enough, whatever its value' }),
 )
-const HeaderMatch = closed({ name: HeaderName, ...texts, present })
-const QueryMatch = closed({ name: Text, ...texts, present })
+const HeaderMatch = closed({ name: HeaderName, ...texts, present }, { title: 'HeaderMatch' })
+const QueryMatch = closed({ name: Text, ...texts, present }, { title: 'QueryParamMatch' })
 
-const Match = closed({
-  prefix: Type.Optional(Path),
-  exact: Type.Optional(Path),
-  regex: Type.Optional(Regex),
-  port: Type.Optional(GatewayPort),
-  methods: Type.Optional(Methods),
-  headers: Type.Optional(Type.Array(HeaderMatch, { minItems: 1, maxItems: 16 })),
-  queryParams: Type.Optional(Type.Array(QueryMatch, { minItems: 1, maxItems: 16 })),
-})
+const Match = closed(
+  {
+    prefix: Type.Optional(Path),
+    exact: Type.Optional(Path),
+    regex: Type.Optional(Regex),
+    port: Type.Optional(GatewayPort),
+    methods: Type.Optional(Methods),
+    headers: Type.Optional(Type.Array(HeaderMatch, { minItems: 1, maxItems: 16 })),
+    queryParams: Type.Optional(Type.Array(QueryMatch, { minItems: 1, maxItems: 16 })),
+  },
+  { title: 'RouteMatch' },
+)
 
 const ServerName = Type.String({
   pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$',
@@ -103,11 +106,14 @@ const Weight = Type.Integer({
 })
 
 /** Where requests go. */
-export const Destination = closed({ ...destination, weight: Type.Optional(Weight) })
+export const Destination = closed(
+  { ...destination, weight: Type.Optional(Weight) },
+  { title: 'WeightedDestination' },
+)
 export type Destination = Type.Static<typeof Destination>
 
 const To = Type.Union([
-  closed(destination),
+  closed(destination, { title: 'Destination' }),
   Type.Array(Destination, {
     minItems: 1,
     maxItems: 16,
@@ -115,37 +121,43 @@ const To = Type.Union([
   }),
 ])
 
-const Rewrite = closed({
-  path: Type.Optional(
-    Type.String({
-      pattern: '^/',
-      maxLength: 1024,
-      description: 'In place of the prefix that was matched, or of the whole path',
-    }),
-  ),
-  host: Type.Optional(
-    Type.String({
-      pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$',
-      maxLength: 261,
-      description: 'What the backend gets as Host',
-    }),
-  ),
-})
+const Rewrite = closed(
+  {
+    path: Type.Optional(
+      Type.String({
+        pattern: '^/',
+        maxLength: 1024,
+        description: 'In place of the prefix that was matched, or of the whole path',
+      }),
+    ),
+    host: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{1,5})?$',
+        maxLength: 261,
+        description: 'What the backend gets as Host',
+      }),
+    ),
+  },
+  { title: 'RouteRewrite' },
+)
 
-const Redirect = closed({
-  scheme: Type.Optional(Type.Enum(['http', 'https'])),
-  host: Type.Optional(
-    Type.String({
-      pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$',
-      maxLength: 255,
-    }),
-  ),
-  port: Type.Optional(Port),
-  path: Type.Optional(
-    Type.String({ pattern: '^/', maxLength: 1024, description: 'In place of the whole path' }),
-  ),
-  code: Type.Optional(Type.Enum([301, 302, 303, 307, 308], { description: '301' })),
-})
+const Redirect = closed(
+  {
+    scheme: Type.Optional(Type.Enum(['http', 'https'])),
+    host: Type.Optional(
+      Type.String({
+        pattern: '^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$',
+        maxLength: 255,
+      }),
+    ),
+    port: Type.Optional(Port),
+    path: Type.Optional(
+      Type.String({ pattern: '^/', maxLength: 1024, description: 'In place of the whole path' }),
+    ),
+    code: Type.Optional(Type.Enum([301, 302, 303, 307, 308], { description: '301' })),
+  },
+  { title: 'RouteRedirect' },
+)
 
 const RetryOn = Type.Enum(
   [
@@ -153,19 +165,22 @@ const RetryOn = Type.Enum(
     ['retriable-4xx', 'envoy-ratelimited', '409', '429', '500', '502', '503', '504'],
     ['cancelled', 'deadline-exceeded', 'internal', 'resource-exhausted', 'unavailable'],
   ].flat(),
-  { description: 'A condition of Envoy, or a status' },
+  { title: 'RetryCondition', description: 'A condition of Envoy, or a status' },
 )
-const Retries = closed({
-  attempts: Type.Integer({
-    minimum: 0,
-    maximum: 10,
-    description: 'After the first; 0: no retries, where Istio would make two',
-  }),
-  perTryTimeout: Type.Optional(Duration),
-  retryOn: Type.Optional(Type.Array(RetryOn, { minItems: 1, maxItems: 19, uniqueItems: true })),
-})
+const Retries = closed(
+  {
+    attempts: Type.Integer({
+      minimum: 0,
+      maximum: 10,
+      description: 'After the first; 0: no retries, where Istio would make two',
+    }),
+    perTryTimeout: Type.Optional(Duration),
+    retryOn: Type.Optional(Type.Array(RetryOn, { minItems: 1, maxItems: 19, uniqueItems: true })),
+  },
+  { title: 'RouteRetries' },
+)
 
-const HeaderSetting = closed({ name: HeaderName, value: HeaderValue })
+const HeaderSetting = closed({ name: HeaderName, value: HeaderValue }, { title: 'HeaderSetting' })
 const HeaderSettings = Type.Array(HeaderSetting, { minItems: 1, maxItems: 32 })
 const HeaderChanges = closed(
   {
@@ -177,18 +192,21 @@ const HeaderChanges = closed(
 )
 export type HeaderChanges = Type.Static<typeof HeaderChanges>
 
-const Cors = closed({
-  allowOrigins: Type.Array(closed(texts), {
-    minItems: 1,
-    maxItems: 32,
-    description: 'As https://shop.example.com; exact "*" is every origin',
-  }),
-  allowMethods: Type.Optional(Methods),
-  allowHeaders: Type.Optional(HeaderNames),
-  exposeHeaders: Type.Optional(HeaderNames),
-  maxAge: Type.Optional(Duration),
-  allowCredentials: Type.Optional(Type.Boolean()),
-})
+const Cors = closed(
+  {
+    allowOrigins: Type.Array(closed(texts, { title: 'StringMatch' }), {
+      minItems: 1,
+      maxItems: 32,
+      description: 'As https://shop.example.com; exact "*" is every origin',
+    }),
+    allowMethods: Type.Optional(Methods),
+    allowHeaders: Type.Optional(HeaderNames),
+    exposeHeaders: Type.Optional(HeaderNames),
+    maxAge: Type.Optional(Duration),
+    allowCredentials: Type.Optional(Type.Boolean()),
+  },
+  { title: 'CorsPolicy' },
+)
 
 const actions = {
   to: Type.Optional(To),
@@ -202,12 +220,15 @@ const actions = {
 }
 
 /** A route of a host, complete: which requests, and what becomes of them. */
-export const Route = closed({ match: Match, ...actions })
+export const Route = closed({ match: Match, ...actions }, { title: 'Route' })
 export type Route = Type.Static<typeof Route>
 export type RouteMatch = Route['match']
 
 /** The same as it is asked for: what is left out of `match` is filled in. */
-export const AskedRoute = closed({ match: Type.Optional(Match), ...actions })
+export const AskedRoute = closed(
+  { match: Type.Optional(Match), ...actions },
+  { title: 'RouteSpec' },
+)
 export type AskedRoute = Type.Static<typeof AskedRoute>
 
 /** Where the requests of a route go; nowhere, if it redirects them. */

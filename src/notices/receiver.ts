@@ -2,19 +2,24 @@ import Type from 'typebox'
 import { closed, Id, Name, nullable, PageQuery, Timestamp } from '../shared/schema.ts'
 
 /** What there are notices of. */
-const NoticeType = Type.Enum([
-  'certificate.expiring',
-  'certificate.renewal-failed',
-  'certificate.revoked',
-  'delivery.failed',
-  'authority.expiring',
-  'list.expiring',
-])
+const NoticeType = Type.Enum(
+  [
+    'certificate.expiring',
+    'certificate.renewal-failed',
+    'certificate.revoked',
+    'delivery.failed',
+    'authority.expiring',
+    'list.expiring',
+  ],
+  { title: 'NoticeType' },
+)
 export type NoticeType = Type.Static<typeof NoticeType>
 
 export const noticeTypes: readonly NoticeType[] = NoticeType.enum
 
-const ReceiverKind = Type.Enum(['webhook', 'slack', 'pagerduty', 'email'])
+const ReceiverKind = Type.Enum(['webhook', 'slack', 'pagerduty', 'email'], {
+  title: 'ReceiverKind',
+})
 
 const Url = Type.String({
   pattern: '^https?://[^\\s@/?#]+([/?#]\\S*)?$',
@@ -99,7 +104,7 @@ export const Notice = closed(
   {
     id: Id,
     type: NoticeType,
-    status: Type.Enum(['pending', 'sent', 'dead']),
+    status: Type.Enum(['pending', 'sent', 'dead'], { title: 'NoticeStatus' }),
     createdAt: Timestamp,
     payload: Type.Record(Type.String(), Type.Unknown(), { description: 'What a webhook is sent' }),
     attempts: Type.Array(Attempt, { description: 'The last ten' }),

@@ -58,7 +58,7 @@ export const HostnameText = Type.String({
   description: 'A DNS name, also with *. in front',
 })
 
-export const Role = Type.Enum(['admin', 'operator', 'viewer', 'auditor'])
+export const Role = Type.Enum(['admin', 'operator', 'viewer', 'auditor'], { title: 'Role' })
 export type Role = Type.Static<typeof Role>
 
 /** A subject as it may be asked for (RFC 5280 A.1, upper bounds). */
@@ -104,6 +104,12 @@ export const Profile = Type.Enum(['server', 'client', 'peer'], {
 })
 export type Profile = Type.Static<typeof Profile>
 
+/** What an event or an audit event is about. */
+export const SubjectRef = closed(
+  { kind: Type.String(), id: Type.String(), name: Type.String() },
+  { title: 'SubjectRef', description: 'What it is about' },
+)
+
 /** `limit` and `cursor` of every list (the cursor is opaque). */
 export const PageQuery = closed({
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 500, default: 50 })),
@@ -113,9 +119,23 @@ export type PageQuery = { readonly limit?: number; readonly cursor?: string }
 
 export type Page<T> = { readonly items: T[]; readonly nextCursor: string | null }
 
+/** The name of a list of what has this schema. */
+export function listTitle(item: Type.TSchema): string {
+  if (!('title' in item)) throw new Error('What lists hold has a name')
+  return `${item.title}List`
+}
+
 /** A page of `item`: `nextCursor` is null on the last one. */
 export function PageOf<T extends Type.TSchema>(item: T) {
-  return closed({ items: Type.Array(item), nextCursor: Type.Union([Type.String(), Type.Null()]) })
+  return closed(
+    {
+      items: Type.Array(item),
+      nextCursor: Type.Union([Type.String(), Type.Null()], {
+        description: 'Send it as cursor for the next page; null: this is the last',
+      }),
+    },
+    { title: listTitle(item) },
+  )
 }
 
 /** A problem document (RFC 9457) as answered. */
@@ -126,7 +146,18 @@ export const ProblemDocument = Type.Object(
     status: Type.Integer(),
     detail: Type.String(),
     instance: Type.Optional(Type.String({ description: 'The id of the request' })),
-    violations: Type.Optional(Type.Array(closed({ field: Type.String(), message: Type.String() }))),
+    violations: Type.Optional(
+      Type.Array(
+        closed(
+          {
+            field: Type.String({ description: 'JSON Pointer into the body (RFC 6901)' }),
+            message: Type.String({ description: 'What is wrong with it, and what would do' }),
+          },
+          { title: 'Violation' },
+        ),
+        { description: 'Everything that is wrong with the request, at once' },
+      ),
+    ),
   },
   { additionalProperties: true, title: 'Problem' },
 )

@@ -42,27 +42,30 @@ const SubjectPolicy = closed(
 )
 
 /** What a tenant may ask for. Everything left out is not limited beyond the authority's own rules. */
-export const Policy = closed({
-  maxValidityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
-  keyAlgorithms: Type.Optional(Type.Array(KeyAlgorithm, { minItems: 1, maxItems: 6 })),
-  profiles: Type.Optional(
-    Type.Array(Profile, {
-      minItems: 1,
-      maxItems: 3,
-      uniqueItems: true,
-      description: 'What its certificates may be for (all)',
-    }),
-  ),
-  wildcards: Type.Optional(Type.Boolean({ description: 'May names begin with *. (true)' })),
-  ipRanges: Type.Optional(
-    Type.Array(Type.String({ maxLength: 64 }), {
-      maxItems: 100,
-      description: 'CIDR ranges whose addresses may be certified (none)',
-    }),
-  ),
-  renewBefore: Type.Optional(RenewBefore),
-  subject: Type.Optional(SubjectPolicy),
-})
+export const Policy = closed(
+  {
+    maxValidityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 3650 })),
+    keyAlgorithms: Type.Optional(Type.Array(KeyAlgorithm, { minItems: 1, maxItems: 6 })),
+    profiles: Type.Optional(
+      Type.Array(Profile, {
+        minItems: 1,
+        maxItems: 3,
+        uniqueItems: true,
+        description: 'What its certificates may be for (all)',
+      }),
+    ),
+    wildcards: Type.Optional(Type.Boolean({ description: 'May names begin with *. (true)' })),
+    ipRanges: Type.Optional(
+      Type.Array(Type.String({ maxLength: 64 }), {
+        maxItems: 100,
+        description: 'CIDR ranges whose addresses may be certified (none)',
+      }),
+    ),
+    renewBefore: Type.Optional(RenewBefore),
+    subject: Type.Optional(SubjectPolicy),
+  },
+  { title: 'TenantPolicy' },
+)
 export type Policy = Type.Static<typeof Policy>
 
 const fields = {
@@ -83,27 +86,33 @@ const fields = {
 
 const quotas = { quotas: Type.Optional(AskedQuotas) }
 
-export const NewTenant = closed({
-  name: Name,
-  displayName: Type.Optional(fields.displayName),
-  domains: fields.domains,
-  namespaces: Type.Optional(fields.namespaces),
-  defaultAuthority: Type.Optional(fields.defaultAuthority),
-  policy: Type.Optional(fields.policy),
-  ...quotas,
-  ...askedMarks,
-})
+export const NewTenant = closed(
+  {
+    name: Name,
+    displayName: Type.Optional(fields.displayName),
+    domains: fields.domains,
+    namespaces: Type.Optional(fields.namespaces),
+    defaultAuthority: Type.Optional(fields.defaultAuthority),
+    policy: Type.Optional(fields.policy),
+    ...quotas,
+    ...askedMarks,
+  },
+  { title: 'NewTenant' },
+)
 export type NewTenant = Type.Static<typeof NewTenant>
 
-export const TenantPatch = closed({
-  displayName: Type.Optional(fields.displayName),
-  domains: Type.Optional(fields.domains),
-  namespaces: Type.Optional(fields.namespaces),
-  defaultAuthority: Type.Optional(fields.defaultAuthority),
-  policy: Type.Optional(fields.policy),
-  ...quotas,
-  ...askedMarks,
-})
+export const TenantPatch = closed(
+  {
+    displayName: Type.Optional(fields.displayName),
+    domains: Type.Optional(fields.domains),
+    namespaces: Type.Optional(fields.namespaces),
+    defaultAuthority: Type.Optional(fields.defaultAuthority),
+    policy: Type.Optional(fields.policy),
+    ...quotas,
+    ...askedMarks,
+  },
+  { title: 'TenantPatch' },
+)
 export type TenantPatch = Type.Static<typeof TenantPatch>
 
 const shown = {

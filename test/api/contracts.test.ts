@@ -114,3 +114,18 @@ test('every parameter in a path is described', () => {
     for (const parameter of inPath) assert.ok(parameter.description, `${name} ${parameter.name}`)
   }
 })
+
+test('what is one of a few words, or has members, has one name wherever it stands', () => {
+  const places = new Map<string, number>()
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return
+    if ('properties' in value || 'enum' in value) {
+      const shape = JSON.stringify({ ...value, description: undefined })
+      places.set(shape, (places.get(shape) ?? 0) + 1)
+    }
+    for (const each of Object.values(value)) visit(each)
+  }
+  visit(JSON.parse(text))
+  const twice = [...places].filter(([, count]) => count > 1).map(([shape]) => shape)
+  assert.deepEqual(twice, [], 'give its schema a title')
+})

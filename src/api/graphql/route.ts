@@ -22,27 +22,33 @@ declare module 'mercurius' {
  *  compares fields of a name and fragments in pairs, and answers some 500 fields a millisecond. */
 const limits = { tokens: 1000, fragments: 50, depth: 12, fields: 25_000 }
 
-const Request = closed({
-  query: Type.String({ minLength: 1, maxLength: 65_536 }),
-  variables: Type.Optional(
-    Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()], {
-      description: 'By name, without $',
-    }),
-  ),
-  operationName: Type.Optional(Type.Union([Type.String({ maxLength: 255 }), Type.Null()])),
-  extensions: Type.Optional(Type.Unknown({ description: 'Not looked at' })),
-})
+const Request = closed(
+  {
+    query: Type.String({ minLength: 1, maxLength: 65_536 }),
+    variables: Type.Optional(
+      Type.Union([Type.Record(Type.String(), Type.Unknown()), Type.Null()], {
+        description: 'By name, without $',
+      }),
+    ),
+    operationName: Type.Optional(Type.Union([Type.String({ maxLength: 255 }), Type.Null()])),
+    extensions: Type.Optional(Type.Unknown({ description: 'Not looked at' })),
+  },
+  { title: 'GraphqlRequest' },
+)
 
-const Answer = Type.Object({
-  data: Type.Optional(Type.Unknown()),
-  errors: Type.Optional(
-    Type.Unsafe<readonly unknown[]>({
-      type: 'array',
-      items: { type: 'object', additionalProperties: true },
-      description: 'The extensions of each are its problem (RFC 9457)',
-    }),
-  ),
-})
+const Answer = Type.Object(
+  {
+    data: Type.Optional(Type.Unknown()),
+    errors: Type.Optional(
+      Type.Unsafe<readonly unknown[]>({
+        type: 'array',
+        items: { type: 'object', additionalProperties: true },
+        description: 'The extensions of each are its problem (RFC 9457)',
+      }),
+    ),
+  },
+  { title: 'GraphqlAnswer' },
+)
 
 const responseType = 'application/graphql-response+json'
 

@@ -12,6 +12,21 @@ import { problemDocument } from '../problem.ts'
 const bodyLimit = 4 * 1024 * 1024
 const mostValues = 30_000
 
+const NewCertificates = closed(
+  { items: Type.Array(NewCertificate, { minItems: 1, maxItems: 1000 }) },
+  { title: 'NewCertificateBatch' },
+)
+
+/** What came of one of them. */
+const Outcome = Type.Union(
+  [
+    closed({ certificate: Certificate }, { title: 'IssuedItem' }),
+    closed({ problem: ProblemDocument }, { title: 'RefusedItem' }),
+  ],
+  { title: 'CertificateBatchItem', description: 'It was issued, or why it was not' },
+)
+const Outcomes = closed({ items: Type.Array(Outcome) }, { title: 'CertificateBatch' })
+
 /** /v1/tenants/{tenant}/certificates:batch */
 export const batch: Routes = {
   batchTenantCertificates(api, ctx) {
@@ -32,17 +47,8 @@ export const batch: Routes = {
           description:
             'One that is refused does not hold up the others: its place holds the problem instead.',
           params: closed({ tenant: Name }),
-          body: closed({ items: Type.Array(NewCertificate, { minItems: 1, maxItems: 1000 }) }),
-          response: {
-            200: closed({
-              items: Type.Array(
-                closed({
-                  certificate: Type.Optional(Certificate),
-                  problem: Type.Optional(ProblemDocument),
-                }),
-              ),
-            }),
-          },
+          body: NewCertificates,
+          response: { 200: Outcomes },
         },
       },
       async (request) => {

@@ -228,7 +228,7 @@ export const certificates: Routes = {
             'pem: leaf first, then the intermediates, then the key if asked for; der: the leaf alone; p12: all of it and the key, under the password in X-Bundle-Password (printable ASCII). A private key is handed out once; an admin may take it again. The key of a certificate made for a host is not handed out.',
           params: one,
           querystring: closed({
-            format: Type.Optional(Type.Enum(['pem', 'der', 'p12'])),
+            format: Type.Optional(Type.Enum(['pem', 'der', 'p12'], { title: 'BundleFormat' })),
             privateKey: Type.Optional(Type.Boolean({ description: 'Add the private key (false)' })),
           }),
           headers: BundlePassword,

@@ -7,7 +7,7 @@ export const Reason = Type.Enum([...settableReasons], {
   description: 'Why it is no longer good (RFC 5280 5.3.1)',
 })
 
-export const Revocation = closed({ reason: Type.Optional(Reason) })
+export const Revocation = closed({ reason: Type.Optional(Reason) }, { title: 'NewRevocation' })
 
 /** What of a certificate decides about its revocation. */
 export type Revocable = {

@@ -20,7 +20,7 @@ export const IssuerView = closed(
     notBefore: Timestamp,
     notAfter: Timestamp,
     fingerprintSha256: Type.String(),
-    usages: Type.Array(Type.Enum(['issue', 'trust', 'serve', 'list']), {
+    usages: Type.Array(Type.Enum(['issue', 'trust', 'serve', 'list'], { title: 'IssuerUsage' }), {
       description:
         'issue: signs new leaves; trust: its key is trusted for clients; serve: sent after chains of its key; list: its key signs revocation lists',
     }),

@@ -13,16 +13,19 @@ const Reason = Type.String({
   description: 'Why, in a few words: found in a public repository',
 })
 
-export const NewBlockedKey = closed({
-  spkiSha256: Type.Optional(SpkiSha256),
-  pem: Type.Optional(
-    Type.String({
-      maxLength: 65_536,
-      description: 'The public key, or a certificate that has it, instead of spkiSha256',
-    }),
-  ),
-  reason: Reason,
-})
+export const NewBlockedKey = closed(
+  {
+    spkiSha256: Type.Optional(SpkiSha256),
+    pem: Type.Optional(
+      Type.String({
+        maxLength: 65_536,
+        description: 'The public key, or a certificate that has it, instead of spkiSha256',
+      }),
+    ),
+    reason: Reason,
+  },
+  { title: 'NewBlockedKey' },
+)
 export type NewBlockedKey = Type.Static<typeof NewBlockedKey>
 
 /** How blocked keys are ordered. */

@@ -55,19 +55,22 @@ export function nextStep(step: RotationStep, facts: RotationFacts, now: Date): R
   return done[step] && next !== undefined ? next : step
 }
 
-export const NewRotation = closed({
-  keyAlgorithm: Type.Optional(KeyAlgorithm),
-  validityDays: NewAuthority.properties.validityDays,
-  key: NewAuthority.properties.key,
-  deadlineDays: Type.Optional(
-    Type.Integer({
-      minimum: 1,
-      maximum: 3650,
-      description:
-        'From when on the old key may be retired although certificates of it are left (30)',
-    }),
-  ),
-})
+export const NewRotation = closed(
+  {
+    keyAlgorithm: Type.Optional(KeyAlgorithm),
+    validityDays: NewAuthority.properties.validityDays,
+    key: NewAuthority.properties.key,
+    deadlineDays: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 3650,
+        description:
+          'From when on the old key may be retired although certificates of it are left (30)',
+      }),
+    ),
+  },
+  { title: 'NewRotation' },
+)
 export type NewRotation = Type.Static<typeof NewRotation>
 
 const few = 100
@@ -76,6 +79,7 @@ export const Rotation = closed(
   {
     authority: Name,
     step: Type.Enum([...rotationSteps], {
+      title: 'RotationStep',
       description:
         'trust: the new key is made known; leaves: it signs, hosts get new certificates; clients: certificates that others hold are replaced; distrust: trust in the old key is taken back; done',
     }),
@@ -90,12 +94,15 @@ export const Rotation = closed(
     outstanding: closed(
       {
         trust: Type.Array(
-          closed({
-            host: Type.String(),
-            cluster: Name,
-            status: Type.String(),
-            message: Type.Union([Type.String(), Type.Null()]),
-          }),
+          closed(
+            {
+              host: Type.String(),
+              cluster: Name,
+              status: Type.String(),
+              message: Type.Union([Type.String(), Type.Null()]),
+            },
+            { title: 'UnsettledTrust' },
+          ),
           {
             description: `Hosts that do not trust yet, or still, what they are to; the first ${few}`,
           },
@@ -105,13 +112,16 @@ export const Rotation = closed(
           description: 'Certificates of the old key that others hold, not replaced for a day',
         }),
         held: Type.Array(
-          closed({
-            id: Id,
-            tenant: Name,
-            serial: Type.String(),
-            profile: Type.String(),
-            notAfter: Timestamp,
-          }),
+          closed(
+            {
+              id: Id,
+              tenant: Name,
+              serial: Type.String(),
+              profile: Type.String(),
+              notAfter: Timestamp,
+            },
+            { title: 'HeldCertificate' },
+          ),
           { description: `Those, the last to end first; the first ${few}` },
         ),
         authorities: Type.Array(Name, { description: 'Authorities below it: rotate them too' }),

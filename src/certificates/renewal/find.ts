@@ -10,7 +10,7 @@ import { renewAt, spreadOf } from './rules.ts'
 
 export const RenewalInfo = closed(
   {
-    suggestedWindow: closed({ start: Timestamp, end: Timestamp }),
+    suggestedWindow: closed({ start: Timestamp, end: Timestamp }, { title: 'RenewalWindow' }),
     explanationURL: Type.Optional(Type.String()),
   },
   { title: 'RenewalInfo' },

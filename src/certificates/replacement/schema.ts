@@ -14,29 +14,33 @@ const Where = closed(
 )
 export type Where = Type.Static<typeof Where>
 
-export const NewReplacement = closed({
-  reason: Type.String({ minLength: 1, maxLength: 500 }),
-  where: Where,
-  revoke: Type.Optional(
-    Type.Boolean({
-      description:
-        'Revoke each as superseded when another has taken its place, on a host when its clusters serve that one (false)',
-    }),
-  ),
-  within: Type.Optional(
-    Type.String({
-      maxLength: 20,
-      description: 'The replacing is spread over this time (PT1H): ISO 8601, such as PT12H or P7D',
-    }),
-  ),
-  explanationUrl: Type.Optional(
-    Type.String({
-      pattern: '^https?://[^\\s]+$',
-      maxLength: 1000,
-      description: 'Told to whoever asks for renewal information',
-    }),
-  ),
-})
+export const NewReplacement = closed(
+  {
+    reason: Type.String({ minLength: 1, maxLength: 500 }),
+    where: Where,
+    revoke: Type.Optional(
+      Type.Boolean({
+        description:
+          'Revoke each as superseded when another has taken its place, on a host when its clusters serve that one (false)',
+      }),
+    ),
+    within: Type.Optional(
+      Type.String({
+        maxLength: 20,
+        description:
+          'The replacing is spread over this time (PT1H): ISO 8601, such as PT12H or P7D',
+      }),
+    ),
+    explanationUrl: Type.Optional(
+      Type.String({
+        pattern: '^https?://[^\\s]+$',
+        maxLength: 1000,
+        description: 'Told to whoever asks for renewal information',
+      }),
+    ),
+  },
+  { title: 'NewReplacement' },
+)
 export type NewReplacement = Type.Static<typeof NewReplacement>
 
 export const Replacement = closed(

@@ -25,9 +25,15 @@ export const Check = closed(
 export type Check = Type.Static<typeof Check>
 export const Checks = Type.Array(Check)
 
-const Pod = closed({ name: Type.String(), ready: Type.Boolean() })
-const Port = closed({ port: Type.Integer(), targetPort: Type.String() })
-const Service = closed({ name: Type.String(), ports: Type.Array(Port) })
+const Pod = closed({ name: Type.String(), ready: Type.Boolean() }, { title: 'GatewayPod' })
+const Port = closed(
+  { port: Type.Integer(), targetPort: Type.String() },
+  { title: 'GatewayServicePort' },
+)
+const Service = closed(
+  { name: Type.String(), ports: Type.Array(Port) },
+  { title: 'GatewayService' },
+)
 
 /** The gateway workload of an ingress: its pods, and the Services that lead to them. */
 export const FoundIngress = closed(
@@ -41,11 +47,14 @@ export const FoundIngress = closed(
 )
 export type FoundIngress = Type.Static<typeof FoundIngress>
 
-export const ServedKind = closed({
-  group: Type.String(),
-  kind: Type.String(),
-  versions: Type.Array(Type.String()),
-})
+export const ServedKind = closed(
+  {
+    group: Type.String(),
+    kind: Type.String(),
+    versions: Type.Array(Type.String()),
+  },
+  { title: 'ServedKind' },
+)
 export type ServedKind = Type.Static<typeof ServedKind>
 
 /** What a cluster was found to be. */

@@ -33,7 +33,7 @@ export type Setting = Type.Static<typeof Setting>
 export const MeshTls = closed(
   {
     revision: Type.String({ description: 'default: the one without a name' }),
-    configMap: closed({ namespace: Type.String(), name: Type.String() }),
+    configMap: closed({ namespace: Type.String(), name: Type.String() }, { title: 'ConfigMapRef' }),
     istioVersion: nullable(Type.String(), 'null: not known'),
     ingresses: Type.Array(Name, { description: 'The ingresses whose gateway pods follow it' }),
     meshMTLS: Setting,
@@ -69,25 +69,31 @@ export const MeshTlsQuery = closed({
 export type MeshTlsQuery = Readonly<Type.Static<typeof MeshTlsQuery>>
 
 const AskedSetting = Type.Optional(
-  closed({
-    minProtocolVersion: nullable(
-      MeshTlsVersion,
-      'null: taken out of the map, so that the default goes',
-    ),
-  }),
+  closed(
+    {
+      minProtocolVersion: nullable(
+        MeshTlsVersion,
+        'null: taken out of the map, so that the default goes',
+      ),
+    },
+    { title: 'NewMeshTlsSetting' },
+  ),
 )
 
 /** What is to be set; what is left out stays as it is. */
-export const NewMeshTls = closed({
-  meshMTLS: AskedSetting,
-  tlsDefaults: AskedSetting,
-  force: Type.Optional(
-    Type.Boolean({
-      description:
-        'Also where Helm or an operator owns the map and may undo it, and where this version of Istio misreads the value',
-    }),
-  ),
-})
+export const NewMeshTls = closed(
+  {
+    meshMTLS: AskedSetting,
+    tlsDefaults: AskedSetting,
+    force: Type.Optional(
+      Type.Boolean({
+        description:
+          'Also where Helm or an operator owns the map and may undo it, and where this version of Istio misreads the value',
+      }),
+    ),
+  },
+  { title: 'NewMeshTls' },
+)
 export type NewMeshTls = Type.Static<typeof NewMeshTls>
 
 export const MeshTlsChange = closed(

@@ -11,7 +11,7 @@ import { isSecret } from '../plan.ts'
 export const FieldChange = closed(
   {
     pointer: Type.String({ description: 'JSON Pointer (RFC 6901)' }),
-    change: Type.Enum(['added', 'changed', 'removed']),
+    change: Type.Enum(['added', 'changed', 'removed'], { title: 'FieldChangeKind' }),
     before: Type.Unknown({
       description: 'As it is; null where it is not there',
     }),
@@ -35,7 +35,13 @@ const Certificate = Type.Union([
 export const SecretChange = closed(
   {
     keys: Type.Array(
-      closed({ key: Type.String(), change: Type.Enum(['added', 'changed', 'removed', 'kept']) }),
+      closed(
+        {
+          key: Type.String(),
+          change: Type.Enum(['added', 'changed', 'removed', 'kept'], { title: 'KeyChangeKind' }),
+        },
+        { title: 'SecretKeyChange' },
+      ),
     ),
     certificateBefore: Certificate,
     certificateAfter: Certificate,

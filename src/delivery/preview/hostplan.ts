@@ -31,7 +31,7 @@ import type { Delivery } from '../renderer.ts'
 import { changesOf, FieldChange, SecretChange, secretChangeOf } from './changes.ts'
 
 /** Leave `spec` out to see what is still to be done for the host as it stands. */
-export const PlanRequest = closed({ spec: Type.Optional(HostSpec) })
+export const PlanRequest = closed({ spec: Type.Optional(HostSpec) }, { title: 'PlanRequest' })
 export type PlanRequest = Type.Static<typeof PlanRequest>
 
 const HeldField = closed(
@@ -42,39 +42,45 @@ const HeldField = closed(
   { title: 'HeldField' },
 )
 
-const PlannedChange = closed({
-  action: Type.Enum(['create', 'update', 'keep', 'remove']),
-  ...ObjectRef.properties,
-  fields: Type.Array(FieldChange, { description: 'Of a Secret: all but its data' }),
-  moreFields: Type.Integer({ description: 'How many more fields would change than are told' }),
-  secret: Type.Union([SecretChange, Type.Null()]),
-  warnings: Type.Array(Type.String(), { description: 'What admission would warn of' }),
-  refused: Type.Union([Type.String(), Type.Null()], {
-    description: 'Why the cluster would refuse this, in its own words',
-  }),
-  heldByOthers: Type.Array(HeldField, {
-    description:
-      'Fields that other field managers own with another value; they are taken back, unless the cluster is registered with drift: report',
-  }),
-})
+const PlannedChange = closed(
+  {
+    action: Type.Enum(['create', 'update', 'keep', 'remove'], { title: 'PlannedAction' }),
+    ...ObjectRef.properties,
+    fields: Type.Array(FieldChange, { description: 'Of a Secret: all but its data' }),
+    moreFields: Type.Integer({ description: 'How many more fields would change than are told' }),
+    secret: Type.Union([SecretChange, Type.Null()]),
+    warnings: Type.Array(Type.String(), { description: 'What admission would warn of' }),
+    refused: Type.Union([Type.String(), Type.Null()], {
+      description: 'Why the cluster would refuse this, in its own words',
+    }),
+    heldByOthers: Type.Array(HeldField, {
+      description:
+        'Fields that other field managers own with another value; they are taken back, unless the cluster is registered with drift: report',
+    }),
+  },
+  { title: 'PlannedChange' },
+)
 type PlannedChange = Type.Static<typeof PlannedChange>
 
 export const HostPlan = closed(
   {
     host: Type.String(),
     clusters: Type.Array(
-      closed({
-        cluster: Name,
-        ingress: Name,
-        changes: Type.Array(PlannedChange),
-        conflicts: Type.Array(Type.String({ description: 'Why nothing would be pushed' })),
-        warnings: Type.Array(
-          Type.String({ description: 'What would be pushed all the same, and may surprise' }),
-        ),
-        error: Type.Union([Type.String(), Type.Null()], {
-          description: 'Why the cluster could not be asked',
-        }),
-      }),
+      closed(
+        {
+          cluster: Name,
+          ingress: Name,
+          changes: Type.Array(PlannedChange),
+          conflicts: Type.Array(Type.String({ description: 'Why nothing would be pushed' })),
+          warnings: Type.Array(
+            Type.String({ description: 'What would be pushed all the same, and may surprise' }),
+          ),
+          error: Type.Union([Type.String(), Type.Null()], {
+            description: 'Why the cluster could not be asked',
+          }),
+        },
+        { title: 'ClusterPlan' },
+      ),
     ),
   },
   { title: 'HostPlan' },

@@ -7,16 +7,19 @@ import type { Offers } from './offers.ts'
 /** One thing that was expected of an ingress, and what it did. */
 export const ProbeCheck = closed(
   {
-    check: Type.Enum([
-      'handshake',
-      'issued-certificate',
-      'trusted-chain',
-      'no-client-certificate',
-      'client-certificate',
-      'shown-certificate',
-      'tls-version',
-      'plain-http',
-    ]),
+    check: Type.Enum(
+      [
+        'handshake',
+        'issued-certificate',
+        'trusted-chain',
+        'no-client-certificate',
+        'client-certificate',
+        'shown-certificate',
+        'tls-version',
+        'plain-http',
+      ],
+      { title: 'ProbeCheckName' },
+    ),
     expected: Type.String(),
     found: Type.String(),
     ok: Type.Union([Type.Boolean(), Type.Null()], {

@@ -12,22 +12,31 @@ const Why = Type.Union([Type.String(), Type.Null()], { description: 'Why not' })
 export const Offers = closed(
   {
     versions: Type.Array(
-      closed({
-        version: Type.Enum(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']),
-        offered: Offered,
-        reason: Why,
-      }),
+      closed(
+        {
+          version: Type.Enum(['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3']),
+          offered: Offered,
+          reason: Why,
+        },
+        { title: 'OfferedVersion' },
+      ),
     ),
     groups: Type.Array(
-      closed({
-        group: Type.Enum(['X25519', 'P-256', 'P-384', 'X25519MLKEM768']),
-        offered: Offered,
-        reason: Why,
-      }),
+      closed(
+        {
+          group: Type.Enum(['X25519', 'P-256', 'P-384', 'X25519MLKEM768']),
+          offered: Offered,
+          reason: Why,
+        },
+        { title: 'OfferedGroup' },
+      ),
       { description: 'Key-exchange groups' },
     ),
     protocols: Type.Array(
-      closed({ protocol: Type.Enum(['h2', 'http/1.1']), offered: Offered, reason: Why }),
+      closed(
+        { protocol: Type.Enum(['h2', 'http/1.1']), offered: Offered, reason: Why },
+        { title: 'OfferedProtocol' },
+      ),
       { description: 'By ALPN' },
     ),
   },

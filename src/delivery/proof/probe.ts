@@ -22,26 +22,29 @@ import { offersOf } from './offers.ts'
 import { ProbeResult, resultOf } from './result.ts'
 
 /** What to ask for: on one cluster or all of the host's, a path, and who to be. */
-export const ProbeRequest = closed({
-  cluster: Type.Optional(Name),
-  ingress: Type.Optional(Name),
-  alias: Type.Optional(
-    Type.String({ minLength: 1, maxLength: 255, description: 'Ask for this name of the host' }),
-  ),
-  path: Type.Optional(Type.String({ pattern: '^/[!-~]*$', maxLength: 1024 })),
-  clientCertificate: Type.Optional(
-    Type.String({
-      format: 'uuid',
-      description: 'Show this certificate of the tenant, whose key is held here',
-    }),
-  ),
-  offers: Type.Optional(
-    Type.Boolean({
-      description:
-        'Ask for each TLS version, key-exchange group and protocol alone: ten connections more on each ingress (false)',
-    }),
-  ),
-})
+export const ProbeRequest = closed(
+  {
+    cluster: Type.Optional(Name),
+    ingress: Type.Optional(Name),
+    alias: Type.Optional(
+      Type.String({ minLength: 1, maxLength: 255, description: 'Ask for this name of the host' }),
+    ),
+    path: Type.Optional(Type.String({ pattern: '^/[!-~]*$', maxLength: 1024 })),
+    clientCertificate: Type.Optional(
+      Type.String({
+        format: 'uuid',
+        description: 'Show this certificate of the tenant, whose key is held here',
+      }),
+    ),
+    offers: Type.Optional(
+      Type.Boolean({
+        description:
+          'Ask for each TLS version, key-exchange group and protocol alone: ten connections more on each ingress (false)',
+      }),
+    ),
+  },
+  { title: 'ProbeRequest' },
+)
 export type ProbeRequest = Type.Static<typeof ProbeRequest>
 
 export const ProbeResults = closed({ results: Type.Array(ProbeResult) }, { title: 'ProbeResults' })

@@ -35,7 +35,7 @@ const ChainCertificate = closed(
 
 const Staple = closed(
   {
-    status: Type.Enum(['good', 'revoked', 'unknown', 'unreadable']),
+    status: Type.Enum(['good', 'revoked', 'unknown', 'unreadable'], { title: 'StapleStatus' }),
     thisUpdate: nullable(Timestamp),
     nextUpdate: nullable(Timestamp),
   },
@@ -49,28 +49,36 @@ export const ProbeResult = closed(
     address: Type.String(),
     mode: TlsMode,
     tls: nullable(
-      closed({
-        version: Type.String({ description: 'TLSv1.2 or TLSv1.3' }),
-        cipher: Type.String(),
-        group: nullable(
-          Type.String({ description: 'Key-exchange group; null: OpenSSL does not say' }),
-        ),
-        served: closed({
-          serial: Type.String(),
-          fingerprintSha256: Type.String(),
-          notAfter: Timestamp,
-          chainLength: Type.Integer({ description: 'Certificates sent, without the root' }),
-        }),
-        chain: Type.Array(ChainCertificate, {
-          description: 'As sent, leaf first, without the root',
-        }),
-        staple: nullable(Staple),
-        issuedIsServed: Type.Boolean({ description: 'Is it the certificate that was issued?' }),
-        trusted: Type.Boolean({ description: 'Does it lead to its authority, and hold the name?' }),
-        distrust: nullable(Type.String({ description: 'Why it is not trusted' })),
-      }),
+      closed(
+        {
+          version: Type.String({ description: 'TLSv1.2 or TLSv1.3' }),
+          cipher: Type.String(),
+          group: nullable(
+            Type.String({ description: 'Key-exchange group; null: OpenSSL does not say' }),
+          ),
+          served: closed(
+            {
+              serial: Type.String(),
+              fingerprintSha256: Type.String(),
+              notAfter: Timestamp,
+              chainLength: Type.Integer({ description: 'Certificates sent, without the root' }),
+            },
+            { title: 'ServedCertificate' },
+          ),
+          chain: Type.Array(ChainCertificate, {
+            description: 'As sent, leaf first, without the root',
+          }),
+          staple: nullable(Staple),
+          issuedIsServed: Type.Boolean({ description: 'Is it the certificate that was issued?' }),
+          trusted: Type.Boolean({
+            description: 'Does it lead to its authority, and hold the name?',
+          }),
+          distrust: nullable(Type.String({ description: 'Why it is not trusted' })),
+        },
+        { title: 'ProbeTls' },
+      ),
     ),
-    http: nullable(closed({ status: Type.Integer() })),
+    http: nullable(closed({ status: Type.Integer() }, { title: 'ProbeHttp' })),
     error: nullable(Type.String({ description: 'Where the connection ended, if it did' })),
     timings: Timings,
     plain: nullable(
@@ -83,6 +91,7 @@ export const ProbeResult = closed(
           timings: Timings,
         },
         {
+          title: 'ProbePlainHttp',
           description: 'Port 80; null: its address is not registered (plainAddress of the ingress)',
         },
       ),

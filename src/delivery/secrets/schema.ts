@@ -18,8 +18,8 @@ const asked = {
     description:
       'A certificate whose key is held here. Whatever takes its place, by renewal or replacement, is delivered in its stead',
   }),
-  secret: closed({ name: SecretName, namespace: Namespace }),
-  restart: Type.Optional(closed({ deployment: Deployment })),
+  secret: closed({ name: SecretName, namespace: Namespace }, { title: 'SecretRef' }),
+  restart: Type.Optional(closed({ deployment: Deployment }, { title: 'DeliveryRestart' })),
   clusters: Type.Array(Name, { minItems: 1, maxItems: 64, uniqueItems: true }),
 }
 
@@ -33,7 +33,7 @@ const TargetView = closed(
     status: PlacementStatus,
     since: Timestamp,
     message: Type.Union([Type.String(), Type.Null()]),
-    secret: closed({ name: Type.String(), namespace: Namespace }),
+    secret: closed({ name: Type.String(), namespace: Namespace }, { title: 'DeliveredSecret' }),
     certificate: Type.Union([Id, Type.Null()], {
       description: 'The one that was last seen in the Secret',
     }),
@@ -55,16 +55,22 @@ export const Delivery = closed(
     removedAt: Type.Union([Timestamp, Type.Null()], {
       description: 'Not null: being taken off its clusters; gone when that is done',
     }),
-    status: closed({
-      certificate: closed({
-        id: Id,
-        serial: Type.String(),
-        notAfter: Timestamp,
-        autoRenew: Type.Boolean(),
-      }),
-      warnings: Type.Array(Type.String()),
-      clusters: Type.Array(TargetView),
-    }),
+    status: closed(
+      {
+        certificate: closed(
+          {
+            id: Id,
+            serial: Type.String(),
+            notAfter: Timestamp,
+            autoRenew: Type.Boolean(),
+          },
+          { title: 'DeliveredCertificate' },
+        ),
+        warnings: Type.Array(Type.String()),
+        clusters: Type.Array(TargetView),
+      },
+      { title: 'DeliveryStatus' },
+    ),
   },
   { title: 'Delivery' },
 )

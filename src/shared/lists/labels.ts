@@ -11,6 +11,7 @@ export const Labels = Type.Record(
   Type.String({ pattern: `^${key}$` }),
   Type.String({ pattern: `^${value}$`, maxLength: 63 }),
   {
+    title: 'Labels',
     additionalProperties: false,
     maxProperties: 32,
     description:

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { closed, type Page, PageOf, PageQuery } from '../schema.ts'
+import { closed, listTitle, type Page, PageOf, PageQuery } from '../schema.ts'
 
 /** How a list of things with names is ordered; `-`: downwards. */
 export const NameSort = Type.Enum(['name', '-name', 'createdAt', '-createdAt'], {
@@ -63,7 +63,10 @@ export const mostCounted = 10_000
 
 /** A page of `item`, with the total where that was asked for. */
 export function ListOf<T extends Type.TSchema>(item: T) {
-  return closed({ ...PageOf(item).properties, total: Type.Optional(Total) })
+  return closed(
+    { ...PageOf(item).properties, total: Type.Optional(Total) },
+    { title: listTitle(item) },
+  )
 }
 export type List<T> = Page<T> & {
   readonly total?: Total

@@ -6,34 +6,40 @@ const expiresAt = Type.Optional(
   moment('From when on it opens nothing; left out: as late as the settings allow'),
 )
 
-export const NewApiKey = closed({
-  name: Name,
-  role: Role,
-  scopes: Type.Optional(
-    Type.Array(Scope, {
-      minItems: 1,
-      maxItems: 20,
-      uniqueItems: true,
-      description: 'What of its role it may use; left out: all of it',
-    }),
-  ),
-  expiresAt,
-})
+export const NewApiKey = closed(
+  {
+    name: Name,
+    role: Role,
+    scopes: Type.Optional(
+      Type.Array(Scope, {
+        minItems: 1,
+        maxItems: 20,
+        uniqueItems: true,
+        description: 'What of its role it may use; left out: all of it',
+      }),
+    ),
+    expiresAt,
+  },
+  { title: 'NewApiKey' },
+)
 export type NewApiKey = Type.Static<typeof NewApiKey>
 
-export const ApiKeyRotation = closed({
-  overlapSeconds: Type.Optional(
-    Type.Integer({
-      minimum: 0,
-      maximum: 2_592_000,
-      default: 86_400,
-      description: 'How long the token before is still good, at most until it would have ended',
-    }),
-  ),
-  expiresAt: Type.Optional(
-    moment('From when on the new token opens nothing; left out: after as long as the one before'),
-  ),
-})
+export const ApiKeyRotation = closed(
+  {
+    overlapSeconds: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: 2_592_000,
+        description:
+          'How long the token before is still good, at most until it would have ended (86400, a day)',
+      }),
+    ),
+    expiresAt: Type.Optional(
+      moment('From when on the new token opens nothing; left out: after as long as the one before'),
+    ),
+  },
+  { title: 'ApiKeyRotation' },
+)
 export type ApiKeyRotation = Type.Static<typeof ApiKeyRotation>
 
 const fields = {

@@ -8,16 +8,19 @@ export const mostAffected = 100
  *  ends, and is not renewed. */
 export const Affected = closed(
   {
-    hosts: Type.Array(closed({ tenant: Name, name: Type.String() }), {
+    hosts: Type.Array(closed({ tenant: Name, name: Type.String() }, { title: 'AffectedHost' }), {
       description: `Hosts; the first ${mostAffected}`,
     }),
     certificates: Type.Array(
-      closed({
-        tenant: Name,
-        id: Id,
-        serial: Type.String(),
-        names: Type.Array(Type.String(), { description: 'Those that are not its own now' }),
-      }),
+      closed(
+        {
+          tenant: Name,
+          id: Id,
+          serial: Type.String(),
+          names: Type.Array(Type.String(), { description: 'Those that are not its own now' }),
+        },
+        { title: 'AffectedCertificate' },
+      ),
       { description: `Certificates in force; the first ${mostAffected}` },
     ),
     hostCount: Type.Integer(),

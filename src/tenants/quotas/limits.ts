@@ -26,14 +26,17 @@ export const Quotas = closed(limits, { title: 'Quotas' })
 export type Quotas = Type.Static<typeof Quotas>
 
 /** The same as it is asked for: what is left out is as the settings say. */
-export const AskedQuotas = closed({
-  hosts: Type.Optional(limits.hosts),
-  certificatesPerDay: Type.Optional(limits.certificatesPerDay),
-  deliveries: Type.Optional(limits.deliveries),
-  apiKeys: Type.Optional(limits.apiKeys),
-  revocationsPerDay: Type.Optional(limits.revocationsPerDay),
-  replacementsPerDay: Type.Optional(limits.replacementsPerDay),
-})
+export const AskedQuotas = closed(
+  {
+    hosts: Type.Optional(limits.hosts),
+    certificatesPerDay: Type.Optional(limits.certificatesPerDay),
+    deliveries: Type.Optional(limits.deliveries),
+    apiKeys: Type.Optional(limits.apiKeys),
+    revocationsPerDay: Type.Optional(limits.revocationsPerDay),
+    replacementsPerDay: Type.Optional(limits.replacementsPerDay),
+  },
+  { title: 'QuotasSpec' },
+)
 export type AskedQuotas = Type.Static<typeof AskedQuotas>
 
 /** How much of it is used. */

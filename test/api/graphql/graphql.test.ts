@@ -477,7 +477,7 @@ test('a host is put, held to its etag, rehearsed and removed as by REST', async 
 
 test('a certificate is issued once for a key, renewed and revoked, in the order of the request', async () => {
   const certificate = { profile: 'client', subject: { commonName: 'bot' }, validityDays: 20 }
-  const issue = `mutation ($certificate: CertificateInput!) {
+  const issue = `mutation ($certificate: NewCertificateInput!) {
     issueCertificate(tenant: "shop", certificate: $certificate, idempotencyKey: "bot-1") { id status } }`
   const first = (await ask(issue, { certificate }, operator)).issueCertificate
   const second = (await ask(issue, { certificate }, operator)).issueCertificate

@@ -143,16 +143,16 @@ const host: Shape = {
 }
 
 const route: Shape = {
-  name: 'HostSpecRoute',
+  name: 'Route',
   schema: Route,
   fields: {
     to: relation<Route>(
-      'HostSpecRouteTo',
+      'WeightedDestination',
       'Where its requests go: the first destination; null: they are redirected',
       (own) => destinationsOf(own)[0] ?? null,
     ),
     destinations: relation<Route>(
-      '[HostSpecRouteTo!]!',
+      '[WeightedDestination!]!',
       'Where its requests go, each destination with its weight',
       destinationsOf,
     ),
@@ -256,7 +256,7 @@ export const types: readonly Shape[] = [
   placement,
   { name: 'HostSpec', schema: CompleteSpec },
   route,
-  { name: 'HostSpecRouteTo', schema: Destination },
+  { name: 'WeightedDestination', schema: Destination },
   { name: 'HostClients', schema: ClientsView },
   { name: 'HostPlan', schema: HostPlan },
   { name: 'ProbeResults', schema: ProbeResults },

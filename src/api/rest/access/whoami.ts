@@ -21,12 +21,15 @@ const Whoami = closed(
     ),
     expiresAt: nullable(Timestamp, 'When these credentials end; null: never'),
     limits: Type.Array(
-      closed({
-        name: Type.Enum(['key', 'tenant']),
-        limit: Type.Integer({ description: 'Requests a minute, in each process' }),
-        remaining: Type.Integer(),
-        resetSeconds: Type.Integer({ description: 'Until all of it is there again' }),
-      }),
+      closed(
+        {
+          name: Type.Enum(['key', 'tenant']),
+          limit: Type.Integer({ description: 'Requests a minute, in each process' }),
+          remaining: Type.Integer(),
+          resetSeconds: Type.Integer({ description: 'Until all of it is there again' }),
+        },
+        { title: 'RateLimit' },
+      ),
     ),
     quotas: nullable(Quotas, 'What the tenant may have; null: platform-wide'),
     usage: nullable(Usage, 'What the tenant has used of it'),

@@ -101,7 +101,7 @@ export const rotations: Routes = {
           description:
             'Oldest first: of each key by whom it was certified, when it ends, and whether it signs new certificates.',
           params,
-          response: { 200: closed({ items: Type.Array(IssuerView) }) },
+          response: { 200: closed({ items: Type.Array(IssuerView) }, { title: 'IssuerList' }) },
         },
       },
       (request) => listIssuers(ctx, actorOf(request), request.params.authority),
