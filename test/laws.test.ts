@@ -26,6 +26,7 @@ const known: Readonly<Record<string, RegExp>> = {
   commander: /^(src\/main|sandbox\/dev\/start)\.ts$/,
   pino: /^src\/main\/logger\.ts$/,
   'ical-generator': /^src\/notices\/calendar\.ts$/,
+  jose: /^src\/api\/signin\//,
   nodemailer: /^src\/notices\/sending\/mail\.ts$/,
   'prom-client': /^src\/core\/metrics\.ts$/,
   ajv: /^src\/api\/edge\/validate\.ts$/,

@@ -3,10 +3,10 @@ import { type Cursored, listQuery } from '../shared/lists/query.ts'
 import { closed, moment, Name, nullable, SubjectRef, Timestamp } from '../shared/schema.ts'
 
 /** Text without control characters: PostgreSQL knows no NUL. */
-const text = (description: string) =>
-  Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength: 255, description })
+const text = (description: string, maxLength = 255) =>
+  Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength, description })
 
-const ActorKind = Type.Enum(['api-key', 'system', 'anonymous'], { title: 'ActorKind' })
+const ActorKind = Type.Enum(['api-key', 'oidc', 'system', 'anonymous'], { title: 'ActorKind' })
 
 /** What a reading of the audit trail is narrowed by. */
 const auditFilter = {
@@ -34,7 +34,7 @@ const auditFilter = {
   ),
   subjectId: Type.Optional(text('Id of what was changed')),
   subject: Type.Optional(text('Name of what was changed; with subjectKind or tenant')),
-  actor: Type.Optional(text('Name or id of who did it')),
+  actor: Type.Optional(text('Name or id of who did it', 511)),
   actorKind: Type.Optional(ActorKind),
   address: Type.Optional(
     text('Where requests came from that were refused, or by which credentials were first used'),

@@ -4,9 +4,9 @@ import { closed, Role } from '../shared/schema.ts'
 
 const nullable = Type.Union([Type.String(), Type.Null()])
 
-/** Who asks. `tenantId` null is platform-wide; `system` is the service itself, at its own work. */
+/** Who asks; of `oidc` the name is issuer and subject. `tenantId` null is platform-wide; `system` is the service itself, at its own work. */
 export const Actor = closed({
-  kind: Type.Enum(['api-key', 'system']),
+  kind: Type.Enum(['api-key', 'oidc', 'system']),
   id: nullable,
   name: Type.String(),
   role: Role,

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import Type from 'typebox'
 import Value from 'typebox/value'
+import { Role } from '../shared/schema.ts'
 import { ipBytes, rangeBytes } from '../x509/names/ip.ts'
 
 const Count = Type.String({ pattern: '^(0|[1-9][0-9]{0,7})$' })
@@ -22,6 +23,14 @@ const Environment = Type.Object({
   GATESMITH_PUBLIC_URL: Type.Optional(Type.String({ pattern: '^https?://' })),
   GATESMITH_TRUSTED_PROXIES: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_API_KEY_DAYS: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
+  GATESMITH_OIDC_ISSUER: Type.Optional(
+    Type.String({ pattern: '^https?://[^\\s?#@]+$', maxLength: 255 }),
+  ),
+  GATESMITH_OIDC_AUDIENCE: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+  GATESMITH_OIDC_ALGORITHMS: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_OIDC_ROLE_CLAIM: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+  GATESMITH_OIDC_TENANT_CLAIM: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+  GATESMITH_OIDC_ROLES: Type.Optional(Type.String({ minLength: 1, maxLength: 65_536 })),
   GATESMITH_RATE_KEY: Type.Optional(Count),
   GATESMITH_RATE_TENANT: Type.Optional(Count),
   GATESMITH_RATE_ADDRESS: Type.Optional(Count),
@@ -51,6 +60,21 @@ export type Pkcs11 = {
   readonly module: string
   readonly token?: string | undefined
   readonly pin: string
+}
+
+/** What a value of the role claim opens: a role, of the tenant that the tenant claim names, or of this one. */
+export type Grant = { readonly value: string; readonly role: Role; readonly tenant?: string }
+
+/** Whose bearer tokens are taken (OpenID Connect), and what is made of their claims. */
+export type Oidc = {
+  readonly issuer: string
+  readonly audience: string
+  readonly algorithms: readonly string[]
+  /** The name of a claim, or a JSON Pointer into the claims (RFC 6901). */
+  readonly roleClaim: string
+  readonly tenantClaim: string
+  /** The first whose value the role claim has counts. */
+  readonly roles: readonly Grant[]
 }
 
 /** Requests a minute that a process answers; 0: as many as come. */
@@ -110,6 +134,8 @@ export type Config = {
   readonly rates: Rates
   /** For how many days an API key is good at most; not set: for good. */
   readonly apiKeyDays?: number | undefined
+  /** Who else than API keys signs in; not set: nobody. */
+  readonly oidc?: Oidc | undefined
   /** What a tenant may have that has no quotas of its own (src/tenants/quotas/limits.ts). */
   readonly quotas: QuotaDefaults
   /** Addresses and ranges whose word on whom they ask for (X-Forwarded-For) is taken. */
@@ -153,6 +179,24 @@ export const settings = [
   [
     'GATESMITH_API_KEY_DAYS',
     'days that a new or rotated API key is good at most, and is where it asks for no end (for good)',
+  ],
+  [
+    'GATESMITH_OIDC_ISSUER',
+    'issuer of OpenID Connect whose bearer tokens are taken, https://… (none)',
+  ],
+  ['GATESMITH_OIDC_AUDIENCE', 'audience that such a token must name'],
+  ['GATESMITH_OIDC_ALGORITHMS', 'algorithms that it may be signed by, by comma (RS256)'],
+  [
+    'GATESMITH_OIDC_ROLE_CLAIM',
+    'claim that tells the role, or a JSON Pointer to it, such as /realm_access/roles (gatesmith_role)',
+  ],
+  [
+    'GATESMITH_OIDC_TENANT_CLAIM',
+    'claim that names the tenant, or a JSON Pointer to it; * in it: platform-wide (gatesmith_tenant)',
+  ],
+  [
+    'GATESMITH_OIDC_ROLES',
+    'what values of the role claim open, by comma, the first that fits: value=role, of the tenant that the tenant claim names; value=role@tenant; value=role@*, platform-wide (admin=admin,operator=operator,auditor=auditor,viewer=viewer)',
   ],
   ['GATESMITH_RATE_KEY', 'requests a minute of one API key, in each process; 0: no limit (60000)'],
   ['GATESMITH_RATE_TENANT', 'requests a minute of all API keys of a tenant; 0: no limit (120000)'],
@@ -215,11 +259,15 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     publicUrl: (env.GATESMITH_PUBLIC_URL ?? `http://localhost:${port}`).replace(/\/+$/, ''),
     rates: ratesOf(env),
     ...(env.GATESMITH_API_KEY_DAYS ? { apiKeyDays: Number(env.GATESMITH_API_KEY_DAYS) } : {}),
+    oidc: oidcOf(env),
     quotas: quotasIn(env),
     trustedProxies: rangesOf('GATESMITH_TRUSTED_PROXIES', env.GATESMITH_TRUSTED_PROXIES ?? ''),
     noticeRanges: rangesOf('GATESMITH_NOTICE_RANGES', env.GATESMITH_NOTICE_RANGES ?? ''),
     smtp: smtpOf(env),
-    annotations: env.GATESMITH_HOST_ANNOTATIONS?.split(',').flatMap((each) => each.trim() || []),
+    annotations:
+      env.GATESMITH_HOST_ANNOTATIONS === undefined
+        ? undefined
+        : partsOf(env.GATESMITH_HOST_ANNOTATIONS),
     metrics:
       env.GATESMITH_METRICS_PORT === undefined
         ? undefined
@@ -260,6 +308,54 @@ function quotasIn(env: Type.Static<typeof Environment>): QuotaDefaults {
   }
 }
 
+/** By which tokens may be signed: public keys alone, so that nobody signs with what we verify by (RFC 8725 3.1). */
+const algorithms: ReadonlySet<string> = new Set(
+  ['RS', 'PS', 'ES']
+    .flatMap((each) => ['256', '384', '512'].map((bits) => each + bits))
+    .concat('EdDSA'),
+)
+
+function oidcOf(env: Type.Static<typeof Environment>): Oidc | undefined {
+  const { GATESMITH_OIDC_ISSUER: issuer, GATESMITH_OIDC_AUDIENCE: audience } = env
+  if (issuer === undefined || audience === undefined) {
+    const set = Object.keys(env).find((name) => name.startsWith('GATESMITH_OIDC_'))
+    if (set === undefined) return undefined
+    throw new SettingError(`${set} needs both GATESMITH_OIDC_ISSUER and GATESMITH_OIDC_AUDIENCE`)
+  }
+  const plain = issuer.startsWith('http:')
+  if (plain && !/^(localhost|127\.0\.0\.1|\[::1\])$/.test(new URL(issuer).hostname)) {
+    throw new SettingError('GATESMITH_OIDC_ISSUER: without TLS it must be on this machine')
+  }
+  const asked = partsOf(env.GATESMITH_OIDC_ALGORITHMS ?? 'RS256')
+  const strange = asked.find((each) => !algorithms.has(each))
+  if (strange !== undefined || asked.length === 0) {
+    const all = [...algorithms].join(', ')
+    throw new SettingError(`GATESMITH_OIDC_ALGORITHMS: ${strange} is none of ${all}`)
+  }
+  return {
+    ...{ issuer, audience, algorithms: asked },
+    roleClaim: env.GATESMITH_OIDC_ROLE_CLAIM ?? 'gatesmith_role',
+    tenantClaim: env.GATESMITH_OIDC_TENANT_CLAIM ?? 'gatesmith_tenant',
+    roles: partsOf(env.GATESMITH_OIDC_ROLES ?? usualRoles).map(grantOf),
+  }
+}
+
+const usualRoles = 'admin=admin,operator=operator,auditor=auditor,viewer=viewer'
+
+/** `value=role`, with `@tenant` or not; a value may have any sign in it but a comma. */
+function grantOf(text: string): Grant {
+  const [, value = '', name, tenant] = /^(.+)=([a-z]+)(?:@(\*|[a-z0-9-]{1,63}))?$/.exec(text) ?? []
+  const role = Role.enum.find((each) => each === name)
+  if (role) return { value, role, ...(tenant === undefined ? {} : { tenant }) }
+  throw new SettingError(
+    `GATESMITH_OIDC_ROLES: ${text} is not value=role, value=role@tenant or value=role@*, with a role of ${Role.enum.join(', ')}`,
+  )
+}
+
+function partsOf(text: string): readonly string[] {
+  return text.split(',').flatMap((each) => each.trim() || [])
+}
+
 function smtpOf(env: Type.Static<typeof Environment>): Config['smtp'] {
   const { GATESMITH_SMTP_URL: url, GATESMITH_SMTP_FROM: from } = env
   if (url === undefined && from === undefined) return undefined
@@ -268,7 +364,7 @@ function smtpOf(env: Type.Static<typeof Environment>): Config['smtp'] {
 }
 
 function rangesOf(setting: string, text: string): readonly string[] {
-  const ranges = text.split(',').flatMap((each) => each.trim() || [])
+  const ranges = partsOf(text)
   const wrong = ranges.find((each) => !ipBytes(each) && !(/\/\d+$/.test(each) && rangeBytes(each)))
   if (wrong === undefined) return ranges
   throw new SettingError(

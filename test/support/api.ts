@@ -21,8 +21,8 @@ subscribe('tracing:fastify.request.handler:error', (message) => {
 })
 
 /** The HTTP surface over a fresh database, where it listens, and a hand on it that sends a platform admin's token. */
-export async function openTestApi() {
-  const ctx = await openTestContext()
+export async function openTestApi(...options: Parameters<typeof openTestContext>) {
+  const ctx = await openTestContext(...options)
   const api = await buildServer(ctx)
   after(async () => {
     await api.close()

@@ -57,11 +57,12 @@ export function testConfig(databaseUrl: string): Config {
 /** A context on a fresh database; what is logged as an error is printed, so that nothing is swallowed. */
 export async function openTestContext(
   overrides: Partial<Pick<Context, 'now' | 'random'>> = {},
+  settings: Partial<Config> = {},
 ): Promise<Context> {
   const url = await openTestDatabase()
   const quiet = () => undefined
   const log = { info: quiet, warn: quiet, error: console.error }
-  const ctx = openContext(testConfig(url), log, overrides)
+  const ctx = openContext({ ...testConfig(url), ...settings }, log, overrides)
   after(() => ctx.db.close())
   return ctx
 }

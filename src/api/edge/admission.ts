@@ -5,6 +5,7 @@ import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
 import { authenticate } from '../../tenants/apikeys/authenticate.ts'
 import { scopeOfRoute } from '../scopes.ts'
+import { isSigned, signIn } from '../signin/oidc.ts'
 import { limitActor, limitFailures } from './ratelimit.ts'
 
 declare module 'fastify' {
@@ -64,10 +65,13 @@ function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
     throw new Problem('credentials-missing', 'Send Authorization: Bearer <API key>')
   }
   const asked = { token, requestId: request.id, address: request.ip }
-  return limitFailures(ctx, { request, token }, () => authenticate(ctx, asked))
+  const { oidc } = ctx.config
+  return limitFailures(ctx, { request, token }, () =>
+    oidc && isSigned(token) ? signIn(ctx, oidc, asked) : authenticate(ctx, asked),
+  )
 }
 
-const tokenText = '([A-Za-z0-9._~+/-]{1,4096}=*)'
+const tokenText = '([A-Za-z0-9._~+/-]{1,8192}=*)'
 const bearer = new RegExp(`^Bearer ${tokenText}$`, 'i')
 const password = new RegExp(`^[^:]*:${tokenText}$`)
 
@@ -75,7 +79,7 @@ function tokenOf({ headers, routeOptions }: FastifyRequest): string | undefined 
   const { authorization = '' } = headers
   const [, token] = bearer.exec(authorization) ?? []
   if (token !== undefined || routeOptions.config.basic !== true) return token
-  const [, basic = ''] = /^Basic ([A-Za-z0-9+/]{1,8192}={0,2})$/i.exec(authorization) ?? []
+  const [, basic = ''] = /^Basic ([A-Za-z0-9+/]{1,12000}={0,2})$/i.exec(authorization) ?? []
   const pair = Buffer.from(basic, 'base64').toString('latin1')
   return password.exec(pair)?.[1]
 }

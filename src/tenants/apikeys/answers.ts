@@ -13,6 +13,12 @@ export async function forgetAnswers(tx: Tx, apiKeyIds: readonly string[]): Promi
   await tx.idempotencyKey.deleteMany({ where: { OR: [{ scope: ids }, { about: ids }] } })
 }
 
+/** Forgets the answers that show this API key: the token in them is not its newest any more. What it asked for itself
+ *  is kept, so that its retries do nothing twice. */
+export async function forgetShown(tx: Tx, apiKeyId: string): Promise<void> {
+  await tx.idempotencyKey.deleteMany({ where: { about: apiKeyId } })
+}
+
 /** Forgets the answers that are older than a day; answers how many. */
 export async function forgetOldAnswers(ctx: Context): Promise<number> {
   const { count } = await ctx.db.read.idempotencyKey.deleteMany({

@@ -173,7 +173,7 @@ export async function revokeApiKey(
     const where = { id, tenantId, revokedAt: null }
     const key = await tx.apiKey.findFirst({ where, select: { name: true, role: true } })
     if (!key) throw new Problem('api-key-unknown', `There is no API key ${id}`)
-    if (key.role === 'admin' && tenantId === null && actor.kind === 'api-key') {
+    if (key.role === 'admin' && tenantId === null && actor.kind !== 'system') {
       await refuseLastAdmin(tx, { id, now })
     }
     await tx.apiKey.updateMany({ where, data: { revokedAt: now } })

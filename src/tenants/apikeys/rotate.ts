@@ -5,6 +5,7 @@ import { bytes } from '../../core/database/db.ts'
 import { Problem } from '../../shared/problem.ts'
 import { timestamp, timestampOrNull } from '../../shared/view.ts'
 import { inForce } from '../quotas/usage.ts'
+import { forgetShown } from './answers.ts'
 import { apiKeyView, endOf, owner, refuseMore } from './lifecycle.ts'
 import type { ApiKeyRotation, ApiKeyWithToken } from './schema.ts'
 import { newToken, prefixOf, tokenHash } from './token.ts'
@@ -38,6 +39,7 @@ export async function rotateApiKey(
     if (count === 0) {
       throw new Problem('api-key-changed', 'It was given another token, or revoked, just now')
     }
+    await forgetShown(tx, id)
     await record(tx, { actor, now }, 'api-key.rotated', {
       subject: { kind: 'api-key', id, name: key.name, tenantId },
       changes: {

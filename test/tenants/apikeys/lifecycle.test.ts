@@ -135,6 +135,24 @@ test('a rotated key has a new token, and the one before until its time is over',
   await root.post(url).send({}).expect(404)
 })
 
+test('a rotation forgets the answers that show the token before, and no retry of it rotates again', async () => {
+  const root = send(await makeAdminKey(ctx, 'root'))
+  const make = () =>
+    root.post(keys).set('idempotency-key', 'shown').send({ name: 'retried', role: 'admin' })
+  const { body: made } = await make().expect(201)
+  assert.equal((await make().expect(201)).body.token, made.token)
+  const rotate = (key: string) =>
+    send(made.token).post(`${keys}/${made.id}/rotate`).set('idempotency-key', key).send({})
+  const { body: second } = await rotate('turn').expect(200)
+  // What it asked for itself is its own to be told again, though it is about itself.
+  assert.equal((await rotate('turn').expect(200)).body.token, second.token)
+  const again = await make().expect(422)
+  assert.doesNotMatch(again.text, /gsm_/)
+  await root.post(`${keys}/${made.id}/rotate`).send({}).expect(200)
+  const shown = await ctx.db.read.idempotencyKey.count({ where: { about: made.id } })
+  assert.equal(shown, 0)
+})
+
 test('of two who rotate a key at once each token that is handed out is good', async () => {
   const root = send(await makeAdminKey(ctx, 'root'))
   const { body: made } = await root.post(keys).send({ name: 'raced', role: 'viewer' }).expect(201)
