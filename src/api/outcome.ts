@@ -2,17 +2,20 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { keepAccess, noteRefusal } from '../audit/access.ts'
 import type { Context } from '../core/context.ts'
 import { metersOf } from '../core/metrics.ts'
+import { isRecord } from '../shared/shape.ts'
 import { askerOf } from './edge/admission.ts'
 import { isAboutAccess, problemOf } from './problem.ts'
 
-/** Has it told of every request what came of it: measured, and in the audit trail when it was refused for who
- *  asked. Of a URL its pattern alone is told: what was asked for has no bound, and may hold a token. */
+/** Has it told of every request what came of it: measured, in one line of the log, and in the audit trail when
+ *  it was refused for who asked. Of a URL its pattern alone is told, and of what was sent nothing: it has no bound,
+ *  and may hold a secret. */
 export function tellsOutcomes(api: FastifyInstance, ctx: Context): void {
   const writeRest = keepAccess(ctx)
   // A socket that is closed has no address any more.
   api.addHook('onRequest', async (request) => void addresses.set(request, request.ip))
   api.addHook('onResponse', async (request, reply) => {
     measure(ctx, request, reply)
+    log(request, reply)
     record(ctx, request)
   })
   api.addHook('onClose', writeRest)
@@ -28,6 +31,33 @@ function measure(ctx: Context, request: FastifyRequest, reply: FastifyReply): vo
   const status = `${Math.floor(reply.statusCode / 100)}xx`
   const labels = { method: request.method, route: routeOf(request), status }
   metersOf(ctx.config).requests.observe(labels, reply.elapsedTime / 1000)
+}
+
+/** Whether we live is asked all the time. */
+const quiet: ReadonlySet<string> = new Set(['/livez', '/readyz'])
+
+function log(request: FastifyRequest, reply: FastifyReply): void {
+  const route = routeOf(request)
+  const { kind, id, name, role, tenantId } = askerOf(request) ?? {}
+  const problem = problemOf(request)
+  const { statusCode: status, elapsedTime } = reply
+  const facts = {
+    ...{ method: request.method, route, status, milliseconds: Math.round(elapsedTime) },
+    address: addresses.get(request),
+    ...(kind === undefined ? {} : { actor: { kind, id, name, role } }),
+    tenantId: tenantId ?? undefined,
+    tenant: status < 400 ? tenantIn(request) : undefined,
+    problem: problem?.type,
+    // That of others may quote what was sent.
+    reason: problem && (isAboutAccess(problem) || status >= 500) ? problem.message : undefined,
+  }
+  if (quiet.has(route) && status < 400) request.log.debug(facts, 'answered')
+  else request.log.info(facts, 'answered')
+}
+
+/** The name of the tenant that was asked about, once it is known that there is one. */
+function tenantIn({ params }: FastifyRequest): string | undefined {
+  return isRecord(params) && typeof params.tenant === 'string' ? params.tenant : undefined
 }
 
 function record(ctx: Context, request: FastifyRequest): void {

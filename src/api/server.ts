@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
-import fastify, { type FastifyBaseLogger } from 'fastify'
+import fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { Context } from '../core/context.ts'
 import { takeDownBells } from '../core/database/bells.ts'
 import { Problem } from '../shared/problem.ts'
@@ -30,6 +30,8 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     ...(trustedProxies.length > 0 ? { trustProxy: [...trustedProxies] } : {}),
     genReqId: () => randomUUID(),
     requestIdHeader: false,
+    // One line of ours tells of each request (src/api/outcome.ts).
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: bodyLimits.bytes,
     // As long as Node reads: what is too long for a name is for its schema to say.
     routerOptions: { maxParamLength: 16_384 },
