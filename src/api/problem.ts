@@ -42,10 +42,26 @@ export function answerError(
   }
   const { retryAfterSeconds = problem.status === 503 ? 1 : undefined } = problem.extra
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))
+  if (problem.type === 'quota-exceeded') showQuota(reply, problem.extra)
   return reply
     .code(problem.status)
     .type('application/problem+json')
     .send(JSON.stringify(problemDocument(problem, request.id)))
+}
+
+/** A quota that is used up stands beside the limits of requests; one that no new day makes room for has no
+ *  window. */
+function showQuota(
+  reply: FastifyReply,
+  { quota, limit, retryAfterSeconds }: Problem['extra'],
+): void {
+  const daily = retryAfterSeconds !== undefined
+  const add = (field: string, value: string) => {
+    const before = reply.getHeader(field)
+    reply.header(field, before === undefined ? value : `${before}, ${value}`)
+  }
+  add('ratelimit-policy', `"${quota}";q=${limit}${daily ? ';w=86400' : ''}`)
+  add('ratelimit', `"${quota}";r=0${daily ? `;t=${retryAfterSeconds}` : ''}`)
 }
 
 /** What only the request tells: which limit it broke, and that it ended before its end, which looks

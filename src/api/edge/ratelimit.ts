@@ -34,7 +34,7 @@ export function limitAddresses(api: FastifyInstance, ctx: Context): void {
   api.addHook('onRequest', async (request, reply) => {
     if (always.has(request.routeOptions.url)) return
     const verdict = address.take(subscriberOf(request.ip), ctx.now().getTime())
-    show(reply, 'address', verdict)
+    show(reply, [{ name: 'address', ...verdict }])
     refuseBeyond(verdict, 'this address')
   })
 }
@@ -45,14 +45,12 @@ export function limitActor(ctx: Context, actor: Actor, reply: FastifyReply): voi
   const now = ctx.now().getTime()
   const { key, tenant } = metersOf(ctx)
   const own = actor.id === null ? undefined : key?.take(actor.id, now)
-  if (own) {
-    show(reply, 'key', own)
-    refuseBeyond(own, 'this API key')
-  }
+  const ofKey = own ? [{ name: 'key', ...own }] : []
+  show(reply, ofKey)
+  if (own) refuseBeyond(own, 'this API key')
   const all = actor.tenantId === null ? undefined : tenant?.take(actor.tenantId, now)
   if (!all) return
-  // What runs out first is what a client has to know.
-  if (!own || all.remaining < own.remaining) show(reply, 'tenant', all)
+  show(reply, [...ofKey, { name: 'tenant', ...all }])
   refuseBeyond(all, 'the API keys of this tenant')
 }
 
@@ -107,15 +105,23 @@ function remember(good: Set<string>, digest: string): void {
   good.add(digest)
 }
 
-/** draft-ietf-httpapi-ratelimit-headers: the fields of today's draft, and the three of the drafts up to
- *  07, which is what most clients read. */
-function show(reply: FastifyReply, name: string, verdict: Verdict): void {
-  const { limit, remaining, resetSeconds } = verdict
-  reply.header('ratelimit-policy', `"${name}";q=${limit};w=60`)
-  reply.header('ratelimit', `"${name}";r=${remaining};t=${resetSeconds}`)
-  reply.header('ratelimit-limit', limit)
-  reply.header('ratelimit-remaining', remaining)
-  reply.header('ratelimit-reset', resetSeconds)
+/** draft-ietf-httpapi-ratelimit-headers: the fields of today's draft with every limit, and the three of the
+ *  drafts up to 07, which is what most clients read, with the one that runs out first. */
+function show(reply: FastifyReply, limits: readonly (Verdict & { readonly name: string })[]): void {
+  const [first] = limits.toSorted((a, b) => a.remaining - b.remaining)
+  if (!first) return
+  const listed = (of: (one: (typeof limits)[number]) => string) => limits.map(of).join(', ')
+  reply.header(
+    'ratelimit-policy',
+    listed(({ name, limit }) => `"${name}";q=${limit};w=60`),
+  )
+  reply.header(
+    'ratelimit',
+    listed(({ name, remaining, resetSeconds }) => `"${name}";r=${remaining};t=${resetSeconds}`),
+  )
+  reply.header('ratelimit-limit', first.limit)
+  reply.header('ratelimit-remaining', first.remaining)
+  reply.header('ratelimit-reset', first.resetSeconds)
 }
 
 function refuseBeyond({ allowed, limit, resetSeconds }: Verdict, whose: string): void {

@@ -45,7 +45,7 @@ test('one API key has its limit, is told how much is left, and may go on later',
     assert.notEqual(answer.statusCode, 429)
     assert.equal(String(answer.headers['ratelimit-limit']), '3')
     assert.equal(String(answer.headers['ratelimit-remaining']), String(left))
-    assert.equal(answer.headers['ratelimit-policy'], '"key";q=3;w=60')
+    assert.equal(answer.headers['ratelimit-policy'], '"key";q=3;w=60, "tenant";q=120000;w=60')
   }
   for (const url of ['/v1/tenants/example', '/graphql']) {
     const refused = await ask(url, token)

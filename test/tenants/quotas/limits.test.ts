@@ -99,6 +99,11 @@ test('beyond the certificates of a day orders are refused, with what to do, unti
   assert.deepEqual([answer.body.limit, answer.body.used], [2, 2])
   assert.ok(Date.parse(answer.body.resetsAt) > Date.now())
   assert.ok(Number(answer.headers['retry-after']) > 0)
+  assert.match(
+    answer.headers['ratelimit-policy'] ?? '',
+    /"key";q=\d+;w=60, .*"certificatesPerDay";q=2;w=86400$/,
+  )
+  assert.match(answer.headers.ratelimit ?? '', /"certificatesPerDay";r=0;t=\d+$/)
   // What was ordered before the quota was used up is still answered.
   assert.equal((await order(ctx, 'first')).id, first.id)
   const tomorrow = replica(() => new Date(Date.now() + 86_400_000))
