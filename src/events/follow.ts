@@ -31,6 +31,8 @@ export async function* followEvents(
   const stopLooking = look(ctx)
   try {
     let position = await presentPosition(ctx)
+    // What happens before the process looks for the first time is new to it.
+    looks(ctx).seen ??= position
     const lost = after !== undefined && (await isLost(ctx, after))
     if (after && !lost) position = after
     yield { kind: 'open' }

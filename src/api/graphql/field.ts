@@ -9,7 +9,20 @@ import { violationsOf } from '../edge/violations.ts'
 import type { Loads } from './reading/loads.ts'
 
 /** What every field is resolved with. */
-export type Asking = { readonly ctx: Context; readonly actor: Actor; readonly loads: Loads }
+export type Asking = {
+  readonly ctx: Context
+  readonly actor: Actor
+  readonly loads: Loads
+  /** Of who follows: asks anew who it is, and when to end. */
+  readonly following?: Following
+}
+
+/** Who follows what happens, for as long as that one may. */
+export type Following = {
+  readonly signal: AbortSignal
+  /** Who asks, once more. Throws what admission throws. */
+  readonly admitted: () => Promise<Actor>
+}
 
 /** A field that is more than a member of a wire shape: its type in GraphQL, its arguments as a closed
  *  shape, and how it is answered. */
@@ -21,6 +34,8 @@ export type Field = {
   readonly needs?: Needs
   // A method, so that fields of different parents fit into one table.
   resolve(parent: unknown, args: unknown, asking: Asking): unknown
+  /** Of a subscription: what it is answered for, again and again. */
+  follow?(args: unknown, asking: Asking): AsyncIterable<unknown>
 }
 
 /** What credentials must have before anything of a request is looked at. */
@@ -45,6 +60,25 @@ export function field<Parent, Args extends Type.TProperties>(of: {
     args,
     resolve: (parent: Parent, sent: unknown, asking: Asking) =>
       of.resolve(parent, Value.Parse(args, given(args, sent)), asking),
+  }
+}
+
+/** A field of a subscription: each of what `follow` gives is its answer once. */
+export function followed<Args extends Type.TProperties>({
+  follow,
+  ...of
+}: {
+  readonly type: string
+  readonly description: string
+  readonly args: Args
+  readonly follow: (args: Type.Static<Type.TObject<Args>>, asking: Asking) => AsyncIterable<unknown>
+}): Field {
+  const args = closed(of.args)
+  return {
+    ...of,
+    args,
+    resolve: (told: unknown) => told,
+    follow: (sent: unknown, asking: Asking) => follow(Value.Parse(args, given(args, sent)), asking),
   }
 }
 

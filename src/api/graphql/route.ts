@@ -1,26 +1,22 @@
 import type { FastifyInstance } from 'fastify'
-import { GraphQLEnumType, GraphQLInt, Kind, GRAPHQL_MAX_INT as most, parse } from 'graphql'
+import { GraphQLEnumType, GraphQLInt, GRAPHQL_MAX_INT as most } from 'graphql'
 import mercurius from 'mercurius'
 import Type from 'typebox'
 import type { Context } from '../../core/context.ts'
-import { Problem } from '../../shared/problem.ts'
 import { closed } from '../../shared/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf, admission } from '../edge/admission.ts'
 import { problemContent } from '../openapi.ts'
-import { costOf } from './cost.ts'
+import { affordable, limits } from './cost.ts'
 import { errorsOf, shownError } from './errors.ts'
 import type { Asking } from './field.ts'
+import { socket } from './following/socket.ts'
 import { loadsFor } from './reading/loads.ts'
-import { resolvers, sdl } from './schema.ts'
+import { follows, resolvers, sdl } from './schema.ts'
 
 declare module 'mercurius' {
   interface MercuriusContext extends Asking {}
 }
-
-/** What one request may ask for, so that none takes the service from the others. Measured: graphql
- *  compares fields of a name and fragments in pairs, and answers some 500 fields a millisecond. */
-const limits = { tokens: 1000, fragments: 50, depth: 12, fields: 25_000 }
 
 const Request = closed(
   {
@@ -65,7 +61,7 @@ export async function graphql(api: FastifyInstance, { ctx }: { ctx: Context }): 
   await api.register(mercurius, {
     schema: sdl,
     resolvers,
-    // The one route is below: no GET, no batches, no socket.
+    // Its routes are below and in following/socket.ts: no queries by GET, no batches.
     routes: false,
     cache: 100,
     graphql: { parseOptions: { maxTokens: limits.tokens } },
@@ -85,7 +81,12 @@ export async function graphql(api: FastifyInstance, { ctx }: { ctx: Context }): 
     if (type === GraphQLInt)
       type.serialize = (value) => Math.min(Math.max(Number(value), -most), most)
   }
+  for (const field of Object.values(api.graphql.schema.getSubscriptionType()?.getFields() ?? {})) {
+    const follow = follows.get(field.name)
+    if (follow) field.subscribe = follow
+  }
   await api.register(async (scope: Api) => route(scope, ctx))
+  await api.register(socket, { ctx, sdl, schema: api.graphql.schema })
 }
 
 function route(api: Api, ctx: Context): void {
@@ -116,7 +117,7 @@ function route(api: Api, ctx: Context): void {
       const asking = { ctx, actor, loads: loadsFor(ctx, actor) }
       reply.header('vary', 'accept').type(mediaTypeFor(request.headers.accept))
       try {
-        refuseDear(api, query, variables ?? {})
+        affordable(query, { schema: api.graphql.schema, variables: variables ?? {} })
         return await reply.graphql(query, asking, variables ?? {}, operationName ?? undefined)
       } catch (error) {
         const errors = errorsOf(error).map((each) => shownError(each, request))
@@ -130,29 +131,4 @@ function route(api: Api, ctx: Context): void {
 /** As GraphQL over HTTP has it: JSON to who does not name the type of its own. */
 function mediaTypeFor(accept = ''): string {
   return accept.toLowerCase().includes(responseType) ? responseType : 'application/json'
-}
-
-function refuseDear(api: Api, query: string, variables: Readonly<Record<string, unknown>>): void {
-  const document = parse(query, { maxTokens: limits.tokens })
-  const { schema } = api.graphql
-  const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION)
-  if (fragments.length > limits.fragments) {
-    throw new Problem(
-      'request-too-large',
-      `This query has ${fragments.length} fragments, and at most ${limits.fragments} are read`,
-    )
-  }
-  const { fields, depth } = costOf(document, { schema, variables })
-  if (depth > limits.depth) {
-    throw new Problem(
-      'request-too-large',
-      `This query goes ${depth} levels deep, and at most ${limits.depth} are answered`,
-    )
-  }
-  if (fields > limits.fields) {
-    throw new Problem(
-      'request-too-large',
-      `This query could be answered with ${fields} fields, and at most ${limits.fields} are: ask for smaller pages (first) or fewer relations`,
-    )
-  }
 }

@@ -1,13 +1,15 @@
 import { allow, allowScope } from '../../core/actor.ts'
+import { must } from '../../shared/must.ts'
 import { scopeOfType } from '../scopes.ts'
 import type { Asking, Field, Needs } from './field.ts'
+import { subscription } from './following/subscriptions.ts'
 import { mutation } from './mutations.ts'
 import { loadsFor } from './reading/loads.ts'
 import { query } from './reading/queries.ts'
 import { types } from './reading/types.ts'
 import { type Shape, sdlOf } from './sdl.ts'
 
-const shapes: readonly Shape[] = [query, mutation, ...types]
+const shapes: readonly Shape[] = [query, mutation, subscription, ...types]
 
 /** The whole schema in GraphQL's schema language. */
 export const sdl = `
@@ -36,7 +38,7 @@ function scoped(parent: string, field: Field): Field['resolve'] {
   const { type, resolve, needs } = field
   if (needs !== undefined) return writing(field, needs)
   const scope = scopeOfType(type)
-  if (scope === undefined && parent !== query.name) return resolve
+  if (scope === undefined && parent !== query.name && parent !== subscription.name) return resolve
   return (from, args, asking) => {
     allowScope(asking.actor, scope)
     return resolve(from, args, asking)
@@ -54,3 +56,16 @@ function writing({ resolve }: Field, { permission, scope }: Needs): Field['resol
     return resolve(from, args, asking)
   }
 }
+
+/** What each subscription follows, for who has the scope of it. */
+export const follows: ReadonlyMap<string, Follow> = new Map(
+  Object.entries(subscription.fields ?? {}).map(([name, field]) => [
+    name,
+    (_: unknown, args: unknown, asking: Asking) => {
+      allowScope(asking.actor, scopeOfType(field.type))
+      return must(field.follow, 'a subscription follows something')(args, asking)
+    },
+  ]),
+)
+
+type Follow = (from: unknown, args: unknown, asking: Asking) => AsyncIterable<unknown>

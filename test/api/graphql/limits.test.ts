@@ -123,7 +123,10 @@ test('nobody is told anything without a token, not even the schema', async () =>
 })
 
 test('there is one way in: POST of one JSON object', async () => {
-  await http.get('/graphql?query={__typename}').expect(405)
+  await http.get('/graphql?query={__typename}').expect(422)
+  await http.put('/graphql').expect(405)
+  assert.equal((await http.get('/graphql').expect(200)).text, sdl)
+  await send(null).get('/graphql').expect(401)
   await http.post('/graphql').type('text/plain').send('{ __typename }').expect(415)
   const query = '{ __typename }'
   await http.post('/graphql').send([{ query }, { query }]).expect(422)

@@ -12,6 +12,7 @@ import { HostPlan } from '../../../delivery/preview/hostplan.ts'
 import { ProbeResults } from '../../../delivery/proof/probe.ts'
 import { DeliveryQuery } from '../../../delivery/secrets/find.ts'
 import { Delivery } from '../../../delivery/secrets/schema.ts'
+import { Event } from '../../../events/event.ts'
 import { ClientsView, CompleteSpec, Host, PlacementView } from '../../../hosts/host.ts'
 import { HostQuery } from '../../../hosts/request/query.ts'
 import { Destination, destinationsOf, Route } from '../../../hosts/route.ts'
@@ -230,6 +231,30 @@ const delivery: Shape = {
   },
 }
 
+const event: Shape = {
+  name: 'Event',
+  schema: Event,
+  fields: {
+    tenant: relation<Event>(
+      'Tenant',
+      'Whose it is; null: it concerns no one tenant',
+      (own, { loads }) => (own.tenant === null ? null : loads.tenant(own.tenant)),
+    ),
+    host: relation<Event>(
+      'Host',
+      'The host that it is about, as it stands now; null: it is gone, or about something else',
+      ({ tenant, subject }, { loads }) =>
+        tenant === null || subject.kind !== 'host' ? null : loads.host(`${tenant}/${subject.name}`),
+    ),
+    certificate: relation<Event>(
+      'Certificate',
+      'The certificate that it is about, as it stands now; null: it is about something else',
+      ({ subject }, { loads }) =>
+        subject.kind === 'certificate' ? loads.certificate(subject.id) : null,
+    ),
+  },
+}
+
 /** A list of things below another one that is known by its name. */
 function below<Parent extends { readonly name: string }, Query extends Type.TObject>({
   load,
@@ -254,6 +279,7 @@ const listed = [tenant, authority, certificate, host, delivery, cluster, listene
 export const types: readonly Shape[] = [
   ...listed,
   placement,
+  event,
   { name: 'HostSpec', schema: CompleteSpec },
   route,
   { name: 'WeightedDestination', schema: Destination },

@@ -2,8 +2,6 @@ import { Readable } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import type { Context } from '../../../core/context.ts'
-import { oncePer } from '../../../core/onceper.ts'
-import { seatsOf } from '../../../core/seats.ts'
 import { Event, EventsQuery, positionOf } from '../../../events/event.ts'
 import { accessEvents, findEvents } from '../../../events/find.ts'
 import { followEvents, type Told } from '../../../events/follow.ts'
@@ -12,6 +10,7 @@ import { closed, Name, PageOf } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf, stillAdmitted } from '../../edge/admission.ts'
 import { leavingOf } from '../../edge/leaving.ts'
+import { patienceMilliseconds, takeSeat } from './seats.ts'
 
 const stream = 'text/event-stream'
 const tags = ['events']
@@ -73,12 +72,6 @@ function wantsStream({ headers, method }: FastifyRequest): boolean {
   return method === 'GET' && /\btext\/event-stream\b/i.test(headers.accept ?? '')
 }
 
-/** So many streams of a process, and of one API key. */
-const seats = oncePer(() => seatsOf({ all: 1000, each: 20 }))
-
-/** How long a reader may leave what it is sent where it is. */
-const patienceMilliseconds = 30_000
-
 type Asked = {
   readonly tenant: string | null
   readonly after?: string | undefined
@@ -103,11 +96,7 @@ async function follow(
   if (last !== '' && !position) {
     throw new Problem('cursor-refused', 'Last-Event-ID is not the id of an event here')
   }
-  const leave = seats(ctx).take(actor.id ?? actor.name)
-  if (!leave) {
-    throw new Problem('busy', 'Too many streams are open: this API key may have 20 at a server')
-  }
-  reply.raw.once('close', leave)
+  reply.raw.once('close', takeSeat(ctx, actor))
   const told = followEvents(ctx, whose, {
     after: position,
     signal: leavingOf(reply),
