@@ -1,12 +1,12 @@
 import swagger, { type FastifyDynamicSwaggerOptions } from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifySchema } from 'fastify'
-import { type ProblemType, problems } from '../shared/problem.ts'
 import { ProblemDocument } from '../shared/schema.ts'
 import { isRecord } from '../shared/shape.ts'
-import { answersOf, problemsOf, sharedParts } from './answers.ts'
+import { answersOf, type Route, sharedParts } from './answers.ts'
 import type { Api } from './api.ts'
 import { namedSchemas } from './components.ts'
+import { membersOf } from './edge/fields.ts'
 import { operationId } from './operationid.ts'
 
 const description = `From a host name to working, renewed, revocable, audited TLS on every Istio
@@ -31,40 +31,56 @@ const tags = {
   pki: 'What relying parties need, without asking who they are',
 } as const
 
+const openapi: NonNullable<FastifyDynamicSwaggerOptions['openapi']> = {
+  openapi: '3.1.0',
+  info: {
+    title: 'Gatesmith',
+    version: '1',
+    description,
+    contact: { name: 'Gatesmith', url: 'https://gatesmith.dev' },
+    license: { name: 'Apache 2.0', identifier: 'Apache-2.0' },
+  },
+  servers: [{ url: '/', description: 'This server' }],
+  tags: Object.entries(tags).map(([name, about]) => ({ name, description: about })),
+  components: {
+    securitySchemes: {
+      apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, gsm_…' },
+    },
+  },
+  security: [{ apiKey: [] }],
+}
+
+/** Routes by method and URL: an operation of the document leads to its own by `x-route`. */
+type ByMark = ReadonlyMap<unknown, Route>
+
 /** How the routes become an OpenAPI 3.1 document. */
-const openApi: FastifyDynamicSwaggerOptions = {
-  openapi: {
-    openapi: '3.1.0',
-    info: {
-      title: 'Gatesmith',
-      version: '1',
-      description,
-      contact: { name: 'Gatesmith', url: 'https://gatesmith.dev' },
-      license: { name: 'Apache 2.0', identifier: 'Apache-2.0' },
+function openApi(): FastifyDynamicSwaggerOptions {
+  const routes = new Map<unknown, Route>()
+  return {
+    openapi,
+    hideUntagged: true,
+    transform: ({ schema, url, route: { method, config = {} } }) => {
+      const mark = { 'x-route': `${method} ${url}` }
+      routes.set(mark['x-route'], { config, schema })
+      return spelledOut({ schema: { ...withFields(schema ?? {}), ...mark }, url })
     },
-    servers: [{ url: '/', description: 'This server' }],
-    tags: Object.entries(tags).map(([name, about]) => ({ name, description: about })),
-    components: {
-      securitySchemes: {
-        apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, gsm_…' },
-      },
+    transformObject: (document) => {
+      if (!('openapiObject' in document)) return {}
+      return hoist(document.openapiObject, routes)
     },
-    security: [{ apiKey: [] }],
-  },
-  hideUntagged: true,
-  transform: ({ schema, url, route }) => {
-    const { config } = route
-    const marks = {
-      'x-problems': problemsOf({ ...(config ? { config } : {}), schema }),
-      ...(config?.idempotent ? { 'x-idempotent': true } : {}),
-      ...(config?.versioned ? { 'x-versioned': true } : {}),
-    }
-    return spelledOut({ schema: { ...schema, ...marks }, url })
-  },
-  transformObject: (document) => {
-    if (!('openapiObject' in document)) return {}
-    return hoist(document.openapiObject)
-  },
+  }
+}
+
+/** `fields` with the names that the items of this list have. */
+function withFields(schema: FastifySchema): FastifySchema {
+  const { querystring, response } = schema
+  if (!isRecord(querystring) || !isRecord(querystring.properties)) return schema
+  const { fields } = querystring.properties
+  if (!isRecord(fields)) return schema
+  const one = `(${membersOf(response).join('|')})`
+  const pattern = `^${one}(,${one}){0,31}$`
+  const properties = { ...querystring.properties, fields: { ...fields, pattern } }
+  return { ...schema, querystring: { ...querystring, properties } }
 }
 
 type Documented = { readonly schema: FastifySchema; readonly url: string }
@@ -99,7 +115,7 @@ const policy = [
 /** The OpenAPI document of all routes that are registered afterwards, at GET /openapi.json, and GET /docs,
  *  which shows it and needs no network but this server. */
 export async function docs(api: Api): Promise<void> {
-  await api.register(swagger, openApi)
+  await api.register(swagger, openApi())
   await api.register(swaggerUi, {
     routePrefix: '/docs',
     staticCSP: policy,
@@ -121,62 +137,47 @@ export const problemContent = {
 type Json = Readonly<Record<string, unknown>>
 
 /** The document with its schemas, answers and parameters by name. */
-function hoist<T extends object>(document: T): T {
+function hoist<T extends object>(document: T, routes: ByMark): T {
   const { value, schemas } = namedSchemas('paths' in document ? document.paths : {})
   const responses: Record<string, unknown> = {}
-  const paths = named(value, responses)
+  const paths = mapped(value, (item, path) =>
+    mapped(item, (operation, method) => ({
+      operationId: operationId(method, path),
+      ...complete(operation, { method, route: routes.get(operation['x-route']) ?? {} }, responses),
+    })),
+  )
   const components: Json =
     'components' in document && isRecord(document.components) ? document.components : {}
   return { ...document, paths, components: { ...components, ...sharedParts, responses, schemas } }
 }
 
-/** Each operation with the name by which generated clients call it, and with all its answers. */
-function named(paths: unknown, shared: Record<string, unknown>): unknown {
-  if (!isRecord(paths)) return paths
-  const all = Object.entries(paths).map(([path, item]) => {
-    if (!isRecord(item)) return [path, item]
-    const operations = Object.entries(item).map(([method, operation]) =>
-      isRecord(operation)
-        ? [method, { operationId: operationId(method, path), ...complete(operation, shared) }]
-        : [method, operation],
-    )
-    return [path, Object.fromEntries(operations)]
-  })
-  return Object.fromEntries(all)
+/** A record with each of its members that is one made another. */
+function mapped(value: unknown, made: (member: Json, name: string) => unknown): unknown {
+  if (!isRecord(value)) return value
+  const members = Object.entries(value).map(([name, member]) => [
+    name,
+    isRecord(member) ? made(member, name) : member,
+  ])
+  return Object.fromEntries(members)
 }
 
+/** An operation with all its parameters and answers. */
 function complete(
-  { 'x-problems': marked, 'x-idempotent': once, 'x-versioned': tagged, ...operation }: Json,
+  { 'x-route': _, ...operation }: Json,
+  from: { readonly method: string; readonly route: Route },
   shared: Record<string, unknown>,
 ): Json {
-  const types = Array.isArray(marked) ? marked.filter(isProblemType) : []
   const { responses, parameters } = operation
+  const { idempotent, versioned } = from.route.config ?? {}
   const given: readonly unknown[] = Array.isArray(parameters) ? parameters : []
-  const names = [...(once ? ['IdempotencyKey'] : []), ...(tagged ? ['IfMatch', 'IfNoneMatch'] : [])]
-  const key = names.map((name) => ({ $ref: `#/components/parameters/${name}` }))
+  const names = [
+    ...(idempotent ? ['IdempotencyKey'] : []),
+    ...(versioned ? ['IfMatch', 'IfNoneMatch'] : []),
+  ]
+  const all = [...given, ...names.map((name) => ({ $ref: `#/components/parameters/${name}` }))]
   return {
     ...operation,
-    ...(given.length + key.length > 0 ? { parameters: [...given, ...key] } : {}),
-    ...(isRecord(responses)
-      ? { responses: answersOf(tagged ? withTags(responses) : responses, types, shared) }
-      : {}),
+    ...(all.length > 0 ? { parameters: all } : {}),
+    ...(isRecord(responses) ? { responses: answersOf(responses, from, shared) } : {}),
   }
-}
-
-/** Answers of success bear an entity tag. */
-function withTags(responses: Json): Json {
-  const tag = { ETag: { $ref: '#/components/headers/ETag' } }
-  const all = Object.entries(responses).map(([status, answer]) =>
-    status.startsWith('2') && isRecord(answer)
-      ? [
-          status,
-          { ...answer, headers: { ...(isRecord(answer.headers) ? answer.headers : {}), ...tag } },
-        ]
-      : [status, answer],
-  )
-  return Object.fromEntries(all)
-}
-
-function isProblemType(value: unknown): value is ProblemType {
-  return typeof value === 'string' && Object.hasOwn(problems, value)
 }

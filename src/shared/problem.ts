@@ -71,7 +71,7 @@ export const problems = {
     status: 409,
     title: 'The first request with this Idempotency-Key is under way',
   },
-  'cursor-refused': { status: 400, title: 'The cursor is not one of this list' },
+  'cursor-refused': { status: 422, title: 'The cursor is not one of this list' },
   'quota-exceeded': { status: 429, title: 'The tenant has used up its quota' },
   'rate-limited': { status: 429, title: 'Too many requests' },
   busy: { status: 503, title: 'Too much of this is under way already' },

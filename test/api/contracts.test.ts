@@ -6,6 +6,7 @@ import type { FastifyInstance } from 'fastify'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { contracts, outdated } from '../../tools/contracts.ts'
+import { documentedPath } from '../support/contract.ts'
 
 const routes = new Set<string>()
 subscribe('fastify.initialization', (message) => {
@@ -14,18 +15,10 @@ subscribe('fastify.initialization', (message) => {
     message,
   )
   fastify.addHook('onRoute', ({ method, url }) => {
-    for (const each of [method].flat()) routes.add(`${each} ${documented(url)}`)
+    for (const each of [method].flat()) routes.add(`${each} ${documentedPath(url)}`)
   })
 })
 const emitted = await contracts()
-
-/** A URL of Fastify as OpenAPI writes it: `::` is a colon that is meant as one. */
-function documented(url: string): string {
-  return url
-    .replace(/(?<!:):(\w+)/g, '{$1}')
-    .replace('::', ':')
-    .replace(/\*$/, '{request}')
-}
 
 const Operation = Type.Object({
   summary: Type.String({ minLength: 1 }),

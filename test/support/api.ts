@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { subscribe } from 'node:diagnostics_channel'
 import { after } from 'node:test'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import supertest from 'supertest'
 import { problemsOf } from '../../src/api/answers.ts'
 import { buildServer } from '../../src/api/server.ts'
@@ -9,6 +9,7 @@ import type { Context } from '../../src/core/context.ts'
 import { Problem } from '../../src/shared/problem.ts'
 import { createApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import { admin, openTestContext } from './context.ts'
+import { undeclaredIn } from './contract.ts'
 
 /** What routes of this process have refused without saying so in the contract. */
 const undeclared = new Set<string>()
@@ -18,6 +19,13 @@ subscribe('tracing:fastify.request.handler:error', (message) => {
   const { config, schema, method, url } = request.routeOptions
   if (!problemsOf({ config, schema }).includes(error.type))
     undeclared.add(`${method} ${url}: ${error.type}`)
+})
+// And what they have answered, with which headers.
+subscribe('fastify.initialization', (message) => {
+  const { fastify } = message as { fastify: FastifyInstance }
+  fastify.addHook('onResponse', async (request, reply) => {
+    for (const each of undeclaredIn(request, reply)) undeclared.add(each)
+  })
 })
 
 /** The HTTP surface over a fresh database, where it listens, and a hand on it that sends a platform admin's token. */

@@ -130,6 +130,11 @@ function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 20)
 }
 
+const oneTag = '(W/)?"[!#-~]{0,100}"'
+/** How If-Match and If-None-Match are written (RFC 9110 8.8.3, 13.1.1). */
+export const tagListPattern = `^(\\*|${oneTag}([ \t]*,[ \t]*${oneTag}){0,49})$`
+const tagList = new RegExp(tagListPattern)
+
 type Tag = { readonly text: string; readonly weak: boolean }
 
 /** The tags that a header lists, or * (RFC 9110 8.8.3, 13.1.1). */
@@ -140,7 +145,7 @@ function tagsIn(
   const value = headers[name]
   if (value === undefined) return undefined
   if (value.trim() === '*') return [{ text: '*', weak: false }]
-  if (!/^\s*(W\/)?"[^"]{0,100}"(\s*,\s*(W\/)?"[^"]{0,100}"){0,49}\s*$/.test(value)) {
+  if (!tagList.test(value.trim())) {
     throw new Problem(
       'request-malformed',
       `${name} takes * or up to 50 entity tags, each in double quotes, separated by commas`,

@@ -9,7 +9,7 @@ export function answersFields(api: FastifyInstance): void {
   api.addHook('preHandler', async (request) => {
     const asked = askedFields(request)
     if (asked === undefined) return
-    const known = membersOf(request)
+    const known = membersOf(request.routeOptions.schema?.response)
     const unknown = asked.filter((name) => !known.includes(name))
     const message = `${unknown.join(', ')}: there is no such member; there are ${known.join(', ')}`
     refuse('request-invalid', unknown.length > 0 ? [{ field: '/fields', message }] : [])
@@ -30,10 +30,9 @@ function askedFields({ query, routeOptions }: FastifyRequest): readonly string[]
 }
 
 /** The members of the items of the list that a route answers with. */
-function membersOf({ routeOptions }: FastifyRequest): readonly string[] {
+export function membersOf(response: unknown): readonly string[] {
   const way = ['200', 'properties', 'items', 'items', 'properties']
   const typed = ['200', 'content', 'application/json', 'schema', ...way.slice(1)]
-  const response = routeOptions.schema?.response
   const members = [way, typed].map((each) => each.reduce(memberOf, response)).find(isRecord)
   return Object.keys(members ?? {})
 }

@@ -1,7 +1,11 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Problem } from '../../shared/problem.ts'
 
-type Served = { readonly pattern: RegExp; readonly methods: readonly string[] }
+type Served = {
+  readonly text: string
+  readonly pattern: RegExp
+  readonly methods: readonly string[]
+}
 
 /** Has every request that no route takes refused before its body is read: by method-unsupported and
  *  Allow where its path is served otherwise (RFC 9110 15.5.6), else by route-unknown. Knows the routes
@@ -9,7 +13,7 @@ type Served = { readonly pattern: RegExp; readonly methods: readonly string[] }
 export function refusesUnserved(api: FastifyInstance): void {
   const served: Served[] = []
   api.addHook('onRoute', ({ url, method }) => {
-    served.push({ pattern: patternOf(url), methods: [method].flat() })
+    served.push({ text: url, pattern: patternOf(url), methods: [method].flat() })
   })
   api.addHook('onRequest', async (request, reply) => {
     if (request.is404) throw refusal(served, request, reply)
@@ -26,9 +30,10 @@ function refusal(
   reply: FastifyReply,
 ): Problem {
   const [path = ''] = url.split('?')
-  const allowed = new Set(
-    served.flatMap(({ pattern, methods }) => (pattern.test(path) ? methods : [])),
-  )
+  const matching = served.filter(({ pattern }) => pattern.test(path))
+  // Where a name could stand that is a word of ours, the word is meant.
+  const exact = matching.filter(({ text }) => text === path)
+  const allowed = new Set((exact.length > 0 ? exact : matching).flatMap(({ methods }) => methods))
   const shown = url.length > 200 ? `${url.slice(0, 200)}…` : url
   if (allowed.size === 0 || allowed.has(method)) {
     return new Problem('route-unknown', `${method} ${shown} is not served; see /docs`)

@@ -55,7 +55,10 @@ export function ocsp(api: Api, ctx: Context): void {
   api.get(
     '/ocsp/*',
     {
-      config: { problems: ['authority-unknown', 'list-unknown'] },
+      config: {
+        bears: ['Last-Modified', 'Expires'],
+        problems: ['authority-unknown', 'list-unknown'],
+      },
       schema: {
         tags: ['pki'],
         summary: 'The same, with the OCSPRequest in URL-escaped base64',
@@ -64,7 +67,7 @@ export function ocsp(api: Api, ctx: Context): void {
         security: [],
         params: closed({
           authority: Name,
-          '*': Type.String({ maxLength: 2 * bodyLimit, description: 'OCSPRequest' }),
+          '*': Type.String({ maxLength: 8_192, description: 'OCSPRequest' }),
         }),
         response,
       },

@@ -99,6 +99,7 @@ function lists(api: Api, ctx: Context): void {
 
   const config: FastifyContextConfig = {
     conditional: true,
+    bears: ['ETag', 'Last-Modified'],
     problems: ['authority-unknown', 'list-unknown', 'authority-keyless', 'precondition-refused'],
   }
 

@@ -13,7 +13,7 @@ export function renewalInfo(api: Api, ctx: Context): void {
   api.get(
     '/renewal-info/:id',
     {
-      config: { problems: ['request-malformed', 'certificate-unknown'] },
+      config: { bears: ['Retry-After'], problems: ['request-malformed', 'certificate-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'When to renew a certificate (RFC 9773)',
@@ -29,11 +29,13 @@ export function renewalInfo(api: Api, ctx: Context): void {
         response: { 200: RenewalInfo },
       },
     },
-    async (request, reply) =>
-      reply
+    async (request, reply) => {
+      const info = await getRenewalInfo(ctx, request.params.id)
+      return reply
         .header('retry-after', againSeconds)
         .header('cache-control', 'public, max-age=300')
-        .send(await getRenewalInfo(ctx, request.params.id)),
+        .send(info)
+    },
   )
 
   api.get(

@@ -180,7 +180,11 @@ export const authorities: Routes = {
     api.get(
       '/authorities/:authority/trust-store',
       {
-        config: { needs: 'read', problems: ['authority-unknown', 'busy'] },
+        config: {
+          needs: 'read',
+          bears: ['Content-Disposition'],
+          problems: ['authority-unknown', 'busy'],
+        },
         schema: {
           tags,
           summary: 'Download what to trust for an authority as a PKCS#12 store, as Java takes it',

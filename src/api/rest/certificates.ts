@@ -210,6 +210,7 @@ export const certificates: Routes = {
       {
         config: {
           needs: 'read',
+          bears: ['Content-Disposition'],
           problems: [
             'tenant-unknown',
             'certificate-unknown',

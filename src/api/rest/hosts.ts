@@ -200,6 +200,7 @@ export const hosts: Routes = {
         config: {
           needs: 'read',
           versioned: ['id', 'status'],
+          bears: ['ETag', 'Last-Modified'],
           problems: ['tenant-unknown', 'host-unknown', 'certificate-unknown'],
         },
         schema: {

@@ -60,6 +60,7 @@ export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Pro
 function namesPlaces(api: FastifyInstance): void {
   api.addHook('preSerialization', async (request, reply, answer: unknown) => {
     if (reply.statusCode !== 201 || !isRecord(answer)) return answer
+    if (request.routeOptions.config.placeless) return answer
     const place = placeOf(request.method, request.url.replace(/\?.*$/s, ''), answer)
     if (place !== undefined) reply.header('location', place)
     return answer
@@ -67,14 +68,13 @@ function namesPlaces(api: FastifyInstance): void {
 }
 
 /** What is put is where it was put; what is posted is in the list that it was posted to, by the name that its
- *  URL has. A cross-certificate has no URL of its own. */
+ *  URL has. */
 function placeOf(
   method: string,
   path: string,
   { id, name, spkiSha256 }: Readonly<Record<string, unknown>>,
 ): string | undefined {
   if (method === 'PUT') return path
-  if (path.endsWith('/cross-sign')) return undefined
   const list = path.replace(/\/import$|\/[^/]+\/renew$/, '')
   const key = id ?? name ?? spkiSha256
   return typeof key === 'string' ? `${list}/${encodeURIComponent(key)}` : undefined

@@ -150,6 +150,7 @@ export const rotations: Routes = {
           idempotent: true,
           needs: 'write-authorities',
           platform: true,
+          placeless: true,
           problems: ['authority-unknown', 'authority-refused', 'authority-keyless'],
         },
         schema: {
