@@ -12,6 +12,7 @@ const others: Readonly<Record<string, string>> = {
   'get /v1/tenants/{tenant}/calendar.ics': 'getTenantCalendar',
   'get /v1/audit-events/verify': 'verifyAuditEvents',
   'get /v1/audit-events/checkpoint': 'getAuditCheckpoint',
+  'get /v1/audit-events/forwarding': 'getAuditForwarding',
 }
 
 /** What is done by posting to a thing's own URL is named by its last part; these are things, not deeds. */

@@ -69,6 +69,28 @@ async function* batches(ctx: Context, conditions: readonly Sql[], last: bigint) 
   }
 }
 
+/** The events from a link on (`chain.index`), in the order of their links: one without a gap, to which nothing is
+ *  ever added but at its end. `end` is the link after them; an event that was taken away is missed out. */
+export async function linkedEvents(
+  ctx: Context,
+  from: bigint,
+  most: number,
+): Promise<{ readonly events: readonly AuditEvent[]; readonly end: bigint }> {
+  const links = await ctx.db.read.auditLink.findMany({
+    where: { index: { gte: from } },
+    orderBy: { index: 'asc' },
+    take: most,
+    select: { seq: true, index: true },
+  })
+  const rows = await eventsBySeq(
+    ctx.db.read,
+    links.map(({ seq }) => seq),
+  )
+  const bySeq = new Map(rows.map((row) => [row.seq, row]))
+  const ordered = links.flatMap(({ seq }) => bySeq.get(seq) ?? [])
+  return { events: await eventViews(ctx, ordered), end: (links.at(-1)?.index ?? from - 1n) + 1n }
+}
+
 type AuditFilter = Omit<AuditQuery, 'limit' | 'cursor' | 'sort' | 'count' | 'fields' | 'cursors'>
 
 async function matching(ctx: Context, actor: Actor, filter: AuditFilter): Promise<readonly Sql[]> {

@@ -47,6 +47,17 @@ const Environment = Type.Object({
   GATESMITH_NOTICE_RANGES: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_SMTP_URL: Type.Optional(Type.String({ pattern: '^smtps?://[^\\s/]+/?$' })),
   GATESMITH_SMTP_FROM: Type.Optional(Type.String({ pattern: '^[^\\s@]+@[^\\s@]+$' })),
+  GATESMITH_SIEM_WEBHOOK_URL: Type.Optional(Type.String({ pattern: '^https?://[^\\s@?#]+$' })),
+  GATESMITH_SIEM_WEBHOOK_SECRET: Type.Optional(
+    Type.String({ pattern: '^whsec_[A-Za-z0-9+/]{32,}={0,2}$' }),
+  ),
+  GATESMITH_SIEM_WEBHOOK_SECRET_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_SIEM_SYSLOG_URL: Type.Optional(
+    Type.String({
+      pattern: '^(tls|tcp)://[^\\s/@:]+:[0-9]{1,5}$|^(tls|tcp)://\\[[0-9a-f:]+\\]:[0-9]{1,5}$',
+    }),
+  ),
+  GATESMITH_SIEM_SYSLOG_CA_FILE: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
   GATESMITH_METRICS_HOST: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_METRICS_PORT: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
@@ -87,6 +98,13 @@ export type Rates = {
   readonly address: number
   /** Tokens from one address that are refused. */
   readonly failures: number
+}
+
+/** Where the audit trail is forwarded to. The secret is never printed. */
+export type Siem = {
+  readonly webhook?: { readonly url: string; readonly secret: string }
+  /** `ca`: PEM, instead of the roots that Node knows. */
+  readonly syslog?: { readonly url: string; readonly ca?: string }
 }
 
 /** How much of each a tenant may have. */
@@ -146,6 +164,7 @@ export type Config = {
   readonly noticeRanges: readonly string[]
   /** How mail is sent; never printed, since the URL may hold a password. */
   readonly smtp?: { readonly url: string; readonly from: string } | undefined
+  readonly siem?: Siem
   /** Where /metrics is served; not set: nowhere. */
   readonly metrics?: { readonly host: string; readonly port: number } | undefined
   readonly logLevel: string
@@ -220,10 +239,21 @@ export const settings = [
   ],
   [
     'GATESMITH_NOTICE_RANGES',
-    'addresses or ranges of private networks that notices may be posted to, also without TLS, by comma (none)',
+    'addresses or ranges of private networks that notices and the audit trail may be sent to, also without TLS, by comma (none)',
   ],
   ['GATESMITH_SMTP_URL', 'server that mail is sent by, smtp:// or smtps://user:password@host:port'],
   ['GATESMITH_SMTP_FROM', 'address that mail comes from'],
+  [
+    'GATESMITH_SIEM_WEBHOOK_URL',
+    'where the audit trail is posted, in order and signed (Standard Webhooks)',
+  ],
+  ['GATESMITH_SIEM_WEBHOOK_SECRET', 'whsec_ and base64 of 24 octets or more, to sign with'],
+  ['GATESMITH_SIEM_WEBHOOK_SECRET_FILE', 'a file that holds that secret, instead of the variable'],
+  [
+    'GATESMITH_SIEM_SYSLOG_URL',
+    'where the audit trail is sent as syslog, tls://host:port, or tcp:// in GATESMITH_NOTICE_RANGES',
+  ],
+  ['GATESMITH_SIEM_SYSLOG_CA_FILE', 'PEM of whom to trust there (the roots that Node knows)'],
   ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
   ['GATESMITH_METRICS_PORT', 'port of this process for /metrics, without a token (none)'],
   ['GATESMITH_METRICS_HOST', 'address for that port, which no client may reach (127.0.0.1)'],
@@ -264,6 +294,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     trustedProxies: rangesOf('GATESMITH_TRUSTED_PROXIES', env.GATESMITH_TRUSTED_PROXIES ?? ''),
     noticeRanges: rangesOf('GATESMITH_NOTICE_RANGES', env.GATESMITH_NOTICE_RANGES ?? ''),
     smtp: smtpOf(env),
+    siem: siemOf(env),
     annotations:
       env.GATESMITH_HOST_ANNOTATIONS === undefined
         ? undefined
@@ -361,6 +392,39 @@ function smtpOf(env: Type.Static<typeof Environment>): Config['smtp'] {
   if (url === undefined && from === undefined) return undefined
   if (url !== undefined && from !== undefined) return { url, from }
   throw new SettingError('Set both GATESMITH_SMTP_URL and GATESMITH_SMTP_FROM, or neither')
+}
+
+function siemOf(env: Type.Static<typeof Environment>): Siem {
+  const {
+    GATESMITH_SIEM_WEBHOOK_URL: url,
+    GATESMITH_SIEM_WEBHOOK_SECRET: given,
+    GATESMITH_SIEM_WEBHOOK_SECRET_FILE: secretFile,
+    GATESMITH_SIEM_SYSLOG_URL: syslog,
+    GATESMITH_SIEM_SYSLOG_CA_FILE: caFile,
+  } = env
+  if ((url === undefined) !== (given === undefined && secretFile === undefined)) {
+    throw new SettingError(
+      'Set both GATESMITH_SIEM_WEBHOOK_URL and GATESMITH_SIEM_WEBHOOK_SECRET, or neither',
+    )
+  }
+  if (given !== undefined && secretFile !== undefined) {
+    throw new SettingError('Set GATESMITH_SIEM_WEBHOOK_SECRET or its file, not both')
+  }
+  const secret =
+    secretFile === undefined
+      ? given
+      : readSecretFile('GATESMITH_SIEM_WEBHOOK_SECRET_FILE', secretFile)
+  if (secret !== undefined && !/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/.test(secret)) {
+    throw new SettingError(
+      `GATESMITH_SIEM_WEBHOOK_SECRET must be ${meaning('GATESMITH_SIEM_WEBHOOK_SECRET')}`,
+    )
+  }
+  const ca =
+    caFile === undefined ? {} : { ca: readSecretFile('GATESMITH_SIEM_SYSLOG_CA_FILE', caFile) }
+  return {
+    ...(url === undefined || secret === undefined ? {} : { webhook: { url, secret } }),
+    ...(syslog === undefined ? {} : { syslog: { url: syslog, ...ca } }),
+  }
 }
 
 function rangesOf(setting: string, text: string): readonly string[] {

@@ -28,6 +28,12 @@ export const metersOf = oncePer((_: Config) => {
     pool: gauge('database_connections', 'Connections of the pool; waiting: who has none', [
       'state',
     ]),
+    forwarded: gauge('audit_forward_lag_events', 'Events of the trail that a SIEM was not told', [
+      'kind',
+    ]),
+    forwardedAge: gauge('audit_forward_lag_seconds', 'For how long the oldest of them is there', [
+      'kind',
+    ]),
     jobs: gauge('queue_jobs', 'Jobs that are due and not under way', ['task']),
     age: gauge('queue_oldest_seconds', 'For how long the oldest of them has been due', ['task']),
     astray: gauge('placements_astray', 'Placements that are not Synced', ['cluster', 'status']),

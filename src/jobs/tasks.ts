@@ -20,6 +20,7 @@ import { reconcileTarget } from '../delivery/secrets/reconcile.ts'
 import { forgetEvents } from '../events/forget.ts'
 import { forgetNotices } from '../notices/forget.ts'
 import { sendNotice } from '../notices/sending/send.ts'
+import { forwardAudit, forwardsDue } from '../notices/siem/forward.ts'
 import { sweepNotices } from '../notices/sweep.ts'
 import { forgetOldAnswers } from '../tenants/apikeys/answers.ts'
 import { lookAgain, lookAtDeliveries, recheckClusters, resyncPlacements } from './resync.ts'
@@ -41,6 +42,7 @@ const actions: {
   'authority.publish': (ctx, { keyId }) => publishLists(ctx, keyId),
   'blocked-key.revoke': (ctx, { spkiSha256 }) => revokeBlocked(ctx, spkiSha256),
   'notice.send': sendNotice,
+  'audit.forward': forwardAudit,
   'cluster.check': checkCluster,
 }
 
@@ -142,7 +144,10 @@ export function periodicWork(ctx: Context): Periodic {
     'rotations.resume': () => resumeRotations(ctx),
     'replacements.resume': () => resumeReplacements(ctx),
     'lists.refresh': () => refreshLists(ctx),
-    'audit.link': () => linkEvents(ctx),
+    'audit.link': async () => {
+      await linkEvents(ctx)
+      await forwardsDue(ctx)
+    },
     'answers.forget': () => forgetOldAnswers(ctx),
     'events.forget': () => forgetEvents(ctx),
     'notices.sweep': () => sweepNotices(ctx),

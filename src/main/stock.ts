@@ -1,6 +1,7 @@
 import type { Context } from '../core/context.ts'
 import { sql } from '../core/database/db.ts'
 import { metersOf } from '../core/metrics.ts'
+import { forwardLags } from '../notices/siem/status.ts'
 
 type Row = Readonly<Record<string, string>> & { readonly value: number }
 
@@ -38,6 +39,13 @@ export async function readStock(ctx: Context): Promise<void> {
       and "provedAt" is not null order by "provedAt" desc limit 1) as last
     order by name limit ${most}`)
   replace(meters.proved, proved)
+  const forwards = await forwardLags(ctx)
+  meters.forwarded.reset()
+  meters.forwardedAge.reset()
+  for (const { kind, lagEvents, lagSeconds } of forwards) {
+    meters.forwarded.set({ kind }, lagEvents)
+    meters.forwardedAge.set({ kind }, lagSeconds)
+  }
   await readEnds(ctx)
 }
 

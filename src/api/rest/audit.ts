@@ -9,6 +9,7 @@ import {
 } from '../../audit/chain/verify.ts'
 import { AuditEvent, AuditQuery } from '../../audit/event.ts'
 import { exportAuditEvents, findAuditEvents } from '../../audit/find.ts'
+import { Forwards, findForwards } from '../../notices/siem/status.ts'
 import { ListOf } from '../../shared/lists/query.ts'
 import { refuse } from '../../shared/problem.ts'
 import type { Routes } from '../api.ts'
@@ -78,6 +79,23 @@ export const audit: Routes = {
         },
       },
       (request) => verifyAuditTrail(ctx, actorOf(request), request.query),
+    )
+  },
+
+  getAuditForwarding(api, ctx) {
+    api.get(
+      '/audit-events/forwarding',
+      {
+        config: { needs: 'read-audit', platform: true },
+        schema: {
+          tags: ['audit'],
+          summary: 'How far the audit trail was told to a SIEM',
+          description:
+            'For each that was ever set (GATESMITH_SIEM_…): how many events it was not told yet, and why nothing was taken.',
+          response: { 200: Forwards },
+        },
+      },
+      (request) => findForwards(ctx, actorOf(request)),
     )
   },
 

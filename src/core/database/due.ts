@@ -102,6 +102,10 @@ const kinds = {
   'notice.send': kindOf(Type.Object({ noticeId: Text, receiverId: Text }), {
     queue: ({ receiverId }) => `notices/${Number.parseInt(receiverId.slice(-2), 16) % 4 || 0}`,
   }),
+  /** Tell a SIEM what it was not told of the audit trail. */
+  'audit.forward': kindOf(Type.Object({ kind: Type.Enum(['webhook', 'syslog']) }), {
+    queue: ({ kind }) => `audit-forward/${kind}`,
+  }),
   /** Look whether a cluster answers, before anything is sent there. */
   'cluster.check': kindOf(ClusterKey, {
     queue: ({ clusterId }) => `check/${clusterId}`,

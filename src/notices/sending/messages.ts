@@ -4,10 +4,10 @@ import type { Payload } from '../receiver.ts'
 /** What is posted. */
 export type Message = { readonly headers: Readonly<Record<string, string>>; readonly body: string }
 
-/** A notice as a webhook of Standard Webhooks 1.0: signed over id, time and body by each secret that is in force,
+/** A payload as a webhook of Standard Webhooks 1.0: signed over id, time and body by each secret that is in force,
  *  `whsec_` and base64. The id stays the same however often it is sent. */
 export function webhookMessage(
-  payload: Payload,
+  payload: object,
   {
     id,
     at,

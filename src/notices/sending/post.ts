@@ -18,9 +18,8 @@ const timeoutMilliseconds = 10_000
 export function post(config: Config, url: string, { headers, body }: Message): Promise<Posted> {
   const target = new URL(url)
   const plain = target.protocol === 'http:'
-  const may = (address: string) => isAllowed(config, address, plain)
-  const host = target.hostname.replace(/^\[|\]$/g, '')
-  if (isIP(host) !== 0 && !may(host)) return Promise.resolve(refused(host))
+  const { fault, lookup } = wayTo(config, target.hostname, plain)
+  if (fault !== undefined) return Promise.resolve({ answer: null, error: fault })
   return new Promise((done) => {
     const send = plain ? plainRequest : tlsRequest
     const request = send(
@@ -28,7 +27,7 @@ export function post(config: Config, url: string, { headers, body }: Message): P
       {
         method: 'POST',
         agent: false,
-        lookup: lookupOf(may),
+        lookup,
         signal: AbortSignal.timeout(timeoutMilliseconds),
         maxHeaderSize: 16_384,
         headers: {
@@ -48,6 +47,18 @@ export function post(config: Config, url: string, { headers, body }: Message): P
     request.on('error', (error) => done({ answer: null, error: reasonOf(error) }))
     request.end(body)
   })
+}
+
+/** How a host is connected to, with `lookup`; `fault`: why it is not. */
+export function wayTo(
+  config: Config,
+  hostname: string,
+  plain: boolean,
+): { readonly fault?: string; readonly lookup: LookupFunction } {
+  const may = (address: string) => isAllowed(config, address, plain)
+  const host = hostname.replace(/^\[|\]$/g, '')
+  const lookup = lookupOf(may)
+  return isIP(host) !== 0 && !may(host) ? { fault: refused(host).error, lookup } : { lookup }
 }
 
 /** Why nothing will ever be posted to this URL, as far as it tells by itself; undefined: nothing is known against
@@ -106,7 +117,7 @@ function refused(host: string) {
 }
 
 /** In a word: what a machine inside says is not told to those outside. */
-function reasonOf(error: Error): string {
+export function reasonOf(error: Error): string {
   if (error instanceof Forbidden) return error.message
   if (error.name === 'TimeoutError' || error.name === 'AbortError')
     return 'It did not answer in 10 s'
