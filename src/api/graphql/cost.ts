@@ -63,6 +63,8 @@ type Measuring = {
   readonly variables: Readonly<Record<string, unknown>>
   readonly fragments: ReadonlyMap<string, FragmentDefinitionNode>
   readonly known: Map<string, Cost>
+  /** How many there may be on the page whose fields are measured. */
+  readonly page: number
 }
 
 /** What weighs as much as this many other fields: what is changed, certificates in PEM, and whole Envoys that are
@@ -73,6 +75,9 @@ const weights = new Map([
   ['issueCertificate', 1000],
   ['renewCertificate', 1000],
   ['revokeCertificate', 1000],
+  ['inventory', 500],
+  ['groups', 500],
+  ['total', 100],
   ['pem', 10],
   ['chainPem', 10],
   ['listeners', 500],
@@ -95,7 +100,7 @@ export function costOf(
       each.kind === Kind.FRAGMENT_DEFINITION ? [[each.name.value, each] as const] : [],
     ),
   )
-  const measuring = { schema, variables, fragments, known: new Map<string, Cost>() }
+  const measuring = { schema, variables, fragments, known: new Map<string, Cost>(), page: 1 }
   const costs = document.definitions.flatMap((each) =>
     each.kind === Kind.OPERATION_DEFINITION
       ? [selectionCost(each.selectionSet, schema.getRootType(each.operation), measuring)]
@@ -130,15 +135,16 @@ function selectionCost(
 }
 
 function fragmentCost(name: string, measuring: Measuring): Cost {
-  const known = measuring.known.get(name)
+  const key = `${name} ${measuring.page}`
+  const known = measuring.known.get(key)
   if (known) return known
   // A fragment inside itself finds this and ends; validation refuses it afterwards.
-  measuring.known.set(name, nothing)
+  measuring.known.set(key, nothing)
   const fragment = measuring.fragments.get(name)
   if (!fragment) return nothing
   const type = measuring.schema.getType(fragment.typeCondition.name.value)
   const cost = selectionCost(fragment.selectionSet, type, measuring)
-  measuring.known.set(name, cost)
+  measuring.known.set(key, cost)
   return cost
 }
 
@@ -151,7 +157,11 @@ function fieldCost(
   const own = weights.get(name) ?? 1
   const definition = definitionOf(name, parent)
   if (!definition || !node.selectionSet) return { fields: own, depth: 1 }
-  const inner = selectionCost(node.selectionSet, getNamedType(definition.type), measuring)
+  const isPage = definition.args.some((arg) => arg.name === 'first')
+  const inner = selectionCost(node.selectionSet, getNamedType(definition.type), {
+    ...measuring,
+    page: isPage ? first(node, measuring) : 1,
+  })
   const fields = own + sizeOf(node, { definition, parent, measuring }) * inner.fields
   // The depth of introspection is bounded by graphql's own rules.
   return { fields, depth: name.startsWith('__') ? 1 : 1 + inner.depth }
@@ -180,13 +190,12 @@ function sizeOf(
     measuring: Measuring
   },
 ): number {
-  if (definition.args.some(({ name }) => name === 'first')) return first(node, measuring)
   // About half of all types are made of another one, and half of those of a third.
   if (parent?.name.startsWith('__') && node.name.value === 'ofType') return 0.5
   if (!isListType(getNullableType(definition.type))) return 1
   if (parent?.name.startsWith('__')) return introspected(node.name.value, measuring.schema)
-  // The items of a page have been counted by its `first`.
-  return parent?.name.endsWith('Connection') ? 1 : listed
+  const isOfPage = ['edges', 'items'].includes(node.name.value)
+  return isOfPage && parent?.name.endsWith('Connection') ? measuring.page : listed
 }
 
 /** How long the lists of introspection are: the types of this schema, and what a type has on average. */

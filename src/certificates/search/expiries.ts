@@ -4,7 +4,7 @@ import type { Context } from '../../core/context.ts'
 import { joinSql, sql } from '../../core/database/db.ts'
 import { day } from '../../shared/moment.ts'
 import { refuse } from '../../shared/problem.ts'
-import { closed, Timestamp } from '../../shared/schema.ts'
+import { closed } from '../../shared/schema.ts'
 import { timestamp } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import type { CertificateFilter } from './filter.ts'
@@ -16,8 +16,8 @@ export type ExpiryStep = Type.Static<typeof ExpiryStep>
 /** How many certificates end in a day or a week. */
 export const Expiries = closed(
   {
-    from: Timestamp,
-    count: Type.Integer(),
+    from: Type.String({ format: 'date-time', description: 'When the day or week begins; UTC' }),
+    count: Type.Integer({ description: 'How many end in it' }),
     renewing: Type.Integer({ description: 'Of these, renewed without being asked' }),
   },
   { title: 'Expiries' },
@@ -41,7 +41,7 @@ export async function expiries(
   actor: Actor,
   { within, by = 'day', tenant, ...filter }: Asked,
 ): Promise<readonly Expiries[]> {
-  const tenantId = await whose(ctx, actor, tenant)
+  const tenantId = await tenantIdOf(ctx, actor, tenant)
   const now = ctx.now()
   const end = endOf(within, now)
   if (end.getTime() - now.getTime() > mostSteps * stepMilliseconds[by]) {
@@ -66,7 +66,9 @@ export async function expiries(
 
 type Row = Omit<Expiries, 'from'> & { readonly from: Date }
 
-async function whose(
+/** Whose certificates are counted: of the tenant that is named, or of the actor's own; null: all of them. Throws
+ *  forbidden, tenant-unknown. */
+export async function tenantIdOf(
   ctx: Context,
   actor: Actor,
   tenant: string | undefined,

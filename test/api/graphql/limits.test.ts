@@ -17,17 +17,18 @@ const problem = (type: string) => `https://gatesmith.dev/problems/${type}`
 test('a query costs what it could be answered with', () => {
   const rows = [
     ['{ tenant(name: "a") { name } }', 2, 2],
-    ['{ tenants { nextCursor } }', 51, 2],
-    ['{ tenants(first: 10) { items { name displayName } } }', 31, 3],
+    ['{ tenants { nextCursor total { value } } }', 103, 3],
+    ['{ tenants(first: 10) { items { name displayName } } }', 22, 3],
+    ['{ tenants(first: 10) { ...p } } fragment p on TenantConnection { edges { cursor } }', 12, 3],
     [
       '{ a: tenants(first: 10) { items { name } } b: tenants(first: 10) { items { name } } }',
-      42,
+      24,
       3,
     ],
-    ['query ($n: Int) { tenants(first: $n) { items { name } } }', 15, 3],
-    ['query ($m: Int) { tenants(first: $m) { items { name } } }', 1001, 3],
-    ['{ tenants(first: 100000) { items { name } } }', 1001, 3],
-    ['{ tenants(first: 2) { items { hosts(first: 3) { items { name } } } } }', 17, 5],
+    ['query ($n: Int) { tenants(first: $n) { items { name } } }', 9, 3],
+    ['query ($m: Int) { tenants(first: $m) { items { name } } }', 502, 3],
+    ['{ tenants(first: 100000) { items { name } } }', 502, 3],
+    ['{ tenants(first: 2) { items { hosts(first: 3) { items { name } } } } }', 12, 5],
     ['{ host(tenant: "a", name: "b") { placements { status cluster { name } } } }', 32, 4],
     [
       '{ tenant(name: "a") { ...f } } fragment f on Tenant { name ... on Tenant { domains } }',

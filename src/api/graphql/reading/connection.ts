@@ -14,6 +14,7 @@ type Connection = {
   /** Whether it begins after another one. */
   readonly isLater: boolean
   readonly total: () => Promise<Total>
+  readonly groups: () => unknown
 }
 
 /** What a query of REST is called here: `first` and `after`, and a `sort` downwards by a word that GraphQL has. */
@@ -73,6 +74,8 @@ export function list<Parent, Extra extends Type.TProperties, Query extends Type.
   query,
   page,
   total,
+  groups,
+  connection = of,
   optional = false,
 }: {
   readonly of: string
@@ -81,13 +84,17 @@ export function list<Parent, Extra extends Type.TProperties, Query extends Type.
   readonly query: Query
   readonly page: Read<List<unknown>, Parent, Extra, Query>
   readonly total?: Read<Total, Parent, Extra, Query>
+  /** What the things of the list are put together to, where its connection says so. */
+  readonly groups?: (asked: Asked<Extra, Query>, asking: Asking) => unknown
+  /** What its connection is named by. */
+  readonly connection?: string
   /** Whether one that is refused leaves the rest of the answer as it is. */
   readonly optional?: boolean
 }): Field {
   const extra = Type.Object(own)
   const args = closed({ ...own, ...listArgs(query) })
   return {
-    type: `${of}Connection${optional ? '' : '!'}`,
+    type: `${connection}Connection${optional ? '' : '!'}`,
     description,
     args,
     resolve: async (parent: Parent, asArgs: unknown, asking: Asking) => {
@@ -102,6 +109,7 @@ export function list<Parent, Extra extends Type.TProperties, Query extends Type.
         page: await page(asked, asking, parent),
         isLater: 'cursor' in sent,
         total: () => (total ? total(asked, asking, parent) : counted()),
+        groups: () => groups?.(asked, asking) ?? null,
       } satisfies Connection
     },
   }
@@ -125,37 +133,10 @@ function partOf<Schema extends Type.TObject>(
   return Value.Parse(schema, Object.fromEntries(own))
 }
 
-/** The types of a list of this one: the connection and its edges. `fields` are further ones of the connection. */
+/** The types of a list of this one: the connection and its edges. */
 export function connectionOf(of: string): readonly Shape[] {
   return [
-    {
-      name: `${of}Connection`,
-      schema: closed({}, { description: `A page of a list: ${of} by ${of}` }),
-      fields: {
-        edges: relation<Connection>(
-          `[${of}Edge!]!`,
-          'Those on this page, each with its cursor',
-          ({ page: { items, cursors = [] } }) =>
-            items.map((node, at) => ({ node, cursor: cursors[at] })),
-        ),
-        items: relation<Connection>(
-          `[${of}!]!`,
-          'Those on this page, without cursors',
-          ({ page }) => page.items,
-        ),
-        pageInfo: relation<Connection>('PageInfo!', 'Where this page begins and ends', pageInfoOf),
-        nextCursor: relation<Connection>(
-          'String',
-          'Where the next page begins, for after; null: this is the last one',
-          ({ page }) => page.nextCursor,
-        ),
-        total: relation<Connection>(
-          'Total!',
-          'How many there are on all pages; counted only if it is asked for',
-          ({ total }) => total(),
-        ),
-      },
-    },
+    connectionShape(of, of),
     {
       name: `${of}Edge`,
       schema: closed({}, { description: `One ${of} of a list` }),
@@ -166,6 +147,46 @@ export function connectionOf(of: string): readonly Shape[] {
     },
   ]
 }
+
+/** The connection of a list of this one, by a name of its own; `fields` are further ones of it. */
+export function connectionShape(of: string, name: string, fields: Shape['fields'] = {}): Shape {
+  return {
+    name: `${name}Connection`,
+    schema: closed({}, { description: `A page of a list, ${of} by ${of}` }),
+    fields: {
+      ...fields,
+      edges: relation<Connection>(
+        `[${of}Edge!]!`,
+        'Those on this page, each with its cursor',
+        ({ page: { items, cursors = [] } }) =>
+          items.map((node, at) => ({ node, cursor: cursors[at] })),
+      ),
+      items: relation<Connection>(
+        `[${of}!]!`,
+        'Those on this page, without cursors',
+        ({ page }) => page.items,
+      ),
+      pageInfo: relation<Connection>('PageInfo!', 'Where this page begins and ends', pageInfoOf),
+      nextCursor: relation<Connection>(
+        'String',
+        'Where the next page begins, for after; null: this is the last one',
+        ({ page }) => page.nextCursor,
+      ),
+      total: relation<Connection>(
+        'Total!',
+        'How many there are on all pages; counted only if it is asked for',
+        ({ total }) => total(),
+      ),
+    },
+  }
+}
+
+/** What the certificates of a list are put together to. */
+export const groupsField = relation<Connection>(
+  '[CertificateGroup!]',
+  'All of the list put together as groupBy says, 500 groups at most; null without groupBy',
+  ({ groups }) => groups(),
+)
 
 function memberOf(name: 'cursor' | 'node') {
   return (edge: { readonly cursor: unknown; readonly node: unknown }) => edge[name]

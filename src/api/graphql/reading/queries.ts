@@ -9,6 +9,8 @@ import {
 } from '../../../certificates/find.ts'
 import { ExpiryStep, expiries } from '../../../certificates/search/expiries.ts'
 import { CertificateFilter, CertificateSort, filters } from '../../../certificates/search/filter.ts'
+import { certificateGroups, Grouping } from '../../../certificates/search/groups.ts'
+import { inventory } from '../../../certificates/search/inventory.ts'
 import { ClusterQuery, getCluster, listClusters } from '../../../clusters/find.ts'
 import type { Actor } from '../../../core/actor.ts'
 import type { Context } from '../../../core/context.ts'
@@ -141,11 +143,14 @@ const fields: Shape['fields'] = {
     of: 'Certificate',
     description:
       'Those that end within a period and have not ended yet, soonest first unless sorted otherwise',
-    args: { within: period, tenant: Type.Optional(Name) },
+    args: { within: period, tenant: Type.Optional(Name), groupBy: Type.Optional(Grouping) },
     query: Narrowed,
     optional: true,
-    page: ({ within, ...query }, asking) =>
+    connection: 'ExpiringCertificate',
+    page: ({ within, groupBy: _by, ...query }, asking) =>
       certificates(asking, { ...query, expiringWithin: within }),
+    groups: ({ within, groupBy: by, ...query }, { ctx, actor }) =>
+      by && certificateGroups(ctx, actor, { ...query, by, expiringWithin: within }),
   }),
   expiries: field({
     type: '[Expiries!]!',
@@ -158,6 +163,13 @@ const fields: Shape['fields'] = {
       ...narrowed,
     },
     resolve: (_: unknown, args, { ctx, actor }) => expiries(ctx, actor, args),
+  }),
+  inventory: field({
+    type: '[Inventory!]!',
+    description:
+      'How many certificates there are by authority, algorithm and size of their keys; of the whole platform as it was ten seconds ago at most',
+    args: { tenant: Type.Optional(Name), authority: Type.Optional(Name) },
+    resolve: (_: unknown, args, { ctx, actor }) => inventory(ctx, actor, args),
   }),
   auditEvents: list({
     of: 'AuditEvent',

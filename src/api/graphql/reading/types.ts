@@ -4,6 +4,8 @@ import { Authority } from '../../../authorities/authority.ts'
 import { Certificate } from '../../../certificates/certificate.ts'
 import { Expiries } from '../../../certificates/search/expiries.ts'
 import { CertificateFilter } from '../../../certificates/search/filter.ts'
+import { CertificateGroup } from '../../../certificates/search/groups.ts'
+import { Inventory } from '../../../certificates/search/inventory.ts'
 import { Cluster } from '../../../clusters/cluster.ts'
 import { ClusterQuery } from '../../../clusters/find.ts'
 import { findListeners } from '../../../clusters/listeners/find.ts'
@@ -22,7 +24,7 @@ import { versionOf } from '../../edge/conditions.ts'
 import { versionedHost } from '../../rest/hosts.ts'
 import { type Field, relation } from '../field.ts'
 import type { Shape } from '../sdl.ts'
-import { connectionOf, list, PageInfo } from './connection.ts'
+import { connectionOf, connectionShape, groupsField, list, PageInfo } from './connection.ts'
 import type { Loads, PageLoad } from './loads.ts'
 
 // Where a wire shape has a name, GraphQL has the thing itself. The rest of each type is its shape.
@@ -231,6 +233,18 @@ const delivery: Shape = {
   },
 }
 
+const inventory: Shape = {
+  name: 'Inventory',
+  schema: Inventory,
+  fields: {
+    authority: relation<Inventory>(
+      'Authority',
+      'Who signed them; null: it was removed',
+      (own, { loads }) => loads.authority(own.authority),
+    ),
+  },
+}
+
 const event: Shape = {
   name: 'Event',
   schema: Event,
@@ -288,6 +302,9 @@ export const types: readonly Shape[] = [
   { name: 'ProbeResults', schema: ProbeResults },
   { name: 'Expiries', schema: Expiries },
   ...listed.flatMap(({ name }) => connectionOf(name)),
+  connectionShape('Certificate', 'ExpiringCertificate', { groups: groupsField }),
+  { name: 'CertificateGroup', schema: CertificateGroup },
+  inventory,
   PageInfo,
   { name: 'Total', schema: Total },
 ]
