@@ -16,7 +16,7 @@ export function tellsOutcomes(api: FastifyInstance, ctx: Context): void {
   api.addHook('onResponse', async (request, reply) => {
     measure(ctx, request, reply)
     log(request, reply)
-    record(ctx, request)
+    tellRefusal(ctx, request)
   })
   api.addHook('onClose', writeRest)
 }
@@ -60,9 +60,10 @@ function tenantIn({ params }: FastifyRequest): string | undefined {
   return isRecord(params) && typeof params.tenant === 'string' ? params.tenant : undefined
 }
 
-function record(ctx: Context, request: FastifyRequest): void {
+function tellRefusal(ctx: Context, request: FastifyRequest): void {
   const problem = problemOf(request)
   if (!problem || !isAboutAccess(problem)) return
+  metersOf(ctx.config).refused.inc({ reason: problem.type })
   noteRefusal(ctx, {
     actor: askerOf(request),
     requestId: request.id,

@@ -3,7 +3,7 @@ import type { Config } from './config.ts'
 import { oncePer } from './onceper.ts'
 
 /** What one process counts, and what it last read of the state of things. No label has a value that a tenant
- *  chose: labels are ours (routes, tasks) or an operator's (authorities, clusters). */
+ *  chose: labels are ours (routes, tasks) or an operator's (authorities, clusters, names of tenants). */
 export const metersOf = oncePer((_: Config) => {
   const registry = new Registry()
   const registers = [registry]
@@ -24,6 +24,12 @@ export const metersOf = oncePer((_: Config) => {
       labelNames: ['profile', 'cause'],
       registers,
     }),
+    refused: new Counter({
+      name: 'gatesmith_requests_refused_total',
+      help: 'Requests refused for who asked or how much (401, 403, 429), by the type of the problem',
+      labelNames: ['reason'],
+      registers,
+    }),
     readable: gauge('readings_ok', 'Whether the state of things was read at the last try', []),
     pool: gauge('database_connections', 'Connections of the pool; waiting: who has none', [
       'state',
@@ -37,6 +43,10 @@ export const metersOf = oncePer((_: Config) => {
     jobs: gauge('queue_jobs', 'Jobs that are due and not under way', ['task']),
     age: gauge('queue_oldest_seconds', 'For how long the oldest of them has been due', ['task']),
     astray: gauge('placements_astray', 'Placements that are not Synced', ['cluster', 'status']),
+    targets: gauge('delivery_targets_astray', 'Secrets of deliveries that are not Synced', [
+      'cluster',
+      'status',
+    ]),
     proved: gauge('delivery_last_success_timestamp_seconds', 'When a placement was last proved', [
       'cluster',
     ]),
@@ -44,6 +54,11 @@ export const metersOf = oncePer((_: Config) => {
       'certificate_nearest_end_timestamp_seconds',
       'When the next certificate ends that is neither revoked nor replaced, if within four days',
       ['renewal'],
+    ),
+    tenants: gauge(
+      'tenant_certificate_nearest_end_timestamp_seconds',
+      'The same for each of the hundred tenants whose certificates end first',
+      ['tenant'],
     ),
     authority: gauge(
       'authority_end_timestamp_seconds',

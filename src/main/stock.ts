@@ -7,6 +7,8 @@ type Row = Readonly<Record<string, string>> & { readonly value: number }
 
 /** Of authorities and clusters no more than so many are told. */
 const most = 1_000
+/** Of tenants, those whose certificates end first. */
+const mostTenants = 100
 
 /** Certificates that end later are not looked at: all of them may have been replaced. */
 const horizon = '4 days'
@@ -33,6 +35,12 @@ export async function readStock(ctx: Context): Promise<void> {
     join cluster on cluster.id = placement."clusterId" where placement.status <> 'Synced'
     group by cluster.name, placement.status order by cluster.name limit ${most}`)
   replace(meters.astray, astray)
+  const targets = await read.$queryRaw<readonly Row[]>(sql`
+    select cluster.name as cluster, target.status, count(*)::int as value
+    from delivery_target as target join cluster on cluster.id = target."clusterId"
+    where target.status <> 'Synced'
+    group by cluster.name, target.status order by cluster.name limit ${most}`)
+  replace(meters.targets, targets)
   const proved = await read.$queryRaw<readonly Row[]>(sql`
     select name as cluster, extract(epoch from "provedAt")::float8 as value from cluster, lateral (
       select "provedAt" from placement where "clusterId" = cluster.id and status = 'Synced'
@@ -63,6 +71,17 @@ async function readEnds(ctx: Context): Promise<void> {
         where other."replacesId" = item.id and other.status = 'active')
       order by "notAfter" limit 1) as first`)
   replace(meters.nearest, nearest)
+  const tenants = await read.$queryRaw<readonly Row[]>(sql`
+    select tenant.name as tenant, extract(epoch from min("notAfter"))::float8 as value
+    from (
+      select "tenantId", "notAfter" from certificate as item where "notAfter" > now()
+      and "notAfter" < now() + ${horizon}::interval and "revokedAt" is null and cause <> 'probe'
+      and not exists (select from certificate as other
+        where other."replacesId" = item.id and other.status = 'active')
+      order by "notAfter" limit ${most}
+    ) as soon join tenant on tenant.id = "tenantId"
+    group by tenant.name order by value limit ${mostTenants}`)
+  replace(meters.tenants, tenants)
   const authorities = await read.$queryRaw<readonly Row[]>(sql`
     select authority.name as authority, extract(epoch from min(issuer."notAfter"))::float8 as value
     from authority join issuer on issuer."authorityId" = authority.id
