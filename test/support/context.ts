@@ -16,7 +16,7 @@ export async function openTestDatabase(
   await asOwner(server, async (client) => {
     // Cloning wants the template to itself: test files take turns.
     await client.query('select pg_advisory_lock(1)')
-    await client.query(`create database ${name} template ${template}`)
+    await client.query(`create database ${name} template ${template} strategy file_copy`)
   })
   after(() => asOwner(server, (client) => client.query(`drop database ${name} with (force)`)))
   const url = new URL(server)

@@ -30,10 +30,12 @@ ajv.addKeyword({
  *  looked up only then. */
 export const compileValidator: FastifySchemaCompiler<TSchema> = ({ schema, httpPart }) => {
   const isBody = httpPart === 'body'
-  const validate = ajv.compile(schema)
+  // Made when it is asked for first: a server has hundreds of them, and starts without.
+  let validate: ReturnType<typeof ajv.compile> | undefined
   const place = isBody ? '' : String(httpPart)
   return (data) => {
     const value = isBody ? data : asSaid(schema, data)
+    validate ??= ajv.compile(schema)
     return validate(value) && unstorable(value) === undefined
       ? { value }
       : { error: invalid(violationsOf(schema, value, { place })) }
