@@ -6,6 +6,7 @@ import type { Context } from '../core/context.ts'
 import { bytes, sql } from '../core/database/db.ts'
 import { Problem } from '../shared/problem.ts'
 import { actorOf } from './edge/admission.ts'
+import { isRehearsal } from './rehearsal.ts'
 
 /** How long a first request may take before a retry takes its place. */
 const timeoutMilliseconds = 60_000
@@ -49,7 +50,7 @@ export function idempotencyKey(request: FastifyRequest): string | undefined {
 async function begin(ctx: Context, request: FastifyRequest, reply: FastifyReply): Promise<unknown> {
   const key = idempotencyKey(request)
   const scope = actorOf(request).id
-  if (key === undefined || scope === null) return undefined
+  if (key === undefined || scope === null || isRehearsal(request)) return undefined
   const now = ctx.now()
   const hash = bytes(requestHash(request))
   const inserted = await ctx.db.read.$executeRaw(sql`

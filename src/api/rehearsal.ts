@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { type Context, rehearsing } from '../core/context.ts'
 import { closed } from '../shared/schema.ts'
+import { isRecord } from '../shared/shape.ts'
 
 export const dryRun = {
   dryRun: Type.Optional(
@@ -13,10 +14,15 @@ export const dryRun = {
 /** The query of a write that can be rehearsed. */
 export const DryRun = closed(dryRun)
 
+/** Whether a request, whose query has been read, asks for a rehearsal. */
+export function isRehearsal({ query }: { readonly query: unknown }): boolean {
+  return isRecord(query) && query.dryRun === true
+}
+
 /** What a write is done with: as it is, or to be rolled back where the request says `dryRun`. */
 export function writing(
   ctx: Context,
-  { query }: { readonly query: { readonly dryRun?: boolean } },
+  request: { readonly query: { readonly dryRun?: boolean } },
 ): Context {
-  return query.dryRun === true ? rehearsing(ctx) : ctx
+  return isRehearsal(request) ? rehearsing(ctx) : ctx
 }

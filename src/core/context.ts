@@ -20,6 +20,8 @@ export type Context = {
   readonly now: () => Date
   /** From a CSPRNG. */
   readonly random: (octets: number) => Buffer
+  /** Of a rehearsal: the context that it stands for. Nothing is stored, and no key of an authority is used. */
+  readonly rehearses?: Context
 }
 
 /** The context of one process; tests replace the clock or the log. */
@@ -45,8 +47,13 @@ export function inTransaction(ctx: Context, tx: Tx): Context {
   return { ...ctx, db: { ...ctx.db, read: tx, transaction: (work) => work(tx) } }
 }
 
-/** The context of a rehearsal: each transaction is done whole, answers, and is rolled back. Only for actions that
- *  write in one transaction and nowhere else. */
+/** What outlasts a request of either: turns that are waited for, and what is opened once for a process. */
+export function lasting(ctx: Context): Context {
+  return ctx.rehearses ?? ctx
+}
+
+/** The context of a rehearsal: each transaction, and each statement beside them, is done whole, answers, and is
+ *  rolled back. For actions whose answer comes out of one transaction, or that ask whether it `rehearses`. */
 export function rehearsing(ctx: Context): Context {
   const transaction = async <T>(work: (tx: Tx) => Promise<T>): Promise<T> => {
     let answer: { readonly value: T } | undefined
@@ -60,7 +67,9 @@ export function rehearsing(ctx: Context): Context {
     }
     return must(answer, 'a rehearsal has no answer').value
   }
-  return { ...ctx, db: { ...ctx.db, transaction } }
+  const statement: Database['statement'] = (text, values) =>
+    transaction((tx) => tx.$queryRawUnsafe<readonly unknown[]>(text, ...values))
+  return { ...ctx, db: { ...ctx.db, transaction, statement }, rehearses: ctx }
 }
 
 /** Has what was rehearsed rolled back. */

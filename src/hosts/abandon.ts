@@ -23,7 +23,9 @@ export async function abandonCluster(ctx: Context, actor: Actor, name: string): 
   const { id } = await clusterRow(ctx.db.read, name)
   const told = { actor, now: ctx.now() }
   for (let left = true; left; ) {
-    left = await ctx.db.transaction((tx) => abandonSome(tx, told, { id, name }))
+    const more = await ctx.db.transaction((tx) => abandonSome(tx, told, { id, name }))
+    // What is rehearsed is there again: the first ones stand for all.
+    left = more && !ctx.rehearses
   }
 }
 

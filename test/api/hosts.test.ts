@@ -282,7 +282,6 @@ test('a write can be rehearsed: the same answer, and nothing of it stays', async
   await http.patch('/v1/clusters/one?dryRun=true').send({ drift: 'repair' }).expect(200)
   await http.patch('/v1/authorities/house?dryRun=true').send({ retired: true }).expect(200)
   assert.deepEqual([await trail(), await jobs()], before)
-  await http.post('/v1/tenants/shop/certificates?dryRun=true').send({}).expect(422)
 })
 
 test('the certificate of a host is at one URL, as JSON and as PEM', async () => {
@@ -295,6 +294,10 @@ test('the certificate of a host is at one URL, as JSON and as PEM', async () => 
   const { body, headers } = await http.get(`${at}/certificate`).expect(200)
   assert.deepEqual(body.dnsNames, ['own.fair.test'])
   assert.ok(headers['last-modified'])
+  const renewal = `/v1/tenants/shop/certificates/${body.id}/renew?dryRun=true`
+  const rehearsed = await http.post(renewal).expect(201)
+  assert.deepEqual([rehearsed.body.status, rehearsed.body.replaces], ['signing', body.id])
+  assert.equal((await http.get(`${at}/certificate`)).body.id, body.id)
   await http
     .get(`${at}/certificate`)
     .set('if-none-match', headers.etag ?? '')

@@ -53,26 +53,32 @@ const fields: Shape['fields'] = {
     description:
       'Issue a certificate, for a key made here or for that of a CSR. A key made here is handed out by REST alone, with the bundle',
     needs: writesCertificates,
-    args: { tenant: Name, certificate: NewCertificate, ...once },
-    resolve: (_: unknown, { tenant, certificate: request, idempotencyKey }, { ctx, actor }) =>
-      issueCertificate(ctx, actor, { tenant, request, idempotencyKey }),
+    args: { tenant: Name, certificate: NewCertificate, ...once, ...dryRun },
+    resolve: (
+      _: unknown,
+      { tenant, certificate: request, idempotencyKey, ...query },
+      { ctx, actor },
+    ) => issueCertificate(writing(ctx, { query }), actor, { tenant, request, idempotencyKey }),
   }),
   renewCertificate: field({
     type: 'Certificate',
     description:
       'Replace a certificate by one of the same names, under the rules of today, and answer that one',
     needs: writesCertificates,
-    args: { tenant: Name, id: Id, ...Renewal.properties, ...once },
-    resolve: (_: unknown, { tenant, id, csr, idempotencyKey }, { ctx, actor }) =>
-      renewCertificate(ctx, actor, { tenant, id, csr, idempotencyKey }),
+    args: { tenant: Name, id: Id, ...Renewal.properties, ...once, ...dryRun },
+    resolve: (_: unknown, { tenant, id, csr, idempotencyKey, ...query }, { ctx, actor }) =>
+      renewCertificate(writing(ctx, { query }), actor, { tenant, id, csr, idempotencyKey }),
   }),
   revokeCertificate: field({
     type: 'Certificate',
     description: 'Revoke a certificate; once more changes nothing',
     needs: writesCertificates,
-    args: { tenant: Name, id: Id, ...CertificateRevocation.properties },
-    resolve: (_: unknown, { tenant, id, reason = 'unspecified', proof }, { ctx, actor }) =>
-      revokeCertificate(ctx, actor, { tenant, id, reason, proof }),
+    args: { tenant: Name, id: Id, ...CertificateRevocation.properties, ...dryRun },
+    resolve: (
+      _: unknown,
+      { tenant, id, reason = 'unspecified', proof, ...query },
+      { ctx, actor },
+    ) => revokeCertificate(writing(ctx, { query }), actor, { tenant, id, reason, proof }),
   }),
 }
 

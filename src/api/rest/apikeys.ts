@@ -11,6 +11,7 @@ import { ApiKey, ApiKeyWithToken, NewApiKey } from '../../tenants/apikeys/schema
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
+import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['api keys']
 const params = closed({ tenant: Name })
@@ -33,6 +34,7 @@ export const apiKeys: Routes = {
           description:
             'The token is in this answer and nowhere else: it is stored as a hash. The key acts for this tenant alone.',
           params,
+          querystring: DryRun,
           body: NewApiKey,
           response: { 201: ApiKeyWithToken },
         },
@@ -42,7 +44,9 @@ export const apiKeys: Routes = {
         const asked = request.body
         return reply
           .code(201)
-          .send(await createApiKey(ctx, actorOf(request), { tenant, request: asked }))
+          .send(
+            await createApiKey(writing(ctx, request), actorOf(request), { tenant, request: asked }),
+          )
       },
     )
   },
@@ -80,11 +84,12 @@ export const apiKeys: Routes = {
           summary: 'Revoke an API key',
           description: 'It is refused from the next request on.',
           params: closed({ tenant: Name, id: Id }),
+          querystring: DryRun,
           response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
-        await revokeApiKey(ctx, actorOf(request), request.params)
+        await revokeApiKey(writing(ctx, request), actorOf(request), request.params)
         return reply.code(204).send(null)
       },
     )
@@ -106,14 +111,18 @@ export const apiKeys: Routes = {
           summary: 'Make a platform-wide API key; its token is shown once',
           description:
             'The token is in this answer and nowhere else: it is stored as a hash. A platform-wide key may act for every tenant, as its role allows.',
+          querystring: DryRun,
           body: NewApiKey,
           response: { 201: ApiKeyWithToken },
         },
       },
       async (request, reply) =>
-        reply
-          .code(201)
-          .send(await createApiKey(ctx, actorOf(request), { tenant: null, request: request.body })),
+        reply.code(201).send(
+          await createApiKey(writing(ctx, request), actorOf(request), {
+            tenant: null,
+            request: request.body,
+          }),
+        ),
     )
   },
 
@@ -150,11 +159,15 @@ export const apiKeys: Routes = {
           description:
             'It is refused from the next request on. The last key that may make keys stays.',
           params: closed({ id: Id }),
+          querystring: DryRun,
           response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
-        await revokeApiKey(ctx, actorOf(request), { tenant: null, id: request.params.id })
+        await revokeApiKey(writing(ctx, request), actorOf(request), {
+          tenant: null,
+          id: request.params.id,
+        })
         return reply.code(204).send(null)
       },
     )

@@ -49,12 +49,15 @@ export const authorities: Routes = {
           summary: 'Create a root, or an intermediate below an authority whose key is held here',
           description:
             'Its key is made here, or is one of a PKCS#11 token. With a tenant, it is that tenant’s alone.',
+          querystring: DryRun,
           body: NewAuthority,
           response: { 201: Authority },
         },
       },
       async (request, reply) =>
-        reply.code(201).send(await createAuthority(ctx, actorOf(request), request.body)),
+        reply
+          .code(201)
+          .send(await createAuthority(writing(ctx, request), actorOf(request), request.body)),
     )
   },
 
@@ -74,12 +77,15 @@ export const authorities: Routes = {
           summary: 'Take over a CA made elsewhere, with or without its private key',
           description:
             'The certificate and its chain in PEM; with the key it signs here, without it its certificates are only known. Import an issuer before what it has signed.',
+          querystring: DryRun,
           body: ImportedAuthority,
           response: { 201: Authority },
         },
       },
       async (request, reply) =>
-        reply.code(201).send(await importAuthority(ctx, actorOf(request), request.body)),
+        reply
+          .code(201)
+          .send(await importAuthority(writing(ctx, request), actorOf(request), request.body)),
     )
   },
 
@@ -166,11 +172,12 @@ export const authorities: Routes = {
           description:
             'Refused while a certificate of it is valid, or a tenant, a host or another authority still needs it.',
           params: closed({ authority: Name }),
+          querystring: DryRun,
           response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
-        await removeAuthority(ctx, actorOf(request), request.params.authority)
+        await removeAuthority(writing(ctx, request), actorOf(request), request.params.authority)
         return reply.code(204).send(null)
       },
     )

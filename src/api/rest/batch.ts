@@ -7,6 +7,7 @@ import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
 import { problemDocument } from '../problem.ts'
+import { DryRun, writing } from '../rehearsal.ts'
 
 /** A thousand requests with a CSR of RSA-4096 each, and names beside. */
 const bodyLimit = 4 * 1024 * 1024
@@ -47,6 +48,7 @@ export const batch: Routes = {
           description:
             'One that is refused does not hold up the others: its place holds the problem instead.',
           params: closed({ tenant: Name }),
+          querystring: DryRun,
           body: NewCertificates,
           response: { 200: Outcomes },
         },
@@ -55,7 +57,7 @@ export const batch: Routes = {
         const { tenant } = request.params
         const { items } = request.body
         const input = { tenant, items, idempotencyKey: idempotencyKey(request) }
-        const outcomes = await issueCertificates(ctx, actorOf(request), input)
+        const outcomes = await issueCertificates(writing(ctx, request), actorOf(request), input)
         const shown = documents(request.id)
         return {
           items: outcomes.map((outcome) =>

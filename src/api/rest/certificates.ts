@@ -51,6 +51,7 @@ export const certificates: Routes = {
           description:
             'For a key made here the key is handed out once, with the bundle. For a CSR of your own only the names and the key of the CSR are taken.',
           params: closed({ tenant: Name }),
+          querystring: DryRun,
           body: NewCertificate,
           response: { 201: Certificate },
         },
@@ -58,7 +59,9 @@ export const certificates: Routes = {
       async (request, reply) => {
         const { tenant } = request.params
         const input = { tenant, request: request.body, idempotencyKey: idempotencyKey(request) }
-        return reply.code(201).send(await issueCertificate(ctx, actorOf(request), input))
+        return reply
+          .code(201)
+          .send(await issueCertificate(writing(ctx, request), actorOf(request), input))
       },
     )
   },
@@ -167,6 +170,7 @@ export const certificates: Routes = {
           description:
             'With a new key made here, or for that of a new CSR; one of a host is replaced on its clusters. What it replaces stays valid until it ends or is revoked.',
           params: one,
+          querystring: DryRun,
           body: Type.Union([Renewal, Type.Null()]),
           response: { 201: Certificate },
         },
@@ -174,7 +178,9 @@ export const certificates: Routes = {
       async (request, reply) => {
         const asked = { ...request.params, csr: request.body?.csr }
         const idempotent = { ...asked, idempotencyKey: idempotencyKey(request) }
-        return reply.code(201).send(await renewCertificate(ctx, actorOf(request), idempotent))
+        return reply
+          .code(201)
+          .send(await renewCertificate(writing(ctx, request), actorOf(request), idempotent))
       },
     )
   },
@@ -193,13 +199,18 @@ export const certificates: Routes = {
           description:
             'It is on the revocation list and at the OCSP responder at once, and gateways that serve MUTUAL hosts get the list pushed. An operator of the tenant may revoke; for keyCompromise, a proof is kept with it.',
           params: one,
+          querystring: DryRun,
           body: CertificateRevocation,
           response: { 200: Certificate },
         },
       },
       (request) => {
         const { reason = 'unspecified', proof } = request.body
-        return revokeCertificate(ctx, actorOf(request), { ...request.params, reason, proof })
+        return revokeCertificate(writing(ctx, request), actorOf(request), {
+          ...request.params,
+          reason,
+          proof,
+        })
       },
     )
   },

@@ -17,7 +17,7 @@ import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { idempotent } from '../idempotency.ts'
-import { DryRun, writing } from '../rehearsal.ts'
+import { DryRun, dryRun, writing } from '../rehearsal.ts'
 
 const tags = ['clusters']
 
@@ -43,12 +43,15 @@ export const clusters: Routes = {
           summary: 'Register a cluster by its kubeconfig, or by server, CA and token',
           description:
             'The rights that it needs there are printed by GET /v1/clusters/{cluster}/rbac. It is checked right after; a host may be placed on it at once.',
+          querystring: DryRun,
           body: NewCluster,
           response: { 201: Cluster },
         },
       },
       async (request, reply) =>
-        reply.code(201).send(await createCluster(ctx, actorOf(request), request.body)),
+        reply
+          .code(201)
+          .send(await createCluster(writing(ctx, request), actorOf(request), request.body)),
     )
   },
 
@@ -136,13 +139,13 @@ export const clusters: Routes = {
           description:
             'force: the placements on it are forgotten too, and what they left on it stays there; hosts being removed that waited for it are gone',
           params,
-          querystring: closed({ force: Type.Optional(Type.Boolean()) }),
+          querystring: closed({ force: Type.Optional(Type.Boolean()), ...dryRun }),
           response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
         const remove = request.query.force ? abandonCluster : removeCluster
-        await remove(ctx, actorOf(request), request.params.cluster)
+        await remove(writing(ctx, request), actorOf(request), request.params.cluster)
         return reply.code(204).send(null)
       },
     )
@@ -205,11 +208,14 @@ export const clusters: Routes = {
           description:
             'What differs from what is wanted is put right. The answer says how many hosts that is.',
           params,
+          querystring: DryRun,
           response: { 202: Synced },
         },
       },
       async (request, reply) =>
-        reply.code(202).send(await syncCluster(ctx, actorOf(request), request.params.cluster)),
+        reply
+          .code(202)
+          .send(await syncCluster(writing(ctx, request), actorOf(request), request.params.cluster)),
     )
   },
 

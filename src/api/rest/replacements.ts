@@ -4,6 +4,7 @@ import { closed, Id } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
+import { DryRun, writing } from '../rehearsal.ts'
 
 const tags = ['certificates']
 
@@ -24,12 +25,15 @@ export const replacements: Routes = {
           summary: 'Order that many certificates are replaced: by authority, key, tenant or name',
           description:
             'Each is replaced as a renewal would, by the authority and key of today; hosts are delivered anew. For a key that is lost, or an authority that is to go.',
+          querystring: DryRun,
           body: NewReplacement,
           response: { 202: Replacement },
         },
       },
       async (request, reply) =>
-        reply.code(202).send(await orderReplacement(ctx, actorOf(request), request.body)),
+        reply
+          .code(202)
+          .send(await orderReplacement(writing(ctx, request), actorOf(request), request.body)),
     )
   },
 

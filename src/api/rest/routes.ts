@@ -5,6 +5,7 @@ import type { Api, Routes } from '../api.ts'
 import { admission } from '../edge/admission.ts'
 import { tagsAnswers } from '../edge/conditions.ts'
 import { answersFields } from '../edge/fields.ts'
+import { isRehearsal } from '../rehearsal.ts'
 import { apiKeyRotations } from './access/rotations.ts'
 import { whoami } from './access/whoami.ts'
 import { apiKeys } from './apikeys.ts'
@@ -56,11 +57,12 @@ export async function rest(api: FastifyInstance, { ctx }: { ctx: Context }): Pro
   }
 }
 
-/** Has every answer that says that something was made tell where it is (RFC 9110 10.2.2). */
+/** Has every answer that says that something was made tell where it is (RFC 9110 10.2.2); of a rehearsal it is
+ *  nowhere. */
 function namesPlaces(api: FastifyInstance): void {
   api.addHook('preSerialization', async (request, reply, answer: unknown) => {
     if (reply.statusCode !== 201 || !isRecord(answer)) return answer
-    if (request.routeOptions.config.placeless) return answer
+    if (request.routeOptions.config.placeless || isRehearsal(request)) return answer
     const place = placeOf(request.method, request.url.replace(/\?.*$/s, ''), answer)
     if (place !== undefined) reply.header('location', place)
     return answer

@@ -35,12 +35,15 @@ export const tenants: Routes = {
           summary: 'Create a tenant',
           description:
             'With the DNS domains that its hosts may have, the namespaces that they may lead to, and limits.',
+          querystring: DryRun,
           body: NewTenant,
           response: { 201: ChangedTenant },
         },
       },
       async (request, reply) =>
-        reply.code(201).send(await createTenant(ctx, actorOf(request), request.body)),
+        reply
+          .code(201)
+          .send(await createTenant(writing(ctx, request), actorOf(request), request.body)),
     )
   },
 

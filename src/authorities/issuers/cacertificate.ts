@@ -44,7 +44,7 @@ export function signSelfSigned(ctx: Context, template: SelfTemplate): Promise<Bu
     profile: 'root',
     signerAlgorithm: signer.algorithm,
   }
-  return sign(signer, full, { template, path: [] })
+  return sign(ctx, signer, { full, template, path: [] })
 }
 
 /** Signs a CA certificate with the key of `parent`. Throws authority-refused when a lint fails. */
@@ -64,7 +64,7 @@ export function signByParent(
     ...(parent.crlUrl === undefined ? {} : { crlUrl: parent.crlUrl }),
     signerAlgorithm: signer.algorithm,
   }
-  return sign(signer, full, { template, path })
+  return sign(ctx, signer, { full, template, path })
 }
 
 function subjectFields(ctx: Context, template: CaTemplate) {
@@ -85,12 +85,18 @@ function subjectFields(ctx: Context, template: CaTemplate) {
   }
 }
 
+type ToSign = {
+  readonly full: Template
+  readonly template: CaTemplate
+  readonly path: readonly ParsedCertificate[]
+}
+
 /** Signs exactly the bytes that were linted. `path` is the issuer's, itself first; it is empty when the
- *  certificate signs itself. */
+ *  certificate signs itself. In a rehearsal no key is used: there the signature is one octet of zero. */
 async function sign(
+  { rehearses }: Context,
   signer: Signer,
-  full: Template,
-  { template, path }: { template: CaTemplate; path: readonly ParsedCertificate[] },
+  { full, template, path }: ToSign,
 ): Promise<Buffer> {
   const tbs = toBeSigned(full)
   const { standsFor, succeeds } = template
@@ -110,5 +116,6 @@ async function sign(
       message: `${detail} (${name}, ${clause})`,
     })),
   )
-  return assemble(tbs, signer.algorithm, await signer.sign(tbs))
+  const signature = rehearses ? Buffer.alloc(1) : await signer.sign(tbs)
+  return assemble(tbs, signer.algorithm, signature)
 }

@@ -1,5 +1,5 @@
 import { cachedFor, cacheMilliseconds } from '../../core/cache.ts'
-import type { Context } from '../../core/context.ts'
+import { type Context, lasting } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
 import {
   fingerprintSha256,
@@ -47,7 +47,7 @@ export async function readyIssuer(
   authority: { readonly name: string; readonly issuers: readonly Stored[] },
 ): Promise<ReadyIssuer> {
   const issuer = currentIssuer(authority)
-  const known = ready(ctx).get(issuer.id)
+  const known = ready(lasting(ctx)).get(issuer.id)
   if (known) return known
   const certificate = readCertificate(Buffer.from(issuer.der))
   const signer = await openSigner(ctx, issuer.keyId)
@@ -60,7 +60,7 @@ export async function readyIssuer(
   const constraints = path.flatMap(({ der }) => readCertificate(der).nameConstraints ?? [])
   const namesTenants = permitsTenantUris(constraints)
   const made = { certificate, onShard, signer, constraints, namesTenants }
-  ready(ctx).set(issuer.id, made)
+  ready(lasting(ctx)).set(issuer.id, made)
   return made
 }
 

@@ -1,4 +1,4 @@
-import type { Context } from '../../core/context.ts'
+import { type Context, lasting } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
 import type { KeyUri } from './uri.ts'
@@ -73,7 +73,7 @@ export async function openTokenSession(ctx: Context, token: string | undefined):
 }
 
 async function loaded(ctx: Context, path: string): Promise<Library> {
-  const own = modules(ctx)
+  const own = modules(lasting(ctx))
   if (own.library) return own.library
   const { default: pkcs11js } = await import('pkcs11js').catch(() => {
     throw unavailable(

@@ -1,5 +1,5 @@
 import type { KeyObject } from 'node:crypto'
-import type { Context } from '../../core/context.ts'
+import { type Context, lasting } from '../../core/context.ts'
 import { bytes, type Tx } from '../../core/database/db.ts'
 import { makeKey } from '../../core/keys/make.ts'
 import { fairTurns, type Turns } from '../../core/keys/turns.ts'
@@ -57,10 +57,10 @@ const opened = oncePer(() => new Map<string, Signer>())
 /** The signer of an authority's key: the only place where a CA key is opened. Throws
  *  authority-keyless when the key is not held here. */
 export async function openSigner(ctx: Context, keyId: string): Promise<Signer> {
-  const signers = opened(ctx)
+  const signers = opened(lasting(ctx))
   const known = signers.get(keyId)
   if (known) return known
-  const signer = await open(ctx, keyId)
+  const signer = await open(lasting(ctx), keyId)
   signers.set(keyId, signer)
   return signer
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Context } from '../../core/context.ts'
+import { makeKey } from '../../core/keys/make.ts'
 import { Problem } from '../../shared/problem.ts'
 import { bitString, derNull, integer, readDer, sequence } from '../../x509/der/encoding.ts'
 import { contentsOf } from '../../x509/der/fields.ts'
@@ -28,14 +29,21 @@ export async function findTokenKey(ctx: Context, uri: string): Promise<TokenKey>
 }
 
 /** The key of this label, made in the token if there is none: as long as nothing is stored about it, a
- *  second attempt finds the key of the first. Throws authority-refused, unavailable. */
+ *  second attempt finds the key of the first. In a rehearsal none is made there, and another stands for it. Throws
+ *  authority-refused, unavailable, busy. */
 export async function makeTokenKey(
   ctx: Context,
   { label, algorithm }: { label: string; algorithm: KeyAlgorithm },
 ): Promise<TokenKey> {
   const session = await openTokenSession(ctx, undefined)
   const named = { object: label }
-  if (!publicKeyOf(session, named)) await generate(session, { label, algorithm })
+  if (!publicKeyOf(session, named)) {
+    if (ctx.rehearses) {
+      const { spki } = await makeKey(ctx, algorithm, { tenantId: null })
+      return keyIn(ctx, session, { named, spki })
+    }
+    await generate(session, { label, algorithm })
+  }
   const spki = publicKeyOf(session, named)
   if (!spki) throw unavailable('The token did not keep the key it made')
   return keyIn(ctx, session, { named, spki })

@@ -5,7 +5,7 @@ import { Labels } from '../../shared/lists/labels.ts'
 import { Problem } from '../../shared/problem.ts'
 import { shownJson } from '../../shared/view.ts'
 import { requestDigest } from '../issuance/idempotency.ts'
-import { issue } from '../issuance/steps.ts'
+import { type Issued, issue } from '../issuance/steps.ts'
 import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
 import type { CertificateNeed } from './need.ts'
 import { actor, type CertifiedHost, findCertifiedHost, type HostOrder, orderFor } from './order.ts'
@@ -57,24 +57,41 @@ async function replace(
   { need, order }: { need: CertificateNeed; order: HostOrder['order'] },
 ): Promise<string | null> {
   try {
-    if (order instanceof Problem) throw order
-    const { id } = await issue(ctx, actor, {
-      ...order,
-      ...(host.certificateId === null
-        ? { cause: 'host' }
-        : { cause: 'renewal', replacesId: host.certificateId, reason: need.reason }),
-      hostId: host.id,
-      autoRenew: true,
-      labels: shownJson(Labels, host.labels),
-      ...identity(host, need.message),
-    })
-    return id
+    return (await issueNext(ctx, host, { need, order })).id
   } catch (error) {
     // What is only busy is taken up again by the queue.
     if (!(error instanceof Problem) || isTransient(error)) throw error
     await ctx.db.transaction((tx) => recordRefusal(tx, host, { why: need, error, now: ctx.now() }))
     return null
   }
+}
+
+/** What a host would be issued if its certificate were to be renewed now. Only for a rehearsal, in which nothing is
+ *  stored. Throws certificate-refused and the like, host-unknown. */
+export async function rehearseCertify(ctx: Context, hostId: string): Promise<Issued> {
+  const host = await findCertifiedHost(ctx.db.read, hostId)
+  if (!host) throw new Problem('host-unknown', 'It was removed just now')
+  const { need, order } = await orderFor(ctx, host, specOf(host))
+  return issueNext(ctx, host, { need: need ?? { reason: 'asked', message: 'rehearsed' }, order })
+}
+
+/** Throws why it may not be issued. */
+async function issueNext(
+  ctx: Context,
+  host: CertifiedHost,
+  { need, order }: { need: Omit<CertificateNeed, 'urgent'>; order: HostOrder['order'] },
+): Promise<Issued> {
+  if (order instanceof Problem) throw order
+  return issue(ctx, actor, {
+    ...order,
+    ...(host.certificateId === null
+      ? { cause: 'host' }
+      : { cause: 'renewal', replacesId: host.certificateId, reason: need.reason }),
+    hostId: host.id,
+    autoRenew: true,
+    labels: shownJson(Labels, host.labels),
+    ...identity(host, need.message),
+  })
 }
 
 /** A retry after a crash finds the certificate that was made for this very need. */

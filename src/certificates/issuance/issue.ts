@@ -64,11 +64,12 @@ export async function issueWithinQuota(
   }
   try {
     const issued = await issue(ctx, actor, order)
-    if (!issued.row) returnOrder(ctx, tenant)
+    if (!issued.row || ctx.rehearses) returnOrder(ctx, tenant)
     return issued
   } catch (error) {
     // Anything else may have come after it was stored, and is finished later.
-    if (error instanceof Problem && error.type !== 'unavailable') returnOrder(ctx, tenant)
+    const refused = error instanceof Problem && error.type !== 'unavailable'
+    if (refused || ctx.rehearses) returnOrder(ctx, tenant)
     throw error
   }
 }

@@ -4,7 +4,8 @@ import type { Context } from '../../core/context.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import type { TenantRow } from '../../tenants/access.ts'
 import { countOne } from '../../tenants/quotas/usage.ts'
-import { certifyHost } from '../hosts/certify.ts'
+import { certifyHost, rehearseCertify } from '../hosts/certify.ts'
+import type { Issued } from '../issuance/steps.ts'
 import { certificateName } from '../name.ts'
 import { isReplaceable, type PredecessorRow, refuseReplaced } from './predecessor.ts'
 
@@ -13,7 +14,7 @@ export async function renewOnHost(
   ctx: Context,
   actor: Actor,
   { tenant, row, csr }: { tenant: TenantRow; row: PredecessorRow; csr: string | undefined },
-): Promise<string> {
+): Promise<Issued> {
   refuse(
     'certificate-refused',
     csr === undefined
@@ -39,12 +40,15 @@ export async function renewOnHost(
       changes: { serial: row.serial },
     })
   })
+  if (ctx.rehearses) return rehearseCertify(ctx, host.id)
   await certifyHost(ctx, host.id)
   const { certificateId } = await ctx.db.read.host.findUniqueOrThrow({
     where: { id: host.id },
     select: { certificateId: true },
   })
-  if (certificateId !== null && certificateId !== row.id) return certificateId
+  if (certificateId !== null && certificateId !== row.id) {
+    return { id: certificateId, row: undefined }
+  }
   const { renewError } = await ctx.db.read.certificate.findUniqueOrThrow({
     where: { id: row.id },
     select: { renewError: true },

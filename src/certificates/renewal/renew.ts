@@ -5,10 +5,10 @@ import { Problem } from '../../shared/problem.ts'
 import { shownJson } from '../../shared/view.ts'
 import { accessTenant, readTenant } from '../../tenants/access.ts'
 import type { Certificate } from '../certificate.ts'
-import { getCertificate } from '../find.ts'
+import { certificateView, getCertificate } from '../find.ts'
 import { isRepeated, type RequestIdentity } from '../issuance/idempotency.ts'
 import { issueWithinQuota } from '../issuance/issue.ts'
-import { issue } from '../issuance/steps.ts'
+import { type Issued, issue } from '../issuance/steps.ts'
 import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
 import { type AllowedRequest, allowed, type CheckedRequest } from '../vetting/check.ts'
 import { renewOnHost } from './onhost.ts'
@@ -50,7 +50,7 @@ export async function renewCertificate(
   if (row.status === 'signing') {
     throw new Problem('certificate-unfinished', 'It is still being signed; ask again in a moment')
   }
-  const next =
+  const { id: next, row: made } =
     row.hostId === null
       ? await renewOwn(ctx, actor, {
           request,
@@ -58,6 +58,8 @@ export async function renewCertificate(
           order: await renewalOrder(ctx, tenant, { row, csr }),
         })
       : await renewOnHost(ctx, actor, { tenant, row, csr })
+  // What is rehearsed is nowhere to be read.
+  if (ctx.rehearses && made) return certificateView(ctx, made)
   return getCertificate(ctx, actor, { tenant: tenant.name, id: next })
 }
 
@@ -66,7 +68,7 @@ async function renewOwn(
   ctx: Context,
   actor: Actor,
   { request, row, order }: { request: RenewalRequest; row: PredecessorRow; order: CheckedRequest },
-): Promise<string> {
+): Promise<Issued> {
   const identity = renewalIdentity(actor, row, request)
   if (!(await isRepeated(ctx, identity))) {
     refuseReplaced(row)
@@ -121,9 +123,9 @@ async function replace(
   ctx: Context,
   actor: Actor,
   { row, order, reason, identity }: Replacement,
-): Promise<string> {
+): Promise<Issued> {
   const place = isReplaceable(row, ctx.now()) ? issue : issueWithinQuota
-  const { id } = await place(ctx, actor, {
+  const issued = await place(ctx, actor, {
     ...order,
     cause: 'renewal',
     replacesId: row.id,
@@ -132,6 +134,6 @@ async function replace(
     labels: shownJson(Labels, row.labels),
     ...identity,
   })
-  await recordReplaced(ctx, row.id)
-  return id
+  if (!ctx.rehearses) await recordReplaced(ctx, row.id)
+  return issued
 }

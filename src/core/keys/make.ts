@@ -1,6 +1,6 @@
 import { type EncodedKey, generateEncodedKey } from '../../x509/keys/generate.ts'
 import type { KeyAlgorithm } from '../../x509/keys/public.ts'
-import type { Context } from '../context.ts'
+import { type Context, lasting } from '../context.ts'
 import { oncePer } from '../onceper.ts'
 import { fairTurns, type Room } from './turns.ts'
 
@@ -26,5 +26,5 @@ export async function makeKey(
 ): Promise<EncodedKey> {
   if (!algorithm.startsWith('RSA')) return generateEncodedKey(algorithm)
   const make = () => generateEncodedKey(algorithm)
-  return rsaTurns(ctx)(tenantId ?? 'platform', make, unasked ? unaskedRoom : undefined)
+  return rsaTurns(lasting(ctx))(tenantId ?? 'platform', make, unasked ? unaskedRoom : undefined)
 }

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import type { Context } from '../../core/context.ts'
+import { type Context, lasting } from '../../core/context.ts'
 import { batched } from '../../core/database/batch.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { dayOf, quotaExceeded, quotasOf } from './limits.ts'
@@ -16,11 +16,13 @@ const hands = oncePer(() => new Map<string, Hand>())
 
 type Asking = { readonly tenantId: string; readonly day: string; readonly limit: number }
 
-/** Takes one of the certificates that a tenant may order today. Throws quota-exceeded. */
+/** Takes one of the certificates that a tenant may order today; also in a rehearsal, which gives it back. Throws
+ *  quota-exceeded. */
 export async function takeOrder(
-  ctx: Context,
+  given: Context,
   tenant: { readonly id: string; readonly quotas: unknown },
 ): Promise<void> {
+  const ctx = lasting(given)
   const now = ctx.now()
   const limit = quotasOf(tenant, ctx.config).certificatesPerDay
   const asking = { tenantId: tenant.id, day: dayOf(now).day, limit }
@@ -34,9 +36,10 @@ export async function takeOrder(
 
 /** Gives one back that came to nothing. */
 export function returnOrder(
-  ctx: Context,
+  given: Context,
   tenant: { readonly id: string; readonly quotas: unknown },
 ): void {
+  const ctx = lasting(given)
   const limit = quotasOf(tenant, ctx.config).certificatesPerDay
   put(ctx, { tenantId: tenant.id, day: dayOf(ctx.now()).day, limit }, 1)
 }

@@ -4,9 +4,11 @@ import { ApiKeyRotation, ApiKeyWithToken } from '../../../tenants/apikeys/schema
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
+import { DryRun, writing } from '../../rehearsal.ts'
 
 const schema = {
   tags: ['api keys'],
+  querystring: DryRun,
   body: ApiKeyRotation,
   response: { 200: ApiKeyWithToken },
 } as const
@@ -32,7 +34,10 @@ export const apiKeyRotations: Routes = {
         },
       },
       (request) =>
-        rotateApiKey(ctx, actorOf(request), { ...request.params, request: request.body }),
+        rotateApiKey(writing(ctx, request), actorOf(request), {
+          ...request.params,
+          request: request.body,
+        }),
     )
   },
 
@@ -56,7 +61,7 @@ export const apiKeyRotations: Routes = {
         },
       },
       (request) =>
-        rotateApiKey(ctx, actorOf(request), {
+        rotateApiKey(writing(ctx, request), actorOf(request), {
           ...{ tenant: null, id: request.params.id },
           request: request.body,
         }),

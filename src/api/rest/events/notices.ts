@@ -15,6 +15,7 @@ import { testReceiver } from '../../../notices/sending/send.ts'
 import { closed, Id, Name, PageOf, PageQuery } from '../../../shared/schema.ts'
 import type { Api, Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
+import { DryRun, writing } from '../../rehearsal.ts'
 
 const tags = ['notices']
 
@@ -88,13 +89,18 @@ function put(under: Under): Register {
           description:
             'A new webhook is answered with the secret that its posts are signed with, once. See docs/notices.md.',
           params: one(under),
+          querystring: DryRun,
           body: ReceiverSpec,
           response: { 200: Receiver, 201: Receiver },
         },
       },
       async (request, reply) => {
         const asked = { ...placeIn(request.params), spec: request.body }
-        const { receiver, created } = await putReceiver(ctx, actorOf(request), asked)
+        const { receiver, created } = await putReceiver(
+          writing(ctx, request),
+          actorOf(request),
+          asked,
+        )
         return reply.code(created ? 201 : 200).send(receiver)
       },
     )
@@ -165,11 +171,12 @@ function remove(under: Under): Register {
           summary: 'Remove a receiver of notices, with what it was told',
           description: 'What is under way is not sent any more.',
           params: one(under),
+          querystring: DryRun,
           response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
-        await removeReceiver(ctx, actorOf(request), placeIn(request.params))
+        await removeReceiver(writing(ctx, request), actorOf(request), placeIn(request.params))
         return reply.code(204).send(null)
       },
     )
@@ -212,10 +219,11 @@ function rotate(under: Under): Register {
           summary: 'Sign with another secret, and with the one before for a day more',
           description: 'The new secret is in this answer and nowhere else. Only a webhook has one.',
           params: one(under),
+          querystring: DryRun,
           response: { 200: SigningSecret },
         },
       },
-      (request) => rotateSecret(ctx, actorOf(request), placeIn(request.params)),
+      (request) => rotateSecret(writing(ctx, request), actorOf(request), placeIn(request.params)),
     )
 }
 
@@ -258,13 +266,16 @@ function replay(under: Under): Register {
           summary: 'Send a notice once more, under the same id',
           description: 'Whatever became of it. A receiver that has it already knows it by its id.',
           params: one(under, { id: Id }),
+          querystring: DryRun,
           response: { 202: Notice },
         },
       },
       async (request, reply) => {
         const id = 'id' in request.params ? String(request.params.id) : ''
         const asked = { ...placeIn(request.params), id }
-        return reply.code(202).send(await replayNotice(ctx, actorOf(request), asked))
+        return reply
+          .code(202)
+          .send(await replayNotice(writing(ctx, request), actorOf(request), asked))
       },
     )
 }

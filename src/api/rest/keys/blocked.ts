@@ -11,6 +11,7 @@ import { closed } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
+import { DryRun, writing } from '../../rehearsal.ts'
 
 const tags = ['blocked keys']
 
@@ -33,12 +34,13 @@ export const blockedKeys: Routes = {
             'Block a public key for good: its certificates are revoked, none is made any more',
           description:
             'By a certificate, a CSR or a public key in PEM, or by the hash of the public key. Revocation begins at once.',
+          querystring: DryRun,
           body: NewBlockedKey,
           response: { 201: BlockedKey },
         },
       },
       async (request, reply) =>
-        reply.code(201).send(await blockKey(ctx, actorOf(request), request.body)),
+        reply.code(201).send(await blockKey(writing(ctx, request), actorOf(request), request.body)),
     )
   },
 
@@ -70,11 +72,12 @@ export const blockedKeys: Routes = {
           summary: 'Lift a block; what was revoked stays revoked',
           description: 'The key may be certified again.',
           params: closed({ spkiSha256: SpkiSha256 }),
+          querystring: DryRun,
           response: { 204: Type.Null() },
         },
       },
       async (request, reply) => {
-        await unblockKey(ctx, actorOf(request), request.params.spkiSha256)
+        await unblockKey(writing(ctx, request), actorOf(request), request.params.spkiSha256)
         return reply.code(204).send(null)
       },
     )

@@ -11,6 +11,7 @@ import { closed, Id, Name } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
+import { DryRun, writing } from '../../rehearsal.ts'
 
 const tags = ['authorities']
 const params = closed({ authority: Name })
@@ -40,13 +41,16 @@ export const rotations: Routes = {
           description:
             'A new key is made and certified; it signs once everybody can have heard of it, then what the old key has signed is replaced, and then the old key is retired. Nothing that is in use stops working.',
           params,
+          querystring: DryRun,
           body: Type.Union([NewRotation, Type.Null()]),
           response: { 202: Rotation },
         },
       },
       async (request, reply) => {
         const input = { ...request.params, request: request.body ?? {} }
-        return reply.code(202).send(await rotateAuthority(ctx, actorOf(request), input))
+        return reply
+          .code(202)
+          .send(await rotateAuthority(writing(ctx, request), actorOf(request), input))
       },
     )
   },
@@ -83,10 +87,11 @@ export const rotations: Routes = {
           summary: 'Retire the old key although certificates of it are left, from the deadline on',
           description: 'For what its holders do not replace. Before the deadline it is refused.',
           params,
+          querystring: DryRun,
           response: { 200: Rotation },
         },
       },
-      (request) => retireRotated(ctx, actorOf(request), request.params.authority),
+      (request) => retireRotated(writing(ctx, request), actorOf(request), request.params.authority),
     )
   },
 
@@ -130,13 +135,14 @@ export const rotations: Routes = {
           description:
             'The one who signed it puts it on its list. The certificate that signs now is not revoked: rotate the key first.',
           params: closed({ authority: Name, id: Id }),
+          querystring: DryRun,
           body: Revocation,
           response: { 200: IssuerView },
         },
       },
       (request) => {
         const { reason = 'unspecified' } = request.body
-        return revokeIssuer(ctx, actorOf(request), { ...request.params, reason })
+        return revokeIssuer(writing(ctx, request), actorOf(request), { ...request.params, reason })
       },
     )
   },
@@ -159,13 +165,14 @@ export const rotations: Routes = {
           description:
             'So that who trusts the other authority trusts this one, too. The new certificate is sent along in chains.',
           params,
+          querystring: DryRun,
           body: CrossSigning,
           response: { 201: IssuerView },
         },
       },
       async (request, reply) => {
         const input = { ...request.params, ...request.body }
-        return reply.code(201).send(await crossSign(ctx, actorOf(request), input))
+        return reply.code(201).send(await crossSign(writing(ctx, request), actorOf(request), input))
       },
     )
   },
