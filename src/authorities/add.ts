@@ -38,13 +38,19 @@ export async function addAuthority(
 ): Promise<Authority> {
   const { request, issuer, key, kind, parentId, profiles } = added
   const { name, displayName = null, outlive = 'truncate' } = request
-  const { crlShards = 1, listOverflow = 'refuse', tenant = null } = request
+  const { crlShards = 1, listOverflow = 'refuse', approval = 'one-person', tenant = null } = request
   const now = ctx.now()
   const id = newId(now)
   try {
     return await ctx.db.transaction(async (tx) => {
       const tenantId = await tenantIdOf(tx, tenant)
-      const settings = { outlive, crlShards, listOverflow, ...limitsOf(request, profiles) }
+      const settings = {
+        outlive,
+        crlShards,
+        listOverflow,
+        approval,
+        ...limitsOf(request, profiles),
+      }
       const authority = { id, name, displayName, kind, tenantId, parentId, ...settings }
       await storeAuthority(ctx, tx, { authority, issuer, key })
       await record(tx, { actor, now }, added.action, {

@@ -79,6 +79,12 @@ const ListOverflow = Type.Enum(['refuse', 'tell'], {
     'When the clients that were revoked outgrow what the Secret of a gateway has room for (1 MiB): every client is refused (refuse, the default), or the last list that fitted is kept until it ends, a week at most, and every host says so (tell)',
 })
 
+const ApprovalPolicy = Type.Enum(['one-person', 'two-people'], {
+  title: 'ApprovalPolicy',
+  description:
+    'Whether one person decides about a change of its key, its removal included (one-person, the default), or one asks for it and another approves it (two-people)',
+})
+
 const TokenKey = closed(
   {
     pkcs11: Type.Union([
@@ -155,6 +161,7 @@ export const NewAuthority = closed(
     nameConstraints: Type.Optional(RequestedConstraints),
     crlShards: Type.Optional(CrlShards),
     listOverflow: Type.Optional(ListOverflow),
+    approval: Type.Optional(ApprovalPolicy),
     ...limits,
   },
   { title: 'NewAuthority' },
@@ -180,6 +187,7 @@ export const ImportedAuthority = closed(
     outlive: Type.Optional(Outlive),
     crlShards: Type.Optional(CrlShards),
     listOverflow: Type.Optional(ListOverflow),
+    approval: Type.Optional(ApprovalPolicy),
     ...limits,
   },
   { title: 'ImportedAuthority' },
@@ -197,6 +205,7 @@ export const AuthorityPatch = closed(
     profiles: limits.profiles,
     outlive: Type.Optional(Outlive),
     listOverflow: Type.Optional(ListOverflow),
+    approval: Type.Optional(ApprovalPolicy),
     retired: Type.Optional(
       Type.Boolean({
         description:
@@ -240,6 +249,7 @@ export const Authority = closed(
     outlive: Outlive,
     crlShards: CrlShards,
     listOverflow: ListOverflow,
+    approval: ApprovalPolicy,
     fullLists: Type.Array(FullList, {
       description:
         'Lists of revoked clients that come near what the Secret of a gateway has room for, or have outgrown it',

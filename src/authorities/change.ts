@@ -7,6 +7,7 @@ import type { Precondition } from '../core/precondition.ts'
 import { refuse, type Violation } from '../shared/problem.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
 import { readCertificate } from '../x509/certificates/read.ts'
+import { needTwo } from './approvals/policy.ts'
 import { type Authority, type AuthorityPatch, authoritySubject } from './authority.ts'
 import { getAuthority } from './find.ts'
 import { currentIssuer, issuingAuthority, pathOf } from './issuers/current.ts'
@@ -17,7 +18,7 @@ import { dueAll, trustingPlacements } from './trust/placements.ts'
 /** Changes what is named in `patch` and leaves the rest: what people call it, its limits on leaves that
  *  are yet to come, and whether it is retired. Its hosts are looked at when it signs other things than
  *  before, and say so where they get no certificate of it any more. The same twice changes nothing.
- *  Throws authority-unknown, authority-refused. */
+ *  Throws authority-unknown, authority-refused, approval-needed. */
 export async function changeAuthority(
   ctx: Context,
   actor: Actor,
@@ -29,6 +30,7 @@ export async function changeAuthority(
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
     const before = await lockAuthority(tx, { id, name })
+    if (patch.approval === 'one-person' && before.approval !== 'one-person') needTwo(ctx, before)
     expected?.(await getAuthority(inTransaction(ctx, tx), actor, name))
     const { retired, ...columns } = patch
     const retiredAt = retired ? (before.retiredAt ?? now) : null
@@ -71,11 +73,12 @@ function factsOf(row: {
   readonly profiles: readonly string[]
   readonly outlive: string
   readonly listOverflow: string
+  readonly approval: string
   readonly retiredAt: Date | null
 }): Facts {
   const { displayName, maxValidityDays, defaultValidityDays, profiles, outlive } = row
-  const { listOverflow, retiredAt } = row
-  const limits = { maxValidityDays, defaultValidityDays, profiles, outlive, listOverflow }
+  const { listOverflow, approval, retiredAt } = row
+  const limits = { maxValidityDays, defaultValidityDays, profiles, outlive, listOverflow, approval }
   return { displayName, ...limits, retired: retiredAt !== null }
 }
 

@@ -207,6 +207,7 @@ function authorityView(
     outlive: authority.outlive,
     crlShards: authority.crlShards,
     listOverflow: authority.listOverflow,
+    approval: authority.approval,
     fullLists: [...full],
     pathLength,
     nameConstraints: constraintsView(nameConstraints),

@@ -3,6 +3,7 @@ import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import { Problem } from '../shared/problem.ts'
+import { needTwo } from './approvals/policy.ts'
 import { authoritySubject } from './authority.ts'
 import { type IssuingAuthority, issuingAuthority } from './issuers/current.ts'
 import { lockAuthority } from './lock.ts'
@@ -10,10 +11,11 @@ import { lockAuthority } from './lock.ts'
 /** Removes an authority that nothing needs any more: no tenant, host or authority names it, and
  *  everything that it signed has ended, so that nobody asks for its revocation lists. Its keys go with
  *  it. One that never signed is gone as if it had never been; of one that did, the name stays taken, since
- *  certificates on record name it. Throws authority-unknown, authority-in-use. */
+ *  certificates on record name it. Throws authority-unknown, authority-in-use, approval-needed. */
 export async function removeAuthority(ctx: Context, actor: Actor, name: string): Promise<void> {
   allowPlatform(actor, 'write-authorities')
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  needTwo(ctx, authority)
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
     await lockAuthority(tx, authority)

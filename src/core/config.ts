@@ -31,6 +31,7 @@ const Environment = Type.Object({
   GATESMITH_OIDC_ROLE_CLAIM: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
   GATESMITH_OIDC_TENANT_CLAIM: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
   GATESMITH_OIDC_ROLES: Type.Optional(Type.String({ minLength: 1, maxLength: 65_536 })),
+  GATESMITH_APPROVAL: Type.Optional(Type.Enum(['one-person', 'two-people'])),
   GATESMITH_RATE_KEY: Type.Optional(Count),
   GATESMITH_RATE_TENANT: Type.Optional(Count),
   GATESMITH_RATE_ADDRESS: Type.Optional(Count),
@@ -154,6 +155,8 @@ export type Config = {
   readonly apiKeyDays?: number | undefined
   /** Who else than API keys signs in; not set: nobody. */
   readonly oidc?: Oidc | undefined
+  /** Whether two people decide about changes of every authority's key; not set: where the authority says so. */
+  readonly approval?: 'one-person' | 'two-people' | undefined
   /** What a tenant may have that has no quotas of its own (src/tenants/quotas/limits.ts). */
   readonly quotas: QuotaDefaults
   /** Addresses and ranges whose word on whom they ask for (X-Forwarded-For) is taken. */
@@ -216,6 +219,10 @@ export const settings = [
   [
     'GATESMITH_OIDC_ROLES',
     'what values of the role claim open, by comma, the first that fits: value=role, of the tenant that the tenant claim names; value=role@tenant; value=role@*, platform-wide (admin=admin,operator=operator,auditor=auditor,viewer=viewer)',
+  ],
+  [
+    'GATESMITH_APPROVAL',
+    'two-people: one asks for a change of the key of any authority, another approves it (as each authority says)',
   ],
   ['GATESMITH_RATE_KEY', 'requests a minute of one API key, in each process; 0: no limit (60000)'],
   ['GATESMITH_RATE_TENANT', 'requests a minute of all API keys of a tenant; 0: no limit (120000)'],
@@ -290,6 +297,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     rates: ratesOf(env),
     ...(env.GATESMITH_API_KEY_DAYS ? { apiKeyDays: Number(env.GATESMITH_API_KEY_DAYS) } : {}),
     oidc: oidcOf(env),
+    approval: env.GATESMITH_APPROVAL,
     quotas: quotasIn(env),
     trustedProxies: rangesOf('GATESMITH_TRUSTED_PROXIES', env.GATESMITH_TRUSTED_PROXIES ?? ''),
     noticeRanges: rangesOf('GATESMITH_NOTICE_RANGES', env.GATESMITH_NOTICE_RANGES ?? ''),

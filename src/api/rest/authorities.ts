@@ -132,7 +132,7 @@ export const authorities: Routes = {
           needs: 'write-authorities',
           platform: true,
           versioned,
-          problems: ['authority-unknown', 'authority-refused'],
+          problems: ['authority-unknown', 'authority-refused', 'approval-needed'],
         },
         schema: {
           tags,
@@ -164,7 +164,7 @@ export const authorities: Routes = {
         config: {
           needs: 'write-authorities',
           platform: true,
-          problems: ['authority-unknown', 'authority-in-use'],
+          problems: ['authority-unknown', 'authority-in-use', 'approval-needed'],
         },
         schema: {
           tags,

@@ -18,6 +18,7 @@ import { deliveries } from './deliveries.ts'
 import { notices, tenantNotices } from './events/notices.ts'
 import { events } from './events/stream.ts'
 import { hosts } from './hosts.ts'
+import { approvals } from './keys/approvals.ts'
 import { blockedKeys } from './keys/blocked.ts'
 import { rotations } from './keys/rotations.ts'
 import { replacements } from './replacements.ts'
@@ -31,6 +32,7 @@ export const nouns: readonly Routes[] = [
   whoami,
   authorities,
   rotations,
+  approvals,
   blockedKeys,
   certificates,
   batch,

@@ -7,6 +7,7 @@ import { roomUnder } from '../../x509/certificates/chain.ts'
 import { type ParsedCertificate, readCertificate } from '../../x509/certificates/read.ts'
 import { backdated } from '../../x509/certificates/validity.ts'
 import { toPem } from '../../x509/der/pem.ts'
+import { needTwo } from '../approvals/policy.ts'
 import { authoritySubject, authorityUnknown } from '../authority.ts'
 import { sameKeyAs, signByParent } from './cacertificate.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
@@ -22,7 +23,7 @@ export const CrossSigning = closed({ by: Name }, { title: 'CrossSigning' })
  *  more authorities below and no more names than before, nor than the other one may give, and within
  *  both periods. It signs nothing new and is published at /pki/{authority}/chains.pem. Hosts that let in
  *  clients of `by` are looked at again: those of this authority lead there now. Throws
- *  authority-unknown, authority-refused, authority-keyless (of `by`). */
+ *  authority-unknown, authority-refused, authority-keyless (of `by`), approval-needed. */
 export async function crossSign(
   ctx: Context,
   actor: Actor,
@@ -33,6 +34,8 @@ export async function crossSign(
   const issuer = currentIssuer(authority)
   const own = readCertificate(Buffer.from(issuer.der))
   if (name === by) throw new Problem('authority-refused', 'by: name another authority')
+  needTwo(ctx, authority)
+  needTwo(ctx, await issuingAuthority(ctx, { name: by, tenantId: null }))
   const parent = await openParent(ctx, by)
   const above = constraintsAlong(parent.path)
   const now = ctx.now()

@@ -6,6 +6,7 @@ import { brokenRules } from '../../shared/brokenrules.ts'
 import { must } from '../../shared/must.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import type { RevocationReason } from '../../x509/crl/reasons.ts'
+import { needTwo } from '../approvals/policy.ts'
 import { authoritySubject } from '../authority.ts'
 import { revoking } from '../crl/revocation.ts'
 import { markListsStale } from '../crl/stale.ts'
@@ -18,7 +19,7 @@ import { type IssuerView, issuerShown, issuerView } from './view.ts'
  *  that one, which says so by OCSP at once, and hosts that let in clients of its key trust it no more.
  *  One that signs new certificates is not revoked: the key is changed first (./rotate.ts). Revoking
  *  twice changes nothing. Throws authority-unknown, issuer-unknown, authority-refused,
- *  authority-keyless, certificate-expired. */
+ *  authority-keyless, certificate-expired, approval-needed. */
 export async function revokeIssuer(
   ctx: Context,
   actor: Actor,
@@ -26,6 +27,7 @@ export async function revokeIssuer(
 ): Promise<IssuerView> {
   allowPlatform(actor, 'write-authorities')
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  needTwo(ctx, authority)
   const by = { actor, now: ctx.now() }
   return ctx.db.transaction(async (tx) => {
     await revoke(tx, by, { authority, id, reason })

@@ -20,6 +20,7 @@ export type StoredAuthority = {
     readonly outlive: string
     readonly crlShards: number
     readonly listOverflow: string
+    readonly approval: string
     readonly maxValidityDays: number | null
     readonly defaultValidityDays: number | null
     readonly profiles: string[]

@@ -5,6 +5,7 @@ import { sql, type Tx } from '../../core/database/db.ts'
 import { due, dueMany } from '../../core/database/due.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { Problem } from '../../shared/problem.ts'
+import { needTwo } from '../approvals/policy.ts'
 import { authoritySubject } from '../authority.ts'
 import { issuingAuthority } from '../issuers/current.ts'
 import { dueAll, trustingPlacements } from '../trust/placements.ts'
@@ -143,10 +144,12 @@ async function enterStep(
 }
 
 /** Has the old key retired although certificates of it are left, whose holders will be turned away:
- *  from the deadline on. Throws authority-unknown, rotation-unknown, rotation-unfinished. */
+ *  from the deadline on. Throws authority-unknown, rotation-unknown, rotation-unfinished, approval-needed. */
 export async function retireRotated(ctx: Context, by: Actor, name: string): Promise<Rotation> {
   allowPlatform(by, 'write-authorities')
-  const { id: authorityId } = await issuingAuthority(ctx, { name, tenantId: null })
+  const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  const { id: authorityId } = authority
+  needTwo(ctx, authority)
   const row = await readRotation(ctx.db.read, authorityId)
   if (!row) throw new Problem('rotation-unknown', `The key of "${name}" was never changed`)
   const now = ctx.now()

@@ -7,6 +7,7 @@ import { day } from '../../shared/moment.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { roomUnder } from '../../x509/certificates/chain.ts'
 import { readCertificate } from '../../x509/certificates/read.ts'
+import { needTwo } from '../approvals/policy.ts'
 import { authoritySubject } from '../authority.ts'
 import {
   type SelfTemplate,
@@ -33,7 +34,7 @@ import type { NewRotation, Rotation } from './steps.ts'
 /** Begins to change the key of an authority: makes the next key and its certificate, of the same name
  *  and limits, by the parent as it signs now; a root's signs itself, and the two keys sign one another
  *  (RFC 4210 4.4). It does not sign leaves yet: the rest is done step by step, see rotation.ts. Throws
- *  authority-unknown, authority-refused, authority-keyless, rotation-underway. */
+ *  authority-unknown, authority-refused, authority-keyless, rotation-underway, approval-needed. */
 export async function rotateAuthority(
   ctx: Context,
   actor: Actor,
@@ -41,6 +42,7 @@ export async function rotateAuthority(
 ): Promise<Rotation> {
   allowPlatform(actor, 'write-authorities')
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  needTwo(ctx, authority)
   if (authority.retiredAt !== null) throw new Problem('authority-refused', retiredMessage(name))
   const from = currentIssuer(authority)
   await refuseUnderway(ctx.db.read, authority)

@@ -44,7 +44,12 @@ export async function createApiKey(
   const token = newToken()
   const { name, role, scopes = [...(actor.scopes ?? [])] } = request
   refuseMore(actor, scopes)
-  const made = { createdAt: now, createdBy: actor.name, tokenPrefix: prefixOf(token) }
+  const made = {
+    createdAt: now,
+    createdBy: actor.name,
+    creatorId: actor.id,
+    tokenPrefix: prefixOf(token),
+  }
   const row = { id: newId(now), tenantId, name, role, scopes, ...made, expiresAt }
   try {
     return await ctx.db.transaction(async (tx) => {

@@ -32,6 +32,7 @@ export const rotations: Routes = {
             'authority-refused',
             'authority-keyless',
             'rotation-underway',
+            'approval-needed',
             'busy',
           ],
         },
@@ -80,7 +81,12 @@ export const rotations: Routes = {
         config: {
           needs: 'write-authorities',
           platform: true,
-          problems: ['authority-unknown', 'rotation-unknown', 'rotation-unfinished'],
+          problems: [
+            'authority-unknown',
+            'rotation-unknown',
+            'rotation-unfinished',
+            'approval-needed',
+          ],
         },
         schema: {
           tags,
@@ -126,6 +132,7 @@ export const rotations: Routes = {
             'authority-refused',
             'authority-keyless',
             'certificate-expired',
+            'approval-needed',
           ],
         },
         schema: {
@@ -157,7 +164,12 @@ export const rotations: Routes = {
           needs: 'write-authorities',
           platform: true,
           placeless: true,
-          problems: ['authority-unknown', 'authority-refused', 'authority-keyless'],
+          problems: [
+            'authority-unknown',
+            'authority-refused',
+            'authority-keyless',
+            'approval-needed',
+          ],
         },
         schema: {
           tags,
