@@ -22,10 +22,17 @@ export type Stage = {
   readonly stop: () => Promise<void>
 }
 
-/** Sets the stage in a temporary folder. */
-export async function setStage(): Promise<Stage> {
-  const directory = await mkdtemp(join(tmpdir(), 'gatesmith-bench-'))
-  const database = await startDatabase({ directory, port: 0 })
+type Options = {
+  /** Where the database is kept, to be used again; none: in a temporary folder. */
+  readonly kept?: string | undefined
+  /** Of PostgreSQL. */
+  readonly settings?: Readonly<Record<string, string>>
+}
+
+/** Sets the stage, or finds it as it was left. */
+export async function setStage({ kept, settings = {} }: Options = {}): Promise<Stage> {
+  const directory = kept ?? (await mkdtemp(join(tmpdir(), 'gatesmith-bench-')))
+  const database = await startDatabase({ directory, port: 0, settings })
   await migrate(database.url)
   const environment = {
     ...process.env,
@@ -40,6 +47,20 @@ export async function setStage(): Promise<Stage> {
   const quiet = () => undefined
   const log = { info: quiet, warn: quiet, error: console.error }
   const ctx = openContext(readConfig(environment), log)
+  if ((await ctx.db.read.tenant.count({ where: { name: 'bench' } })) === 0) await furnish(ctx)
+  return {
+    ctx,
+    token: await makeAdminKey(ctx, 'bench'),
+    environment,
+    stop: async () => {
+      await ctx.db.close()
+      await database.stop()
+      if (kept === undefined) await rm(directory, { recursive: true, force: true })
+    },
+  }
+}
+
+async function furnish(ctx: Context): Promise<void> {
   const actor = systemActor('bench')
   const subject = { commonName: 'bench root' }
   await createAuthority(ctx, actor, { name: 'bench-root', kind: 'root', subject })
@@ -51,16 +72,6 @@ export async function setStage(): Promise<Stage> {
   })
   const domains = ['bench.test']
   await createTenant(ctx, actor, { name: 'bench', domains, defaultAuthority: 'bench-issuing' })
-  return {
-    ctx,
-    token: await makeAdminKey(ctx, 'bench'),
-    environment,
-    stop: async () => {
-      await ctx.db.close()
-      await database.stop()
-      await rm(directory, { recursive: true, force: true })
-    },
-  }
 }
 
 /** As in the Dockerfile: V8 would otherwise let the heap grow far beyond what is in use. */
@@ -72,10 +83,10 @@ export async function startServer(stage: Stage, port: number): Promise<ChildProc
     env: { ...stage.environment, GATESMITH_PORT: String(port) },
     stdio: ['ignore', 'inherit', 'inherit'],
   })
-  for (let attempt = 0; attempt < 100; attempt++) {
+  for (let attempt = 0; attempt < 1_000; attempt++) {
     const ready = await fetch(`http://127.0.0.1:${port}/readyz`).catch(() => undefined)
     if (ready?.ok) return child
-    await delay(100)
+    await delay(10)
   }
   child.kill('SIGKILL')
   throw new Error(`the server on port ${port} did not become ready`)
