@@ -47,7 +47,8 @@ const auditFilter = {
 /** How the audit trail is ordered. */
 export const AuditSort = Type.Enum(['seq', '-seq'], {
   title: 'AuditSort',
-  description: '-seq: the newest first (the default); seq: the oldest first',
+  description:
+    '-seq: the newest first (the default); seq: the oldest first. With from or to in the order of time',
 })
 export type AuditSort = Type.Static<typeof AuditSort>
 

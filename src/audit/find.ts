@@ -13,11 +13,17 @@ const batchSize = 500
 
 export type AuditRow = Awaited<ReturnType<Tx['auditEvent']['findMany']>>[number]
 
-const listing: Listing<AuditSort> = {
-  from: sql`audit_event`,
-  id: sql`audit_event."seq"`,
-  usual: '-seq',
-  orders: { seq: [{ column: sql`audit_event."seq"`, kind: 'bigint' }] },
+/** How the events that match are listed. Those of a period are sought in the order of time: it is that of
+ *  numbers, but where clocks differ, and a period is no range of numbers then. */
+function listingOf({ from, to }: AuditFilter): Listing<AuditSort> {
+  const seq = { column: sql`audit_event."seq"`, kind: 'bigint' } as const
+  const at = { column: sql`audit_event."at"`, kind: 'timestamptz' } as const
+  return {
+    from: sql`audit_event`,
+    id: seq.column,
+    usual: '-seq',
+    orders: { seq: from === undefined && to === undefined ? [seq] : [at, seq] },
+  }
 }
 
 /** The audit trail, newest first unless asked otherwise. The API key of a tenant sees what concerns that
@@ -28,6 +34,7 @@ export async function findAuditEvents(
   query: AuditQuery,
 ): Promise<List<AuditEvent>> {
   const conditions = await matching(ctx, actor, query)
+  const listing = listingOf(query)
   const page = await listRows(ctx.db.read, listing, { conditions, query }, async (seqs) => {
     const rows = await eventsBySeq(ctx.db.read, seqs.map(BigInt))
     return rows.map((row) => ({ id: String(row.seq), ...row }))
@@ -35,8 +42,9 @@ export async function findAuditEvents(
   return { ...page, items: await eventViews(ctx, page.items) }
 }
 
+/** In no order. */
 function eventsBySeq(tx: Tx, seqs: readonly bigint[]): Promise<readonly AuditRow[]> {
-  return tx.auditEvent.findMany({ where: { seq: { in: [...seqs] } }, orderBy: { seq: 'asc' } })
+  return tx.auditEvent.findMany({ where: { seq: { in: [...seqs] } } })
 }
 
 /** All events that match and are there now, oldest first, batch by batch: how many there are does
@@ -47,25 +55,46 @@ export async function exportAuditEvents(
   filter: AuditFilter,
 ): Promise<AsyncIterable<readonly AuditEvent[]>> {
   const conditions = await matching(ctx, actor, filter)
-  const [last] = await ctx.db.read.$queryRaw<readonly Seq[]>(sql`
-    select "seq" from audit_event where ${joinSql([sql`true`, ...conditions], ' and ')}
-    order by "seq" desc limit 1`)
-  return batches(ctx, conditions, last?.seq ?? 0n)
+  const { orders } = listingOf(filter)
+  const columns = orders.seq.map(({ column }) => column)
+  const [last] = await ctx.db.read.$queryRaw<readonly Place[]>(sql`
+    select "seq", "at" from audit_event where ${joinSql([sql`true`, ...conditions], ' and ')}
+    order by ${joinSql(columns, ' desc, ')} desc limit 1`)
+  return last ? batches(ctx, { columns, conditions, last }) : none()
 }
 
-type Seq = { readonly seq: bigint }
+/** Where an export has come to, or ends. */
+type Place = { readonly seq: bigint; readonly at: Date }
 
-async function* batches(ctx: Context, conditions: readonly Sql[], last: bigint) {
-  let seen = 0n
-  while (seen < last) {
-    const place = [sql`"seq" > ${seen}`, sql`"seq" <= ${last}`]
-    const found = await ctx.db.read.$queryRaw<readonly Seq[]>(sql`
-      select "seq" from audit_event where ${joinSql([...place, ...conditions], ' and ')}
-      order by "seq" limit ${batchSize}::int`)
+type Exported = {
+  readonly columns: readonly Sql[]
+  readonly conditions: readonly Sql[]
+  readonly last: Place
+}
+
+async function* none() {}
+
+async function* batches(ctx: Context, { columns, conditions, last }: Exported) {
+  const valuesOf = ({ seq, at }: Place) =>
+    joinSql(
+      columns.length === 1 ? [sql`${seq}::bigint`] : [sql`${at}::timestamptz`, sql`${seq}::bigint`],
+    )
+  let seen: Place | undefined = { seq: 0n, at: new Date(0) }
+  while (seen) {
+    const place = [
+      sql`(${joinSql([...columns])}) > (${valuesOf(seen)})`,
+      sql`(${joinSql([...columns])}) <= (${valuesOf(last)})`,
+    ]
+    const found: readonly Place[] = await ctx.db.read.$queryRaw<readonly Place[]>(sql`
+      select "seq", "at" from audit_event where ${joinSql([...place, ...conditions], ' and ')}
+      order by ${joinSql([...columns])} limit ${batchSize}::int`)
     const seqs = found.map(({ seq }) => seq)
-    const rows = await eventsBySeq(ctx.db.read, seqs)
-    seen = seqs.length < batchSize ? last : (seqs.at(-1) ?? last)
-    yield await eventViews(ctx, rows)
+    const rows = new Map((await eventsBySeq(ctx.db.read, seqs)).map((row) => [row.seq, row]))
+    seen = found.length < batchSize ? undefined : found.at(-1)
+    yield await eventViews(
+      ctx,
+      seqs.flatMap((seq) => rows.get(seq) ?? []),
+    )
   }
 }
 
@@ -96,13 +125,14 @@ type AuditFilter = Omit<AuditQuery, 'limit' | 'cursor' | 'sort' | 'count' | 'fie
 async function matching(ctx: Context, actor: Actor, filter: AuditFilter): Promise<readonly Sql[]> {
   allow(actor, 'read-audit')
   const tenantId = await auditedTenant(ctx, actor, filter.tenant)
+  const { actor: by } = filter
   return [
+    ...(by === undefined ? [] : [await done(ctx, by)]),
     ...when(tenantId ?? undefined, (one) => sql`"tenantId" = ${one}::uuid`),
     ...when(filter.action, (one) => sql`"action" = ${one}`),
     ...when(filter.subjectKind, (one) => sql`"subjectKind" = ${one}`),
     ...when(filter.subjectId, (one) => sql`"subjectId" = ${one}`),
     ...when(filter.subject, (one) => sql`"subjectName" = ${one}`),
-    ...when(filter.actor, (one) => sql`("actorName" = ${one} or "actorId" = ${one})`),
     ...when(filter.actorKind, (one) => sql`"actorKind" = ${one}`),
     ...when(
       filter.address,
@@ -112,6 +142,18 @@ async function matching(ctx: Context, actor: Actor, filter: AuditFilter): Promis
     ...when(filter.from, (one) => sql`"at" >= ${new Date(one)}::timestamptz`),
     ...when(filter.to, (one) => sql`"at" < ${new Date(one)}::timestamptz`),
   ]
+}
+
+/** What somebody did, by their name or id: by the one of these that the trail has, since for either of the two
+ *  PostgreSQL would read all events. */
+async function done(ctx: Context, by: string): Promise<Sql> {
+  const [row] = await ctx.db.read.$queryRaw<readonly { named: boolean; known: boolean }[]>(sql`
+    select (select true from audit_event where "actorName" = ${by} order by "seq" limit 1) as named,
+      (select true from audit_event where "actorId" = ${by} order by "seq" limit 1) as known`)
+  const name = sql`"actorName" = ${by}`
+  const id = sql`"actorId" = ${by}`
+  if (row?.named && row.known) return sql`(${name} or ${id})`
+  return row?.known ? id : name
 }
 
 /** Throws request-invalid for what is no address: of those that are not known it is asked by that word. */

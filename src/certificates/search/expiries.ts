@@ -1,14 +1,14 @@
 import Type from 'typebox'
 import { type Actor, allowPlatform } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { joinSql, sql } from '../../core/database/db.ts'
+import { joinSql, type Sql, sql } from '../../core/database/db.ts'
 import { day } from '../../shared/moment.ts'
 import { refuse } from '../../shared/problem.ts'
 import { closed } from '../../shared/schema.ts'
 import { timestamp } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import type { CertificateFilter } from './filter.ts'
-import { conditionsOf, endOf } from './select.ts'
+import { conditionsOf, endOf, withHosts } from './select.ts'
 
 export const ExpiryStep = Type.Enum(['day', 'week'], { title: 'ExpiryStep' })
 export type ExpiryStep = Type.Static<typeof ExpiryStep>
@@ -48,21 +48,54 @@ export async function expiries(
     const message = `At most ${mostSteps} ${by}s are told of at once: ask for a shorter period, or by week`
     refuse('request-invalid', [{ field: '/within', message }])
   }
-  const conditions = conditionsOf(now, tenantId, filter)
-  // Each step is a range of the index of ends, which is far faster than to group what a scan finds.
-  const rows = await ctx.db.read.$queryRaw<readonly Row[]>(sql`
+  const narrowed = await withHosts(ctx.db.read, filter)
+  const conditions = joinSql(
+    [
+      sql`certificate."notAfter" >= ${now}::timestamptz and certificate."notAfter" <= ${end}::timestamptz`,
+      sql`certificate."revokedAt" is null`,
+      ...conditionsOf(now, tenantId, narrowed),
+    ],
+    ' and ',
+  )
+  const { authority: _, ...others } = filter
+  const few = tenantId !== null || Object.values(others).some((value) => value !== undefined)
+  const rows = await ctx.db.read.$queryRaw<readonly Row[]>(
+    few ? grouped(by, conditions) : stepwise({ by, now, end, conditions }),
+  )
+  return rows.map(({ from, ...counts }) => ({ from: timestamp(from), ...counts }))
+}
+
+/** Whatever finds few finds them once. */
+function grouped(by: ExpiryStep, conditions: Sql): Sql {
+  return sql`
+    select date_trunc(${by}, certificate."notAfter", 'UTC') as "from", ${counts}
+    from certificate where ${conditions} group by 1 order by 1`
+}
+
+/** Each step is a range of the index of ends, which is far faster than to group what a scan finds. */
+function stepwise({
+  by,
+  now,
+  end,
+  conditions,
+}: {
+  by: ExpiryStep
+  now: Date
+  end: Date
+  conditions: Sql
+}) {
+  return sql`
     select "from", "count", "renewing"
     from generate_series(date_trunc(${by}, ${now}::timestamptz, 'UTC'), ${end}::timestamptz,
       ${`1 ${by}`}::interval) as "from"
     cross join lateral (
-      select count(*)::int as "count", (count(*) filter (where certificate."autoRenew"))::int as "renewing"
-      from certificate where certificate."notAfter" >= greatest("from", ${now}::timestamptz)
-        and certificate."notAfter" < "from" + ${`1 ${by}`}::interval
-        and certificate."notAfter" <= ${end}::timestamptz
-        and ${joinSql([sql`certificate."revokedAt" is null`, ...conditions], ' and ')}
-    ) as step where "count" > 0 order by "from"`)
-  return rows.map(({ from, ...counts }) => ({ from: timestamp(from), ...counts }))
+      select ${counts} from certificate where certificate."notAfter" >= greatest("from", ${now}::timestamptz)
+        and certificate."notAfter" < "from" + ${`1 ${by}`}::interval and ${conditions}
+    ) as step where "count" > 0 order by "from"`
 }
+
+const counts = sql`count(*)::int as "count",
+  (count(*) filter (where certificate."autoRenew"))::int as "renewing"`
 
 type Row = Omit<Expiries, 'from'> & { readonly from: Date }
 

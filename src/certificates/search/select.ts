@@ -1,4 +1,4 @@
-import { type Sql, sql } from '../../core/database/db.ts'
+import { type Sql, sql, type Tx } from '../../core/database/db.ts'
 import type { Listing } from '../../core/database/lists.ts'
 import { endingOf } from '../../hosts/request/query.ts'
 import { labelTerms } from '../../shared/lists/labels.ts'
@@ -21,12 +21,33 @@ export const certificateListing: Listing<CertificateSort> = {
   },
 }
 
+/** What is asked for, with the hosts of its cluster where those are few. */
+export type Narrowed<Filter> = Filter & { readonly hostIds?: readonly string[] }
+
+/** Up to so many hosts are looked for one by one. */
+const fewHosts = 1_000
+
+/** Names the hosts of the cluster that is asked for: of ids PostgreSQL knows how many they are and looks for each,
+ *  while of a cluster by its name it knows nothing. Of many hosts the certificates are soon found among all. */
+export async function withHosts<Filter extends CertificateFilter>(
+  tx: Tx,
+  filter: Filter,
+): Promise<Narrowed<Filter>> {
+  const { cluster } = filter
+  if (cluster === undefined) return filter
+  const rows = await tx.$queryRaw<readonly { readonly id: string }[]>(sql`
+    select "hostId"::text as id from placement
+    where "clusterId" = (select "id" from cluster where "name" = ${cluster}) limit ${fewHosts + 1}::int`)
+  const hostIds = [...new Set(rows.map(({ id }) => id))]
+  return rows.length > fewHosts ? filter : { ...filter, hostIds }
+}
+
 /** What holds for all that are listed. What was made to prove hosts by is only listed where it is asked
  *  for, by its serial or fingerprint. */
 export function conditionsOf(
   now: Date,
   tenantId: string | null,
-  filter: CertificateFilter,
+  filter: Narrowed<CertificateFilter>,
 ): readonly Sql[] {
   const { serial, fingerprint } = filter
   const byName = serial !== undefined || fingerprint !== undefined
@@ -45,7 +66,8 @@ function statusConditions(
 ): readonly Sql[] {
   const active = sql`certificate."status" = 'active'`
   return [
-    ...(status === 'revoked' ? [sql`certificate."status" = 'revoked'`] : []),
+    // As their indexes say it, none of which may be about the status (see the migration certificate_search).
+    ...(status === 'revoked' ? [sql`certificate."revokedAt" is not null`] : []),
     ...(status === 'active' ? [active, sql`certificate."notAfter" >= ${now}::timestamptz`] : []),
     ...(status === 'expired' ? [active, sql`certificate."notAfter" < ${now}::timestamptz`] : []),
     ...(expiringWithin === undefined
@@ -100,7 +122,12 @@ function holdsEnding(ending: string): Sql {
   return sql`certificate."dnsEndings" @> array[${ending}::text]`
 }
 
-function relationConditions({ authority, host, cluster }: CertificateFilter): readonly Sql[] {
+function relationConditions({
+  authority,
+  host,
+  cluster,
+  hostIds,
+}: Narrowed<CertificateFilter>): readonly Sql[] {
   return [
     ...(authority === undefined
       ? []
@@ -112,15 +139,16 @@ function relationConditions({ authority, host, cluster }: CertificateFilter): re
       : [
           sql`certificate."hostId" in (select "id" from host where "name" = ${host.toLowerCase()})`,
         ]),
-    ...(cluster === undefined
-      ? []
-      : [
-          sql`certificate."hostId" is not null and exists (
-            select from placement join cluster on cluster."id" = placement."clusterId"
-            where placement."tenantId" = certificate."tenantId"
-              and placement."hostId" = certificate."hostId" and cluster."name" = ${cluster})`,
-        ]),
+    ...(cluster === undefined ? [] : [onCluster(cluster, hostIds)]),
   ]
+}
+
+/** `is true` has the hosts of the cluster looked up in a table of hashes, on the way along the certificates. */
+function onCluster(cluster: string, hostIds: readonly string[] | undefined): Sql {
+  if (hostIds) return sql`certificate."hostId" = any(${[...hostIds]}::uuid[])`
+  return sql`certificate."hostId" is not null and (certificate."hostId" in (
+    select placement."hostId" from placement
+    where placement."clusterId" = (select "id" from cluster where "name" = ${cluster}))) is true`
 }
 
 function serialOf(text: string): string {

@@ -63,11 +63,13 @@ async function neighboursOf(
     and placement."wanted" and held."wanted"
     where held."clusterId" = own."clusterId" and held."ingress" = own."ingress"
       and placement."tenantId" = own."tenantId" and placement."hostId" <> own."hostId"`
+  // offset 0: PostgreSQL takes the hosts for a hundred, and would rather read all placements.
   const rows = await tx.$queryRaw<readonly { id: string; name: string; spec: unknown }[]>(sql`
     select distinct asked."id"::text, other."name", host."spec"
     from jsonb_to_recordset(${JSON.stringify(items)}::jsonb)
       as asked ("id" uuid, "tenantId" uuid, "over" text[], "below" text[])
-    join placement own on own."tenantId" = asked."tenantId" and own."hostId" = asked."id" and own."wanted"
+    cross join lateral (select * from placement where placement."tenantId" = asked."tenantId"
+      and placement."hostId" = asked."id" and placement."wanted" offset 0) own
     cross join lateral (
       (select held."name", placement."hostId" from ${held} and held."name" = any(asked."over"))
       union

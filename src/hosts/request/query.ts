@@ -53,16 +53,20 @@ export function hostConditions(tenantId: string | null, query: HostQuery): reado
   ]
   return [
     ...(tenantId === null ? [] : [sql`host."tenantId" = ${tenantId}::uuid`]),
-    ...(placed.length === 0
-      ? []
-      : [
-          sql`exists (select from placement where placement."tenantId" = host."tenantId"
-            and placement."hostId" = host."id" and ${joinSql(placed, ' and ')})`,
-        ]),
+    ...(placed.length === 0 ? [] : [standing(placed, status === undefined && tenantId === null)]),
     ...when(authority, (one) => sql`host."spec" #>> '{certificate,authority}' = ${one}`),
     ...when(name, (one) => sql`host."dnsEndings" @> array[${endingOf(one)}::text]`),
     ...when(label, (one) => sql`host."labelTerms" @> ${[...labelTerms(one)]}::text[]`),
   ]
+}
+
+/** `is true` has the hosts of a cluster looked up in a table of hashes, on the way along all hosts. */
+function standing(placed: readonly Sql[], many: boolean): Sql {
+  const where = joinSql([...placed], ' and ')
+  return many
+    ? sql`(host."id" in (select placement."hostId" from placement where ${where})) is true`
+    : sql`exists (select from placement where placement."tenantId" = host."tenantId"
+        and placement."hostId" = host."id" and ${where})`
 }
 
 /** What names that are asked for end in: `*.example.com` is every name that ends in .example.com, which that
