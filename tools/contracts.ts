@@ -1,5 +1,15 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises'
-import { buildSchema, lexicographicSortSchema, printSchema } from 'graphql'
+import {
+  buildSchema,
+  type GraphQLArgument,
+  type GraphQLSchema,
+  isEnumType,
+  isInputObjectType,
+  isObjectType,
+  isSpecifiedScalarType,
+  lexicographicSortSchema,
+  printSchema,
+} from 'graphql'
 import { sdl } from '../src/api/graphql/schema.ts'
 import { buildServer } from '../src/api/server.ts'
 import { readConfig } from '../src/core/config.ts'
@@ -10,9 +20,43 @@ import { problemsPage } from './problems.ts'
 export async function contracts(): Promise<Readonly<Record<string, string>>> {
   return {
     'openapi/openapi.json': `${JSON.stringify(await openApi(), inOrder, 2)}\n`,
-    'openapi/schema.graphql': `${printSchema(lexicographicSortSchema(buildSchema(sdl)))}\n`,
+    'openapi/schema.graphql': graphqlSchema(),
     'docs/problems.md': problemsPage(),
   }
+}
+
+function graphqlSchema(): string {
+  const schema = buildSchema(sdl)
+  const silent = undescribed(schema)
+  if (silent.length > 0) {
+    throw new Error(
+      `Not described: ${silent.join(', ')}. Say it at the schema, or in src/api/graphql/words.ts`,
+    )
+  }
+  return `${printSchema(lexicographicSortSchema(schema))}\n`
+}
+
+/** The types, fields, arguments and words of a schema that have no description. */
+export function undescribed(schema: GraphQLSchema): readonly string[] {
+  const own = Object.values(schema.getTypeMap()).filter(
+    (type) => !type.name.startsWith('__') && !isSpecifiedScalarType(type),
+  )
+  const all = own.flatMap((type) => {
+    const fields = isObjectType(type) || isInputObjectType(type) ? type.getFields() : {}
+    const members = isEnumType(type) ? type.getValues() : Object.values(fields)
+    return [
+      { name: type.name, description: type.description },
+      ...members.flatMap((member) => {
+        const name = `${type.name}.${member.name}`
+        const args: readonly GraphQLArgument[] = 'args' in member ? member.args : []
+        return [
+          { name, description: member.description },
+          ...args.map((arg) => ({ ...arg, name: `${name}(${arg.name})` })),
+        ]
+      }),
+    ]
+  })
+  return all.flatMap(({ name, description }) => (description ? [] : [name]))
 }
 
 /** The document of a server that is built and never listens; its database is never asked. */

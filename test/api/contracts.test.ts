@@ -3,9 +3,10 @@ import { subscribe } from 'node:diagnostics_channel'
 import { test } from 'node:test'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import type { FastifyInstance } from 'fastify'
+import { buildSchema } from 'graphql'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { contracts, outdated } from '../../tools/contracts.ts'
+import { contracts, outdated, undescribed } from '../../tools/contracts.ts'
 import { documentedPath } from '../support/contract.ts'
 
 const routes = new Set<string>()
@@ -57,6 +58,15 @@ const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
 
 test('the committed contracts are those of the code', async () => {
   assert.deepEqual(await outdated(), [], 'run npm run contracts')
+})
+
+test('everything in the schema of GraphQL is described, or it is not emitted', () => {
+  const silent = 'type Query { a(b: C, "x" d: C): E } input C { f: Int } enum E { G } "x" scalar H'
+  assert.deepEqual(undescribed(buildSchema(silent)).toSorted(), [
+    ...['C', 'C.f', 'E', 'E.G', 'Query', 'Query.a', 'Query.a(b)'],
+  ])
+  const schema = buildSchema(emitted['openapi/schema.graphql'] ?? '')
+  assert.deepEqual(undescribed(schema), [])
 })
 
 test('the OpenAPI document is valid by the rules of 3.1, and every reference leads somewhere', async () => {

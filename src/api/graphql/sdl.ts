@@ -1,5 +1,6 @@
 import Type from 'typebox'
 import type { Field } from './field.ts'
+import { wordFor } from './words.ts'
 
 /** A GraphQL type made of a wire shape: the shape's members without those named in `without`, and the
  *  `fields` that take their place or stand beside them. */
@@ -26,29 +27,29 @@ function objectSdl(found: Found, { name, schema, without = [], fields = {} }: Sh
     .filter(([key]) => !without.includes(key) && !(key in fields))
     .map(
       ([key, member]) =>
-        `${described(member)}${key}: ${typeOf(found, name + capital(key), member)}`,
+        `${described(member, name, key)}${key}: ${typeOf(found, name + capital(key), member)}`,
     )
   const more = Object.entries(fields).map(
     ([key, { type, description, args }]) =>
-      `${described({ description })}${key}${argsOf(found, args)}: ${type}`,
+      `${described({ description }, name, key)}${key}${argsOf(found, args)}: ${type}`,
   )
-  return `${described(schema)}type ${name} {\n${[...members, ...more].join('\n')}\n}`
+  return `${described(schema, name)}type ${name} {\n${[...members, ...more].join('\n')}\n}`
 }
 
 /** What is given as an argument: its enumerations are those of the answers. */
 function inputSdl(found: Found, name: string, schema: Type.TObject): string {
   const members = Object.entries(schema.properties).map(([key, member]) => {
     const type = typeOf(found, name + capital(key), member, 'input')
-    return `${described(member)}${key}: ${type}`
+    return `${described(member, `${name}Input`, key)}${key}: ${type}`
   })
-  return `${described(schema)}input ${name}Input {\n${members.join('\n')}\n}`
+  return `${described(schema, `${name}Input`)}input ${name}Input {\n${members.join('\n')}\n}`
 }
 
 function argsOf(found: Found, { properties }: Type.TObject): string {
   const args = Object.entries(properties).map(([key, arg]) => {
     const preset = wordOf(arg, 'default')
     const type = typeOf(found, capital(key), arg, 'input')
-    return `${described(arg)}${key}: ${type}${preset === undefined ? '' : ` = ${preset}`}`
+    return `${described(arg, '', key)}${key}: ${type}${preset === undefined ? '' : ` = ${preset}`}`
   })
   return args.length === 0 ? '' : `(\n${args.join('\n')}\n)`
 }
@@ -79,7 +80,7 @@ function nameOf(found: Found, place: string, schema: Type.TSchema, way: Way): st
   if (Type.IsEnum(schema)) {
     if (schema.enum.every((value) => typeof value === 'number')) return 'Int'
     if (!schema.enum.every((value) => /^[_A-Za-z]\w*$/.test(String(value)))) return 'String'
-    return define(found, name, () => `enum ${name} {\n${schema.enum.join('\n')}\n}`)
+    return define(found, name, () => enumSdl(name, schema))
   }
   if (Type.IsString(schema)) return strings.get(wordOf(schema, 'format') ?? '') ?? 'String'
   if (Type.IsInteger(schema)) return 'Int'
@@ -98,9 +99,16 @@ function define(found: Found, name: string, definition: () => string): string {
   return name
 }
 
-function described(schema: object): string {
+function enumSdl(name: string, schema: Type.TEnum): string {
+  const values = schema.enum.map((value) => `${described({}, name, String(value))}${value}`)
+  return `${described(schema, name)}enum ${name} {\n${values.join('\n')}\n}`
+}
+
+/** What a schema says of itself, or what is said of its place. */
+function described(schema: object, type: string, member = ''): string {
   const inner = Type.IsUnion(schema) ? schema.anyOf[0] : undefined
-  const description = wordOf(schema, 'description') ?? wordOf(inner ?? {}, 'description')
+  const description =
+    wordOf(schema, 'description') ?? wordOf(inner ?? {}, 'description') ?? wordFor(type, member)
   return description === undefined ? '' : `${JSON.stringify(description)}\n`
 }
 
