@@ -34,20 +34,32 @@ function memberOf(value: Readonly<Record<string, unknown>>, name: string): unkno
 /** How often a patch is applied anew when others were quicker. */
 const mostTries = 10
 
-/** Applies the patch that a request has to the thing as it stands, and writes what comes of it. Whoever changed it
- *  meanwhile is not overwritten: the write expects what was read, and the patch is applied anew. Throws
- *  request-invalid where what comes of it is no `schema`, precondition-failed, what `read` and `write` throw. */
-export async function mergeInto<Schema extends Type.TObject, Answer>(
+/** Applies the patch that a request has to the thing as it stands, as applyPatch does. */
+export function mergeInto<Schema extends Type.TObject, Answer>(
   request: FastifyRequest,
+  merge: Merge<Schema, Answer>,
+): Promise<Answer> {
+  const { versioned: members = [] } = request.routeOptions.config
+  return applyPatch({ patch: request.body, asked: preconditionOf(request), members }, merge)
+}
+
+/** A patch, what it expects of the thing, and which members of that make a version of it. */
+export type Asked = {
+  readonly patch: unknown
+  readonly asked: Precondition
+  readonly members: readonly string[]
+}
+
+/** Applies a patch to the thing as it stands, and writes what comes of it. Whoever changed it meanwhile is not
+ *  overwritten: the write expects what was read, and the patch is applied anew. Throws request-invalid where what
+ *  comes of it is no `schema`, precondition-failed, what `read` and `write` throw. */
+export async function applyPatch<Schema extends Type.TObject, Answer>(
+  { patch, asked, members }: Asked,
   { schema, whole = false, replaced = [], read, write }: Merge<Schema, Answer>,
 ): Promise<Answer> {
-  const asked = preconditionOf(request)
-  const members = request.routeOptions.config.versioned ?? []
   for (let tries = 0; tries < mostTries; tries++) {
     const current = await read()
-    const next = whole
-      ? wholeOf(schema, current, request.body)
-      : namedIn(current, request.body, replaced)
+    const next = whole ? wholeOf(schema, current, patch) : namedIn(current, patch, replaced)
     const held = heldTo(schema, next)
     const version = versionOf(current, members)
     try {

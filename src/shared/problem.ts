@@ -127,3 +127,16 @@ export function refuse(type: ProblemType, violations: readonly Violation[]): voi
     violations: violations.slice(0, mostViolations),
   })
 }
+
+/** What came of one item of a batch: the answer, or the problem why there is none. Throws what concerns all items
+ *  (tenant-unknown, forbidden), and what is no Problem. */
+export async function outcomeOf<Answer>(work: () => Promise<Answer>): Promise<Answer | Problem> {
+  try {
+    return await work()
+  } catch (error) {
+    if (!(error instanceof Problem) || concernsAll.has(error.type)) throw error
+    return error
+  }
+}
+
+const concernsAll: ReadonlySet<string> = new Set(['tenant-unknown', 'forbidden'])

@@ -129,6 +129,8 @@ const bodies: readonly (readonly [string, object])[] = [
   ['/notices/a', { kind: 'webhook', url: 'https://127.0.0.1/' }],
   ['/certificates', leaf],
   ['/certificates:batch', { items: [leaf] }],
+  ['/certificates:revoke', { items: [{ id: noId }] }],
+  ['/hosts:batch', { items: [{ action: 'remove', name: 'a.alpha.test' }] }],
   ['/hosts/a.alpha.test', { clusters, routes }],
   ['/deliveries/a', { certificate: noId, secret: { name: 'a', namespace: 'a' }, clusters }],
 ]

@@ -68,3 +68,27 @@ test('what concerns the whole batch refuses the whole batch', async () => {
   const many = Array.from({ length: 1001 }, () => named('a.batch.test'))
   await http.post(path).send({ items: many }).expect(422)
 })
+
+test('many certificates are revoked in one request, each for itself', async () => {
+  const revoke = '/v1/tenants/batch/certificates:revoke'
+  const made = await http.post(path).send({ items: [named('r.batch.test'), named('s.batch.test')] })
+  const [first, second] = made.body.items.map(
+    (item: { certificate: { id: string } }) => item.certificate.id,
+  )
+  const items = [
+    { id: first, reason: 'superseded' },
+    { id: '019a0000-0000-7000-8000-000000000000' },
+    { id: second, proof: 'x' },
+    { id: second },
+  ]
+  const dry = await http.post(`${revoke}?dryRun=true`).send({ items }).expect(200)
+  assert.equal(dry.body.items[0].certificate.status, 'revoked')
+  assert.equal((await http.get(`/v1/tenants/batch/certificates/${first}`)).body.status, 'active')
+  const { body } = await http.post(revoke).send({ items }).expect(200)
+  const statuses = body.items.map(({ status }: { status: number }) => status)
+  assert.deepEqual(statuses, [200, 404, 422, 200])
+  assert.equal(body.items[0].certificate.revocationReason, 'superseded')
+  assert.equal(body.items[2].problem.violations[0].field, '/proof')
+  const other = send(await tokenFor(ctx, 'batch', 'viewer'))
+  await other.post(revoke).send({ items }).expect(403)
+})

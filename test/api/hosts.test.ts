@@ -318,3 +318,62 @@ test('the certificate of a host is at one URL, as JSON and as PEM', async () => 
   const again = http.get(`${at}/certificate`).set('accept', accept)
   await again.set('if-none-match', pem.headers.etag ?? '').expect(304)
 })
+
+test('many hosts are put, patched and removed in one request, each for itself', async () => {
+  const batch = '/v1/tenants/shop/hosts:batch'
+  const name = (n: string) => `${n}.many.fair.test`
+  const put = (n: string) => ({ action: 'put', name: name(n), spec })
+  const items = [
+    put('a'),
+    { action: 'put', name: 'www.other.test', spec },
+    put('b'),
+    { action: 'patch', name: name('a'), patch: { labels: { env: 'prod' } } },
+    { action: 'patch', name: name('a'), patch: { http: 'nonsense' } },
+    { action: 'remove', name: name('none') },
+    { ...put('b'), ifNoneMatch: '*' },
+    { action: 'remove', name: name('b'), spec },
+    { action: 'remove', name: name('b') },
+  ]
+  type Item = { status: number; host?: { labels: object }; problem?: { type: string } }
+  const told = ({ items }: { items: readonly Item[] }) =>
+    items.map(({ status, problem }) => [status, problem?.type.replace(/.*\//, '')])
+  const dry = await http
+    .post(`${batch}?dryRun=true`)
+    .send({ items: items.slice(0, 3) })
+    .expect(200)
+  assert.deepEqual(told(dry.body), [
+    [201, undefined],
+    [422, 'host-refused'],
+    [201, undefined],
+  ])
+  await http.get(`/v1/tenants/shop/hosts/${name('a')}`).expect(404)
+  const post = () => http.post(batch).set('idempotency-key', 'many').send({ items }).expect(200)
+  const { body } = await post()
+  assert.deepEqual(told(body), [
+    [201, undefined],
+    [422, 'host-refused'],
+    [201, undefined],
+    [200, undefined],
+    [422, 'request-invalid'],
+    [404, 'host-unknown'],
+    [412, 'precondition-failed'],
+    [422, 'request-invalid'],
+    [202, undefined],
+  ])
+  assert.deepEqual(body.items[3].host.labels, { env: 'prod' })
+  const trail = await ctx.db.read.auditEvent.count()
+  assert.deepEqual((await post()).body, body)
+  assert.equal(await ctx.db.read.auditEvent.count(), trail)
+  const viewer = send(await tokenFor(ctx, 'shop', 'viewer'))
+  await viewer
+    .post(batch)
+    .send({ items: [put('c')] })
+    .expect(403)
+  const stranger = send(await tokenFor(ctx, 'rival'))
+  await stranger
+    .post(batch)
+    .send({ items: [put('c')] })
+    .expect(404)
+  const many = Array.from({ length: 201 }, () => ({ action: 'remove', name: name('c') }))
+  await http.post(batch).send({ items: many }).expect(422)
+})

@@ -1,6 +1,8 @@
 import Type from 'typebox'
 import { Certificate } from '../../certificates/certificate.ts'
 import { getHostCertificate } from '../../certificates/find.ts'
+import type { Actor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
 import { HostPlan, PlanRequest, planHost } from '../../delivery/preview/hostplan.ts'
 import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/proof/probe.ts'
 import { getHost, listAllHosts, listHosts } from '../../hosts/find.ts'
@@ -17,7 +19,7 @@ import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
 import { leavingOf } from '../edge/leaving.ts'
-import { MergePatch, mergeInto } from '../mergepatch.ts'
+import { type Asked, applyPatch, MergePatch } from '../mergepatch.ts'
 import { DryRun, dryRun, writing } from '../rehearsal.ts'
 
 const tags = ['hosts']
@@ -31,7 +33,7 @@ const versioned = versionedHost
 const params = closed({ tenant: Name, host: HostnameText })
 
 /** What may be wrong with what is asked for. */
-const refusedSpecs: readonly ProblemType[] = [
+export const refusedSpecs: readonly ProblemType[] = [
   'tenant-unknown',
   'authority-unknown',
   'cluster-unknown',
@@ -41,6 +43,29 @@ const refusedSpecs: readonly ProblemType[] = [
   'quota-exceeded',
   'busy',
 ]
+
+/** Changes some of what a host is asked for. Throws what putHost throws, and host-unknown. */
+export function patchHost(
+  ctx: Context,
+  actor: Actor,
+  {
+    tenant,
+    name,
+    asked,
+  }: { readonly tenant: string; readonly name: string; readonly asked: Asked },
+): Promise<Host> {
+  return applyPatch(asked, {
+    schema: HostSpec,
+    whole: true,
+    read: async () => {
+      const host = await getHost(ctx, actor, { tenant, name })
+      if (host.removedAt === null) return host
+      throw new Problem('host-unknown', `"${name}" is being removed: PUT brings it back`)
+    },
+    write: async (spec, expected) =>
+      (await putHost(ctx, actor, { tenant, name, spec }, expected)).host,
+  })
+}
 
 /** /v1/tenants/{tenant}/hosts */
 export const hosts: Routes = {
@@ -107,18 +132,9 @@ export const hosts: Routes = {
       },
       (request) => {
         const { tenant, host: name } = request.params
-        const actor = actorOf(request)
-        return mergeInto(request, {
-          schema: HostSpec,
-          whole: true,
-          read: async () => {
-            const host = await getHost(ctx, actor, { tenant, name })
-            if (host.removedAt === null) return host
-            throw new Problem('host-unknown', `"${name}" is being removed: PUT brings it back`)
-          },
-          write: async (spec, expected) =>
-            (await putHost(writing(ctx, request), actor, { tenant, name, spec }, expected)).host,
-        })
+        const { body: patch } = request
+        const asked = { patch, asked: preconditionOf(request), members: versioned }
+        return patchHost(writing(ctx, request), actorOf(request), { tenant, name, asked })
       },
     )
   },

@@ -11,7 +11,9 @@ import { whoami } from './access/whoami.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
-import { batch } from './batch.ts'
+import { certificateBatches } from './batches/certificates.ts'
+import { hostBatches } from './batches/hosts.ts'
+import { revocationBatches } from './batches/revocations.ts'
 import { certificates } from './certificates.ts'
 import { clusters } from './clusters.ts'
 import { deliveries } from './deliveries.ts'
@@ -35,10 +37,12 @@ export const nouns: readonly Routes[] = [
   approvals,
   blockedKeys,
   certificates,
-  batch,
+  certificateBatches,
+  revocationBatches,
   replacements,
   clusters,
   hosts,
+  hostBatches,
   deliveries,
   events,
   tenantNotices,

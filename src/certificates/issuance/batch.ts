@@ -2,7 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { must } from '../../shared/must.ts'
-import { Problem } from '../../shared/problem.ts'
+import { outcomeOf, Problem } from '../../shared/problem.ts'
 import type { Certificate, NewCertificate } from '../certificate.ts'
 import { allowed, checkRequest, type IssuanceRules, issuanceRules } from '../vetting/check.ts'
 import { requestedHosts } from '../vetting/policy.ts'
@@ -38,7 +38,7 @@ export async function issueCertificates(
     for (const [index, { request, read }] of left) {
       await pace()
       const key = idempotencyKey === undefined ? undefined : `${idempotencyKey}#${index}`
-      outcomes[index] = await outcomeOf(async () => {
+      const outcome = await outcomeOf(async () => {
         const rules = must(rulesFor.get(request.authority), 'an item has no rules')
         if (rules instanceof Problem) throw rules
         if (read instanceof Problem) throw read
@@ -46,6 +46,7 @@ export async function issueCertificates(
         const order = { tenant, request, idempotencyKey: key, allowed: checked }
         return issueAllowed(ctx, actor, order)
       })
+      outcomes[index] = outcome instanceof Problem ? { problem: outcome } : { certificate: outcome }
     }
   }
   await Promise.all(Array.from({ length: atOnce }, lane))
@@ -101,15 +102,3 @@ function problemIn(error: unknown): Problem {
   if (error instanceof Problem) return error
   throw error
 }
-
-async function outcomeOf(issued: () => Promise<Certificate>): Promise<BatchOutcome> {
-  try {
-    return { certificate: await issued() }
-  } catch (error) {
-    const problem = problemIn(error)
-    if (concernsAll.has(problem.type)) throw problem
-    return { problem }
-  }
-}
-
-const concernsAll: ReadonlySet<string> = new Set(['tenant-unknown', 'forbidden'])

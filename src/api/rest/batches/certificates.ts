@@ -1,13 +1,12 @@
 import Type from 'typebox'
-import { Certificate, NewCertificate } from '../../certificates/certificate.ts'
-import { issueCertificates } from '../../certificates/issuance/batch.ts'
-import { mostViolations, Problem } from '../../shared/problem.ts'
-import { closed, Name, ProblemDocument } from '../../shared/schema.ts'
-import type { Routes } from '../api.ts'
-import { actorOf } from '../edge/admission.ts'
-import { idempotencyKey } from '../idempotency.ts'
-import { problemDocument } from '../problem.ts'
-import { DryRun, writing } from '../rehearsal.ts'
+import { Certificate, NewCertificate } from '../../../certificates/certificate.ts'
+import { issueCertificates } from '../../../certificates/issuance/batch.ts'
+import { closed, Name, ProblemDocument } from '../../../shared/schema.ts'
+import type { Routes } from '../../api.ts'
+import { actorOf } from '../../edge/admission.ts'
+import { idempotencyKey } from '../../idempotency.ts'
+import { DryRun, writing } from '../../rehearsal.ts'
+import { documents } from './outcomes.ts'
 
 /** A thousand requests with a CSR of RSA-4096 each, and names beside. */
 const bodyLimit = 4 * 1024 * 1024
@@ -29,7 +28,7 @@ const Outcome = Type.Union(
 const Outcomes = closed({ items: Type.Array(Outcome) }, { title: 'CertificateBatch' })
 
 /** /v1/tenants/{tenant}/certificates:batch */
-export const batch: Routes = {
+export const certificateBatches: Routes = {
   batchTenantCertificates(api, ctx) {
     api.post(
       // Two colons are one: the name of a custom method (AIP-136), not a parameter.
@@ -67,20 +66,4 @@ export const batch: Routes = {
       },
     )
   },
-}
-
-/** Problems as they are answered; of all violations of a batch the first hundred are told. */
-function documents(requestId: string) {
-  let left = mostViolations
-  return (problem: Problem) => {
-    const { violations, ...extra } = problem.extra
-    if (!Array.isArray(violations)) return problemDocument(problem, requestId)
-    const told: unknown[] = violations.slice(0, left)
-    left -= told.length
-    const more = told.length > 0 ? { violations: told } : {}
-    return problemDocument(
-      new Problem(problem.type, problem.message, { ...extra, ...more }),
-      requestId,
-    )
-  }
 }
