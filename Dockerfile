@@ -2,9 +2,11 @@
 FROM node:24-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
+COPY clients/typescript ./clients/typescript
 RUN npm ci
 COPY tsconfig.json tsconfig.build.json prisma.config.ts ./
 COPY prisma ./prisma
+COPY openapi ./openapi
 COPY src ./src
 COPY tools ./tools
 RUN npm run build && npm prune --omit=dev --ignore-scripts
@@ -16,6 +18,7 @@ ENV NODE_OPTIONS="--max-semi-space-size=24 --max-old-space-size=256"
 WORKDIR /app
 COPY --from=build /app/package.json ./
 COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/clients ./clients
 COPY --from=build /app/dist ./dist
 COPY --from=build /app/prisma ./prisma
 USER node

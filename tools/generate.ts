@@ -1,4 +1,6 @@
 import { spawnSync } from 'node:child_process'
+import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 // Writes src/generated/prisma from prisma/schema.prisma; prints only what goes wrong. The command line
@@ -11,3 +13,24 @@ const { status, stdout, stderr } = spawnSync(process.execPath, [prisma, 'generat
 })
 if (status !== 0) process.stderr.write(`${stdout}${stderr}`)
 process.exitCode = status ?? 1
+if (status === 0) await makeClient()
+
+/** Writes clients/typescript/src/openapi.ts from the contract and compiles the client, when either has changed. */
+async function makeClient(): Promise<void> {
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  const client = join(root, 'clients/typescript')
+  const contract = join(root, 'openapi/openapi.json')
+  const [types, made] = [join(client, 'src/openapi.ts'), join(client, 'dist/client.js')]
+  const read = [contract, join(client, 'src/client.ts'), join(root, 'tools/clienttypes.ts')]
+  const age = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
+  if (read.every((path) => age(path) < age(made))) return
+  const { clientTypes } = await import('./clienttypes.ts')
+  writeFileSync(types, clientTypes(JSON.parse(readFileSync(contract, 'utf8'))))
+  const compiler = fileURLToPath(import.meta.resolve('typescript/package.json')).replace(
+    'package.json',
+    'bin/tsc',
+  )
+  const ended = spawnSync(process.execPath, [compiler, '-p', client], { encoding: 'utf8' })
+  process.stderr.write(`${ended.stdout}${ended.stderr}`)
+  process.exitCode = ended.status ?? 1
+}

@@ -62,7 +62,7 @@ test('a database that does not answer is one sentence', async () => {
 test('an unknown command, option or port is refused with the help', async () => {
   for (const args of [['fly'], ['worker', '--concurency', '1'], ['worker', '--concurrency', '0']]) {
     const { code, err } = await said(args)
-    assert.equal(code, 1)
+    assert.equal(code, 2)
     assert.match(err, /^error: /)
   }
   for (const args of [

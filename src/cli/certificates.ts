@@ -1,0 +1,186 @@
+import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { answerOf, type Schemas } from '@gatesmith/client'
+import { openSession, type Remote, type Session, tenantOf } from './contexts.ts'
+import { certificateId } from './follow.ts'
+import { CommandError, type Io } from './io.ts'
+import { certificateColumns, certificatesOf, filterIn } from './nouns.ts'
+import { print } from './print.ts'
+
+type IssueOptions = Remote & {
+  readonly profile: string
+  readonly commonName?: string
+  readonly organization?: string
+  readonly dns?: readonly string[]
+  readonly ip?: readonly string[]
+  readonly email?: readonly string[]
+  readonly uri?: readonly string[]
+  readonly authority?: string
+  readonly days?: number
+  readonly keyAlgorithm?: string
+  readonly csr?: string
+  readonly label?: readonly string[]
+  readonly idempotencyKey?: string
+  readonly out?: string
+}
+
+/** `gatesmith issue`. */
+export async function issue(io: Io, options: IssueOptions): Promise<void> {
+  const { dns, ip, email, uri, authority, days, keyAlgorithm, csr, commonName, organization } =
+    options
+  const session = await openSession(io, options)
+  const subject = { commonName, organization }
+  const asked = {
+    profile: options.profile,
+    ...((commonName ?? organization) ? { subject } : {}),
+    dnsNames: dns,
+    ipAddresses: ip,
+    emailAddresses: email,
+    uris: uri,
+    authority,
+    validityDays: days,
+    keyAlgorithm,
+    csr: csr === undefined ? undefined : await textOf(csr),
+    labels: options.label && Object.fromEntries(options.label.map(filterIn)),
+  }
+  // What was not said is left out; the service reads the rest by its schema.
+  const body = JSON.parse(JSON.stringify(asked))
+  const key = options.idempotencyKey
+  const made = await answerOf(
+    session.client.POST('/v1/tenants/{tenant}/certificates', {
+      params: { path: { tenant: tenantOf(session) } },
+      body,
+      ...(key === undefined ? {} : { headers: { 'idempotency-key': key } }),
+    }),
+  )
+  await printOne(session, made)
+  if (options.out !== undefined) {
+    const own = csr === undefined
+    await write(io, options.out, await bundled(session, made.id, { privateKey: own }), own)
+  }
+}
+
+/** `gatesmith renew`: a certificate, or that of a host. */
+export async function renew(
+  io: Io,
+  word: string,
+  options: Remote & { readonly csr?: string },
+): Promise<void> {
+  const session = await openSession(io, options)
+  const path = { tenant: tenantOf(session), id: await certificateId(session, word) }
+  const body = options.csr === undefined ? {} : { csr: await textOf(options.csr) }
+  const call = session.client.POST('/v1/tenants/{tenant}/certificates/{id}/renew', {
+    params: { path },
+    body,
+  })
+  await printOne(session, await answerOf(call))
+}
+
+/** `gatesmith revoke`: a certificate, or that of a host. */
+export async function revoke(
+  io: Io,
+  word: string,
+  options: Remote & { readonly reason?: string },
+): Promise<void> {
+  const session = await openSession(io, options)
+  const path = { tenant: tenantOf(session), id: await certificateId(session, word) }
+  const body = JSON.parse(JSON.stringify({ reason: options.reason }))
+  const call = session.client.POST('/v1/tenants/{tenant}/certificates/{id}/revoke', {
+    params: { path },
+    body,
+  })
+  await printOne(session, await answerOf(call))
+}
+
+type BundleOptions = Remote & {
+  readonly format: string
+  readonly privateKey?: true
+  readonly passwordFile?: string
+  readonly out?: string
+}
+
+/** `gatesmith bundle`: the certificate with its chain, and its key where asked for. */
+export async function bundle(io: Io, word: string, options: BundleOptions): Promise<void> {
+  const { privateKey = false, out, format } = options
+  if (out === undefined && io.terminal && format !== 'pem') {
+    throw new CommandError(`${format} is not text: say --out <file>, or send it on`)
+  }
+  const session = await openSession(io, options)
+  const id = await certificateId(session, word)
+  const password = options.passwordFile
+    ? (await textOf(options.passwordFile)).trimEnd()
+    : io.env.GATESMITH_BUNDLE_PASSWORD
+  const octets = await bundled(session, id, { format, privateKey, password })
+  if (out !== undefined) await write(io, out, octets, privateKey || format === 'p12')
+  else if (format === 'pem') io.out.write(new TextDecoder().decode(octets))
+  else process.stdout.write(octets)
+}
+
+/** `gatesmith expiring`: what ends soon, first things first. */
+export async function expiring(
+  io: Io,
+  options: Remote & { readonly within: string; readonly limit?: number },
+): Promise<void> {
+  const session = await openSession(io, options)
+  const filters = { expiringWithin: durationIn(options.within), sort: 'notAfter' }
+  const found: Schemas['Certificate'][] = []
+  for await (const certificate of certificatesOf(session, filters)) {
+    if (found.length >= (options.limit ?? Number.POSITIVE_INFINITY)) break
+    found.push(certificate)
+  }
+  await print(session, found, {
+    columns: certificateColumns,
+    name: ({ id }) => `certificate/${id}`,
+    none: `Nothing ends within ${options.within}`,
+  })
+}
+
+function printOne(session: Session, certificate: Schemas['Certificate']): Promise<void> {
+  return print(session, [certificate], {
+    columns: certificateColumns,
+    name: ({ id }) => `certificate/${id}`,
+    single: true,
+  })
+}
+
+type Bundled = { format?: string; privateKey: boolean; password?: string | undefined }
+
+async function bundled(
+  session: Session,
+  id: string,
+  { format = 'pem', privateKey, password }: Bundled,
+): Promise<Uint8Array> {
+  const query = new URLSearchParams({ format, ...(privateKey ? { privateKey: 'true' } : {}) })
+  const octets = await answerOf(
+    session.client.GET('/v1/tenants/{tenant}/certificates/{id}/bundle', {
+      params: { path: { tenant: tenantOf(session), id } },
+      querySerializer: () => query.toString(),
+      parseAs: 'arrayBuffer',
+      headers: {
+        accept: '*/*',
+        ...(password === undefined ? {} : { 'x-bundle-password': password }),
+      },
+    }),
+  )
+  return new Uint8Array(octets)
+}
+
+/** For this user alone where a key is in it. */
+async function write(io: Io, path: string, octets: Uint8Array, secret: boolean): Promise<void> {
+  await writeFile(path, octets, { mode: secret ? 0o600 : 0o644 })
+  // One that was there keeps its mode.
+  if (secret) await chmod(path, 0o600)
+  io.err.write(`Written to ${path}\n`)
+}
+
+function textOf(path: string): Promise<string> {
+  return readFile(path, 'utf8').catch((error: Error) => {
+    throw new CommandError(`${path} cannot be read: ${error.message}`)
+  })
+}
+
+/** `30d`, `12h`, `2w`, or ISO 8601 as the API has it: `P30D`. */
+function durationIn(text: string): string {
+  const [, count, unit] = /^(\d{1,5})([dhw])$/.exec(text) ?? []
+  if (count === undefined) return text
+  return unit === 'h' ? `PT${count}H` : `P${count}${unit?.toUpperCase()}`
+}
