@@ -103,3 +103,14 @@ export async function isForbiddenNow(host: string): Promise<boolean> {
 export function forbiddenMessage(host: string): string {
   return `${host} is never connected to: it is a link-local, metadata or unspecified address, or leads to one`
 }
+
+/** Addresses and ranges of the settings, to hold addresses against. */
+export function rangeList(ranges: readonly string[]): BlockList {
+  const list = new BlockList()
+  for (const range of ranges) {
+    const [net = '', prefix] = range.split('/')
+    const family = isIP(net) === 6 ? 'ipv6' : 'ipv4'
+    list.addSubnet(net, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family)
+  }
+  return list
+}

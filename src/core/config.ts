@@ -31,6 +31,10 @@ const Environment = Type.Object({
   GATESMITH_OIDC_ROLE_CLAIM: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
   GATESMITH_OIDC_TENANT_CLAIM: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
   GATESMITH_OIDC_ROLES: Type.Optional(Type.String({ minLength: 1, maxLength: 65_536 })),
+  GATESMITH_TLS_PORT: Type.Optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
+  GATESMITH_TLS_CERT_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_TLS_KEY_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_CLIENT_CERT_HEADER: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9-]{1,64}$' })),
   GATESMITH_APPROVAL: Type.Optional(Type.Enum(['one-person', 'two-people'])),
   GATESMITH_RATE_KEY: Type.Optional(Count),
   GATESMITH_RATE_TENANT: Type.Optional(Count),
@@ -155,6 +159,10 @@ export type Config = {
   readonly apiKeyDays?: number | undefined
   /** Who else than API keys signs in; not set: nobody. */
   readonly oidc?: Oidc | undefined
+  /** Where the API is served over TLS too, and asks for client certificates; not set: nowhere. */
+  readonly tls?: { readonly port: number; readonly cert: string; readonly key: string } | undefined
+  /** In which header trusted proxies tell the client certificate that they were shown; not set: in none. */
+  readonly clientCertHeader?: string | undefined
   /** Whether two people decide about changes of every authority's key; not set: where the authority says so. */
   readonly approval?: 'one-person' | 'two-people' | undefined
   /** What a tenant may have that has no quotas of its own (src/tenants/quotas/limits.ts). */
@@ -219,6 +227,19 @@ export const settings = [
   [
     'GATESMITH_OIDC_ROLES',
     'what values of the role claim open, by comma, the first that fits: value=role, of the tenant that the tenant claim names; value=role@tenant; value=role@*, platform-wide (admin=admin,operator=operator,auditor=auditor,viewer=viewer)',
+  ],
+  [
+    'GATESMITH_TLS_PORT',
+    'a further port, over TLS, where client certificates open API keys (none)',
+  ],
+  [
+    'GATESMITH_TLS_CERT_FILE',
+    'certificate and chain for that port, PEM; read again every ten minutes',
+  ],
+  ['GATESMITH_TLS_KEY_FILE', 'private key for that port, PEM'],
+  [
+    'GATESMITH_CLIENT_CERT_HEADER',
+    'header in which a proxy of GATESMITH_TRUSTED_PROXIES, and nobody else, tells the client certificate: Client-Cert (RFC 9440), or URL-encoded PEM (none)',
   ],
   [
     'GATESMITH_APPROVAL',
@@ -297,6 +318,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     rates: ratesOf(env),
     ...(env.GATESMITH_API_KEY_DAYS ? { apiKeyDays: Number(env.GATESMITH_API_KEY_DAYS) } : {}),
     oidc: oidcOf(env),
+    tls: tlsOf(env),
+    clientCertHeader: clientCertHeaderOf(env),
     approval: env.GATESMITH_APPROVAL,
     quotas: quotasIn(env),
     trustedProxies: rangesOf('GATESMITH_TRUSTED_PROXIES', env.GATESMITH_TRUSTED_PROXIES ?? ''),
@@ -377,6 +400,26 @@ function oidcOf(env: Type.Static<typeof Environment>): Oidc | undefined {
     tenantClaim: env.GATESMITH_OIDC_TENANT_CLAIM ?? 'gatesmith_tenant',
     roles: partsOf(env.GATESMITH_OIDC_ROLES ?? usualRoles).map(grantOf),
   }
+}
+
+function tlsOf(env: Type.Static<typeof Environment>): Config['tls'] {
+  const { GATESMITH_TLS_PORT: port } = env
+  const { GATESMITH_TLS_CERT_FILE: cert, GATESMITH_TLS_KEY_FILE: key } = env
+  if (port !== undefined && cert !== undefined && key !== undefined) {
+    return { port: Number(port), cert, key }
+  }
+  if (port === undefined && cert === undefined && key === undefined) return undefined
+  throw new SettingError(
+    'Set GATESMITH_TLS_PORT, GATESMITH_TLS_CERT_FILE and GATESMITH_TLS_KEY_FILE, or none of them',
+  )
+}
+
+function clientCertHeaderOf(env: Type.Static<typeof Environment>): string | undefined {
+  const { GATESMITH_CLIENT_CERT_HEADER: header, GATESMITH_TRUSTED_PROXIES: proxies } = env
+  if (header === undefined || proxies !== undefined) return header?.toLowerCase()
+  throw new SettingError(
+    'GATESMITH_CLIENT_CERT_HEADER needs GATESMITH_TRUSTED_PROXIES: anybody else could write that header',
+  )
 }
 
 const usualRoles = 'admin=admin,operator=operator,auditor=auditor,viewer=viewer'

@@ -5,6 +5,7 @@ import { migrate } from '../core/database/migrate.ts'
 import { openLogger } from './logger.ts'
 import { openMetrics } from './metrics.ts'
 import { runUntilSignal } from './stopping.ts'
+import { openTls } from './tls.ts'
 
 /** `gatesmith serve`: the HTTP surface, until a signal. Never starts a sandbox. */
 export async function serve(config: Config): Promise<void> {
@@ -19,5 +20,6 @@ export async function serve(config: Config): Promise<void> {
     const api = await buildServer(ctx, log)
     stops.add(() => api.close())
     await api.listen({ host: config.host, port: config.port })
+    if (config.tls) stops.add(await openTls(api.server, ctx, config.tls))
   })
 }

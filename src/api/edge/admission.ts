@@ -3,8 +3,9 @@ import { noteSignIn } from '../../audit/access.ts'
 import { type Actor, allow, allowPlatform, allowScope, type Permission } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
-import { authenticate } from '../../tenants/apikeys/authenticate.ts'
+import { authenticate, authenticateCertificate } from '../../tenants/apikeys/authenticate.ts'
 import { scopeOfRoute } from '../scopes.ts'
+import { shownCertificate } from '../signin/certificate.ts'
 import { isSigned, signIn } from '../signin/oidc.ts'
 import { limitActor, limitFailures } from './ratelimit.ts'
 
@@ -57,17 +58,33 @@ export async function stillAdmitted(ctx: Context, request: FastifyRequest): Prom
   return actor
 }
 
-/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1). Throws credentials-missing,
+/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1), or by a client certificate. Throws credentials-missing,
  *  credentials-refused, rate-limited. */
 function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
   const token = tokenOf(request)
-  if (token === undefined) {
-    throw new Problem('credentials-missing', 'Send Authorization: Bearer <API key>')
-  }
-  const asked = { token, requestId: request.id, address: request.ip }
+  const from = { requestId: request.id, address: request.ip }
+  if (token === undefined) return identifyByCertificate(ctx, request, from)
+  const asked = { token, ...from }
   const { oidc } = ctx.config
   return limitFailures(ctx, { request, token }, () =>
     oidc && isSigned(token) ? signIn(ctx, oidc, asked) : authenticate(ctx, asked),
+  )
+}
+
+/** Who shows a client certificate, and sends no credentials beside it. */
+function identifyByCertificate(
+  ctx: Context,
+  request: FastifyRequest,
+  from: { readonly requestId: string; readonly address: string },
+): Promise<Actor> {
+  const { authorization } = request.headers
+  const fingerprint = authorization === undefined ? shownCertificate(ctx, request) : undefined
+  if (fingerprint === undefined) {
+    throw new Problem('credentials-missing', 'Send Authorization: Bearer <API key>')
+  }
+  const token = fingerprint.toString('hex')
+  return limitFailures(ctx, { request, token }, () =>
+    authenticateCertificate(ctx, { fingerprint, ...from }),
   )
 }
 

@@ -4,10 +4,16 @@ import { closed, Id, Name } from '../../shared/schema.ts'
 import {
   ApiKeyQuery,
   createApiKey,
+  createCertificateKey,
   listApiKeys,
   revokeApiKey,
 } from '../../tenants/apikeys/lifecycle.ts'
-import { ApiKey, ApiKeyWithToken, NewApiKey } from '../../tenants/apikeys/schema.ts'
+import {
+  ApiKey,
+  ApiKeyWithToken,
+  NewApiKey,
+  NewCertificateKey,
+} from '../../tenants/apikeys/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotent } from '../idempotency.ts'
@@ -47,6 +53,37 @@ export const apiKeys: Routes = {
           .send(
             await createApiKey(writing(ctx, request), actorOf(request), { tenant, request: asked }),
           )
+      },
+    )
+  },
+
+  createTenantCertificateKey(api, ctx) {
+    api.post(
+      '/tenants/:tenant/api-keys::certificate',
+      {
+        ...idempotent(ctx),
+        config: {
+          idempotent: true,
+          placeless: true,
+          needs: 'write-api-keys',
+          problems: ['tenant-unknown', 'quota-exceeded'],
+        },
+        schema: {
+          tags,
+          summary: 'Make an API key that client certificates of the tenant open, and no token',
+          description:
+            'Whoever shows, over TLS, a client or peer certificate of this tenant with the name that it is bound to is this key. A certificate that is revoked or has ended opens nothing from that moment on.',
+          params,
+          querystring: DryRun,
+          body: NewCertificateKey,
+          response: { 201: ApiKey },
+        },
+      },
+      async (request, reply) => {
+        const { tenant } = request.params
+        const asked = { tenant, request: request.body }
+        const made = await createCertificateKey(writing(ctx, request), actorOf(request), asked)
+        return reply.code(201).send(made)
       },
     )
   },

@@ -1,8 +1,8 @@
 import { lookup as resolve } from 'node:dns'
 import { request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
-import { BlockList, isIP, type LookupFunction } from 'node:net'
-import { isForbiddenAddress, isPrivateAddress } from '../../clusters/addresses.ts'
+import { type BlockList, isIP, type LookupFunction } from 'node:net'
+import { isForbiddenAddress, isPrivateAddress, rangeList } from '../../clusters/addresses.ts'
 import type { Config } from '../../core/config.ts'
 import { oncePer } from '../../core/onceper.ts'
 import type { Message } from './messages.ts'
@@ -72,15 +72,7 @@ export function urlFault(config: Config, url: string): string | undefined {
   return wrong ? refused(host).error : undefined
 }
 
-const allowedRanges = oncePer<BlockList, Config>(({ noticeRanges }) => {
-  const list = new BlockList()
-  for (const range of noticeRanges) {
-    const [net = '', prefix] = range.split('/')
-    const family = isIP(net) === 6 ? 'ipv6' : 'ipv4'
-    list.addSubnet(net, Number(prefix ?? (family === 'ipv6' ? 128 : 32)), family)
-  }
-  return list
-})
+const allowedRanges = oncePer<BlockList, Config>(({ noticeRanges }) => rangeList(noticeRanges))
 
 /** Without TLS only to what the settings name. */
 function isAllowed(config: Config, address: string, plain: boolean): boolean {

@@ -27,13 +27,60 @@ export async function authenticate(
   const now = ctx.now()
   const former = key !== null && hash.compare(key.tokenHash) !== 0
   const end = former ? key.formerUntil : key?.expiresAt
-  if (!key || key.revokedAt !== null || (end != null && end <= now)) {
-    throw new Problem(
-      'credentials-refused',
-      'Send a token that is in force, or have a new one made',
+  if (!key || key.revokedAt !== null || (end != null && end <= now)) throw refused()
+  return actorOf(ctx, key, { requestId, address, end: end ?? null })
+}
+
+/** Who shows a client certificate over TLS: the API key that is bound to it, most narrowly if to several of its names.
+ *  `fingerprint` is that of the whole certificate: what is asked is whether it was issued here, to whom, and whether it
+ *  is still good, at this moment. That its key is held has TLS shown. Throws credentials-refused. */
+export async function authenticateCertificate(
+  ctx: Context,
+  { fingerprint, requestId, address }: Omit<Presented, 'token'> & { readonly fingerprint: Buffer },
+): Promise<Actor> {
+  const now = ctx.now()
+  const [found] = await ctx.db.read.$queryRaw<readonly { id: string; notAfter: Date }[]>(sql`
+    with held as (
+      select certificate.*, array['sha256:' || encode("sha256", 'hex'), 'cn:' || "commonName"]
+        || array(select 'uri:' || uri from unnest("uris") as uri)
+        || array(select 'dns:' || name from unnest("dnsNames") as name) as names
+      from certificate_fingerprint join certificate on certificate."id" = "certificateId"
+      join issuer on issuer."id" = "issuerId"
+      where "sha256" = ${bytes(fingerprint)} and "status" = 'active' and "profile" in ('client', 'peer')
+        and "cause" <> 'probe' and certificate."revokedAt" is null and issuer."revokedAt" is null
+        and certificate."notBefore" <= ${now} and certificate."notAfter" >= ${now}
     )
-  }
-  noteUse(ctx, key, { now, address })
+    select api_key."id"::text as id, "notAfter" from held
+    join api_key on api_key."tenantId" = held."tenantId" and "boundTo" = any(names)
+    where api_key."revokedAt" is null and ("expiresAt" is null or "expiresAt" > ${now})
+    order by array_position(array['sha256', 'uri', 'dns', 'cn'], split_part("boundTo", ':', 1)), "boundTo"
+    limit 1`)
+  const key = found && (await ctx.db.read.apiKey.findUnique({ where: { id: found.id } }))
+  if (!key || key.revokedAt !== null) throw refused()
+  const { expiresAt } = key
+  const end = expiresAt && expiresAt < found.notAfter ? expiresAt : found.notAfter
+  return actorOf(ctx, key, { requestId, address, end })
+}
+
+function refused(): Problem {
+  return new Problem('credentials-refused', 'Send a token that is in force, or have a new one made')
+}
+
+type Key = {
+  readonly id: string
+  readonly name: string
+  readonly role: string
+  readonly tenantId: string | null
+  readonly scopes: string[]
+  readonly lastUsedAt: Date | null
+}
+
+function actorOf(
+  ctx: Context,
+  key: Key,
+  { requestId, address, end }: { requestId: string; address: string; end: Date | null },
+): Actor {
+  noteUse(ctx, key, { now: ctx.now(), address })
   return {
     kind: 'api-key',
     id: key.id,
@@ -42,7 +89,7 @@ export async function authenticate(
     tenantId: key.tenantId,
     requestId,
     ...(key.scopes.length === 0 ? {} : { scopes: key.scopes }),
-    ...(end == null ? {} : { expiresAt: end.toISOString() }),
+    ...(end === null ? {} : { expiresAt: end.toISOString() }),
   }
 }
 

@@ -6,6 +6,7 @@ import { bytes, isDuplicate, sql, type Tx } from '../../core/database/db.ts'
 import { type Listing, listRows, when } from '../../core/database/lists.ts'
 import { type List, listQuery, MadeSort } from '../../shared/lists/query.ts'
 import { day } from '../../shared/moment.ts'
+import { must } from '../../shared/must.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { Name, Role } from '../../shared/schema.ts'
 import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
@@ -13,7 +14,13 @@ import { accessTenant } from '../access.ts'
 import { dayOf, quotaExceeded, quotasOf } from '../quotas/limits.ts'
 import { type Holder, holdRoom, inForce } from '../quotas/usage.ts'
 import { forgetAnswers } from './answers.ts'
-import { ApiKey, type ApiKeyWithToken, type NewApiKey } from './schema.ts'
+import {
+  ApiKey,
+  type ApiKeyWithToken,
+  type CertificateBinding,
+  type NewApiKey,
+  type NewCertificateKey,
+} from './schema.ts'
 import { newToken, prefixOf, tokenHash } from './token.ts'
 
 /** Whose keys: a tenant's by name, or the platform's own (null). */
@@ -37,38 +44,87 @@ export async function createApiKey(
   actor: Actor,
   { tenant, request }: { tenant: string | null; request: NewApiKey },
 ): Promise<ApiKeyWithToken> {
+  const token = newToken()
+  const means = { tokenHash: tokenHash(token), tokenPrefix: prefixOf(token), boundTo: null }
+  return { ...(await storeKey(ctx, actor, { tenant, request, means })), token }
+}
+
+/** Makes an API key that client certificates of the tenant's open, over TLS, and no token. Throws tenant-unknown,
+ *  request-invalid. */
+export function createCertificateKey(
+  ctx: Context,
+  actor: Actor,
+  { tenant, request }: { tenant: string; request: NewCertificateKey },
+): Promise<ApiKey> {
+  // Of no token that there is.
+  const hash = ctx.random(32)
+  const means = { tokenHash: hash, tokenPrefix: null, boundTo: boundText(request.certificate) }
+  return storeKey(ctx, actor, { tenant, request, means })
+}
+
+/** By what a key is opened. */
+type Means = {
+  readonly tokenHash: Buffer
+  readonly tokenPrefix: string | null
+  readonly boundTo: string | null
+}
+
+async function storeKey(
+  ctx: Context,
+  actor: Actor,
+  { tenant, request, means }: { tenant: string | null; request: NewApiKey; means: Means },
+): Promise<ApiKey> {
   const whose = await owner(ctx, actor, tenant)
   const tenantId = whose.id
   const now = ctx.now()
   const expiresAt = endOf(ctx, request.expiresAt)
-  const token = newToken()
   const { name, role, scopes = [...(actor.scopes ?? [])] } = request
   refuseMore(actor, scopes)
-  const made = {
-    createdAt: now,
-    createdBy: actor.name,
-    creatorId: actor.id,
-    tokenPrefix: prefixOf(token),
-  }
+  const { tokenHash: hash, ...shownMeans } = means
+  const made = { createdAt: now, createdBy: actor.name, creatorId: actor.id, ...shownMeans }
   const row = { id: newId(now), tenantId, name, role, scopes, ...made, expiresAt }
   try {
     return await ctx.db.transaction(async (tx) => {
       if (whose.id !== null) await holdKeyRoom(tx, { ctx, tenant: whose })
-      await tx.apiKey.create({ data: { ...row, tokenHash: bytes(tokenHash(token)) } })
+      await tx.apiKey.create({ data: { ...row, tokenHash: bytes(hash) } })
       await record(tx, { actor, now }, 'api-key.created', {
         subject: { kind: 'api-key', id: row.id, name, tenantId },
         changes: {
           ...{ role, tenant, expiresAt: timestampOrNull(expiresAt), prefix: row.tokenPrefix },
           ...(scopes.length === 0 ? {} : { scopes }),
+          ...(row.boundTo === null ? {} : { certificate: row.boundTo }),
         },
       })
-      return { ...apiKeyView({ ...unused, ...row, tenant: { name: tenant } }), token }
+      return apiKeyView({ ...unused, ...row, tenant: { name: tenant } })
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    const message = `An API key "${name}" is in force; revoke it or choose another name`
+    const message = `An API key "${name}", or one for this certificate, is in force; revoke it or choose another name`
     throw new Problem('request-invalid', message, { violations: [{ field: '/name', message }] })
   }
+}
+
+const bindings = [
+  ['fingerprintSha256', 'sha256'],
+  ['uri', 'uri'],
+  ['dnsName', 'dns'],
+  ['commonName', 'cn'],
+] as const
+
+/** A binding as it is stored. */
+function boundText(binding: CertificateBinding): string {
+  const [text] = bindings.flatMap(([name, prefix]) => {
+    const value = binding[name]
+    return value === undefined ? [] : [`${prefix}:${value}`]
+  })
+  return must(text, 'a binding names something')
+}
+
+/** The same as it is shown. */
+function bindingOf(text: string | null): Record<string, string> | null {
+  const [, prefix, value = ''] = /^(\w+):(.*)$/s.exec(text ?? '') ?? []
+  const found = bindings.find(([, each]) => each === prefix)
+  return found ? { [found[0]]: value } : null
 }
 
 const unused = { rotatedAt: null, formerUntil: null, lastUsedAt: null, lastUsedFrom: null }
@@ -214,6 +270,7 @@ export function apiKeyView(row: {
   role: string
   scopes: string[]
   tokenPrefix: string | null
+  boundTo: string | null
   createdAt: Date
   createdBy: string | null
   rotatedAt: Date | null
@@ -230,6 +287,7 @@ export function apiKeyView(row: {
     scopes: row.scopes.length === 0 ? null : row.scopes,
     tenant: row.tenant?.name ?? null,
     prefix: row.tokenPrefix,
+    certificate: bindingOf(row.boundTo),
     createdAt: timestamp(row.createdAt),
     createdBy: row.createdBy,
     rotatedAt: timestampOrNull(row.rotatedAt),

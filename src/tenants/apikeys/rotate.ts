@@ -25,6 +25,12 @@ export async function rotateApiKey(
     const key = await tx.apiKey.findFirst({ where: { id, tenantId, ...inForce(now) } })
     if (!key) throw new Problem('api-key-unknown', `There is no API key ${id} in force`)
     refuseMore(actor, key.scopes)
+    if (key.boundTo !== null) {
+      throw new Problem(
+        'request-invalid',
+        'A certificate opens it, and it has no token: renew the certificate instead',
+      )
+    }
     const expiresAt = nextEnd(ctx, key, request.expiresAt)
     const formerUntil = formerEnd(now, key.expiresAt, request.overlapSeconds)
     const data = {

@@ -42,6 +42,44 @@ export const ApiKeyRotation = closed(
 )
 export type ApiKeyRotation = Type.Static<typeof ApiKeyRotation>
 
+export const CertificateBinding = closed(
+  {
+    fingerprintSha256: Type.Optional(
+      Type.String({ pattern: '^[0-9a-f]{64}$', description: 'This one certificate' }),
+    ),
+    uri: Type.Optional(
+      Type.String({ pattern: '^[\\x21-\\x7e]{1,512}$', description: 'As spiffe://example.com/ci' }),
+    ),
+    dnsName: Type.Optional(Type.String({ pattern: '^[a-z0-9*._-]{1,253}$' })),
+    commonName: Type.Optional(
+      Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength: 64 }),
+    ),
+  },
+  {
+    title: 'CertificateBinding',
+    minProperties: 1,
+    maxProperties: 1,
+    description:
+      'The client certificates that open it: of this tenant, with this name, issued here, and neither revoked nor ended',
+  },
+)
+export type CertificateBinding = Type.Static<typeof CertificateBinding>
+
+export const NewCertificateKey = closed(
+  {
+    name: Name,
+    role: Type.Enum(['operator', 'viewer'], {
+      title: 'CertificateRole',
+      description: 'Not more than who has certificates issued may do anyway',
+    }),
+    scopes: NewApiKey.properties.scopes,
+    expiresAt,
+    certificate: CertificateBinding,
+  },
+  { title: 'NewCertificateKey' },
+)
+export type NewCertificateKey = Type.Static<typeof NewCertificateKey>
+
 const fields = {
   id: Id,
   name: Name,
@@ -53,8 +91,9 @@ const fields = {
   ),
   tenant: Type.Union([Name, Type.Null()], { description: 'null: platform-wide' }),
   prefix: nullable(
-    Type.String({ description: 'How its token begins; null: made before this was kept' }),
+    Type.String({ description: 'How its token begins; null: it has none, or is older than this' }),
   ),
+  certificate: nullable(CertificateBinding, 'What opens it instead of a token; null: a token'),
   createdAt: Timestamp,
   createdBy: nullable(Type.String({ description: 'Name of who made it' })),
   rotatedAt: nullable(Timestamp),
