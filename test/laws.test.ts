@@ -18,7 +18,7 @@ const row = [
 const known: Readonly<Record<string, RegExp>> = {
   '@prisma/adapter-pg': /^src\/core\/database\/(db|migrate)\.ts$/,
   '@kubernetes/client-node': /^src\/clusters\/kubernetes\/library\.ts$/,
-  'graphile-worker': /^src\/(jobs\/worker|core\/database\/migrate)\.ts$/,
+  'graphile-worker': /^src\/(jobs\/slots|core\/database\/migrate)\.ts$/,
   pg: /^src\/core\/database\/postgres\.ts$/,
   mercurius: /^src\/api\/graphql\//,
   'graphql-ws': /^src\/api\/graphql\/following\/socket\.ts$/,

@@ -9,6 +9,8 @@ import { isRecord } from '../shared/shape.ts'
  *  the queue alone would keep them for four hours. */
 export type Leases = {
   readonly hold: (poolId: string) => Promise<void>
+  /** Of a pool that has ended before its process: what it still has is given back, too. */
+  readonly letGo: (poolId: string) => void
   readonly stop: () => Promise<void>
 }
 
@@ -67,6 +69,9 @@ export async function openLeases(ctx: Context): Promise<Leases> {
       held.add(poolId)
       await holdAll(line, held)
     },
+    letGo: (poolId) => {
+      held.delete(poolId)
+    },
     stop: async () => {
       stopped = true
       clearInterval(timer)
@@ -95,6 +100,11 @@ async function holdAll({ session, holds }: Line, held: ReadonlySet<string>): Pro
     if (holds.has(poolId)) continue
     await session.query('select pg_advisory_lock_shared($1, hashtext($2))', [lockClass, poolId])
     holds.add(poolId)
+  }
+  for (const poolId of holds) {
+    if (held.has(poolId)) continue
+    await session.query('select pg_advisory_unlock_shared($1, hashtext($2))', [lockClass, poolId])
+    holds.delete(poolId)
   }
 }
 

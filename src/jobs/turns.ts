@@ -66,16 +66,12 @@ export function startTurns(ctx: Context, { work, lane, queues, hold }: Options):
 
   function begin({ id }: Queue): void {
     const own = openBell()
-    const ended = takeTurn(ctx, { id, table, work, bell: own, signal: stopping.signal })
-      .catch((error: unknown) => {
-        // What it holds is given back as that of a process that is gone.
-        ctx.log.warn({ err: error }, 'the queue cannot be asked; trying again')
-      })
-      .finally(() => {
-        turns.delete(id)
-        lastTurn.set(id, performance.now())
-        bell.ring()
-      })
+    const turn = { id, table, work, bell: own, signal: stopping.signal }
+    const ended = takeTurn(ctx, turn).finally(() => {
+      turns.delete(id)
+      lastTurn.set(id, performance.now())
+      bell.ring()
+    })
     turns.set(id, { wake: own.ring, ended })
   }
 
@@ -123,7 +119,8 @@ type Turn = {
   readonly signal: AbortSignal
 }
 
-/** Works off a queue, until nothing is due there or the slice is over. */
+/** Works off a queue, until nothing is due there or the slice is over. Never throws: where the database cannot be
+ *  asked, all that the queue's jobs hold is given back as soon as it can be. */
 async function takeTurn(ctx: Context, { id, table, work, bell, signal }: Turn): Promise<void> {
   const end = performance.now() + sliceMilliseconds
   const running = { usual: 0, urgent: 0 }
@@ -154,15 +151,33 @@ async function takeTurn(ctx: Context, { id, table, work, bell, signal }: Turn): 
     return { usual: ready ? usual : 0, urgent: width.urgent - running.urgent }
   }
 
-  for (;;) {
-    const done = ended
-    ended = []
-    const idle = running.usual + running.urgent === 0
-    if (done.length > 0) await table.giveBack(id, done, idle)
-    for (const job of await table.take(id, room())) start(job)
-    if (running.usual + running.urgent === 0 && ended.length === 0) return
-    await bell.rung()
-    await wait(gatherMilliseconds)
+  try {
+    for (;;) {
+      const done = ended
+      ended = []
+      const idle = running.usual + running.urgent === 0
+      if (done.length > 0) await table.giveBack(id, done, idle)
+      for (const job of await table.take(id, room())) start(job)
+      if (running.usual + running.urgent === 0 && ended.length === 0) return
+      await bell.rung()
+      await wait(gatherMilliseconds)
+    }
+  } catch (error) {
+    ctx.log.warn({ err: error }, 'a queue is given up; its jobs are given back')
+    await Promise.all(chains.values())
+    await giveUp(table, id, signal)
+  }
+}
+
+/** Until it is done, or the process ends: then its lease does, and others do this. */
+async function giveUp(table: Table, id: number, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const isDone = await table.giveUp(id).then(
+      () => true,
+      () => false,
+    )
+    if (isDone) return
+    await wait(lookMilliseconds.most, undefined, { signal }).catch(() => undefined)
   }
 }
 
@@ -197,6 +212,11 @@ function openTable(
   const isSlow = `coalesce(jobs.flags ? '${slowFlag}', false)`
   const ofLane = lane === 'slow' ? 'true' : `not ${isSlow}`
 
+  const dueOf = (which: string, most: string) => `
+    select jobs.id from ${jobs} as jobs
+    where job_queue_id in (select id from own) and ${isDue} and ${ofLane} and ${which}
+    order by jobs.priority, jobs.run_at limit ${most}::int for update skip locked`
+
   return {
     pool,
     /** The queues in which something is due and nothing runs. */
@@ -221,11 +241,12 @@ function openTable(
         `with own as (
            select id from graphile_worker._private_job_queues
            where id = $2 and (is_available or locked_by = $3) for update skip locked
+         ), urgent as (
+           ${dueOf('jobs.priority < 0', '$5')}
+         ), usual as (
+           ${dueOf('jobs.priority >= 0', '$4')}
          ), next as (
-           select jobs.id from ${jobs} as jobs
-           where job_queue_id in (select id from own) and ${isDue} and ${ofLane}
-             and (jobs.priority < 0 or $4::int > 0)
-           order by jobs.priority, jobs.run_at limit $4::int + $5::int for update skip locked
+           select id from urgent union all select id from usual
          ), held as (
            update graphile_worker._private_job_queues set locked_by = $3, locked_at = now()
            where id = $2 and exists (select from next)
@@ -247,6 +268,18 @@ function openTable(
           since: now - Number(of(row, 'age')),
         }))
         .toSorted((a, b) => a.priority - b.priority)
+    },
+    /** Frees a queue and its jobs, whether they have been done or not. */
+    async giveUp(id: number): Promise<void> {
+      await db.statement(
+        `with given as (
+           update ${jobs} set locked_by = null, locked_at = null
+           where job_queue_id = $1 and locked_by = $2
+         )
+         update graphile_worker._private_job_queues set locked_by = null, locked_at = null
+         where id = $1 and locked_by = $2`,
+        [id, pool],
+      )
     },
     /** Removes what is done, has what failed tried again later and later, and frees the queue with the last. */
     async giveBack(id: number, ended: readonly Ended[], last: boolean): Promise<void> {

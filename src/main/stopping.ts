@@ -48,7 +48,11 @@ export async function runUntilSignal(
       process.stderr.write('Not all has stopped in time; ending all the same\n')
       process.exit(1)
     }, graceMilliseconds)
-    await stops.stopAll()
-    clearTimeout(late)
+    try {
+      await stops.stopAll()
+    } finally {
+      // It still ends what something keeps from ending, but keeps nothing itself.
+      late.unref()
+    }
   }
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, test } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
+import { parse } from 'yaml'
 import { createAuthority } from '../../src/authorities/create.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { revokeCertificate } from '../../src/certificates/revocation/revoke.ts'
@@ -9,7 +10,7 @@ import { checkClusterNow } from '../../src/clusters/check.ts'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
 import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
 import { changeCluster, createCluster } from '../../src/clusters/register.ts'
-import { namespacesOf, rights } from '../../src/clusters/rights/table.ts'
+import { featuresWith } from '../../src/clusters/rights/table.ts'
 import { planHost } from '../../src/delivery/preview/hostplan.ts'
 import { probeHost } from '../../src/delivery/proof/probe.ts'
 import { getHost } from '../../src/hosts/find.ts'
@@ -18,27 +19,38 @@ import { putHost } from '../../src/hosts/put.ts'
 import { removeHost } from '../../src/hosts/remove.ts'
 import { startWorker } from '../../src/jobs/worker.ts'
 import { createTenant } from '../../src/tenants/write.ts'
+import { openAccount } from '../support/account.ts'
 import { admin, openTestContext } from '../support/context.ts'
 
-// Hosts by the Gateway API on a real API server, istiod and Envoy. GATESMITH_TEST_ADMIN_KUBECONFIG may give rights:
-// the service account of GATESMITH_RIG_KUBECONFIG, gatesmith in istio-system, is given those of the rights table.
-// The workloads of examples/workloads.yaml are there.
+// Hosts by the Gateway API on a real API server, istiod and Envoy. GATESMITH_TEST_ADMIN_KUBECONFIG may give rights: a
+// service account in istio-system gets what `gatesmith rbac --gateway-api` prints. The workloads of
+// examples/workloads.yaml are there.
 
-const { GATESMITH_RIG_KUBECONFIG: own, GATESMITH_TEST_ADMIN_KUBECONFIG: ruler } = process.env
+const { GATESMITH_RIG_KUBECONFIG: rig, GATESMITH_TEST_ADMIN_KUBECONFIG: ruler } = process.env
 const skip =
-  (own === undefined || ruler === undefined) && 'no kubeconfigs of a real cluster are named'
+  (rig === undefined || ruler === undefined) && 'no kubeconfigs of a real cluster are named'
 const address = process.env.GATESMITH_TEST_INGRESS ?? '127.0.0.1:4443'
 const plainAddress = address.replace(/:\d+$/, `:${process.env.GATESMITH_TEST_PLAIN_PORT ?? '4480'}`)
 const httpbin = { service: 'httpbin', namespace: 'test', port: 80 }
 
-test('hosts are served by the Gateway API, with the rights of the table', { skip }, async (t) => {
-  const root = connect(await readFile(ruler ?? '', 'utf8'))
+test('hosts are served by the Gateway API, with the rights that are printed', {
+  skip,
+}, async (t) => {
+  const text = await readFile(ruler ?? '', 'utf8')
+  const root = connect(text)
   after(() => root.close())
-  for (const object of granted()) await root.apply(object)
+  const api = 'gateway-api'
+  const account = await openAccount(root, {
+    ...{ name: 'gatesmith-gatewayapi', api, features: featuresWith({}) },
+    places: {
+      ...{ ingress: ['istio-system'], workload: ['test'], backend: ['test'] },
+      ...{ backendTls: [], restart: [], configMap: [], mesh: ['istio-system'] },
+    },
+  })
   const ctx = await openTestContext()
-  const kubeconfig = await readFile(own ?? '', 'utf8')
   const ingress = { address, plainAddress }
-  await createCluster(ctx, admin, { name: 'real', kubeconfig, api: 'gateway-api', ingress })
+  const server: string = parse(text).clusters[0].cluster.server
+  await createCluster(ctx, admin, { name: 'real', server, ...account, api, ingress })
   const checked = await checkClusterNow(ctx, admin, 'real')
   assert.deepEqual([checked.status, checked.message, checked.api], ['Ready', null, 'gateway-api'])
   const common = { kind: 'root', subject: { commonName: 'r' } } as const
@@ -252,35 +264,4 @@ async function until(
     if (performance.now() > end) assert.fail(`${what}: it does not come about. ${await told()}`)
     await wait(200)
   }
-}
-
-/** The rights of the table as roles, for the service account. */
-function granted() {
-  const places = {
-    ingress: ['istio-system'],
-    workload: ['test'],
-    backend: ['test'],
-    ...{ backendTls: [], restart: [], configMap: [], mesh: ['istio-system'] },
-  }
-  const rbac = 'rbac.authorization.k8s.io'
-  const some = rights.filter(({ api = 'gateway-api' }) => api === 'gateway-api')
-  const placed = some.flatMap((right) => namespacesOf(right, places).map((at) => ({ right, at })))
-  return [...Map.groupBy(placed, ({ at }) => at)].flatMap(([namespace, all]) => {
-    const rules = all.map(({ right: { group, resources, verbs, names } }) => ({
-      ...{ apiGroups: [group], resources, verbs },
-      ...(names ? { resourceNames: names } : {}),
-    }))
-    const kind = namespace === undefined ? 'ClusterRole' : 'Role'
-    const metadata = {
-      name: 'gatesmith-gatewayapi',
-      ...(namespace === undefined ? {} : { namespace }),
-    }
-    const subject = { kind: 'ServiceAccount', name: 'gatesmith', namespace: 'istio-system' }
-    const roleRef = { apiGroup: rbac, kind, name: metadata.name }
-    const apiVersion = `${rbac}/v1`
-    return [
-      { apiVersion, kind, metadata, rules },
-      { apiVersion, kind: `${kind}Binding`, metadata, roleRef, subjects: [subject] },
-    ]
-  })
 }

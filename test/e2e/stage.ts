@@ -34,6 +34,8 @@ export type Stage = {
   readonly kubeconfig: string
   /** Of who may do everything there; undefined where it is not told. */
   readonly admin: string | undefined
+  /** Has the service given the rights that are printed for what is on the cluster by now; undefined where nobody may. */
+  readonly grant: (() => Promise<void>) | undefined
   /** Whether backends take a certificate up as soon as it is in their Secret. */
   readonly backendsReload: boolean
   /** Where files may be put; `ca.crt` is there. */
@@ -119,6 +121,7 @@ export async function openSandboxStage(): Promise<Stage> {
     plainPort: ports.plain,
     kubeconfig,
     admin: kubeconfig,
+    grant: undefined,
     backendsReload: true,
     folder,
     names: {
@@ -163,7 +166,9 @@ export async function openClusterStage(real: RealCluster): Promise<Stage> {
   }
   const made = await http.post('/v1/clusters').send({ name: 'real', kubeconfig, ingress })
   assert.equal(made.status, 201, made.text)
-  if (ofRig && real.admin !== undefined) await grantPrinted(http, real.admin)
+  const ruler = ofRig ? real.admin : undefined
+  const grant = ruler === undefined ? undefined : () => grantPrinted(http, ruler)
+  await grant?.()
   const { body: checked } = await http.post('/v1/clusters/real/check').expect(200)
   assert.deepEqual([checked.status, checked.message], ['Ready', null])
   await seedAuthorities(http)
@@ -181,6 +186,7 @@ export async function openClusterStage(real: RealCluster): Promise<Stage> {
     plainPort,
     kubeconfig,
     admin: real.admin === undefined ? undefined : await readFile(real.admin, 'utf8'),
+    grant,
     backendsReload: ofRig,
     folder,
     names: {

@@ -2,15 +2,12 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import Value from 'typebox/value'
-import { parse, parseAllDocuments } from 'yaml'
+import { parse } from 'yaml'
 import { createAuthority } from '../../../src/authorities/create.ts'
 import { checkClusterNow } from '../../../src/clusters/check.ts'
 import { connect } from '../../../src/clusters/kubernetes/connect.ts'
 import { kinds } from '../../../src/clusters/kubernetes/kinds.ts'
-import { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 import { createCluster } from '../../../src/clusters/register.ts'
-import { rbacManifest } from '../../../src/clusters/rights/manifest.ts'
 import { type Feature, featuresWith } from '../../../src/clusters/rights/table.ts'
 import { getHost } from '../../../src/hosts/find.ts'
 import type { HostSpec } from '../../../src/hosts/host.ts'
@@ -18,6 +15,7 @@ import { putHost } from '../../../src/hosts/put.ts'
 import { removeHost } from '../../../src/hosts/remove.ts'
 import { startWorker } from '../../../src/jobs/worker.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
+import { openAccount } from '../../support/account.ts'
 import { admin, openTestContext } from '../../support/context.ts'
 
 // A real API server, istiod and Envoy: service accounts are made of what `gatesmith rbac` prints, and hosts are
@@ -41,33 +39,10 @@ test('hosts are delivered with the rights that are printed, and what is missing 
   after(() => root.close())
   const server: string = parse(text).clusters[0].cluster.server
 
-  /** A service account with these rights, as it registers a cluster. */
-  async function account(name: string, features: readonly Feature[]) {
-    const namespace = 'istio-system'
-    const manifest = rbacManifest({
-      ...{ account: { namespace, name }, api: 'istio', features, places, token: true },
-    })
-    const objects = parseAllDocuments(manifest).map((each) => Value.Parse(KubeObject, each.toJS()))
-    after(async () => {
-      for (const { apiVersion, kind, metadata } of objects.toReversed()) {
-        const { namespace: at = '' } = metadata
-        await root.remove({ apiVersion, kind, namespace: at, name: metadata.name })
-      }
-    })
-    for (const object of objects) await root.apply(object)
-    const secret = { ...kinds.secret, namespace, name: `${name}-token` }
-    for (;;) {
-      const { token, 'ca.crt': ca } = (await root.get(secret))?.data ?? {}
-      if (token !== undefined && ca !== undefined) {
-        const [plainToken, plainCa] = [token, ca].map((each) =>
-          Buffer.from(each, 'base64').toString(),
-        )
-        assert.ok(plainToken && plainCa)
-        return { server, token: plainToken, ca: plainCa }
-      }
-      await pause(200)
-    }
-  }
+  const account = async (name: string, features: readonly Feature[]) => ({
+    server,
+    ...(await openAccount(root, { name, api: 'istio', features, places })),
+  })
 
   const ctx = await openTestContext()
   const all = featuresWith({ listeners: true, meshTls: true })

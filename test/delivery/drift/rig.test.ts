@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
+import { parse } from 'yaml'
 import { createAuthority } from '../../../src/authorities/create.ts'
 import { connect } from '../../../src/clusters/kubernetes/connect.ts'
 import { type KubeRef, kinds } from '../../../src/clusters/kubernetes/kinds.ts'
 import { changeCluster, createCluster } from '../../../src/clusters/register.ts'
+import { type Feature, featuresWith } from '../../../src/clusters/rights/table.ts'
 import type { Context } from '../../../src/core/context.ts'
 import { digestOf } from '../../../src/delivery/drift/digest.ts'
 import { objectName } from '../../../src/delivery/istio/names.ts'
@@ -18,16 +19,20 @@ import { putHost } from '../../../src/hosts/put.ts'
 import { removeHost } from '../../../src/hosts/remove.ts'
 import { startWorker, type Worker } from '../../../src/jobs/worker.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
+import { openAccount } from '../../support/account.ts'
 import { admin, openTestContext } from '../../support/context.ts'
 import { until } from '../../support/process.ts'
 
 // A real API server, a real istiod and a real Envoy: what kubectl does to what is ours, first with the rights that
 // hosts need and no more, then with those of a watch. KUBECONFIG is an administrator's.
 
-const path = process.env.GATESMITH_RIG_KUBECONFIG
-const skip = path === undefined && 'GATESMITH_RIG_KUBECONFIG names no rig'
+const { GATESMITH_RIG_KUBECONFIG: rig, KUBECONFIG: ruler } = process.env
+const skip = (rig === undefined || ruler === undefined) && 'GATESMITH_RIG_KUBECONFIG names no rig'
 const namespace = 'istio-system'
-const watcher = 'gatesmith-watch-test'
+const places = {
+  ...{ ingress: [namespace], workload: ['test'], backendTls: [], mesh: [namespace] },
+  ...{ backend: [], restart: [], configMap: [] },
+}
 const many = Array.from({ length: 44 }, (_, index) => `many${index}.rigshop.test`)
 
 async function kubectl(...args: readonly string[]): Promise<string> {
@@ -45,12 +50,17 @@ test('on a real cluster', { skip }, async (t) => {
   let worker: Worker | undefined
   // Before the database goes.
   after(() => worker?.stop())
-  const kubeconfig = await readFile(path ?? '', 'utf8')
-  const kube = connect(kubeconfig)
+  const text = await readFile(ruler ?? '', 'utf8')
+  const kube = connect(text)
   after(() => kube.close())
+  const account = (features: readonly Feature[]) =>
+    openAccount(kube, { name: 'gatesmith-drift', api: 'istio', features, places })
+  const all = featuresWith({})
+  const credentials = await account(all.filter((feature) => feature !== 'watch'))
   const ctx = await openTestContext()
   const ingress = { address: '127.0.0.1:4443' }
-  await createCluster(ctx, admin, { name: 'rig', kubeconfig, ingress })
+  const server: string = parse(text).clusters[0].cluster.server
+  await createCluster(ctx, admin, { name: 'rig', server, ...credentials, ingress })
   await createAuthority(ctx, admin, { name: 'rig', kind: 'root', subject: { commonName: 'rig' } })
   await createTenant(ctx, admin, {
     ...{ name: 'rigshop', domains: ['rigshop.test'], namespaces: ['test'] },
@@ -60,13 +70,6 @@ test('on a real cluster', { skip }, async (t) => {
   const ours = 'gateways.networking.istio.io,virtualservices.networking.istio.io,secrets'
   const selector = ['-l', 'app.kubernetes.io/managed-by=gatesmith', '-n', namespace]
   await kubectl('delete', ours, ...selector)
-  await kubectl('delete', 'clusterrole,clusterrolebinding', watcher, '--ignore-not-found')
-  const { GATESMITH_RIG: rig } = process.env
-  // Other tests of the run have given the account more.
-  if (rig !== undefined) {
-    const least = join(rig, 'manifests', 'gatesmith.yaml')
-    await kubectl('apply', '--server-side', '--force-conflicts', '-f', least)
-  }
   await kubectl(
     'delete',
     'gateway.networking.istio.io',
@@ -149,21 +152,7 @@ test('on a real cluster', { skip }, async (t) => {
   await repaired('an edit, listed', refs.route, patch(refs.route, elsewhere))
   await status(name, 'Synced')
 
-  await kubectl(
-    'create',
-    'clusterrole',
-    watcher,
-    '--verb=watch',
-    '--resource=secrets,gateways.networking.istio.io,virtualservices.networking.istio.io',
-  )
-  after(() => kubectl('delete', 'clusterrole,clusterrolebinding', watcher, '--ignore-not-found'))
-  await kubectl(
-    'create',
-    'clusterrolebinding',
-    watcher,
-    `--clusterrole=${watcher}`,
-    '--serviceaccount=istio-system:gatesmith',
-  )
+  await account(all)
   t.diagnostic(`with it: ${await mode('watching')}`)
   for (const ref of Object.values(refs)) {
     await repaired(`${ref.kind} removed`, ref, remove(ref))

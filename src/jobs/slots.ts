@@ -1,0 +1,161 @@
+import { EventEmitter, once } from 'node:events'
+import { setTimeout as wait } from 'node:timers/promises'
+import {
+  Logger,
+  parseCronItems,
+  type Runner,
+  run,
+  type TaskList,
+  type WorkerEvents,
+} from 'graphile-worker'
+import type { Context, Log } from '../core/context.ts'
+import type { openPool as openConnections } from '../core/database/postgres.ts'
+import { attempt } from './failure.ts'
+import type { Leases } from './leases.ts'
+import type { Work } from './tasks.ts'
+
+/** Slots of the queue, each of which takes one job after the other. */
+export type Slots = {
+  /** Lets running jobs end, and gives the others back. */
+  readonly stop: () => Promise<void>
+}
+
+/** What slots are to do. */
+export type SlotOptions = {
+  readonly pgPool: ReturnType<typeof openConnections>
+  readonly concurrency: number
+  readonly work: Work
+  /** The flags of jobs that are left to others. */
+  readonly passing: string[]
+  /** What is due again and again, and when (crontab). */
+  readonly schedule: Readonly<Record<string, string>>
+}
+
+const common = {
+  pollInterval: 1000,
+  noHandleSignals: true,
+  // Else the queue leaves a promise behind for each job that ends, and the process ends when one is broken.
+  preset: { worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 } },
+}
+
+/** A pool of the queue's that runs. */
+type Pool = { readonly runner: Runner; readonly ended: Promise<void> }
+
+/** Has slots take jobs until they are stopped. Where the database cannot be asked when a job ends, the queue gives up
+ *  all slots of a pool: others take their place, and what they had is given back. */
+export async function startSlots(
+  ctx: Context,
+  leases: Pick<Leases, 'hold' | 'letGo'>,
+  options: SlotOptions,
+): Promise<Slots> {
+  const stopping = new AbortController()
+  const { signal } = stopping
+  let pool: Pool | undefined = await openPool(ctx, leases, options, signal)
+
+  async function keep(): Promise<void> {
+    for (;;) {
+      await pool?.ended
+      if (signal.aborted) return
+      await wait(common.pollInterval, undefined, { signal }).catch(() => undefined)
+      if (signal.aborted) return
+      pool = await openPool(ctx, leases, options, signal).catch((error: unknown) => {
+        ctx.log.warn({ err: error }, 'the queue cannot be asked; trying again')
+        return undefined
+      })
+      // It was stopped while this one began.
+      if (signal.aborted) await end(pool)
+    }
+  }
+
+  const keeping = keep()
+  return {
+    stop: async () => {
+      stopping.abort()
+      await end(pool)
+      await keeping
+    },
+  }
+}
+
+async function openPool(
+  ctx: Context,
+  { hold, letGo }: Pick<Leases, 'hold' | 'letGo'>,
+  { work, passing, schedule, ...options }: SlotOptions,
+  signal: AbortSignal,
+): Promise<Pool> {
+  const events: WorkerEvents = new EventEmitter()
+  let name = ''
+  // The queue writes the pool's name, not the worker's, beside the jobs that are taken.
+  events.on('pool:create', ({ workerPool: { id } }) => {
+    name = id
+    void hold(id)
+  })
+  // Slots that ask for a job at one moment lock the queues' rows before one another, and go to sleep with
+  // work left. Whoever got a job wakes the next.
+  events.on('job:start', ({ worker }) => {
+    if (!signal.aborted) worker.workerPool.nudge(1)
+  })
+  const broken = brokenOff(events)
+  const runner = await run({
+    ...common,
+    ...options,
+    logger: loggerOf(ctx.log),
+    events,
+    taskList: tasksOf(ctx, work),
+    forbiddenFlags: passing,
+    parsedCronItems: cronItems(schedule),
+  })
+  const ended = Promise.race([runner.promise.catch(() => undefined), broken]).then(() => {
+    letGo(name)
+    if (!signal.aborted) ctx.log.warn({}, 'the queue gave up its slots; opening others')
+  })
+  void broken.then(() => end({ runner, ended }))
+  return { runner, ended }
+}
+
+function tasksOf(ctx: Context, all: Work): TaskList {
+  return Object.fromEntries(
+    Object.entries(all).map(([task, work]) => [
+      task,
+      (key: unknown) => attempt(ctx, { task, key }, () => work(key)),
+    ]),
+  )
+}
+
+/** One turn of a kind runs at a time and one waits, which is the newest; one that is cut short is tried
+ *  again before the next is due, which for some is a day later. */
+function cronItems(schedule: SlotOptions['schedule']) {
+  return parseCronItems(
+    Object.entries(schedule).map(([task, match]) => ({
+      task,
+      match,
+      options: { queueName: `turn/${task}`, jobKey: task, jobKeyMode: 'replace', maxAttempts: 25 },
+    })),
+  )
+}
+
+/** Resolves when a job could not be given back and no other runs any more: the pool's own end may never come then,
+ *  since it counts such jobs wrongly. */
+async function brokenOff(events: WorkerEvents): Promise<void> {
+  const idle = ['pool:gracefulShutdown:complete', 'pool:forcefulShutdown:complete'] as const
+  await Promise.all([
+    once(events, 'pool:fatalError'),
+    Promise.race(idle.map((name) => once(events, name))),
+  ])
+}
+
+/** Returns when nothing of the pool runs any more. */
+async function end(pool: Pool | undefined): Promise<void> {
+  // One that has ended by itself refuses it.
+  const stopped = pool?.runner.stop().catch(() => pool.ended)
+  await Promise.race([stopped, pool?.ended])
+}
+
+/** What the queue complains of goes to our log, but for failed jobs, which are there already. */
+function loggerOf(log: Log): Logger {
+  return new Logger(() => (level, message, meta) => {
+    if (meta?.failure === true) return
+    if (level === 'error') log.error({ queue: meta }, message)
+    if (level === 'warning') log.warn({ queue: meta }, message)
+  })
+}
