@@ -10,6 +10,7 @@ import {
   Namespace,
   Timestamp,
 } from '../shared/schema.ts'
+import { OnRemoval } from '../tenants/tenant.ts'
 import { AskedRoute, Route } from './route.ts'
 
 export const TlsMode = Type.Enum(['SIMPLE', 'MUTUAL', 'PASSTHROUGH'], { title: 'TlsMode' })
@@ -94,6 +95,7 @@ const Annotations = Type.Record(
 const complete = {
   annotations: Type.Optional(Annotations),
   aliases: Type.Optional(Aliases),
+  onRemoval: Type.Optional(OnRemoval),
   tls: closed(tls, { title: 'HostTls' }),
   http: PlainHttp,
   certificate: closed(certificate, { title: 'HostCertificate' }),
@@ -117,6 +119,7 @@ export const HostSpec = closed(
     aliases: Type.Optional(Type.Array(HostnameText, { maxItems: 31 })),
     annotations: Type.Optional(Annotations),
     tls: asked('HostTlsSpec', tls),
+    onRemoval: Type.Optional(OnRemoval),
     http: Type.Optional(PlainHttp),
     certificate: asked('HostCertificateSpec', certificate),
     routes: Type.Array(AskedRoute, { minItems: 1, maxItems: 64 }),

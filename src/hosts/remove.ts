@@ -10,12 +10,14 @@ import { hostLock, lock } from './lock.ts'
 import { holdTo, withdrawPlacements } from './put.ts'
 
 /** Has the host taken off all its clusters; the row goes with the last placement. Again while that is
- *  under way changes nothing. Answers the host as it goes. Throws tenant-unknown, host-unknown. */
+ *  under way changes nothing. Answers the host as it goes. What else is to be done then, `settle` does in the same
+ *  transaction. Throws tenant-unknown, host-unknown, what `expected` throws. */
 export async function removeHost(
   ctx: Context,
   actor: Actor,
   { tenant, name }: { tenant: string; name: string },
   expected?: Precondition,
+  settle?: (tx: Tx, host: HostRow) => Promise<void>,
 ): Promise<Host> {
   const { id: tenantId } = await accessTenant(ctx, actor, {
     name: tenant,
@@ -40,6 +42,7 @@ export async function removeHost(
       subject: { kind: 'host', id: host.id, name: host.name, tenantId },
       changes: { clusters: placements.map(({ cluster }) => cluster.name) },
     })
+    await settle?.(tx, host)
     return going(tx, host)
   })
 }

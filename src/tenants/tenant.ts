@@ -41,6 +41,13 @@ const SubjectPolicy = closed(
   },
 )
 
+/** What becomes of the certificates of a host that is removed. */
+export const OnRemoval = Type.Enum(['keep', 'revoke'], {
+  title: 'OnRemoval',
+  description:
+    'What becomes of the certificates of a host that is removed: they stay good until they end (keep), or are revoked for cessationOfOperation at once',
+})
+
 /** What a tenant may ask for. Everything left out is not limited beyond the authority's own rules. */
 export const Policy = closed(
   {
@@ -63,6 +70,7 @@ export const Policy = closed(
     ),
     renewBefore: Type.Optional(RenewBefore),
     subject: Type.Optional(SubjectPolicy),
+    onHostRemoval: Type.Optional(OnRemoval),
   },
   { title: 'TenantPolicy' },
 )

@@ -377,3 +377,53 @@ test('many hosts are put, patched and removed in one request, each for itself', 
   const many = Array.from({ length: 201 }, () => ({ action: 'remove', name: name('c') }))
   await http.post(batch).send({ items: many }).expect(422)
 })
+
+test('a host that is removed takes its certificates with it where it, or its tenant, asks for that', async () => {
+  const at = (name: string) => `/v1/tenants/shop/hosts/${name}.going.fair.test`
+  const certificateOf = async (name: string, onRemoval?: 'keep' | 'revoke') => {
+    await http
+      .put(at(name))
+      .send({ ...spec, onRemoval })
+      .expect(201)
+    const where = { name: `${name}.going.fair.test` }
+    const { id } = await ctx.db.read.host.findFirstOrThrow({ where })
+    await certifyHost(ctx, id)
+    return (await http.get(`${at(name)}/certificate`).expect(200)).body.id
+  }
+  const reasonOf = async (id: string) =>
+    (await http.get(`/v1/tenants/shop/certificates/${id}`).expect(200)).body.revocationReason
+  const [kept, own, policed, spared] = [
+    await certificateOf('a'),
+    await certificateOf('b', 'revoke'),
+    await certificateOf('c'),
+    await certificateOf('d', 'keep'),
+  ]
+  assert.deepEqual((await http.delete(at('a')).expect(202)).body.revoked, [])
+  assert.equal(
+    (
+      await http
+        .post(`${at('b')}/plan`)
+        .send({})
+        .expect(200)
+    ).body.onRemoval,
+    'revoke',
+  )
+  const dry = await http.delete(`${at('b')}?dryRun=true`).expect(202)
+  assert.deepEqual([dry.body.revoked[0].id, await reasonOf(own)], [own, null])
+  const gone = await http.delete(at('b')).expect(202)
+  assert.deepEqual(gone.body.revoked, dry.body.revoked)
+  // Once more changes nothing.
+  assert.deepEqual((await http.delete(at('b')).expect(202)).body.revoked, [])
+  await http
+    .patch('/v1/tenants/shop')
+    .send({ policy: { onHostRemoval: 'revoke' } })
+    .expect(200)
+  await http.delete(at('c')).expect(202)
+  await http.delete(at('d')).expect(202)
+  await http.patch('/v1/tenants/shop').send({ policy: {} }).expect(200)
+  const reasons = []
+  for (const id of [kept, own, policed, spared]) reasons.push(await reasonOf(id))
+  assert.deepEqual(reasons, [null, 'cessationOfOperation', 'cessationOfOperation', null])
+  const where = { action: 'certificate.revoked', subjectId: { in: [own, policed] } }
+  assert.equal(await ctx.db.read.auditEvent.count({ where }), 2)
+})

@@ -1,11 +1,11 @@
 import Type from 'typebox'
 import { CertificateRevocation, NewCertificate, Renewal } from '../../certificates/certificate.ts'
+import { retireHost } from '../../certificates/hosts/remove.ts'
 import { issueCertificate } from '../../certificates/issuance/issue.ts'
 import { renewCertificate } from '../../certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
 import { HostSpec } from '../../hosts/host.ts'
 import { putHost } from '../../hosts/put.ts'
-import { removeHost } from '../../hosts/remove.ts'
 import { closed, HostnameText, Id, Name } from '../../shared/schema.ts'
 import { expecting } from '../edge/conditions.ts'
 import { IdempotencyKey } from '../idempotency.ts'
@@ -43,9 +43,10 @@ const fields: Shape['fields'] = {
     description: 'Take a host off all its clusters; it is gone when host answers null',
     needs: writesHosts,
     args: { tenant: Name, name: HostnameText, ifMatch, ...dryRun },
-    resolve: (_: unknown, { tenant, name, ...given }, { ctx, actor }) => {
+    resolve: async (_: unknown, { tenant, name, ...given }, { ctx, actor }) => {
       const expected = expecting(given, versionedHost)
-      return removeHost(writing(ctx, { query: given }), actor, { tenant, name }, expected)
+      const on = writing(ctx, { query: given })
+      return (await retireHost(on, actor, { tenant, name }, expected)).host
     },
   }),
   issueCertificate: field({

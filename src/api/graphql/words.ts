@@ -40,6 +40,10 @@ const words: Words = {
     pathLength: 'How many authorities may be below one another under it; null: any number',
     profiles: 'What its certificates may be for',
   },
+  OnRemoval: {
+    keep: 'They stay good until they end',
+    revoke: 'They are revoked for cessationOfOperation at once',
+  },
   AuthorityKind: {
     '': 'Whether an authority is signed by itself',
     root: 'Signed by itself',

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { Certificate } from '../../certificates/certificate.ts'
 import { getHostCertificate } from '../../certificates/find.ts'
+import { RevokedWithHost, retireHost } from '../../certificates/hosts/remove.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { HostPlan, PlanRequest, planHost } from '../../delivery/preview/hostplan.ts'
@@ -8,7 +9,6 @@ import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/proof/prob
 import { getHost, listAllHosts, listHosts } from '../../hosts/find.ts'
 import { Host, HostSpec } from '../../hosts/host.ts'
 import { putHost } from '../../hosts/put.ts'
-import { removeHost } from '../../hosts/remove.ts'
 import { HostQuery } from '../../hosts/request/query.ts'
 import { SettleQuery, WaitQuery, waitForHost } from '../../hosts/wait.ts'
 import { ListOf } from '../../shared/lists/query.ts'
@@ -31,6 +31,12 @@ const pemChain = 'application/pem-certificate-chain'
 export const versionedHost = [...Object.keys(HostSpec.properties), 'removedAt']
 const versioned = versionedHost
 const params = closed({ tenant: Name, host: HostnameText })
+
+/** A host as it goes, with what was revoked with it. */
+const RemovedHost = closed(
+  { ...Host.properties, revoked: Type.Array(RevokedWithHost) },
+  { title: 'RemovedHost' },
+)
 
 /** What may be wrong with what is asked for. */
 export const refusedSpecs: readonly ProblemType[] = [
@@ -259,19 +265,19 @@ export const hosts: Routes = {
           tags,
           summary: 'Take a host off all its clusters; it is gone when GET answers 404',
           description:
-            'Its Gateway, routes and Secrets are removed; the certificate stays on record.',
+            'Its Gateway, routes and Secrets are removed; its certificates stay on record. With onRemoval "revoke", of the host or of its tenant, those in force are revoked too, and answered.',
           params,
           querystring: DryRun,
-          response: { 202: Host },
+          response: { 202: RemovedHost },
         },
       },
       async (request, reply) => {
         const { tenant, host: name } = request.params
         const expected = preconditionOf(request)
         const asked = { tenant, name }
-        return reply
-          .code(202)
-          .send(await removeHost(writing(ctx, request), actorOf(request), asked, expected))
+        const on = writing(ctx, request)
+        const { host, revoked } = await retireHost(on, actorOf(request), asked, expected)
+        return reply.code(202).send({ ...host, revoked })
       },
     )
   },

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
+import { onRemovalOf } from '../../certificates/hosts/remove.ts'
 import { placeOf, placeText } from '../../clusters/cluster.ts'
 import { ingressOf } from '../../clusters/find.ts'
 import { type Kube, KubeError, type KubeObject } from '../../clusters/kubernetes/kube.ts'
@@ -15,7 +16,8 @@ import { checkHost } from '../../hosts/request/check.ts'
 import { Problem } from '../../shared/problem.ts'
 import { closed, Name } from '../../shared/schema.ts'
 import { shownJson } from '../../shared/view.ts'
-import { accessTenant, type TenantRow } from '../../tenants/access.ts'
+import { accessTenant, policyOf, type TenantRow } from '../../tenants/access.ts'
+import { OnRemoval } from '../../tenants/tenant.ts'
 import { compare, rendererOf } from '../compare.ts'
 import { fewAtOnce, inLanes } from '../few.ts'
 import {
@@ -65,6 +67,7 @@ type PlannedChange = Type.Static<typeof PlannedChange>
 export const HostPlan = closed(
   {
     host: Type.String(),
+    onRemoval: OnRemoval,
     clusters: Type.Array(
       closed(
         {
@@ -130,6 +133,7 @@ export async function planHost(
   )
   return fewAtOnce(ctx, subject.tenant.id, async () => ({
     host: subject.name,
+    onRemoval: onRemovalOf(subject.spec, policyOf(subject.tenant)),
     clusters: [...(await inLanes(places, (place) => onIngress(ctx, actor, subject, place)))],
   }))
 }

@@ -44,6 +44,7 @@ export function completeSpec(
     spec: {
       ...(names.length > 1 ? { aliases: names.slice(1) } : {}),
       ...annotated(request),
+      ...(request.onRemoval === undefined ? {} : { onRemoval: request.onRemoval }),
       tls: completeTls(request, rules.defaultAuthority ?? authority),
       http: request.http ?? 'redirect',
       certificate: {

@@ -1,9 +1,9 @@
 import Type from 'typebox'
+import { RevokedWithHost, retireHost } from '../../../certificates/hosts/remove.ts'
 import type { Actor } from '../../../core/actor.ts'
 import type { Context } from '../../../core/context.ts'
 import { Host, HostSpec } from '../../../hosts/host.ts'
 import { putHost } from '../../../hosts/put.ts'
-import { removeHost } from '../../../hosts/remove.ts'
 import { refuse } from '../../../shared/problem.ts'
 import { closed, HostnameText, Name, ProblemDocument } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
@@ -44,7 +44,10 @@ const Outcomes = closed(
     items: Type.Array(
       Type.Union(
         [
-          closed({ status, host: Host }, { title: 'ChangedHostItem' }),
+          closed(
+            { status, host: Host, revoked: Type.Optional(Type.Array(RevokedWithHost)) },
+            { title: 'ChangedHostItem' },
+          ),
           closed({ status, problem: ProblemDocument }, { title: 'RefusedHostItem' }),
         ],
         { title: 'HostBatchItem', description: 'It was done, or why it was not' },
@@ -85,12 +88,18 @@ export const hostBatches: Routes = {
   },
 }
 
+type Changed = {
+  readonly status: number
+  readonly host: Host
+  readonly revoked?: Type.Static<typeof RevokedWithHost>[]
+}
+
 /** Throws what the request for this one alone would be refused for. */
 async function changed(
   ctx: Context,
   actor: Actor,
   { tenant, item }: { readonly tenant: string; readonly item: HostChange },
-): Promise<{ readonly status: number; readonly host: Host }> {
+): Promise<Changed> {
   const { action, name, spec, patch } = item
   refuse('request-invalid', misplaced(item))
   const expected = expecting(item, versionedHost)
@@ -102,7 +111,7 @@ async function changed(
     const asked = { patch, asked: expected, members: versionedHost }
     return { status: 200, host: await patchHost(ctx, actor, { tenant, name, asked }) }
   }
-  return { status: 202, host: await removeHost(ctx, actor, { tenant, name }, expected) }
+  return { status: 202, ...(await retireHost(ctx, actor, { tenant, name }, expected)) }
 }
 
 function misplaced({ action, spec, patch }: HostChange) {
