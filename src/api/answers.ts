@@ -151,7 +151,11 @@ const told: Readonly<Record<number, readonly HeaderName[]>> = {
 }
 
 const text = { type: 'string' } as const
-const tags = { type: 'string', pattern: tagListPattern } as const
+const tags = {
+  type: 'string',
+  pattern: tagListPattern,
+  examples: ['"5f3a2e0c9b1d4e7f8a60.0d9c4b7e6f1a2b3c4d5e"'],
+} as const
 const count = { type: 'integer' } as const
 
 const problemExamples = Object.fromEntries(
@@ -210,7 +214,13 @@ export const sharedParts = {
       in: 'header',
       description:
         'The same request with the same key is done once: send it again after a lost answer',
-      schema: { type: 'string', minLength: 1, maxLength: 255, pattern: '^[!-~]+$' },
+      schema: {
+        type: 'string',
+        minLength: 1,
+        maxLength: 255,
+        pattern: '^[!-~]+$',
+        examples: ['order-4711'],
+      },
     },
     IfMatch: {
       name: 'If-Match',

@@ -71,15 +71,14 @@ function openApi(): FastifyDynamicSwaggerOptions {
   }
 }
 
-/** `fields` with the names that the items of this list have. */
+/** `fields`, which names the members that the items of this list have. */
 function withFields(schema: FastifySchema): FastifySchema {
   const { querystring, response } = schema
   if (!isRecord(querystring) || !isRecord(querystring.properties)) return schema
   const { fields } = querystring.properties
   if (!isRecord(fields)) return schema
-  const one = `(${membersOf(response).join('|')})`
-  const pattern = `^${one}(,${one}){0,31}$`
-  const properties = { ...querystring.properties, fields: { ...fields, pattern } }
+  const description = `${fields.description}. There are ${membersOf(response).join(', ')}`
+  const properties = { ...querystring.properties, fields: { ...fields, description } }
   return { ...schema, querystring: { ...querystring, properties } }
 }
 

@@ -8,6 +8,7 @@ const singulars: Readonly<Record<string, string>> = {
 /** Those whose URL says it otherwise than one would call it. */
 const others: Readonly<Record<string, string>> = {
   'post /graphql': 'queryGraphql',
+  'get /graphql': 'subscribeGraphql',
   'post /v1/authorities/import': 'importAuthority',
   'get /v1/tenants/{tenant}/calendar.ics': 'getTenantCalendar',
   'get /v1/audit-events/verify': 'verifyAuditEvents',

@@ -29,7 +29,7 @@ test('the listener table is answered whole, narrowed and page by page', async ()
   const { body: page } = await viewer.get(`${listeners}?limit=1`).expect(200)
   await viewer.get(`${listeners}?limit=1&cursor=${page.nextCursor}`).expect(200)
   await viewer.get(`${listeners}?state=sleeping`).expect(422)
-  await viewer.get(`${listeners}?cursor=x`).expect(400)
+  await viewer.get(`${listeners}?cursor=x`).expect(422)
   await viewer.get('/v1/clusters/nowhere/listeners').expect(404)
 })
 
