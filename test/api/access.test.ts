@@ -1,10 +1,15 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
-import { test } from 'node:test'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { after, test } from 'node:test'
 import { buildSchema, type GraphQLObjectType } from 'graphql'
+import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { sdl } from '../../src/api/graphql/schema.ts'
+import { createAuthority } from '../../src/authorities/create.ts'
+import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { Scope } from '../../src/core/actor.ts'
-import { createApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
+import { createApiKey, createCertificateKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import type { NewApiKey } from '../../src/tenants/apikeys/schema.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { openTestApi } from '../support/api.ts'
@@ -12,8 +17,38 @@ import { admin } from '../support/context.ts'
 
 // Every route and every field with credentials of every kind, held against the tables of docs/access.md.
 
-const { ctx, api, url: base } = await openTestApi()
-for (const name of ['alpha', 'beta']) await createTenant(ctx, admin, { name, domains: [] })
+const { privateKey, publicKey } = await generateKeyPair('ES256')
+const provider = createServer(async ({ url }, response) => {
+  const keys = [await exportJWK(publicKey)]
+  response.end(JSON.stringify(url === '/keys' ? { keys } : { issuer, jwks_uri: `${issuer}/keys` }))
+})
+await new Promise<void>((done) => provider.listen(0, '127.0.0.1', done))
+after(() => provider.close())
+const issuer = `http://127.0.0.1:${(provider.address() as AddressInfo).port}`
+
+const {
+  ctx,
+  api,
+  url: base,
+} = await openTestApi(
+  {},
+  {
+    oidc: {
+      ...{ issuer, audience: 'gatesmith', algorithms: ['ES256'] },
+      ...{ roleClaim: 'role', tenantClaim: 'tenant' },
+      roles: (['admin', 'operator', 'viewer', 'auditor'] as const).map((role) => {
+        return { value: role, role }
+      }),
+    },
+    ...{ trustedProxies: ['127.0.0.1'], clientCertHeader: 'client-cert' },
+  },
+)
+const subject = { commonName: 'access' }
+const keyAlgorithm = 'ECDSA_P256' as const
+await createAuthority(ctx, admin, { name: 'access', kind: 'root', keyAlgorithm, subject })
+for (const name of ['alpha', 'beta']) {
+  await createTenant(ctx, admin, { name, domains: [], defaultAuthority: 'access' })
+}
 
 const noId = '019a0000-0000-7000-8000-000000000000'
 const roles = ['admin', 'operator', 'viewer', 'auditor'] as const
@@ -47,14 +82,60 @@ async function keyOf(tenant: string | null, asked: Omit<NewApiKey, 'name'>) {
   return createApiKey(ctx, admin, { tenant, request: { name: `k-${made++}`, ...asked } })
 }
 
-const tokens = new Map<string, Promise<string>>()
+/** Credentials of some kind as they are sent, made once. */
+const credentials = new Map<string, Promise<string>>()
+
+function once(key: unknown, make: () => Promise<string>): Promise<string> {
+  const text = JSON.stringify(key)
+  const known = credentials.get(text) ?? make()
+  credentials.set(text, known)
+  return known
+}
 
 function tokenOf(tenant: string | null, role: Role, scopes?: readonly Scope[]): Promise<string> {
-  const key = JSON.stringify([tenant, role, scopes])
   const asked = { role, ...(scopes ? { scopes: [...scopes] } : {}) }
-  const token = tokens.get(key) ?? keyOf(tenant, asked).then((found) => found.token)
-  tokens.set(key, token)
-  return token
+  return once(
+    ['key', tenant, role, scopes],
+    async () => `Bearer ${(await keyOf(tenant, asked)).token}`,
+  )
+}
+
+function signedFor(tenant: string | null, role: Role, audience = 'gatesmith'): Promise<string> {
+  return once(['oidc', tenant, role, audience], async () => {
+    const claims = { iss: issuer, aud: audience, sub: 'me', role, tenant: tenant ?? '*' }
+    const token = new SignJWT(claims).setProtectedHeader({ alg: 'ES256' }).setExpirationTime('1h')
+    return `Bearer ${await token.sign(privateKey)}`
+  })
+}
+
+/** A client certificate that is bound to a key of this role; `null`: to none. */
+function certifiedAs(tenant: string, role: 'operator' | 'viewer' | null): Promise<string> {
+  return once(['certificate', tenant, role], async () => {
+    const commonName = `${role}`
+    const order = { profile: 'client', keyAlgorithm, subject: { commonName } } as const
+    const asked = { tenant, request: order, idempotencyKey: undefined }
+    const { id } = await issueCertificate(ctx, admin, asked)
+    const { der } = await ctx.db.read.certificate.findUniqueOrThrow({ where: { id } })
+    const request = { name: `k-${made++}`, certificate: { commonName } }
+    if (role) await createCertificateKey(ctx, admin, { tenant, request: { ...request, role } })
+    return `Certificate :${Buffer.from(der ?? []).toString('base64')}:`
+  })
+}
+
+/** Of each kind in turn, so that each row meets all of them. */
+function anyOf(turn: number, tenant: string | null, role: Role): Promise<string> {
+  const even = turn % 2 === 0
+  if (tenant !== null && role === 'operator' && even) return certifiedAs(tenant, role)
+  if (tenant !== null && role === 'viewer' && !even) return certifiedAs(tenant, role)
+  if (role === (even ? 'admin' : 'auditor')) return signedFor(tenant, role)
+  return tokenOf(tenant, role)
+}
+
+/** The header in which credentials are sent. */
+function headerOf(sent: string | undefined): Record<string, string> {
+  if (sent === undefined) return {}
+  const [, certificate] = /^Certificate (.*)$/.exec(sent) ?? []
+  return certificate === undefined ? { authorization: sent } : { 'client-cert': certificate }
 }
 
 /** Credentials that open nothing. */
@@ -67,8 +148,10 @@ async function badCredentials(): Promise<readonly (readonly [string, string | un
   const good = await tokenOf(null, 'admin')
   return [
     ['none', undefined],
-    ['of another kind', `Token ${good}`],
-    ['with a letter changed', `Bearer ${good.slice(0, -1)}${good.endsWith('A') ? 'B' : 'A'}`],
+    ['of another kind', good.replace('Bearer', 'Token')],
+    ['with a letter changed', `${good.slice(0, -1)}${good.endsWith('A') ? 'B' : 'A'}`],
+    ['signed for another audience', await signedFor(null, 'admin', 'another')],
+    ['a certificate that is bound to nothing', await certifiedAs('alpha', null)],
     ['expired', `Bearer ${expired.token}`],
     ['revoked', `Bearer ${revoked.token}`],
   ]
@@ -90,17 +173,20 @@ type Case = {
 /** yes: not refused for who asks; hidden: 404. */
 type Want = 'yes' | 401 | 403 | 'hidden'
 
+let turns = 0
+
 /** What each kind of credentials is to be answered; `names` says whether the tenant alpha is named. */
 async function casesOf(row: Row, names: boolean): Promise<readonly Case[]> {
   const cases: Case[] = bad.map(([what, authorization]) => ({ what, authorization, want: 401 }))
-  const add = async (what: string, token: Promise<string>, want: Want) =>
-    cases.push({ what, authorization: `Bearer ${await token}`, want })
+  const turn = turns++
+  const add = async (what: string, sent: Promise<string>, want: Want) =>
+    cases.push({ what, authorization: await sent, want })
   for (const role of roles) {
     const may = row.roles.includes(role)
     const own = may && !row.platform
-    await add(`platform ${role}`, tokenOf(null, role), may ? 'yes' : 403)
-    await add(`own ${role}`, tokenOf('alpha', role), own ? 'yes' : 403)
-    await add(`other ${role}`, tokenOf('beta', role), own ? (names ? 'hidden' : 'yes') : 403)
+    await add(`platform ${role}`, anyOf(turn, null, role), may ? 'yes' : 403)
+    await add(`own ${role}`, anyOf(turn, 'alpha', role), own ? 'yes' : 403)
+    await add(`other ${role}`, anyOf(turn, 'beta', role), own ? (names ? 'hidden' : 'yes') : 403)
   }
   const scopes = Scope.enum.filter((scope) => row.scopes.includes(scope))
   assert.equal(scopes.length, row.scopes.length, row.name)
@@ -126,6 +212,7 @@ const routes = [{ to: { service: 'a', namespace: 'a', port: 80 } }]
 /** Well formed where a tenant is named, so that it is not the form that is refused; nothing comes of it. */
 const bodies: readonly (readonly [string, object])[] = [
   ['/tenants/alpha/api-keys', { name: 'k-0', role: 'viewer' }],
+  ['/api-keys:certificate', { name: 'k-0', role: 'viewer', certificate: { commonName: 'k-0' } }],
   ['/notices/a', { kind: 'webhook', url: 'https://127.0.0.1/' }],
   ['/certificates', leaf],
   ['/certificates:batch', { items: [leaf] }],
@@ -142,7 +229,7 @@ async function statusOf(url: string, method: string, authorization: string | und
   const body = method === 'GET' || method === 'DELETE' ? {} : { body: JSON.stringify(sent) }
   const { status } = await fetch(`${base}${url}`, {
     ...{ method, signal: leave.signal, ...body },
-    headers: { 'content-type': 'application/json', ...(authorization ? { authorization } : {}) },
+    headers: { 'content-type': 'application/json', ...headerOf(authorization) },
   })
   leave.abort()
   return status
@@ -189,7 +276,7 @@ test('each operation is open to whom its row says, and to nobody else', async ()
 async function askGraphql(query: string, authorization: string | undefined) {
   const response = await fetch(`${base}/graphql`, {
     ...{ method: 'POST', body: JSON.stringify({ query }) },
-    headers: { 'content-type': 'application/json', ...(authorization ? { authorization } : {}) },
+    headers: { 'content-type': 'application/json', ...headerOf(authorization) },
   })
   const answer = (await response.json()) as {
     readonly errors?: readonly { readonly extensions: { readonly status: number } }[]
@@ -247,7 +334,7 @@ test('each field of GraphQL is open to whom its row says, and to nobody else', a
 test('a relation needs the scope of what it leads to', async () => {
   const query = '{ tenant(name: "alpha") { name hosts { items { name } } } }'
   const ask = async (scopes: readonly Scope[]) =>
-    askGraphql(query, `Bearer ${await tokenOf('alpha', 'viewer', scopes)}`)
+    askGraphql(query, await tokenOf('alpha', 'viewer', scopes))
   const refused = await ask(['tenants:read'])
   assert.equal(refused.answer.errors?.[0]?.extensions.status, 403)
   const { answer } = await ask(['tenants:read', 'hosts:write'])
