@@ -108,6 +108,22 @@ test('two keys that one person made are one person, and a key is no other person
   await left.post(`${own}/approve`).expect(403)
   await maker.post(`${own}/reject`).expect(200)
   await right.post(`${asked}/reject`).expect(200)
+  // Who rotates the key of another has a token of it.
+  const { body: carol } = await bob.post('/v1/api-keys').send({ name: 'carol', role: 'admin' })
+  const { body: turned } = await maker.post(`/v1/api-keys/${carol.id}/rotate`).send({}).expect(200)
+  const taken = await ask(maker, { action: 'remove' })
+  await send(turned.token).post(`${taken}/approve`).expect(403)
+  await maker.post(`${taken}/reject`).expect(200)
+})
+
+test('an approval can be rehearsed: it says what would be, and nothing is decided', async () => {
+  const asked = await ask(alice, { action: 'cross-sign', by: 'free' })
+  const { body } = await bob.post(`${asked}/approve?dryRun=true`).expect(200)
+  assert.equal(body.state, 'done')
+  assert.equal((await bob.get(asked).expect(200)).body.state, 'pending')
+  await alice.post(`${asked}/approve?dryRun=true`).expect(403)
+  await bob.post(`${asked}/reject?dryRun=true`).expect(200)
+  await bob.post(`${asked}/reject`).expect(200)
 })
 
 test('what cannot be done stays asked for, until somebody says no or its time is over', async () => {
@@ -124,7 +140,7 @@ test('what cannot be done stays asked for, until somebody says no or its time is
   const pending = await bob.get(`${url}/approvals?pending=true`).expect(200)
   assert.deepEqual(pending.body.items, [])
   const all = await bob.get(`${url}/approvals?limit=1&count=true`).expect(200)
-  assert.equal(all.body.total.value, 5)
+  assert.equal(all.body.total.value, 7)
   await bob.get(`/v1/authorities/free/approvals/${late.split('/').at(-1)}`).expect(404)
 })
 

@@ -2,15 +2,20 @@ import type { Context } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { inForce } from '../quotas/usage.ts'
 
-/** Whose credentials these are, as far as is known: themselves, who made them, who made these, and so on. Of what the
- *  command line made nobody is known. */
+/** Whose credentials these are, as far as is known: themselves, who made them or was given a token of theirs by rotating
+ *  them, who made these, and so on. Of what the command line made nobody is known. */
 export async function peopleBehind(tx: Tx, id: string): Promise<readonly string[]> {
   const rows = await tx.$queryRaw<readonly { id: string }[]>(sql`
     with recursive line (id) as (
       select ${id}::uuid
       union
-      select api_key."creatorId" from line join api_key on api_key."id" = line.id
-      where api_key."creatorId" is not null
+      select person.id from line cross join lateral (
+        select "creatorId" as id from api_key where "id" = line.id and "creatorId" is not null
+        union all
+        select "actorId"::uuid from audit_event
+        where "subjectKind" = 'api-key' and "subjectId" = line.id::text
+          and "action" = 'api-key.rotated' and "actorKind" <> 'system'
+      ) as person
     )
     select id::text from line`)
   return rows.map((row) => row.id)

@@ -7,6 +7,7 @@ import { closed, Id, Name } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
+import { DryRun, writing } from '../../rehearsal.ts'
 
 const tags = ['authorities']
 const params = closed({ authority: Name })
@@ -30,13 +31,16 @@ export const approvals: Routes = {
           description:
             'Nothing is done until another person approves it, within three days. Needed where the authority, or the service, has two people decide.',
           params,
+          querystring: DryRun,
           body: NewApproval,
           response: { 201: Approval },
         },
       },
       async (request, reply) => {
         const input = { ...request.params, request: request.body }
-        return reply.code(201).send(await askApproval(ctx, actorOf(request), input))
+        return reply
+          .code(201)
+          .send(await askApproval(writing(ctx, request), actorOf(request), input))
       },
     )
   },
@@ -111,10 +115,11 @@ export const approvals: Routes = {
           description:
             'Both at once, or neither: where it cannot be done it stays pending. Never by who asked, nor by a second key of the same person.',
           params: one,
+          querystring: DryRun,
           response: { 200: Approval },
         },
       },
-      (request) => approve(ctx, actorOf(request), request.params),
+      (request) => approve(writing(ctx, request), actorOf(request), request.params),
     )
   },
 
@@ -131,10 +136,11 @@ export const approvals: Routes = {
           summary: 'Say no to what was asked for; who asked may take it back like this',
           description: 'It is never done then, and may be asked for anew.',
           params: one,
+          querystring: DryRun,
           response: { 200: Approval },
         },
       },
-      (request) => reject(ctx, actorOf(request), request.params),
+      (request) => reject(writing(ctx, request), actorOf(request), request.params),
     )
   },
 }
