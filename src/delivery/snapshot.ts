@@ -1,4 +1,4 @@
-import { seenSince } from '../clusters/kubernetes/errand.ts'
+import { isUrgent, seenSince } from '../clusters/kubernetes/errand.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
 import { oncePer } from '../core/onceper.ts'
 import { digestOf } from './drift/digest.ts'
@@ -42,6 +42,8 @@ export async function asWanted(kube: Kube, object: KubeObject): Promise<KubeObje
 }
 
 function snapshotFor(kube: Kube, object: KubeObject): Promise<Snapshot | undefined> {
+  // A list of thousands takes longer than the few objects of what is urgent.
+  if (isUrgent()) return Promise.resolve(undefined)
   const source = sourceOf(kube, object)
   const since = seenSince()
   const { snapshot } = source

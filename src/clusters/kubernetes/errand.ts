@@ -20,6 +20,11 @@ export function seenSince(): number {
   return errands.getStore()?.since ?? performance.now()
 }
 
+/** Whether what is being done goes before whatever else the cluster is asked for. */
+export function isUrgent(): boolean {
+  return errands.getStore()?.urgent === true
+}
+
 /** istiod gathers changes until none has come for a tenth of a second, and for ten at most (istio.md 1.6). So after
  *  an urgent change others are held back for a moment, but not again and again. In milliseconds. */
 const quietMilliseconds = 250
@@ -62,7 +67,7 @@ export function openGate(width: number) {
 
   /** Does the work when its turn has come. */
   return async <T>(isChange: boolean, work: () => Promise<T>): Promise<T> => {
-    const urgent = errands.getStore()?.urgent === true
+    const urgent = isUrgent()
     await new Promise<void>((go) => {
       waiting[urgent ? 'urgent' : 'usual'].push({ isChange, go })
       open()

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { onErrand, openGate } from '../../../src/clusters/kubernetes/errand.ts'
+
+/** A gate with what went through it, in that order; `hold` is inside until it is let go. */
+function gateOf(width: number) {
+  const gate = openGate(width)
+  const order: string[] = []
+  const asked = (name: string, { urgent = false, isChange = false } = {}) =>
+    onErrand({ urgent, since: 0 }, () => gate(isChange, async () => void order.push(name)))
+  const hold = () => {
+    const held = Promise.withResolvers<void>()
+    const done = gate(false, () => held.promise)
+    return async () => {
+      held.resolve()
+      await done
+    }
+  }
+  return { order, asked, hold }
+}
+
+test('what is urgent passes whoever waits, and no more are inside than may be', async () => {
+  const { order, asked, hold } = gateOf(2)
+  const letGo = [hold(), hold()]
+  const all = [asked('first'), asked('second'), asked('urgent', { urgent: true })]
+  await new Promise(setImmediate)
+  assert.deepEqual(order, [])
+  await Promise.all(letGo.map((each) => each()))
+  await Promise.all(all)
+  assert.deepEqual(order, ['urgent', 'first', 'second'])
+})
+
+test('after an urgent change other changes wait for a moment, and what is only read does not', async () => {
+  const { order, asked } = gateOf(2)
+  await asked('urgent', { urgent: true, isChange: true })
+  const change = asked('change', { isChange: true })
+  await asked('read')
+  await asked('urgent again', { urgent: true, isChange: true })
+  assert.deepEqual(order, ['urgent', 'read', 'urgent again'])
+  await change
+  assert.deepEqual(order.at(-1), 'change')
+})
