@@ -26,6 +26,7 @@ export const limits = {
   depth: 12,
   fields: 25_000,
   told: 2_500,
+  roots: 50,
 } as const
 
 /** The document of a query that may be run. Throws request-too-large, and what parsing throws. */
@@ -41,7 +42,12 @@ export function affordable(
       `This query has ${fragments.length} fragments, and at most ${limits.fragments} are read`,
     )
   }
-  const { fields, depth } = costOf(document, { schema, variables })
+  const { fields, depth, roots } = costOf(document, { schema, variables })
+  if (roots > limits.roots) {
+    throw tooLarge(
+      `This query asks for ${roots} things at once, and at most ${limits.roots} are answered`,
+    )
+  }
   if (depth > limits.depth) {
     throw tooLarge(`This query goes ${depth} levels deep, and at most ${limits.depth} are answered`)
   }
@@ -55,8 +61,9 @@ export function affordable(
   )
 }
 
-/** What an operation could answer at most: `fields` in all, `depth` of them inside one another. */
-export type Cost = { readonly fields: number; readonly depth: number }
+/** What an operation could answer at most: `fields` in all, `depth` of them inside one another, `roots` of them side by
+ *  side at its outside. */
+export type Cost = { readonly fields: number; readonly depth: number; readonly roots: number }
 
 type Measuring = {
   readonly schema: GraphQLSchema
@@ -67,8 +74,8 @@ type Measuring = {
   readonly page: number
 }
 
-/** What weighs as much as this many other fields: what is changed, certificates in PEM, and whole Envoys that are
- *  asked. */
+/** What weighs as much as this many other fields: what is changed, certificates in PEM, what is counted, and clusters
+ *  and whole Envoys that are asked. */
 const weights = new Map([
   ['putHost', 1000],
   ['removeHost', 1000],
@@ -78,6 +85,9 @@ const weights = new Map([
   ['inventory', 500],
   ['groups', 500],
   ['total', 100],
+  ['hostPlan', 1000],
+  ['hostProbe', 1000],
+  ['expiries', 500],
   ['pem', 10],
   ['chainPem', 10],
   ['listeners', 500],
@@ -86,7 +96,7 @@ const weights = new Map([
 /** How long a list without pages is taken to be. */
 const listed = 10
 
-const nothing: Cost = { fields: 0, depth: 0 }
+const nothing: Cost = { fields: 0, depth: 0, roots: 0 }
 
 /** The cost of the dearest operation of a document that was parsed and not yet validated: each page
  *  counts as full, each alias for itself. What does not exist costs one; fragments are measured once,
@@ -109,6 +119,7 @@ export function costOf(
   return {
     fields: Math.max(0, ...costs.map(({ fields }) => fields)),
     depth: Math.max(0, ...costs.map(({ depth }) => depth)),
+    roots: Math.max(0, ...costs.map(({ roots }) => roots)),
   }
 }
 
@@ -130,7 +141,11 @@ function selectionCost(
                 : parent,
               measuring,
             )
-    return { fields: sum.fields + cost.fields, depth: Math.max(sum.depth, cost.depth) }
+    return {
+      fields: sum.fields + cost.fields,
+      depth: Math.max(sum.depth, cost.depth),
+      roots: sum.roots + cost.roots,
+    }
   }, nothing)
 }
 
@@ -156,7 +171,7 @@ function fieldCost(
   const name = node.name.value
   const own = weights.get(name) ?? 1
   const definition = definitionOf(name, parent)
-  if (!definition || !node.selectionSet) return { fields: own, depth: 1 }
+  if (!definition || !node.selectionSet) return { fields: own, depth: 1, roots: 1 }
   const isPage = definition.args.some((arg) => arg.name === 'first')
   const inner = selectionCost(node.selectionSet, getNamedType(definition.type), {
     ...measuring,
@@ -164,7 +179,7 @@ function fieldCost(
   })
   const fields = own + sizeOf(node, { definition, parent, measuring }) * inner.fields
   // The depth of introspection is bounded by graphql's own rules.
-  return { fields, depth: name.startsWith('__') ? 1 : 1 + inner.depth }
+  return { fields, depth: name.startsWith('__') ? 1 : 1 + inner.depth, roots: 1 }
 }
 
 type Definition = GraphQLField<unknown, unknown>

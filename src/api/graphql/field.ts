@@ -13,6 +13,8 @@ export type Asking = {
   readonly ctx: Context
   readonly actor: Actor
   readonly loads: Loads
+  /** Counts a change against the limits of who asks. Throws rate-limited. */
+  readonly count?: () => void
   /** Of who follows: asks anew who it is, and when to end. */
   readonly following?: Following
 }

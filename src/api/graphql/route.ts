@@ -6,6 +6,7 @@ import type { Context } from '../../core/context.ts'
 import { closed } from '../../shared/schema.ts'
 import type { Api } from '../api.ts'
 import { actorOf, admission } from '../edge/admission.ts'
+import { limitActor } from '../edge/ratelimit.ts'
 import { problemContent } from '../openapi.ts'
 import { affordable, limits } from './cost.ts'
 import { errorsOf, shownError } from './errors.ts'
@@ -114,7 +115,8 @@ function route(api: Api, ctx: Context): void {
     async (request, reply) => {
       const { query, variables, operationName } = request.body
       const actor = actorOf(request)
-      const asking = { ctx, actor, loads: loadsFor(ctx, actor) }
+      const count = countingOthers(() => limitActor(ctx, actor, reply))
+      const asking = { ctx, actor, loads: loadsFor(ctx, actor), count }
       reply.header('vary', 'accept').type(mediaTypeFor(request.headers.accept))
       try {
         affordable(query, { schema: api.graphql.schema, variables: variables ?? {} })
@@ -126,6 +128,14 @@ function route(api: Api, ctx: Context): void {
       }
     },
   )
+}
+
+/** Counts each change of a request but the first, which the request itself is. */
+function countingOthers(count: () => void): () => void {
+  let changes = 0
+  return () => {
+    if (changes++ > 0) count()
+  }
 }
 
 /** As GraphQL over HTTP has it: JSON to who does not name the type of its own. */

@@ -52,6 +52,7 @@ function writing({ resolve }: Field, { permission, scope }: Needs): Field['resol
     const { ctx, actor } = asking
     allow(actor, permission)
     allowScope(actor, scope)
+    asking.count?.()
     Object.assign(asking, { loads: loadsFor(ctx, actor) })
     return resolve(from, args, asking)
   }

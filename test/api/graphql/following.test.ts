@@ -214,6 +214,11 @@ test('credentials are asked for, and when they end so does what they opened', as
     stranger.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }))
     assert.equal(await endOf(stranger), code)
   }
+  const foreign = new WebSocket(address, protocol, { headers: { origin: 'https://else.test' } })
+  await once(foreign, 'open')
+  foreign.send(JSON.stringify({ type: 'connection_init' }))
+  const [refused, why] = await once(foreign, 'close')
+  assert.deepEqual([refused, String(why)], [4403, 'Pages of other origins say who asks by a token'])
   const early = new WebSocket(address, protocol)
   await once(early, 'open')
   early.send(JSON.stringify({ type: 'subscribe', id: '1', payload: { query: '{ x }' } }))

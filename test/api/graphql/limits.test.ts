@@ -41,11 +41,8 @@ test('a query costs what it could be answered with', () => {
     ['query a { __typename } query b { tenant(name: "a") { name } }', 2, 2],
   ] as const
   for (const [query, fields, depth] of rows) {
-    assert.deepEqual(
-      costOf(parse(query), { schema, variables: { n: 7 } }),
-      { fields, depth },
-      query,
-    )
+    const cost = costOf(parse(query), { schema, variables: { n: 7 } })
+    assert.deepEqual([cost.fields, cost.depth], [fields, depth], query)
   }
 })
 
@@ -68,6 +65,16 @@ test('what would be too much is refused before it is done', async () => {
     ],
     [
       `{ tenant(name: "a") { ${'defaultAuthority { tenant { '.repeat(6)} name ${'} }'.repeat(6)} } }`,
+      413,
+      'request-too-large',
+    ],
+    [
+      `{ ${[...Array(51).keys()].map((n) => `a${n}: __typename`).join(' ')} }`,
+      413,
+      'request-too-large',
+    ],
+    [
+      `{ ${'...f '.repeat(26)} } fragment f on Query { __typename clusters { nextCursor } }`,
       413,
       'request-too-large',
     ],
@@ -165,6 +172,24 @@ test('answers of GraphQL come in the media type that was asked for, refusals too
       assert.equal(told, status, query.slice(0, 40))
     }
   }
+})
+
+test('each change of a request counts against the limits of who asks', async () => {
+  const config = { ...ctx.config, rates: { ...ctx.config.rates, key: 3 } }
+  const limited = await buildServer({ ...ctx, config })
+  const one = 'removeHost(tenant: "none", name: "a.none.test") { name }'
+  const answer = await limited.inject({
+    method: 'POST',
+    url: '/graphql',
+    headers: { authorization: `Bearer ${await tokenFor(ctx, null, 'operator')}` },
+    payload: { query: `mutation { a: ${one} b: ${one} c: ${one} d: ${one} e: ${one} }` },
+  })
+  await limited.close()
+  const types = answer
+    .json()
+    .errors.map(({ extensions }: { extensions: { type: string } }) => extensions.type)
+  const [unknown, much] = [problem('tenant-unknown'), problem('rate-limited')]
+  assert.deepEqual(types, [unknown, unknown, unknown, much, much])
 })
 
 test('what breaks inside is logged and not told', async () => {

@@ -182,6 +182,9 @@ async function introduced(
     const named = Object.entries(params).find(([name]) => /^authorization$/i.test(name))?.[1]
     const isLate = headers.authorization === undefined
     if (isLate && typeof named === 'string') headers.authorization = named
+    if (headers.authorization === undefined && isForeign(request)) {
+      throw new Problem('credentials-missing', 'Pages of other origins say who asks by a token')
+    }
     const actor = await stillAdmitted(ctx, request)
     if (isLate) limitActor(ctx, actor, reply)
     const leave = connections(ctx).take(actor.id ?? actor.name)
@@ -198,6 +201,12 @@ async function introduced(
     connection.close(status >= 500 ? codes.later : codes.refused, reasonOf(message))
     return false
   }
+}
+
+/** Whether a page of another origin opened it: a browser shows its client certificate for any page. */
+function isForeign({ headers: { origin, host } }: FastifyRequest): boolean {
+  if (origin === undefined) return false
+  return !URL.canParse(origin) || new URL(origin).host !== host
 }
 
 /** The reason of a close has 123 octets. */
