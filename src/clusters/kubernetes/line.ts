@@ -189,8 +189,21 @@ type Sent = {
   readonly signal?: AbortSignal
 }
 
-function send({ url, method, headers, body, signal }: Sent, agent: Agent, seen: WeakSet<Socket>) {
-  return new Promise<IncomingMessage>((resolve, reject) => {
+/** Sends it, and again where a connection that was kept turns out to be closed by the other end meanwhile: each of
+ *  these requests comes to the same when it is done twice. A new connection is tried once. */
+async function send(sent: Sent, agent: Agent, seen: WeakSet<Socket>): Promise<IncomingMessage> {
+  for (;;) {
+    const message = await sendOnce(sent, agent, seen)
+    if (message !== 'closed meanwhile') return message
+  }
+}
+
+function sendOnce(
+  { url, method, headers, body, signal }: Sent,
+  agent: Agent,
+  seen: WeakSet<Socket>,
+) {
+  return new Promise<IncomingMessage | 'closed meanwhile'>((resolve, reject) => {
     const sent = httpsRequest(url, {
       ...{ method, agent, headers },
       signal: signal ?? AbortSignal.timeout(timeoutMilliseconds.answer),
@@ -209,10 +222,16 @@ function send({ url, method, headers, body, signal }: Sent, agent: Agent, seen: 
     })
     sent.on('error', (cause) => {
       clearTimeout(late)
-      reject(unreachable(cause))
+      if (sent.reusedSocket && isClosed(cause)) resolve('closed meanwhile')
+      else reject(unreachable(cause))
     })
     sent.end(body)
   })
+}
+
+function isClosed(cause: Error): boolean {
+  const { code = '' } = errorFacts(cause)
+  return code === 'ECONNRESET' || code === 'EPIPE'
 }
 
 /** A cluster that is gone mostly takes no connection: that is known long before an answer is late. */

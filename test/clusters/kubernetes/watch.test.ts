@@ -116,6 +116,16 @@ test('a lost connection loses nothing', async () => {
   await stop()
 })
 
+test('connections that were kept and are closed meanwhile cost nobody an answer', async () => {
+  const ask = () => relayed.list(kinds.secret, { namespace: 'test' })
+  const many = () => Promise.all(Array.from({ length: 12 }, ask))
+  await many()
+  assert.ok(relay.open() > 1)
+  // They are not known to be closed before something is sent over them.
+  relay.cut()
+  assert.equal((await many()).length, 12)
+})
+
 test('a cluster that is restored from an older state is seen whole', async () => {
   const home = await mkdtemp(join(tmpdir(), 'gatesmith-watch-'))
   after(() => rm(home, { recursive: true, force: true }))
