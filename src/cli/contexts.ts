@@ -110,7 +110,7 @@ export function clientFor(io: Io, server: string, token: string): Client {
     token,
     signal: io.signal,
     onRetry: (why, seconds) =>
-      io.err.write(`${why} Asking again in ${Math.max(1, Math.round(seconds))} s …\n`),
+      io.err.write(`${why}; asking again in ${Math.max(1, Math.round(seconds))} s …\n`),
   })
 }
 

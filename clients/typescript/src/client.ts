@@ -21,7 +21,10 @@ export class ProblemError extends Error {
   readonly retryAfterSeconds: number | undefined
 
   constructor(status: number, body: unknown, headers: Headers) {
-    const said = { type: '', title: '', detail: '', ...(isRecord(body) ? body : {}) }
+    // GraphQL refuses a query in its own words.
+    const [refusal] = isRecord(body) && Array.isArray(body.errors) ? body.errors : []
+    const detail = isRecord(refusal) ? String(refusal.message) : ''
+    const said = { type: '', title: '', detail, ...(isRecord(body) ? body : {}) }
     const title = String(said.title) || `The service answered ${status}`
     super(String(said.detail) || title)
     this.status = status
