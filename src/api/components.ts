@@ -16,25 +16,32 @@ export function namedSchemas(value: unknown): {
   function visit(part: unknown): unknown {
     if (Array.isArray(part)) return part.map(visit)
     if (!isRecord(part)) return part
+    // What is an example is no schema.
     const seen = typed(
-      Object.fromEntries(Object.entries(part).map(([key, each]) => [key, visit(each)])),
+      Object.fromEntries(
+        Object.entries(part).map(([key, each]) => [key, key === 'examples' ? each : visit(each)]),
+      ),
     )
     return isNamed(seen) ? referenceTo(seen) : seen
   }
 
-  function referenceTo({ description, ...schema }: Json & { readonly title: string }): Json {
+  function referenceTo({ description, examples, ...schema }: Named): Json {
     const { title } = schema
-    const { description: told, ...held } = schemas[title] ?? { ...schema, description }
+    const { description: told, examples: shown, ...held } = schemas[title] ?? schema
     if (!isDeepStrictEqual(held, schema)) throw new Error(`Two schemas have the title ${title}`)
     const about = told ?? description
-    schemas[title] = about === undefined ? schema : { description: about, ...schema }
+    // Those of a body stand beside it already.
+    const all = { description: about, ...schema, examples: shown ?? examples }
+    schemas[title] = JSON.parse(JSON.stringify(all))
     const own = description === undefined || description === about ? {} : { description }
     return { $ref: `#/components/schemas/${title}`, ...own }
   }
 }
 
+type Named = Json & { readonly title: string }
+
 /** A title of a schema is one word; a parameter or a property may be called `title`, too. */
-function isNamed(schema: Json): schema is Json & { readonly title: string } {
+function isNamed(schema: Json): schema is Named {
   return typeof schema.title === 'string' && /^[A-Z][A-Za-z0-9]+$/.test(schema.title)
 }
 

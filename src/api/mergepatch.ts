@@ -8,7 +8,10 @@ import { preconditionOf, versionOf } from './edge/conditions.ts'
 import { violationsOf } from './edge/violations.ts'
 
 /** A merge patch as it is sent. */
-export const MergePatch = Type.Record(Type.String(), Type.Unknown(), { title: 'MergePatch' })
+export const MergePatch = Type.Record(Type.String(), Type.Unknown(), {
+  title: 'MergePatch',
+  examples: [{ labels: { team: 'shop' } }],
+})
 
 /** Whether a request was sent as a merge patch, where JSON means something else. */
 export function isMergePatch({ headers }: FastifyRequest): boolean {

@@ -4,6 +4,7 @@ import { Problem } from '../shared/problem.ts'
 import {
   closed,
   DistinguishedName,
+  examplePem,
   KeyAlgorithm,
   Name,
   Profile,
@@ -164,7 +165,24 @@ export const NewAuthority = closed(
     approval: Type.Optional(ApprovalPolicy),
     ...limits,
   },
-  { title: 'NewAuthority' },
+  {
+    title: 'NewAuthority',
+    examples: [
+      {
+        name: 'example-root',
+        kind: 'root',
+        subject: { commonName: 'example.com', organization: 'example Inc.' },
+        validityDays: 3650,
+      },
+      {
+        name: 'example-issuing',
+        kind: 'intermediate',
+        parent: 'example-root',
+        subject: { commonName: 'example issuing', organization: 'example Inc.' },
+        maxValidityDays: 397,
+      },
+    ],
+  },
 )
 export type NewAuthority = Type.Static<typeof NewAuthority>
 
@@ -190,7 +208,7 @@ export const ImportedAuthority = closed(
     approval: Type.Optional(ApprovalPolicy),
     ...limits,
   },
-  { title: 'ImportedAuthority' },
+  { title: 'ImportedAuthority', examples: [{ name: 'example-old', certificate: examplePem }] },
 )
 export type ImportedAuthority = Type.Static<typeof ImportedAuthority>
 
@@ -213,7 +231,10 @@ export const AuthorityPatch = closed(
       }),
     ),
   },
-  { title: 'AuthorityPatch' },
+  {
+    title: 'AuthorityPatch',
+    examples: [{ displayName: 'Certificates of example.com', maxValidityDays: 180 }],
+  },
 )
 export type AuthorityPatch = Type.Static<typeof AuthorityPatch>
 

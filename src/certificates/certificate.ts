@@ -39,7 +39,17 @@ export const NewCertificate = closed(
     ),
     labels: Type.Optional(Labels),
   },
-  { title: 'NewCertificate' },
+  {
+    title: 'NewCertificate',
+    examples: [
+      {
+        profile: 'client',
+        subject: { commonName: 'client.example.com', organization: 'client organization' },
+        dnsNames: ['client.example.com'],
+        validityDays: 30,
+      },
+    ],
+  },
 )
 export type NewCertificate = Type.Static<typeof NewCertificate>
 
@@ -53,7 +63,7 @@ export const Renewal = closed(
       }),
     ),
   },
-  { title: 'NewRenewal' },
+  { title: 'NewRenewal', examples: [{}] },
 )
 
 export const CertificateRevocation = closed(
@@ -67,7 +77,7 @@ export const CertificateRevocation = closed(
       }),
     ),
   },
-  { title: 'NewCertificateRevocation' },
+  { title: 'NewCertificateRevocation', examples: [{ reason: 'cessationOfOperation' }] },
 )
 
 export const Status = Type.Enum(['signing', 'active', 'expired', 'revoked'], {

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { closed, Name, Namespace, nullable, Timestamp } from '../shared/schema.ts'
+import { closed, examplePem, Name, Namespace, nullable, Timestamp } from '../shared/schema.ts'
 import { Check, Found } from './checks/schema.ts'
 import { kubeconfigLimit } from './credentials/kubeconfig.ts'
 
@@ -183,7 +183,18 @@ export const NewCluster = closed(
       }),
     ),
   },
-  { title: 'NewCluster' },
+  {
+    title: 'NewCluster',
+    examples: [
+      {
+        name: 'sandbox',
+        server: 'https://kubernetes.example.com:6443',
+        ca: examplePem,
+        token: 'eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl',
+        ingress: { address: 'ingress.example.com:443' },
+      },
+    ],
+  },
 )
 export type NewCluster = Type.Static<typeof NewCluster>
 
@@ -201,7 +212,10 @@ export const ClusterPatch = closed(
       }),
     ),
   },
-  { title: 'ClusterPatch' },
+  {
+    title: 'ClusterPatch',
+    examples: [{ drift: 'report', ingress: { address: 'ingress.example.com:8443' } }],
+  },
 )
 export type ClusterPatch = Type.Static<typeof ClusterPatch>
 

@@ -126,7 +126,18 @@ export const HostSpec = closed(
     clusters: Clusters,
     ...askedMarks,
   },
-  { title: 'HostSpec' },
+  {
+    title: 'HostSpec',
+    examples: [
+      {
+        tls: { mode: 'SIMPLE' },
+        routes: [
+          { match: { prefix: '/' }, to: { service: 'httpbin', namespace: 'test', port: 80 } },
+        ],
+        clusters: ['sandbox'],
+      },
+    ],
+  },
 )
 export type HostSpec = Type.Static<typeof HostSpec>
 

@@ -58,7 +58,17 @@ export const ReceiverSpec = closed(
       }),
     ),
   },
-  { title: 'ReceiverSpec' },
+  {
+    title: 'ReceiverSpec',
+    examples: [
+      {
+        kind: 'webhook',
+        url: 'https://hooks.example.com/gatesmith',
+        events: ['certificate.expiring', 'delivery.failed'],
+      },
+      { kind: 'pagerduty', routingKey: '0123456789abcdef0123456789abcdef' },
+    ],
+  },
 )
 export type ReceiverSpec = Type.Static<typeof ReceiverSpec>
 

@@ -161,3 +161,21 @@ export const ProblemDocument = Type.Object(
   },
   { additionalProperties: true, title: 'Problem' },
 )
+
+/** A CA certificate for examples in the contract: CN=example.com, O=example Inc., whose key is nowhere. */
+export const examplePem = `-----BEGIN CERTIFICATE-----
+MIIBvzCCAWWgAwIBAgIUAtP83ShBvxFY50KNwF7bgDg6ZlgwCgYIKoZIzj0EAwIw
+LTEUMBIGA1UEAwwLZXhhbXBsZS5jb20xFTATBgNVBAoMDGV4YW1wbGUgSW5jLjAe
+Fw0yNjExMjYyMDE1MjNaFw00NjExMjEyMDE1MjNaMC0xFDASBgNVBAMMC2V4YW1w
+bGUuY29tMRUwEwYDVQQKDAxleGFtcGxlIEluYy4wWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATtFRaXl5sWfrPPfKQZ2p5D/Bb0fnFJKvbcL6xta1yy+ou/hcJevUSO
+xHn1eNQhyRAvfSWrz+F1SloXPm+WfjE5o2MwYTAdBgNVHQ4EFgQUGePg9d/0VRpm
+pUjnXgBp/+EL0AEwHwYDVR0jBBgwFoAUGePg9d/0VRpmpUjnXgBp/+EL0AEwDwYD
+VR0TAQH/BAUwAwEB/zAOBgNVHQ8BAf8EBAMCAQYwCgYIKoZIzj0EAwIDSAAwRQIg
+ONujFPofGBtCDRWSUumiYwP0h7CRwLHzOMjzxiA5P7cCIQCDsfhiCY87HAeAXqiX
+pZX2T4vl1KzK1vdHlfwRQuM70g==
+-----END CERTIFICATE-----
+`
+
+/** An id for examples. */
+export const exampleId = '018f6a3c-1d2e-7b4a-9c5d-6e7f80912345'

@@ -105,7 +105,19 @@ export const NewTenant = closed(
     ...quotas,
     ...askedMarks,
   },
-  { title: 'NewTenant' },
+  {
+    title: 'NewTenant',
+    examples: [
+      {
+        name: 'example',
+        displayName: 'Example Inc.',
+        domains: ['example.com'],
+        namespaces: ['test'],
+        defaultAuthority: 'example-issuing',
+        policy: { maxValidityDays: 90 },
+      },
+    ],
+  },
 )
 export type NewTenant = Type.Static<typeof NewTenant>
 
@@ -119,7 +131,10 @@ export const TenantPatch = closed(
     ...quotas,
     ...askedMarks,
   },
-  { title: 'TenantPatch' },
+  {
+    title: 'TenantPatch',
+    examples: [{ labels: { 'cost-center': '4711' }, contact: 'tls@example.com' }],
+  },
 )
 export type TenantPatch = Type.Static<typeof TenantPatch>
 

@@ -30,7 +30,16 @@ const Request = closed(
     operationName: Type.Optional(Type.Union([Type.String({ maxLength: 255 }), Type.Null()])),
     extensions: Type.Optional(Type.Unknown({ description: 'Not looked at' })),
   },
-  { title: 'GraphqlRequest' },
+  {
+    title: 'GraphqlRequest',
+    examples: [
+      {
+        query:
+          'query ($within: String!) { expiringCertificates(within: $within) { items { dnsNames notAfter } } }',
+        variables: { within: 'P30D' },
+      },
+    ],
+  },
 )
 
 const Answer = Type.Object(

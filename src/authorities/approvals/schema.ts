@@ -25,7 +25,16 @@ export const NewApproval = closed(
       }),
     ),
   },
-  { title: 'NewApproval' },
+  {
+    title: 'NewApproval',
+    examples: [
+      {
+        action: 'rotate',
+        rotation: { keyAlgorithm: 'ECDSA_P384' },
+        comment: 'the yearly change of key',
+      },
+    ],
+  },
 )
 export type NewApproval = Type.Static<typeof NewApproval>
 

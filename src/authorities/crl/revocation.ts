@@ -7,7 +7,10 @@ export const Reason = Type.Enum([...settableReasons], {
   description: 'Why it is no longer good (RFC 5280 5.3.1)',
 })
 
-export const Revocation = closed({ reason: Type.Optional(Reason) }, { title: 'NewRevocation' })
+export const Revocation = closed(
+  { reason: Type.Optional(Reason) },
+  { title: 'NewRevocation', examples: [{ reason: 'superseded' }] },
+)
 
 /** What of a certificate decides about its revocation. */
 export type Revocable = {

@@ -17,7 +17,10 @@ import { dueAbove, storeIssuer } from './store.ts'
 import { crossValidity } from './validity.ts'
 import { type IssuerView, issuerShown, issuerView } from './view.ts'
 
-export const CrossSigning = closed({ by: Name }, { title: 'CrossSigning' })
+export const CrossSigning = closed(
+  { by: Name },
+  { title: 'CrossSigning', examples: [{ by: 'partner-root' }] },
+)
 
 /** Has the key of an authority certified by another one too: same name, key and key identifier, with no
  *  more authorities below and no more names than before, nor than the other one may give, and within

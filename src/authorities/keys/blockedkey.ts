@@ -24,7 +24,15 @@ export const NewBlockedKey = closed(
     ),
     reason: Reason,
   },
-  { title: 'NewBlockedKey' },
+  {
+    title: 'NewBlockedKey',
+    examples: [
+      {
+        spkiSha256: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+        reason: 'found in a public repository',
+      },
+    ],
+  },
 )
 export type NewBlockedKey = Type.Static<typeof NewBlockedKey>
 

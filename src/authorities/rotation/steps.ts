@@ -69,7 +69,7 @@ export const NewRotation = closed(
       }),
     ),
   },
-  { title: 'NewRotation' },
+  { title: 'NewRotation', examples: [{ keyAlgorithm: 'ECDSA_P384', deadlineDays: 30 }] },
 )
 export type NewRotation = Type.Static<typeof NewRotation>
 

@@ -39,7 +39,16 @@ export const NewReplacement = closed(
       }),
     ),
   },
-  { title: 'NewReplacement' },
+  {
+    title: 'NewReplacement',
+    examples: [
+      {
+        reason: 'The key of the load balancer was copied',
+        where: { authority: 'example-issuing', tenant: 'example' },
+        within: 'PT12H',
+      },
+    ],
+  },
 )
 export type NewReplacement = Type.Static<typeof NewReplacement>
 

@@ -92,7 +92,7 @@ export const NewMeshTls = closed(
       }),
     ),
   },
-  { title: 'NewMeshTls' },
+  { title: 'NewMeshTls', examples: [{ meshMTLS: { minProtocolVersion: 'TLSV1_3' } }] },
 )
 export type NewMeshTls = Type.Static<typeof NewMeshTls>
 

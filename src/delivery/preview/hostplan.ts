@@ -33,7 +33,10 @@ import type { Delivery } from '../renderer.ts'
 import { changesOf, FieldChange, SecretChange, secretChangeOf } from './changes.ts'
 
 /** Leave `spec` out to see what is still to be done for the host as it stands. */
-export const PlanRequest = closed({ spec: Type.Optional(HostSpec) }, { title: 'PlanRequest' })
+export const PlanRequest = closed(
+  { spec: Type.Optional(HostSpec) },
+  { title: 'PlanRequest', examples: [{}] },
+)
 export type PlanRequest = Type.Static<typeof PlanRequest>
 
 const HeldField = closed(

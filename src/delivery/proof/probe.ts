@@ -43,7 +43,7 @@ export const ProbeRequest = closed(
       }),
     ),
   },
-  { title: 'ProbeRequest' },
+  { title: 'ProbeRequest', examples: [{ cluster: 'sandbox', path: '/status/200' }] },
 )
 export type ProbeRequest = Type.Static<typeof ProbeRequest>
 

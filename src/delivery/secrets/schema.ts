@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { PlacementStatus } from '../../hosts/host.ts'
-import { closed, Id, Name, Namespace, Timestamp } from '../../shared/schema.ts'
+import { closed, exampleId, Id, Name, Namespace, Timestamp } from '../../shared/schema.ts'
 
 const SecretName = Type.String({
   pattern: '^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$',
@@ -24,7 +24,16 @@ const asked = {
 }
 
 /** What is asked for of a delivery. */
-export const DeliverySpec = closed(asked, { title: 'DeliverySpec' })
+export const DeliverySpec = closed(asked, {
+  title: 'DeliverySpec',
+  examples: [
+    {
+      certificate: exampleId,
+      secret: { name: 'client-tls', namespace: 'test' },
+      clusters: ['sandbox'],
+    },
+  ],
+})
 export type DeliverySpec = Type.Static<typeof DeliverySpec>
 
 const TargetView = closed(

@@ -20,7 +20,10 @@ export const NewApiKey = closed(
     ),
     expiresAt,
   },
-  { title: 'NewApiKey' },
+  {
+    title: 'NewApiKey',
+    examples: [{ name: 'portal', role: 'operator', expiresAt: '2030-01-01T00:00:00Z' }],
+  },
 )
 export type NewApiKey = Type.Static<typeof NewApiKey>
 
@@ -38,7 +41,7 @@ export const ApiKeyRotation = closed(
       moment('From when on the new token opens nothing; left out: after as long as the one before'),
     ),
   },
-  { title: 'ApiKeyRotation' },
+  { title: 'ApiKeyRotation', examples: [{ overlapSeconds: 3600 }] },
 )
 export type ApiKeyRotation = Type.Static<typeof ApiKeyRotation>
 
@@ -76,7 +79,16 @@ export const NewCertificateKey = closed(
     expiresAt,
     certificate: CertificateBinding,
   },
-  { title: 'NewCertificateKey' },
+  {
+    title: 'NewCertificateKey',
+    examples: [
+      {
+        name: 'bot',
+        role: 'viewer',
+        certificate: { dnsName: 'bot.example.com' },
+      },
+    ],
+  },
 )
 export type NewCertificateKey = Type.Static<typeof NewCertificateKey>
 

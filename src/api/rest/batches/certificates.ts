@@ -14,7 +14,17 @@ const mostValues = 30_000
 
 const NewCertificates = closed(
   { items: Type.Array(NewCertificate, { minItems: 1, maxItems: 1000 }) },
-  { title: 'NewCertificateBatch' },
+  {
+    title: 'NewCertificateBatch',
+    examples: [
+      {
+        items: [
+          { profile: 'client', dnsNames: ['a.example.com'] },
+          { profile: 'client', dnsNames: ['b.example.com'] },
+        ],
+      },
+    ],
+  },
 )
 
 /** What came of one of them. */

@@ -34,7 +34,23 @@ type HostChange = Type.Static<typeof HostChange>
 
 const HostChanges = closed(
   { items: Type.Array(HostChange, { minItems: 1, maxItems: 200 }) },
-  { title: 'NewHostBatch' },
+  {
+    title: 'NewHostBatch',
+    examples: [
+      {
+        items: [
+          {
+            action: 'put',
+            name: 'helloworld.example.com',
+            spec: {
+              routes: [{ to: { service: 'helloworld', namespace: 'test', port: 5000 } }],
+              clusters: ['sandbox'],
+            },
+          },
+        ],
+      },
+    ],
+  },
 )
 
 const status = Type.Integer({ description: 'What the request for this one alone would answer' })

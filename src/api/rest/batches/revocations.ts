@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { Certificate, CertificateRevocation } from '../../../certificates/certificate.ts'
 import { revokeCertificate } from '../../../certificates/revocation/revoke.ts'
-import { closed, Id, Name, ProblemDocument } from '../../../shared/schema.ts'
+import { closed, exampleId, Id, Name, ProblemDocument } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
@@ -15,7 +15,7 @@ const RevocationItem = closed(
 
 const Revocations = closed(
   { items: Type.Array(RevocationItem, { minItems: 1, maxItems: 500 }) },
-  { title: 'NewRevocationBatch' },
+  { title: 'NewRevocationBatch', examples: [{ items: [{ id: exampleId, reason: 'superseded' }] }] },
 )
 
 const status = Type.Integer({ description: 'What the request for this one alone would answer' })
