@@ -145,10 +145,13 @@ async function takeTurn(ctx: Context, { id, table, work, bell, signal }: Turn): 
   }
 
   function room(): { readonly usual: number; readonly urgent: number } {
-    if (signal.aborted || performance.now() > end) return { usual: 0, urgent: 0 }
+    if (signal.aborted) return { usual: 0, urgent: 0 }
+    const isOver = performance.now() > end
     const usual = width.usual - running.usual
-    const ready = usual >= least || running.usual === 0
-    return { usual: ready ? usual : 0, urgent: width.urgent - running.urgent }
+    const ready = !isOver && (usual >= least || running.usual === 0)
+    // What is urgent does not wait until the last of a turn that is over has ended.
+    const held = isOver && running.usual === 0
+    return { usual: ready ? usual : 0, urgent: held ? 0 : width.urgent - running.urgent }
   }
 
   try {
