@@ -8,9 +8,11 @@ import { SMTPServer } from 'smtp-server'
 import supertest from 'supertest'
 import { buildServer } from '../../src/api/server.ts'
 import { createAuthority } from '../../src/authorities/create.ts'
+import { publishList } from '../../src/authorities/crl/publish.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { revokeCertificate } from '../../src/certificates/revocation/revoke.ts'
 import { openContext } from '../../src/core/context.ts'
+import { putHost } from '../../src/hosts/put.ts'
 import { post } from '../../src/notices/sending/post.ts'
 import { sendNotice } from '../../src/notices/sending/send.ts'
 import { sweepNotices } from '../../src/notices/sweep.ts'
@@ -18,6 +20,7 @@ import { day } from '../../src/shared/moment.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { tokenFor } from '../support/api.ts'
 import { admin, openTestDatabase, testConfig } from '../support/context.ts'
+import { openFarCluster } from '../support/far.ts'
 
 type Post = { readonly headers: IncomingHttpHeaders; readonly body: string; readonly url: string }
 
@@ -275,6 +278,66 @@ test('a calendar has an entry for each end, and takes a key as a password there 
   await supertest(api.server).get(own).auth('calendar', token).expect(401)
   await supertest(api.server).get(url).auth('calendar', `${token}x`).expect(401)
   await (await hand('rival')).get(url).expect(404)
+})
+
+test('an authority and a list that are about to end, and a delivery that fails, are told of once each', async () => {
+  await platform
+    .put('/v1/notices/watch')
+    .send({ kind: 'webhook', url: `${hook}/watch` })
+    .expect(201)
+  const brief = { name: 'brief', kind: 'root', subject, validityDays: 32 } as const
+  await createAuthority(ctx, admin, brief)
+  const { keyId } = await ctx.db.read.issuer.findFirstOrThrow({
+    where: { authority: { name: 'brief' } },
+  })
+  await publishList(ctx, { keyId, shard: 0 })
+  await openFarCluster(ctx)
+  const to = { service: 'web', namespace: 'test', port: 80 }
+  const spec = { routes: [{ to }], clusters: ['far'] }
+  await putHost(ctx, admin, { tenant: 'shop', name: 'www.shop.test', spec })
+  posts.length = 0
+  const told = () =>
+    posts
+      // Of what happened before it was there, by the clock of the database, /watch is not told.
+      .filter(({ url }) => url.startsWith('/watch') || url.startsWith('/in'))
+      .map(({ body }) => JSON.parse(body))
+      .filter(({ data }) => ['brief', 'www.shop.test'].includes(data.subject.name))
+      .map(({ type, data }) => [type, data.days ?? data.shard ?? data.cluster])
+      .toSorted()
+  const untilTold = async (count: number) => {
+    while (told().length < count) {
+      await sweep()
+      await sendAll()
+    }
+  }
+  await sweep()
+  later(3 * day)
+  await ctx.db.statement(`update placement set "status" = 'Failed', "message" = 'it is away'`, [])
+  await untilTold(2)
+  const soon = [
+    ['authority.expiring', 30],
+    ['delivery.failed', 'far'],
+  ]
+  assert.deepEqual(told(), soon)
+  const shops = posts.filter(({ url }) => url.startsWith('/in'))
+  const mine = shops.filter(({ body }) => !body.includes('"certificate.expiring"'))
+  assert.deepEqual(typesOf(mine), ['delivery.failed'], 'a tenant hears of its own alone')
+  assert.match(JSON.parse(mine[0]?.body ?? '').data.summary, /Failed on far: it is away/)
+  // Lists are for a week, and were published every day until now.
+  later(2.5 * day)
+  const lists = await ctx.db.read.revocationList.count({ where: { keyId } })
+  await untilTold(2 + lists)
+  await sweep()
+  await sendAll()
+  const ends = told().filter(([type]) => type === 'list.expiring')
+  assert.ok(lists > 0)
+  assert.deepEqual([told().length, ends.length], [2 + lists, lists])
+  // One that is published anew is about to end no more.
+  await publishList(ctx, { keyId, shard: 0 })
+  posts.length = 0
+  await sweep()
+  await sendAll()
+  assert.deepEqual(told(), [])
 })
 
 test('who may not is refused, and another tenant’s receivers are not there', async () => {
