@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -37,7 +37,7 @@ export async function setStage({ kept, settings = {} }: Options = {}): Promise<S
   const environment = {
     ...process.env,
     DATABASE_URL: database.url,
-    GATESMITH_SEALING_KEY: randomBytes(32).toString('base64'),
+    GATESMITH_SEALING_KEY: await sealingKeyIn(directory),
     GATESMITH_LOG_LEVEL: 'error',
     // Limits are counted as ever, and never reached.
     GATESMITH_RATE_KEY: '99999999',
@@ -58,6 +58,16 @@ export async function setStage({ kept, settings = {} }: Options = {}): Promise<S
       if (kept === undefined) await rm(directory, { recursive: true, force: true })
     },
   }
+}
+
+/** The key that was used before, or a new one. */
+async function sealingKeyIn(directory: string): Promise<string> {
+  const path = join(directory, 'sealing-key')
+  const found = await readFile(path, 'utf8').catch(() => '')
+  if (found) return found
+  const made = randomBytes(32).toString('base64')
+  await writeFile(path, made, { mode: 0o600 })
+  return made
 }
 
 async function furnish(ctx: Context): Promise<void> {

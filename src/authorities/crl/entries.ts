@@ -91,7 +91,7 @@ function page(
     select "crlShard", "serial", "revocationReason" as reason,
       extract(epoch from least("revokedAt", ${at}::timestamptz))::float8 as seconds
     from certificate
-    where "status" = 'revoked' and "issuerId" = ${issuerId}::uuid
+    where "revokedAt" is not null and "issuerId" = ${issuerId}::uuid
       and ("crlShard", "serial") > (${after.crlShard}::int, ${after.serial})
       and "crlShard" <= ${last}::int
       and "notAfter" >= coalesce(${since ?? null}::timestamptz, '-infinity')

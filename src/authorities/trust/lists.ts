@@ -20,7 +20,7 @@ export async function clientsRevoked(
   const [found] = await tx.$queryRaw<readonly { any: boolean }[]>(sql`
     select exists (
       select from certificate join issuer on issuer."id" = certificate."issuerId"
-      where issuer."authorityId" = ${authorityId}::uuid and certificate."status" = 'revoked'
+      where issuer."authorityId" = ${authorityId}::uuid and certificate."revokedAt" is not null
         and certificate."profile" in ('client', 'peer')
         and certificate."notAfter" >= ${now}::timestamptz ${whose}
     ) as any`)

@@ -1,4 +1,5 @@
 import type { Context } from '../../core/context.ts'
+import { sql } from '../../core/database/db.ts'
 import { findReserved } from './reserve.ts'
 import { signAndRecord } from './sign.ts'
 
@@ -7,15 +8,10 @@ const graceMilliseconds = 120_000
 
 /** Settles certificates that were left `signing` by a process that ended. Answers how many. */
 export async function finishCertificates(ctx: Context): Promise<number> {
-  const left = await ctx.db.read.certificate.findMany({
-    where: {
-      tbs: { not: null },
-      createdAt: { lt: new Date(ctx.now().getTime() - graceMilliseconds) },
-    },
-    select: { id: true },
-    orderBy: { createdAt: 'asc' },
-    take: 500,
-  })
+  const before = new Date(ctx.now().getTime() - graceMilliseconds)
+  const left = await ctx.db.read.$queryRaw<readonly { readonly id: string }[]>(sql`
+    select "id"::text from certificate_signing join certificate on "id" = "certificateId"
+    where "createdAt" < ${before} order by "id" limit 500`)
   for (const { id } of left) await finishCertificate(ctx, id)
   return left.length
 }

@@ -159,6 +159,8 @@ const reserving = `
       from item join own using ("id") join there using ("authorityId")
       on conflict ("requestKey") do nothing
       returning "id"
+    ), begun as (
+      insert into certificate_signing ("certificateId") select "id" from stored
     ), kept as (
       insert into certificate_secret ("certificateId", "sealed")
       select "id", decode("sealed", 'base64') from item join stored using ("id")
@@ -194,6 +196,8 @@ const completing = `
         "actor" = null
       from item where certificate."id" = item."id" and "status" = 'signing'
       returning certificate."id"
+    ), finished as (
+      delete from certificate_signing where "certificateId" in (select "id" from stored)
     ), printed as (
       insert into certificate_fingerprint ("sha256", "certificateId")
       select decode("fingerprintSha256", 'hex'), "id" from item join stored using ("id")
