@@ -38,7 +38,10 @@ export function answerError(
   reply.header('x-request-id', request.id)
   if (problem.status === 401) {
     const basic = request.routeOptions.config.basic === true
-    reply.header('www-authenticate', basic ? 'Basic realm="gatesmith", Bearer' : 'Bearer')
+    // RFC 6750 3: what was wrong is said only of what was sent.
+    const bearer =
+      problem.type === 'credentials-refused' ? 'Bearer error="invalid_token"' : 'Bearer'
+    reply.header('www-authenticate', basic ? `Basic realm="gatesmith", ${bearer}` : bearer)
   }
   const { retryAfterSeconds = problem.status === 503 ? 1 : undefined } = problem.extra
   if (retryAfterSeconds !== undefined) reply.header('retry-after', String(retryAfterSeconds))

@@ -228,6 +228,7 @@ test('what is not signed for us, by the provider and for now, is refused, and ne
     const refused = await send(token).get('/v1/whoami')
     assert.equal(refused.status, 401, what)
     assert.match(refused.body.detail, /^Send a token that is in force/, what)
+    assert.equal(refused.headers['www-authenticate'], 'Bearer error="invalid_token"')
   }
   const long = await made(first.sign, { x: 'x'.repeat(7000) })
   assert.match((await send(long).get('/v1/whoami').expect(401)).body.type, /credentials-missing$/)
