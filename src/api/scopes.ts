@@ -41,6 +41,8 @@ const types = {
 /** The scope of a route under /v1, by the noun of its URL and by whether it reads; undefined: there is
  *  none. */
 export function scopeOfRoute(url: string, needs: Permission): Scope | undefined {
+  // The audit trail is read with its own scope, by whatever URL.
+  if (needs === 'read-audit') return 'audit:read'
   const [, path = ''] = /^\/v1\/(?:tenants\/:\w+\/)?([a-z-]+)/.exec(url) ?? []
   const noun = lookedUp(nouns, path)
   if (noun === undefined) return undefined

@@ -12,6 +12,7 @@ export type AuditAction =
   | 'api-key.created'
   | 'api-key.revoked'
   | 'api-key.rotated'
+  | 'api-key.changed'
   | 'authority.created'
   | 'authority.imported'
   | 'authority.changed'

@@ -427,3 +427,45 @@ test('a host that is removed takes its certificates with it where it, or its ten
   const where = { action: 'certificate.revoked', subjectId: { in: [own, policed] } }
   assert.equal(await ctx.db.read.auditEvent.count({ where }), 2)
 })
+
+test('what a certificate replaced is told in order, and what was done to a host', async () => {
+  const certificates = '/v1/tenants/shop/certificates'
+  const asked = { profile: 'server', dnsNames: ['line.fair.test'] }
+  const ids = [(await http.post(certificates).send(asked).expect(201)).body.id]
+  for (let n = 0; n < 4; n++) {
+    ids.push(
+      (
+        await http
+          .post(`${certificates}/${ids.at(-1)}/renew`)
+          .send({})
+          .expect(201)
+      ).body.id,
+    )
+  }
+  type Listed = { items: readonly { id: string }[]; nextCursor: string | null }
+  const walk = async (id: string, query: string) => {
+    const found: string[] = []
+    for (let cursor: string | null = ''; cursor !== null; ) {
+      const after: string = cursor === '' ? '' : `&cursor=${cursor}`
+      const url = `${certificates}/${id}/lineage?limit=2${query}${after}`
+      const { body }: { body: Listed } = await http.get(url).expect(200)
+      assert.ok(body.items.length <= 2)
+      found.push(...body.items.map((item) => item.id))
+      cursor = body.nextCursor
+    }
+    return found
+  }
+  assert.deepEqual(await walk(ids[4], ''), ids.toReversed())
+  assert.deepEqual(await walk(ids[1], '&towards=newer'), ids.slice(1))
+  assert.deepEqual(await walk(ids[0], '&towards=older'), ids.slice(0, 1))
+  await http.get(`${certificates}/${ids[0]}/lineage?cursor=nonsense`).expect(422)
+  const rival = send(await tokenFor(ctx, 'rival'))
+  await rival.get(`${certificates}/${ids[0]}/lineage`).expect(404)
+  const other = `/v1/tenants/rival/certificates/${ids[0]}/lineage`
+  await rival.get(other).expect(404)
+  const history = '/v1/tenants/shop/hosts/b.going.fair.test/history'
+  const { body } = await http.get(history).expect(200)
+  const actions = body.items.map(({ action }: { action: string }) => action)
+  assert.deepEqual(actions, ['host.removed', 'host.created'])
+  await http.get('/v1/tenants/shop/hosts/never.fair.test/history').expect(404)
+})

@@ -114,3 +114,39 @@ test('what is made, revoked or rotated can be rehearsed: the same answer and ref
   // The same key afterwards: nothing was kept of the rehearsals.
   await http.post(certificates).set('idempotency-key', 'the-same').send(asked).expect(201)
 })
+
+test('what is made is where its Location says, and making it takes an Idempotency-Key', () => {
+  const paths = api.swagger().paths ?? {}
+  type Operation = { responses?: Record<string, { headers?: object }>; parameters?: object[] }
+  const made = Object.entries(paths).flatMap(([path, item]) =>
+    Object.entries((item ?? {}) as Record<string, Operation>).flatMap(([method, one]) => {
+      const answers = Object.keys(one.responses ?? {})
+      const makes = method === 'post' && (answers.includes('201') || answers.includes('202'))
+      return makes || answers.includes('201') ? [{ path, method, one }] : []
+    }),
+  )
+  assert.ok(made.length > 15)
+  const has = (one: object, text: string) => JSON.stringify(one).includes(text)
+  // A cluster that is synced, or a notice sent, twice is as if it were once.
+  const repeatable = /\/(sync|replay)$/
+  assert.deepEqual(
+    made
+      .filter(({ method, one }) => method === 'post' && !has(one, 'IdempotencyKey'))
+      .map(({ path }) => path)
+      .filter((path) => !repeatable.test(path)),
+    [],
+  )
+  const placed = made.filter(({ one }) => has(one.responses?.['201'] ?? {}, 'Location'))
+  const nowhere = placed.filter(({ path, method }) => {
+    if (method === 'put') return !('get' in (paths[path] ?? {}))
+    const list = path.replace(/\/import$|\/\{\w+\}\/renew$|:\w+$/, '')
+    const one = Object.keys(paths).find(
+      (each) => each.startsWith(`${list}/{`) && /^[^/]+$/.test(each.slice(list.length + 1)),
+    )
+    return one === undefined || !('get' in (paths[one] ?? {}))
+  })
+  assert.deepEqual(
+    nowhere.map(({ path }) => path),
+    [],
+  )
+})

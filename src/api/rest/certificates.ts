@@ -9,11 +9,12 @@ import {
 import { CertificatePatch, changeCertificate } from '../../certificates/change.ts'
 import { getCertificate, listAllCertificates, listCertificates } from '../../certificates/find.ts'
 import { issueCertificate } from '../../certificates/issuance/issue.ts'
+import { certificateLineage, LineageQuery } from '../../certificates/lineage.ts'
 import { renewCertificate } from '../../certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
 import { CertificateFilter } from '../../certificates/search/filter.ts'
 import { ListOf } from '../../shared/lists/query.ts'
-import { BundlePassword, closed, Id, Name, Octets } from '../../shared/schema.ts'
+import { BundlePassword, closed, Id, Name, Octets, PageOf } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
@@ -25,6 +26,7 @@ const tags = ['certificates']
 /** What of it can be written. */
 const versioned = Object.keys(CertificatePatch.properties)
 const one = closed({ tenant: Name, id: Id })
+const Lineage = closed(PageOf(Certificate).properties, { title: 'CertificateLineage' })
 
 /** /v1/tenants/{tenant}/certificates, and /v1/certificates across tenants */
 export const certificates: Routes = {
@@ -106,6 +108,29 @@ export const certificates: Routes = {
         },
       },
       (request) => getCertificate(ctx, actorOf(request), request.params),
+    )
+  },
+
+  getTenantCertificateLineage(api, ctx) {
+    api.get(
+      '/tenants/:tenant/certificates/:id/lineage',
+      {
+        config: {
+          needs: 'read',
+          problems: ['tenant-unknown', 'certificate-unknown', 'cursor-refused'],
+        },
+        schema: {
+          tags,
+          summary: 'What a certificate replaced, one after the other, or what took its place',
+          description:
+            'It comes first itself. With limit and cursor; nextCursor is null on the last page. A page costs the same wherever it is.',
+          params: one,
+          querystring: LineageQuery,
+          response: { 200: Lineage },
+        },
+      },
+      (request) =>
+        certificateLineage(ctx, actorOf(request), { ...request.query, ...request.params }),
     )
   },
 

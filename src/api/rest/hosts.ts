@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { AuditEvent } from '../../audit/event.ts'
 import { Certificate } from '../../certificates/certificate.ts'
 import { getHostCertificate } from '../../certificates/find.ts'
 import { RevokedWithHost, retireHost } from '../../certificates/hosts/remove.ts'
@@ -9,6 +10,7 @@ import { ProbeRequest, ProbeResults, probeHost } from '../../delivery/proof/prob
 import { getHost, listAllHosts, listHosts } from '../../hosts/find.ts'
 import { Host, HostSpec } from '../../hosts/host.ts'
 import { putHost } from '../../hosts/put.ts'
+import { HistoryQuery, hostHistory } from '../../hosts/request/history.ts'
 import { HostQuery } from '../../hosts/request/query.ts'
 import { SettleQuery, WaitQuery, waitForHost } from '../../hosts/wait.ts'
 import { ListOf } from '../../shared/lists/query.ts'
@@ -252,6 +254,31 @@ export const hosts: Routes = {
         const known = request.headers['if-none-match']?.includes(etag)
         if (known) return reply.code(304).send(null)
         return reply.type(pemChain).send(`${found.pem}${found.chainPem}`)
+      },
+    )
+  },
+
+  getTenantHostHistory(api, ctx) {
+    api.get(
+      '/tenants/:tenant/hosts/:host/history',
+      {
+        config: {
+          needs: 'read-audit',
+          problems: ['tenant-unknown', 'host-unknown', 'cursor-refused'],
+        },
+        schema: {
+          tags,
+          summary: 'What was done to a host, newest first: its events in the audit trail',
+          description:
+            'Who asked for what, when, and what changed; also of a host that is gone. With limit and cursor; nextCursor is null on the last page.',
+          params,
+          querystring: HistoryQuery,
+          response: { 200: ListOf(AuditEvent) },
+        },
+      },
+      (request) => {
+        const { tenant, host: name } = request.params
+        return hostHistory(ctx, actorOf(request), { tenant, name, query: request.query })
       },
     )
   },

@@ -6,6 +6,7 @@ import { admission } from '../edge/admission.ts'
 import { tagsAnswers } from '../edge/conditions.ts'
 import { answersFields } from '../edge/fields.ts'
 import { isRehearsal } from '../rehearsal.ts'
+import { apiKeyById } from './access/keys.ts'
 import { apiKeyRotations } from './access/rotations.ts'
 import { whoami } from './access/whoami.ts'
 import { apiKeys } from './apikeys.ts'
@@ -30,6 +31,7 @@ import { tenants } from './tenants.ts'
 export const nouns: readonly Routes[] = [
   tenants,
   apiKeys,
+  apiKeyById,
   apiKeyRotations,
   whoami,
   authorities,

@@ -111,6 +111,18 @@ export async function listBlockedKeys(
   return { ...page, items: page.items.map(blockedKeyView) }
 }
 
+/** One of the blocked keys. Throws blocked-key-unknown. */
+export async function getBlockedKey(
+  ctx: Context,
+  actor: Actor,
+  spkiSha256: string,
+): Promise<BlockedKey> {
+  allowPlatform(actor, 'read')
+  const row = await ctx.db.read.blockedKey.findUnique({ where: { spkiSha256 } })
+  if (!row) throw new Problem('blocked-key-unknown', `${spkiSha256} is not blocked`)
+  return blockedKeyView(row)
+}
+
 /** Why a key may not be used at all: it is blocked. Who blocked it and why is for the platform. */
 export async function blockedFault(tx: Tx, spki: Buffer): Promise<string | undefined> {
   const where = { spkiSha256: fingerprintSha256(spki) }

@@ -99,9 +99,14 @@ async function storeKey(
     })
   } catch (error) {
     if (!isDuplicate(error)) throw error
-    const message = `An API key "${name}", or one for this certificate, is in force; revoke it or choose another name`
-    throw new Problem('request-invalid', message, { violations: [{ field: '/name', message }] })
+    throw nameTaken(name)
   }
+}
+
+/** A name, or a certificate, is of one key in force alone. */
+export function nameTaken(name: string): Problem {
+  const message = `An API key "${name}", or one for this certificate, is in force; revoke it or choose another name`
+  return new Problem('request-invalid', message, { violations: [{ field: '/name', message }] })
 }
 
 const bindings = [
@@ -129,12 +134,16 @@ function bindingOf(text: string | null): Record<string, string> | null {
 
 const unused = { rotatedAt: null, formerUntil: null, lastUsedAt: null, lastUsedFrom: null }
 
-/** When a key that is made now ends: as asked for, within what the settings allow; null: never. Throws
+/** When a key ends whose token was made then: as asked for, within what the settings allow; null: never. Throws
  *  request-invalid. */
-export function endOf(ctx: Context, asked: string | undefined): Date | null {
+export function endOf(
+  ctx: Context,
+  asked: string | undefined,
+  since: Date = ctx.now(),
+): Date | null {
   const { apiKeyDays } = ctx.config
   const now = ctx.now()
-  const last = apiKeyDays === undefined ? null : new Date(now.getTime() + apiKeyDays * day)
+  const last = apiKeyDays === undefined ? null : new Date(since.getTime() + apiKeyDays * day)
   if (asked === undefined) return last
   const end = new Date(asked)
   const message =
@@ -229,13 +238,12 @@ export async function revokeApiKey(
   const { id: tenantId } = await owner(ctx, actor, tenant)
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
-    // Two admins who revoke each other's keys do so one after the other.
-    await tx.$executeRaw(sql`select pg_advisory_xact_lock(${revokingLock})`)
+    await holdAdmin(tx)
     const where = { id, tenantId, revokedAt: null }
     const key = await tx.apiKey.findFirst({ where, select: { name: true, role: true } })
     if (!key) throw new Problem('api-key-unknown', `There is no API key ${id}`)
     if (key.role === 'admin' && tenantId === null && actor.kind !== 'system') {
-      await refuseLastAdmin(tx, { id, now })
+      await holdAdmin(tx, { other: id, now })
     }
     await tx.apiKey.updateMany({ where, data: { revokedAt: now } })
     await forgetAnswers(tx, [id])
@@ -248,11 +256,19 @@ export async function revokeApiKey(
 
 const revokingLock = 0x6b6579
 
-async function refuseLastAdmin(tx: Tx, { id, now }: { id: string; now: Date }): Promise<void> {
+/** Two admins who revoke or narrow each other's keys do so one after the other. Throws api-key-needed where no platform
+ *  admin has a key in force and whole besides `other`. */
+export async function holdAdmin(
+  tx: Tx,
+  but?: { readonly other: string; readonly now: Date },
+): Promise<void> {
+  await tx.$executeRaw(sql`select pg_advisory_xact_lock(${revokingLock})`)
+  if (!but) return
+  const { other: id, now } = but
   const others = await tx.apiKey.count({
     where: {
       id: { not: id },
-      ...{ tenantId: null, role: 'admin', revokedAt: null },
+      ...{ tenantId: null, role: 'admin', revokedAt: null, scopes: { isEmpty: true } },
       OR: [{ expiresAt: null }, { expiresAt: { gt: now } }],
     },
   })

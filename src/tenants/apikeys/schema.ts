@@ -2,6 +2,13 @@ import Type from 'typebox'
 import { Scope } from '../../core/actor.ts'
 import { closed, Id, moment, Name, nullable, Role, Timestamp } from '../../shared/schema.ts'
 
+const scopes = Type.Array(Scope, {
+  minItems: 1,
+  maxItems: 20,
+  uniqueItems: true,
+  description: 'What of its role it may use; left out: all of it',
+})
+
 const expiresAt = Type.Optional(
   moment('From when on it opens nothing; left out: as late as the settings allow'),
 )
@@ -10,14 +17,7 @@ export const NewApiKey = closed(
   {
     name: Name,
     role: Role,
-    scopes: Type.Optional(
-      Type.Array(Scope, {
-        minItems: 1,
-        maxItems: 20,
-        uniqueItems: true,
-        description: 'What of its role it may use; left out: all of it',
-      }),
-    ),
+    scopes: Type.Optional(scopes),
     expiresAt,
   },
   {
@@ -26,6 +26,16 @@ export const NewApiKey = closed(
   },
 )
 export type NewApiKey = Type.Static<typeof NewApiKey>
+
+export const ApiKeyPatch = closed(
+  {
+    name: Type.Optional(Name),
+    scopes: Type.Optional(nullable(scopes)),
+    expiresAt: Type.Optional(nullable(moment('From when on it opens nothing'))),
+  },
+  { title: 'ApiKeyPatch' },
+)
+export type ApiKeyPatch = Type.Static<typeof ApiKeyPatch>
 
 export const ApiKeyRotation = closed(
   {

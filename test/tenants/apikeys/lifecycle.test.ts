@@ -198,3 +198,53 @@ test('no key is good for longer than the settings allow, and a tenant is told it
   const names = body.limits.map(({ name }: { readonly name: string }) => name)
   assert.deepEqual(names, ['key', 'tenant'])
 })
+
+test('a key is renamed, narrowed and given an end, by whoever has that much', async () => {
+  const root = send(await makeAdminKey(ctx, 'root'))
+  const { body } = await root.post(keys).send({ name: 'ci', role: 'operator' }).expect(201)
+  const at = `${keys}/${body.id}`
+  const { headers } = await root.get(at).expect(200)
+  const patch = { name: 'ci-2', scopes: ['hosts:write'] }
+  const dry = await root.patch(`${at}?dryRun=true`).send(patch).expect(200)
+  assert.deepEqual([dry.body.name, (await root.get(at)).body.name], ['ci-2', 'ci'])
+  const changed = await root
+    .patch(at)
+    .set('if-match', headers.etag ?? '')
+    .send(patch)
+    .expect(200)
+  assert.deepEqual([changed.body.name, changed.body.scopes], ['ci-2', ['hosts:write']])
+  await root
+    .patch(at)
+    .set('if-match', headers.etag ?? '')
+    .send({ name: 'ci-3' })
+    .expect(412)
+  // The token stays, and opens what is left.
+  const own = send(body.token)
+  await own.get('/v1/hosts').expect(200)
+  await own.get('/v1/certificates').expect(403)
+  await root.patch(at).send({ scopes: null, expiresAt: '2020-01-01T00:00:00Z' }).expect(422)
+  await root.patch(at).send({ name: 'root' }).expect(422)
+  await root.patch(at).send({ role: 'admin' }).expect(422)
+  const narrow = await root
+    .post(keys)
+    .send({ name: 'narrowed', role: 'admin', scopes: ['api-keys:write', 'hosts:write'] })
+    .expect(201)
+  const less = send(narrow.body.token)
+  await less.patch(at).send({ scopes: null }).expect(403)
+  await less.patch(at).send({ name: 'ci-4' }).expect(200)
+  await root.patch(at).send({ scopes: null }).expect(200)
+  await less.patch(at).send({ name: 'ci-5' }).expect(403)
+  const where = { action: 'api-key.changed', subjectId: body.id }
+  assert.equal(await ctx.db.read.auditEvent.count({ where }), 3)
+  const all: readonly Key[] = (await root.get(keys)).body.items
+  const me = (await root.get('/v1/whoami')).body
+  for (const { id, role } of all) {
+    if (role === 'admin' && id !== me.id && id !== narrow.body.id)
+      await root.delete(`${keys}/${id}`)
+  }
+  const last = await root
+    .patch(`${keys}/${me.id}`)
+    .send({ scopes: ['hosts:read'] })
+    .expect(409)
+  assert.match(last.body.type, /api-key-needed$/)
+})

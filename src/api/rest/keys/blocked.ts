@@ -2,6 +2,7 @@ import Type from 'typebox'
 import {
   BlockedKeyQuery,
   blockKey,
+  getBlockedKey,
   listBlockedKeys,
   unblockKey,
 } from '../../../authorities/keys/blocked.ts'
@@ -59,6 +60,23 @@ export const blockedKeys: Routes = {
         },
       },
       (request) => listBlockedKeys(ctx, actorOf(request), request.query),
+    )
+  },
+
+  getBlockedKey(api, ctx) {
+    api.get(
+      '/blocked-keys/:spkiSha256',
+      {
+        config: { needs: 'read', platform: true, problems: ['blocked-key-unknown'] },
+        schema: {
+          tags,
+          summary: 'Read why a key is blocked, since when and by whom',
+          description: 'By the SHA-256 of its SubjectPublicKeyInfo.',
+          params: closed({ spkiSha256: SpkiSha256 }),
+          response: { 200: BlockedKey },
+        },
+      },
+      (request) => getBlockedKey(ctx, actorOf(request), request.params.spkiSha256),
     )
   },
 
