@@ -123,6 +123,22 @@ test('what a file exports is used by another, or by itself and a test', () => {
   assert.deepEqual(unused, [])
 })
 
+test('a name that is exported means one thing', () => {
+  // The wire's schema of what x509 has too, and the same parts of the two renderers. The command line is a
+  // program of its own.
+  const twins = new Set(['DistinguishedName', 'KeyAlgorithm', 'Name', 'gateway'])
+  const places = new Map<string, string[]>()
+  for (const file of files.filter((path) => /^src\/(?!cli\/)/.test(path))) {
+    const text = readFileSync(join(root, file), 'utf8')
+    const found = text.matchAll(/^export (?:async )?(?:function\*?|const|type) (\w+)/gm)
+    for (const name of new Set([...found].map(([, name = '']) => name))) {
+      places.set(name, [...(places.get(name) ?? []), file])
+    }
+  }
+  const twice = [...places].filter(([name, paths]) => paths.length > 1 && !twins.has(name))
+  assert.deepEqual(twice, [])
+})
+
 test('a folder holds about ten files, and no file repeats its folder’s name', () => {
   const folders = Map.groupBy(files, (file) => file.slice(0, file.lastIndexOf('/')))
   const large = [...folders].filter(([, inside]) => inside.length > 12).map(([folder]) => folder)

@@ -17,14 +17,14 @@ declare module 'fastify' {
 }
 
 /** What of a route tells what it answers. */
-export type Route = {
+export type AnsweringRoute = {
   readonly config?: FastifyContextConfig
   readonly schema?: FastifySchema | undefined
 }
 
 /** The problems that a route answers: its own, and those of every route like it. Those of a request that
  *  reaches no route are not among them. */
-export function problemsOf({ config = {}, schema = {} }: Route): readonly ProblemType[] {
+export function problemsOf({ config = {}, schema = {} }: AnsweringRoute): readonly ProblemType[] {
   const { needs, problems: own = [], idempotent, versioned } = config
   const { body, params, querystring } = schema
   const all: readonly (readonly [unknown, readonly ProblemType[]])[] = [
@@ -60,7 +60,7 @@ type Json = Readonly<Record<string, unknown>>
  *  may come with each of those. */
 export function answersOf(
   { '4XX': refused, ...declared }: Json,
-  { method, route }: { readonly method: string; readonly route: Route },
+  { method, route }: { readonly method: string; readonly route: AnsweringRoute },
   shared: Record<string, unknown>,
 ): Json {
   const byStatus = Map.groupBy(problemsOf(route), (type) => problems[type].status)
@@ -85,7 +85,7 @@ export function answersOf(
 }
 
 /** What answers of success bear beside what all do. */
-function borneBy(status: number, { config = {} }: Route): readonly HeaderName[] {
+function borneBy(status: number, { config = {} }: AnsweringRoute): readonly HeaderName[] {
   const { bears = [], placeless = false, versioned } = config
   return [
     ...bears,

@@ -3,7 +3,7 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifySchema } from 'fastify'
 import { ProblemDocument } from '../shared/schema.ts'
 import { isRecord } from '../shared/shape.ts'
-import { answersOf, type Route, sharedParts } from './answers.ts'
+import { type AnsweringRoute, answersOf, sharedParts } from './answers.ts'
 import type { Api } from './api.ts'
 import { namedSchemas } from './components.ts'
 import { membersOf } from './edge/fields.ts'
@@ -51,11 +51,11 @@ const openapi: NonNullable<FastifyDynamicSwaggerOptions['openapi']> = {
 }
 
 /** Routes by method and URL: an operation of the document leads to its own by `x-route`. */
-type ByMark = ReadonlyMap<unknown, Route>
+type ByMark = ReadonlyMap<unknown, AnsweringRoute>
 
 /** How the routes become an OpenAPI 3.1 document. */
 function openApi(): FastifyDynamicSwaggerOptions {
-  const routes = new Map<unknown, Route>()
+  const routes = new Map<unknown, AnsweringRoute>()
   return {
     openapi,
     hideUntagged: true,
@@ -163,7 +163,7 @@ function mapped(value: unknown, made: (member: Json, name: string) => unknown): 
 /** An operation with all its parameters and answers. */
 function complete(
   { 'x-route': _, ...operation }: Json,
-  from: { readonly method: string; readonly route: Route },
+  from: { readonly method: string; readonly route: AnsweringRoute },
   shared: Record<string, unknown>,
 ): Json {
   const { responses, parameters } = operation

@@ -4,11 +4,11 @@ import { sql, type Tx } from '../core/database/db.ts'
 import { oncePer } from '../core/onceper.ts'
 import { minute } from '../shared/moment.ts'
 import { addressOf, subscriberOf } from './address.ts'
-import { type Author, type Entry, recordAll } from './record.ts'
+import { type Author, type NewEvent, recordAll } from './record.ts'
 import { type Counted, openTally, type Tally } from './tally.ts'
 
 /** A request as far as the trail tells of it when it is refused. */
-export type Attempt = {
+export type RefusedRequest = {
   /** Undefined: it did not get as far as to say who asks. */
   readonly actor: Actor | undefined
   readonly requestId: string
@@ -31,7 +31,7 @@ const mostOfOne = 100
 
 const nobody: Author = { kind: 'anonymous', id: null, name: 'anonymous', requestId: null }
 
-type Told = Omit<Entry, 'now'>
+type Told = Omit<NewEvent, 'now'>
 
 type Trail = {
   readonly tally: Tally<Told>
@@ -56,7 +56,7 @@ const trails = oncePer(
 
 /** Has it recorded that a request was refused: the first at once, and those that follow of the same
  *  credentials, address and reason together, as `count`, every ten minutes. Nobody waits for it. */
-export function noteRefusal(ctx: Context, attempt: Attempt): void {
+export function noteRefusal(ctx: Context, attempt: RefusedRequest): void {
   const { actor, requestId, method, route, reason } = attempt
   note(ctx, attempt, {
     action: 'access.refused',
@@ -83,7 +83,7 @@ export function noteSignIn(ctx: Context, actor: Actor, address: string): void {
 /** Of the rest of a group no credentials, address and route are told. */
 function note(
   ctx: Context,
-  { actor, address }: Pick<Attempt, 'actor' | 'address'>,
+  { actor, address }: Pick<RefusedRequest, 'actor' | 'address'>,
   told: Omit<Told, 'subject'>,
 ): void {
   const { reason = null } = told.changes

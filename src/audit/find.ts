@@ -191,7 +191,7 @@ async function eventViews(ctx: Context, rows: readonly AuditRow[]): Promise<Audi
   return rows.map((row) => {
     const link = places.get(row.seq)
     return shown(AuditEvent, {
-      ...entryOf(row),
+      ...chainEntryOf(row),
       tenant: row.tenantId === null ? null : (names.get(row.tenantId) ?? null),
       chain: link
         ? {
@@ -206,7 +206,7 @@ async function eventViews(ctx: Context, rows: readonly AuditRow[]): Promise<Audi
 }
 
 /** What of an event its chain holds, as it is told. */
-export function entryOf(row: AuditRow) {
+export function chainEntryOf(row: AuditRow) {
   return {
     seq: String(row.seq),
     at: timestamp(row.at),

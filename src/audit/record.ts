@@ -97,7 +97,7 @@ export type Author = Pick<Actor, 'id' | 'name' | 'requestId'> & {
 }
 
 /** An event that is still to be written. */
-export type Entry = {
+export type NewEvent = {
   readonly actor: Author
   readonly now: Date
   readonly action: AuditAction
@@ -119,11 +119,11 @@ export async function record(
 }
 
 /** Writes many by one statement. */
-export async function recordAll(tx: Tx, entries: readonly Entry[]): Promise<void> {
+export async function recordAll(tx: Tx, entries: readonly NewEvent[]): Promise<void> {
   await tx.auditEvent.createMany({ data: entries.map(rowOf) })
 }
 
-function rowOf({ actor, now, action, subject, changes }: Entry) {
+function rowOf({ actor, now, action, subject, changes }: NewEvent) {
   return {
     at: now,
     actorKind: actor.kind,

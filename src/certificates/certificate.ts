@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Reason, Revocation } from '../authorities/crl/revocation.ts'
+import { NewRevocation, Reason } from '../authorities/crl/revocation.ts'
 import { Labels } from '../shared/lists/labels.ts'
 import {
   closed,
@@ -68,7 +68,7 @@ export const Renewal = closed(
 
 export const CertificateRevocation = closed(
   {
-    ...Revocation.properties,
+    ...NewRevocation.properties,
     proof: Type.Optional(
       Type.String({
         maxLength: 131_072,

@@ -2,12 +2,12 @@ import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { json, sql, type Tx } from '../core/database/db.ts'
 import { rightChecks } from './checks/access.ts'
-import type { Asked } from './checks/ask.ts'
+import type { Answered } from './checks/ask.ts'
 import { secretsCheck, validationCheck } from './checks/gateways.ts'
 import { identityCheck, uidOf } from './checks/identity.ts'
 import { gatewayApiCheck, kindChecks, servedKinds } from './checks/kinds.ts'
 import { defects, meshOf } from './checks/mesh.ts'
-import { type Check, check, type Found } from './checks/schema.ts'
+import { type Check, type ClusterFound, check } from './checks/schema.ts'
 import { foundIngress, podsOf, workloadChecks, workloadsOf } from './checks/workloads.ts'
 import { type Cluster, defaultIngress } from './cluster.ts'
 import { allIngressesOf, apiOf, type ClusterRow, clusterRow, clusterView } from './find.ts'
@@ -25,7 +25,10 @@ type Look = {
   /** There was no answer at all. */
   readonly silent: boolean
   /** Where all of it was looked at: what it is, and what tells it from others. */
-  readonly whole?: { readonly found: Omit<Found, 'uid'>; readonly uid: Asked<string | null> }
+  readonly whole?: {
+    readonly found: Omit<ClusterFound, 'uid'>
+    readonly uid: Answered<string | null>
+  }
 }
 
 /** How long what was found of a cluster that is as it should be does for the looks of every minute. */

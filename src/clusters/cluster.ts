@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { closed, examplePem, Name, Namespace, nullable, Timestamp } from '../shared/schema.ts'
-import { Check, Found } from './checks/schema.ts'
+import { Check, ClusterFound } from './checks/schema.ts'
 import { kubeconfigLimit } from './credentials/kubeconfig.ts'
 
 const Kubeconfig = Type.String({
@@ -106,12 +106,12 @@ export const Drift = Type.Enum(['repair', 'report'], {
 export type Drift = Type.Static<typeof Drift>
 
 /** In whose words hosts are written on a cluster. */
-export const Api = Type.Enum(['istio', 'gateway-api'], {
+export const ClusterApi = Type.Enum(['istio', 'gateway-api'], {
   title: 'ClusterApi',
   description:
     'What hosts become there: istio (the default), Gateways and VirtualServices of Istio; gateway-api, Gateways and HTTPRoutes of the Kubernetes Gateway API, which cannot say all that Istio can. It stays while hosts are on the cluster',
 })
-export type Api = Type.Static<typeof Api>
+export type ClusterApi = Type.Static<typeof ClusterApi>
 
 /** How what happens on a cluster is heard of. */
 export const Watched = closed(
@@ -173,7 +173,7 @@ export const NewCluster = closed(
   {
     name: Name,
     ...credentials,
-    api: Type.Optional(Api),
+    api: Type.Optional(ClusterApi),
     drift: Type.Optional(Drift),
     ingress: AskedIngress,
     ingresses: Type.Optional(
@@ -201,7 +201,7 @@ export type NewCluster = Type.Static<typeof NewCluster>
 export const ClusterPatch = closed(
   {
     ...credentials,
-    api: Type.Optional(Api),
+    api: Type.Optional(ClusterApi),
     drift: Type.Optional(Drift),
     ingress: Type.Optional(AskedIngress),
     ingresses: Type.Optional(
@@ -227,7 +227,7 @@ export const Cluster = closed(
     server: nullable(Type.String({ description: 'null to the API key of a tenant' })),
     ingress: Ingress,
     ingresses: Ingresses,
-    api: Api,
+    api: ClusterApi,
     drift: Drift,
     watch: Type.Union([Watched, Type.Null()], {
       description: 'null before it is followed, and to the API key of a tenant',
@@ -238,7 +238,7 @@ export const Cluster = closed(
     checks: Type.Array(Check, {
       description: 'What was looked at, item by item; none to the API key of a tenant',
     }),
-    found: Type.Union([Found, Type.Null()], {
+    found: Type.Union([ClusterFound, Type.Null()], {
       description: 'What the cluster was found to be; null: not yet, or to the API key of a tenant',
     }),
     checkedAt: nullable(Timestamp),

@@ -7,10 +7,10 @@ import { byName, listRows, when } from '../core/database/lists.ts'
 import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
-import { Checks, Found } from './checks/schema.ts'
+import { Checks, ClusterFound } from './checks/schema.ts'
 import {
-  type Api,
   Cluster,
+  type ClusterApi,
   type Drift,
   defaultIngress,
   Ingress,
@@ -91,7 +91,7 @@ export function ingressOf(row: ClusterRow, name: string): NamedIngress {
 
 /** The first Service by name that leads to the pods of an ingress by port 443, as the last check found it. */
 function serviceOf({ found }: ClusterRow, ingress: string): string | undefined {
-  if (!Value.Check(Found, found)) return undefined
+  if (!Value.Check(ClusterFound, found)) return undefined
   const workload = found.ingresses.find(({ name }) => name === ingress)
   const names = (workload?.services ?? [])
     .filter(({ ports }) => ports.some(({ port }) => port === 443))
@@ -142,7 +142,7 @@ export function driftPolicy({ drift }: Pick<ClusterRow, 'drift'>): Drift {
 }
 
 /** In whose words hosts are written on the cluster. */
-export function apiOf({ api }: Pick<ClusterRow, 'api'>): Api {
+export function apiOf({ api }: Pick<ClusterRow, 'api'>): ClusterApi {
   return api === 'gateway-api' ? 'gateway-api' : 'istio'
 }
 
@@ -172,7 +172,7 @@ export function clusterView(row: ClusterRow, actor: Actor): Cluster {
     message: platform || row.silentSince !== null ? row.message : messageToTenants(row),
     kubernetesVersion: row.kubernetes,
     checks: platform ? shownJson(Checks, row.checks) : [],
-    found: platform && row.found !== null ? shownJson(Found, row.found) : null,
+    found: platform && row.found !== null ? shownJson(ClusterFound, row.found) : null,
     checkedAt: timestampOrNull(row.checkedAt),
     createdAt: timestamp(row.createdAt),
     updatedAt: timestamp(row.updatedAt),

@@ -9,13 +9,13 @@ import { namesOf } from '../hosts/host.ts'
 import { digestOf } from './drift/digest.ts'
 import type { PlacementRow } from './gather.ts'
 import { isSecret, nameOf, refOf, type Step } from './plan.ts'
-import type { Delivery } from './renderer.ts'
+import type { DesiredHost } from './renderer.ts'
 import { restart } from './secrets/restart.ts'
 
 /** What is to be done for a host on a cluster. */
-export type Due = {
+export type HostSteps = {
   readonly placement: PlacementRow
-  readonly delivery: Delivery
+  readonly delivery: DesiredHost
   readonly steps: readonly Step[]
 }
 
@@ -24,7 +24,7 @@ export type Due = {
 export async function applyHost(
   ctx: Context,
   kube: Kube,
-  { placement, delivery, steps }: Due,
+  { placement, delivery, steps }: HostSteps,
 ): Promise<readonly string[]> {
   const { host } = delivery
   const advice = await applySteps(kube, steps, namesOf(host.name, host.spec))
@@ -68,7 +68,7 @@ export async function applySteps(
 async function restartBackend(
   ctx: Context,
   kube: Kube,
-  { placement, delivery: { certificate, host }, steps }: Due,
+  { placement, delivery: { certificate, host }, steps }: HostSteps,
 ): Promise<readonly string[]> {
   const deployment = host.spec.certificate.restart?.deployment
   const place = steps.find(({ ref, object }) => object && isSecret(ref))

@@ -7,12 +7,12 @@ import { gatewayApi } from './gatewayapi/renderer.ts'
 import { istio } from './istio/renderer.ts'
 import { observe } from './observe.ts'
 import { foreignObjects, isSecret, plan, refOf, type Step } from './plan.ts'
-import type { Collision, Delivery, Renderer } from './renderer.ts'
+import type { Collision, DesiredHost, Renderer } from './renderer.ts'
 
 /** A host as it is wanted on a cluster, or no longer is, and the objects recorded to carry it. */
 export type Comparable = {
   readonly renderer: Renderer
-  readonly delivery: Delivery
+  readonly delivery: DesiredHost
   readonly recorded: readonly RecordedObject[]
   readonly wanted: boolean
   /** When others were last seen to change what they have before an ingress. */

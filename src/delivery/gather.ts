@@ -11,7 +11,7 @@ import { letIn } from '../hosts/clients.ts'
 import { specOf } from '../hosts/find.ts'
 import type { CompleteSpec } from '../hosts/host.ts'
 import { toPem } from '../x509/der/pem.ts'
-import type { Delivery } from './renderer.ts'
+import type { DesiredHost } from './renderer.ts'
 
 const withHost = {
   cluster: true,
@@ -54,7 +54,7 @@ export async function deliveryOf(
   ctx: Context,
   { host, cluster, ingress }: PlacementRow,
   certificate: CertificateRow,
-): Promise<Delivery> {
+): Promise<DesiredHost> {
   const spec = specOf(host)
   const clients = await clientsOf(ctx, spec, host.tenantId)
   return {
@@ -75,7 +75,7 @@ export async function deliveryOf(
 export async function pemOf(
   ctx: Context,
   { id, serial, issuerId, der }: CertificateRow,
-): Promise<Delivery['certificate']> {
+): Promise<DesiredHost['certificate']> {
   if (!der) throw new Error(`certificate ${id} is not signed yet`)
   const [above, key] = await Promise.all([chains(ctx)(issuerId), openLeafKey(ctx, id)])
   return {
@@ -116,7 +116,7 @@ export async function clientsOf(
   ctx: Context,
   spec: CompleteSpec,
   tenantId: string,
-): Promise<Delivery['clients'] | undefined> {
+): Promise<DesiredHost['clients'] | undefined> {
   const found = await clientsLetIn(ctx, spec, tenantId)
   if (!found) return undefined
   const { trust, crl } = await gatewayTrust(ctx, found.clients)

@@ -15,7 +15,7 @@ import type { PlacementRow } from './gather.ts'
 import { servedAs } from './outcome/settle.ts'
 import { storeIntent } from './outcome/store.ts'
 import type { Step } from './plan.ts'
-import type { Collision, Delivery } from './renderer.ts'
+import type { Collision, DesiredHost } from './renderer.ts'
 
 /** What a push is about to do on a cluster. */
 export type Intent = {
@@ -35,7 +35,7 @@ export type Intent = {
 export async function intend(
   ctx: Context,
   kube: Kube,
-  { placement, delivery }: { readonly placement: PlacementRow; readonly delivery: Delivery },
+  { placement, delivery }: { readonly placement: PlacementRow; readonly delivery: DesiredHost },
 ): Promise<Intent | { readonly conflicts: readonly string[] }> {
   const recorded = recordedObjects(placement.objects)
   const compared = await compare(kube, {

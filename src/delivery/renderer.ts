@@ -4,7 +4,7 @@ import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
 import type { CompleteSpec } from '../hosts/host.ts'
 
 /** Everything that a host's objects are made of. */
-export type Delivery = {
+export type DesiredHost = {
   readonly host: {
     readonly id: string
     readonly name: string
@@ -54,9 +54,9 @@ export type Renderer = {
   /** The kinds of which those of others decide who is served. */
   readonly neighbours: readonly Kind[]
   /** The objects of a host, in that order. */
-  readonly manifests: (delivery: Delivery) => readonly KubeObject[]
+  readonly manifests: (delivery: DesiredHost) => readonly KubeObject[]
   /** Why a host can be served no longer as it stands: its manifests are those with which nobody is. */
-  readonly unable?: (delivery: Delivery) => string | undefined
+  readonly unable?: (delivery: DesiredHost) => string | undefined
   /** What others have before the ingress that is in the way of a host. `observed`: what is there of the
    *  host. What they have may be known from at most half a minute ago when `recent` will do. */
   readonly collisions: (kube: Kube, question: CollisionQuestion) => Promise<readonly Collision[]>
@@ -81,11 +81,11 @@ export type Refusal = {
 export type TouchedQuestion = {
   readonly ingress: NamedIngress
   readonly objects: readonly KubeObject[]
-  readonly hosts: readonly Pick<Delivery['host'], 'name' | 'spec'>[]
+  readonly hosts: readonly Pick<DesiredHost['host'], 'name' | 'spec'>[]
 }
 
 export type CollisionQuestion = {
-  readonly delivery: Delivery
+  readonly delivery: DesiredHost
   readonly observed: readonly KubeObject[]
   readonly recent: boolean
   /** When others were last seen to change something: what is older will not do. */

@@ -8,7 +8,7 @@ import { eventsAfter, isLost, presentPosition, type Whose } from './find.ts'
 
 /** What is told to who follows: that all that happens from now on is told, events in their order, that some were
  *  missed, or that there is nothing new. */
-export type Told =
+export type FollowStep =
   | { readonly kind: 'open' }
   | { readonly kind: 'events'; readonly events: readonly Event[] }
   | { readonly kind: 'reset'; readonly id: string }
@@ -26,7 +26,7 @@ export async function* followEvents(
   ctx: Context,
   whose: Whose,
   { after, signal, admitted }: Following,
-): AsyncGenerator<Told> {
+): AsyncGenerator<FollowStep> {
   const bell = await hangBell(ctx, 'gatesmith_events', [whose.tenantId ?? anything])
   const stopLooking = look(ctx)
   try {

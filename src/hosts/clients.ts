@@ -1,7 +1,7 @@
 import type { Issuing } from '../authorities/trust/clients.ts'
 import { tenantUri } from '../tenants/uri.ts'
 import type { CompleteSpec } from './host.ts'
-import { routes } from './request/hostname.ts'
+import { coversName } from './request/hostname.ts'
 
 /** How a host's connections are secured. */
 export type Tls = CompleteSpec['tls']
@@ -41,7 +41,7 @@ export type Served = Pick<CompleteSpec, 'tls' | 'http'> & { readonly name: strin
  *  no certificate is asked for again (the class of Gateway API GEP-3567). The same goes for port 80,
  *  where a wildcard answers for a name that has nothing of its own there. */
 export function opensWay(outer: Served, inner: Served): boolean {
-  if (outer.name === inner.name || !routes(outer.name, inner.name)) return false
+  if (outer.name === inner.name || !coversName(outer.name, inner.name)) return false
   const plain = inner.tls.mode === 'MUTUAL' && inner.http === 'off' && outer.http === 'serve'
   return plain || !admitsAll(inner.tls, outer.tls)
 }

@@ -13,7 +13,7 @@ import type { Work } from './tasks.ts'
  *  once and the most urgent first, so that they share statements and what is seen of their cluster. The jobs
  *  are those of the queue, told and locked as it does (graphile_worker.get_job), but for that a locked queue has
  *  many jobs that run; so the leases of src/jobs/leases.ts hold for them, too. */
-export type Turns = {
+export type QueueTurns = {
   /** Something may be due. */
   readonly wake: () => void
   /** Takes nothing more, and resolves when all that runs has ended. */
@@ -57,7 +57,7 @@ type Options = {
 }
 
 /** Begins to take what is due of these kinds of work. */
-export function startTurns(ctx: Context, { work, lane, queues, hold }: Options): Turns {
+export function startTurns(ctx: Context, { work, lane, queues, hold }: Options): QueueTurns {
   const table = openTable(ctx, { pool: `turns-${randomUUID()}`, tasks: Object.keys(work), lane })
   const turns = new Map<number, { readonly wake: () => void; readonly ended: Promise<void> }>()
   const lastTurn = new Map<number, number>()

@@ -10,7 +10,7 @@ import { accessTenant } from '../tenants/access.ts'
 import { Notice, type NoticesQuery, Receiver } from './receiver.ts'
 
 /** A receiver by name: a tenant's, or the platform's (null). */
-export type Place = { readonly tenant: string | null; readonly name: string }
+export type ReceiverRef = { readonly tenant: string | null; readonly name: string }
 
 /** The id of the tenant whose receivers are asked for; null: the platform's. Throws tenant-unknown, forbidden. */
 export async function accessReceivers(
@@ -43,7 +43,7 @@ export async function receiverRow(
 export async function getReceiver(
   ctx: Context,
   actor: Actor,
-  { tenant, name }: Place,
+  { tenant, name }: ReceiverRef,
 ): Promise<Receiver> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'read')
   return receiverView(await receiverRow(ctx.db.read, { tenantId, name }))
@@ -87,7 +87,7 @@ type NoticeRow = NonNullable<Awaited<ReturnType<Tx['notice']['findFirst']>>>
 export async function listNotices(
   ctx: Context,
   actor: Actor,
-  { tenant, name, status, limit = 50, cursor }: Place & NoticesQuery,
+  { tenant, name, status, limit = 50, cursor }: ReceiverRef & NoticesQuery,
 ): Promise<Page<Notice>> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'read')
   const { id: receiverId } = await receiverRow(ctx.db.read, { tenantId, name })
@@ -126,7 +126,7 @@ function noticeView(row: NoticeRow): Notice {
 export async function replayNotice(
   ctx: Context,
   actor: Actor,
-  { tenant, name, id }: Place & { readonly id: string },
+  { tenant, name, id }: ReceiverRef & { readonly id: string },
 ): Promise<Notice> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'write-notices')
   const { id: receiverId } = await receiverRow(ctx.db.read, { tenantId, name })

@@ -4,7 +4,7 @@ import type { Config } from '../core/config.ts'
 import { type Context, newId } from '../core/context.ts'
 import { bytes, sql, type Tx } from '../core/database/db.ts'
 import { Problem, refuse, type Violation } from '../shared/problem.ts'
-import { accessReceivers, type Place, receiverRow, receiverView } from './find.ts'
+import { accessReceivers, type ReceiverRef, receiverRow, receiverView } from './find.ts'
 import { noticeTypes, type Receiver, type ReceiverSpec } from './receiver.ts'
 import { newSecret, type Secrets, sealSecrets, secretsOf } from './secrets.ts'
 import { urlFault } from './sending/post.ts'
@@ -16,7 +16,7 @@ const most = 20
 export async function putReceiver(
   ctx: Context,
   actor: Actor,
-  { tenant, name, spec }: Place & { readonly spec: ReceiverSpec },
+  { tenant, name, spec }: ReceiverRef & { readonly spec: ReceiverSpec },
 ): Promise<{ readonly receiver: Receiver; readonly created: boolean }> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'write-notices')
   refuse('receiver-refused', faults(spec, ctx.config))
@@ -76,7 +76,7 @@ async function keep(ctx: Context, tx: Tx, id: string, secrets: Secrets): Promise
 export async function rotateSecret(
   ctx: Context,
   actor: Actor,
-  { tenant, name }: Place,
+  { tenant, name }: ReceiverRef,
 ): Promise<{ readonly secret: string }> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'write-notices')
   const now = ctx.now()
@@ -103,7 +103,7 @@ export async function rotateSecret(
 export async function removeReceiver(
   ctx: Context,
   actor: Actor,
-  { tenant, name }: Place,
+  { tenant, name }: ReceiverRef,
 ): Promise<void> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'write-notices')
   await ctx.db.transaction(async (tx) => {

@@ -1,5 +1,5 @@
 /** Whether one more request may be made, and how many more. */
-export type Verdict = {
+export type RateVerdict = {
   readonly allowed: boolean
   /** Requests a minute. */
   readonly limit: number
@@ -10,8 +10,8 @@ export type Verdict = {
 
 /** Counts requests of many at so many a minute each: `take` counts one, `look` only tells. */
 export type Meter = {
-  readonly take: (who: string, now: number) => Verdict
-  readonly look: (who: string, now: number) => Verdict
+  readonly take: (who: string, now: number) => RateVerdict
+  readonly look: (who: string, now: number) => RateVerdict
 }
 
 const minute = 60_000
@@ -26,7 +26,7 @@ export function meterOf(limit: number): Meter {
   // When the bucket of each is full again, in milliseconds.
   const fullAt = new Map<string, number>()
 
-  function verdict(until: number, now: number): Verdict {
+  function verdict(until: number, now: number): RateVerdict {
     const missing = until - now
     const allowed = missing <= minute
     return {

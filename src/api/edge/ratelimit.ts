@@ -5,7 +5,7 @@ import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
-import { type Meter, meterOf, type Verdict } from './rate.ts'
+import { type Meter, meterOf, type RateVerdict } from './rate.ts'
 
 // Limits are kept in the memory of each process: they protect a process from those who ask too much,
 // and a count that replicas shared would cost every request more than most requests cost themselves.
@@ -107,7 +107,10 @@ function remember(good: Set<string>, digest: string): void {
 
 /** draft-ietf-httpapi-ratelimit-headers: the fields of today's draft with every limit, and the three of the
  *  drafts up to 07, which is what most clients read, with the one that runs out first. */
-function show(reply: FastifyReply, limits: readonly (Verdict & { readonly name: string })[]): void {
+function show(
+  reply: FastifyReply,
+  limits: readonly (RateVerdict & { readonly name: string })[],
+): void {
   const [first] = limits.toSorted((a, b) => a.remaining - b.remaining)
   if (!first) return
   const listed = (of: (one: (typeof limits)[number]) => string) => limits.map(of).join(', ')
@@ -124,7 +127,7 @@ function show(reply: FastifyReply, limits: readonly (Verdict & { readonly name: 
   reply.header('ratelimit-reset', first.resetSeconds)
 }
 
-function refuseBeyond({ allowed, limit, resetSeconds }: Verdict, whose: string): void {
+function refuseBeyond({ allowed, limit, resetSeconds }: RateVerdict, whose: string): void {
   if (allowed) return
   const retryAfterSeconds = Math.max(1, resetSeconds)
   throw new Problem(

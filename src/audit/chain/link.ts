@@ -1,7 +1,7 @@
 import { createPrivateKey, generateKeyPairSync, type KeyObject } from 'node:crypto'
 import { type Context, newId } from '../../core/context.ts'
 import { bytes, sql, type Tx } from '../../core/database/db.ts'
-import { type AuditRow, entryOf } from '../find.ts'
+import { type AuditRow, chainEntryOf } from '../find.ts'
 import { type LogKey, signCheckpoint } from './checkpoint.ts'
 import { entryHash, linkHash, platformChain, startOf } from './hash.ts'
 import { edgeFrom, grown, merkleRoot } from './tree.ts'
@@ -81,7 +81,7 @@ async function linksOf(tx: Tx, rows: readonly AuditRow[], size: bigint) {
     const chain = row.tenantId ?? platformChain
     const before = ends.get(chain)
     const position = (before?.position ?? 0n) + 1n
-    const hash = linkHash(before?.hash ?? startOf(chain), entryHash(entryOf(row)))
+    const hash = linkHash(before?.hash ?? startOf(chain), entryHash(chainEntryOf(row)))
     ends.set(chain, { position, hash })
     return {
       index: size + BigInt(at),

@@ -5,7 +5,7 @@ import { sql } from '../../core/database/db.ts'
 import { pageOf, readCursor, SequenceKey } from '../../shared/cursor.ts'
 import { Problem } from '../../shared/problem.ts'
 import { closed, Name } from '../../shared/schema.ts'
-import { type AuditRow, auditedTenant, entryOf } from '../find.ts'
+import { type AuditRow, auditedTenant, chainEntryOf } from '../find.ts'
 import { type LogKey, readCheckpoint, verifierKey } from './checkpoint.ts'
 import { entryHash, linkHash, platformChain, startOf } from './hash.ts'
 import { settling } from './link.ts'
@@ -233,7 +233,9 @@ function matchesLink(event: AuditRow, link: Link, previous: ReadonlyMap<bigint, 
   const before = previous.get(link.seq)
   const own = (event.tenantId ?? platformChain) === link.chain
   return (
-    own && before !== undefined && linkHash(before, entryHash(entryOf(event))).equals(link.hash)
+    own &&
+    before !== undefined &&
+    linkHash(before, entryHash(chainEntryOf(event))).equals(link.hash)
   )
 }
 

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { closed, Id, Name, nullable, Timestamp } from '../../shared/schema.ts'
-import { Revocation } from '../crl/revocation.ts'
+import { NewRevocation } from '../crl/revocation.ts'
 import { NewRotation } from '../rotation/steps.ts'
 
 export const NewApproval = closed(
@@ -15,7 +15,7 @@ export const NewApproval = closed(
     ),
     rotation: Type.Optional(NewRotation),
     issuer: Type.Optional(Type.String({ format: 'uuid', description: 'revoke-issuer: which' })),
-    reason: Revocation.properties.reason,
+    reason: NewRevocation.properties.reason,
     by: Type.Optional(Name),
     comment: Type.Optional(
       Type.String({

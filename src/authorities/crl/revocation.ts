@@ -7,7 +7,7 @@ export const Reason = Type.Enum([...settableReasons], {
   description: 'Why it is no longer good (RFC 5280 5.3.1)',
 })
 
-export const Revocation = closed(
+export const NewRevocation = closed(
   { reason: Type.Optional(Reason) },
   { title: 'NewRevocation', examples: [{ reason: 'superseded' }] },
 )

@@ -2,7 +2,7 @@ import { createHash, type KeyObject, X509Certificate } from 'node:crypto'
 import { ipBytes } from '../../x509/names/ip.ts'
 
 /** What a row says of its certificate. */
-export type RecordedCertificate = {
+export type RowOfCertificate = {
   readonly profile: string
   readonly serial: string
   readonly subject: unknown
@@ -20,7 +20,7 @@ export type RecordedCertificate = {
 /** Names of what the row and the certificate do not agree on; none when all is as recorded. It is read
  *  by OpenSSL, not by the code that wrote it, so that one mistake is not made twice. */
 export function recordMismatches(
-  row: RecordedCertificate,
+  row: RowOfCertificate,
   der: Uint8Array,
   issuer: X509Certificate,
 ): readonly string[] {
@@ -86,7 +86,7 @@ function subjectOf(read: X509Certificate): string {
   return JSON.stringify(attributes.map(([, short]) => subject?.[short] ?? null))
 }
 
-function namesIn(row: RecordedCertificate): string {
+function namesIn(row: RowOfCertificate): string {
   const all = [
     ...row.dnsNames.map((name) => `DNS:${name}`),
     ...row.ipAddresses.map((address) => `IP:${octetsOf(address)}`),
@@ -120,7 +120,7 @@ const purposes = new Map([
 ])
 
 /** Critical keyUsage: digitalSignature, and keyEncipherment for RSA keys of servers. */
-function bitsFor({ profile, keyAlgorithm }: RecordedCertificate): string {
+function bitsFor({ profile, keyAlgorithm }: RowOfCertificate): string {
   return keyAlgorithm.startsWith('RSA') && profile !== 'client' ? '030205a0' : '03020780'
 }
 

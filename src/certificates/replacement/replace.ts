@@ -12,7 +12,7 @@ import { countOne } from '../../tenants/quotas/usage.ts'
 import { spreadOf } from '../renewal/rules.ts'
 import { revokeOne } from '../revocation/revoke.ts'
 import { endOf } from '../search/select.ts'
-import { type NewReplacement, Replacement, type Where } from './schema.ts'
+import { type NewReplacement, Replacement, type ReplacementWhere } from './schema.ts'
 
 /** Orders that many certificates are replaced: what the service can renew itself it does, spread over
  *  `within`; who holds a key of their own is told to renew at once. A tenant's admin orders for that
@@ -177,7 +177,7 @@ async function choose(ctx: Context, row: Row): Promise<void> {
 
 /** In force when it was ordered, and nothing has taken its place since. */
 function chosenBy({ where, tenantId, createdAt }: Row, now: Date) {
-  const request: Where = Value.Parse(Replacement.properties.where, where)
+  const request: ReplacementWhere = Value.Parse(Replacement.properties.where, where)
   const { authority, spkiSha256, tenant, dnsName } = request
   return {
     status: 'active',

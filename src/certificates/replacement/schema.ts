@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { closed, HostnameText, Id, Name, Timestamp } from '../../shared/schema.ts'
 
-const Where = closed(
+const ReplacementWhere = closed(
   {
     authority: Type.Optional(Name),
     spkiSha256: Type.Optional(
@@ -12,12 +12,12 @@ const Where = closed(
   },
   { minProperties: 1, title: 'ReplacementWhere', description: 'All that is said has to hold' },
 )
-export type Where = Type.Static<typeof Where>
+export type ReplacementWhere = Type.Static<typeof ReplacementWhere>
 
 export const NewReplacement = closed(
   {
     reason: Type.String({ minLength: 1, maxLength: 500 }),
-    where: Where,
+    where: ReplacementWhere,
     revoke: Type.Optional(
       Type.Boolean({
         description:
@@ -56,7 +56,7 @@ export const Replacement = closed(
   {
     id: Id,
     reason: Type.String(),
-    where: Where,
+    where: ReplacementWhere,
     revoke: Type.Boolean(),
     explanationUrl: Type.Union([Type.String(), Type.Null()]),
     orderedBy: Type.String(),

@@ -1,4 +1,4 @@
-import type { Api } from '../cluster.ts'
+import type { ClusterApi } from '../cluster.ts'
 import type { Access, Kube } from '../kubernetes/kube.ts'
 import { type Feature, type Needed, neededAccess, type Places } from '../rights/table.ts'
 import { inTurns } from './ask.ts'
@@ -35,7 +35,7 @@ const words: Readonly<Record<Feature, string>> = {
 export async function rightChecks(
   kube: Kube,
   places: Places,
-  api: Api = 'istio',
+  api: ClusterApi = 'istio',
 ): Promise<readonly Check[]> {
   const needed = neededAccess(Object.keys(otherwise).filter(isFeature), places, api)
   const allowed = await inTurns(needed, (access) => kube.can(access))

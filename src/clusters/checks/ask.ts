@@ -2,10 +2,12 @@ import { KubeError } from '../kubernetes/kube.ts'
 
 /** What was answered, or why it could not be looked at: the cluster refuses the question, or cannot answer
  *  it just now. */
-export type Asked<T> = { readonly answer: T } | { readonly why: string; readonly denied: boolean }
+export type Answered<T> =
+  | { readonly answer: T }
+  | { readonly why: string; readonly denied: boolean }
 
 /** Asks; a cluster that gives no answer at all, or does not know us, is no longer asked. */
-export async function ask<T>(question: () => Promise<T>): Promise<Asked<T>> {
+export async function ask<T>(question: () => Promise<T>): Promise<Answered<T>> {
   try {
     return { answer: await question() }
   } catch (error) {

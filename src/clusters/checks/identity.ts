@@ -1,10 +1,10 @@
 import type { Tx } from '../../core/database/db.ts'
 import type { Kube } from '../kubernetes/kube.ts'
-import { type Asked, ask } from './ask.ts'
+import { type Answered, ask } from './ask.ts'
 import { type Check, check } from './schema.ts'
 
 /** What tells a cluster from all others: the UID of its namespace kube-system, which is never made anew. */
-export function uidOf(kube: Kube): Promise<Asked<string | null>> {
+export function uidOf(kube: Kube): Promise<Answered<string | null>> {
   return ask(async () => {
     const namespace = { apiVersion: 'v1', kind: 'Namespace', namespace: '', name: 'kube-system' }
     return (await kube.get(namespace))?.metadata.uid ?? null
@@ -18,7 +18,7 @@ type Self = { readonly id: string; readonly createdAt: Date }
 export async function identityCheck(
   tx: Tx,
   self: Self,
-  reply: Asked<string | null>,
+  reply: Answered<string | null>,
 ): Promise<Check> {
   if ('why' in reply) {
     const message = `Whether it is registered under another name, too, is not known: ${reply.why}`

@@ -1,4 +1,4 @@
-import type { Api } from '../cluster.ts'
+import type { ClusterApi } from '../cluster.ts'
 import type { Kube } from '../kubernetes/kube.ts'
 import { ask } from './ask.ts'
 import { type Check, check, type ServedKind } from './schema.ts'
@@ -44,7 +44,10 @@ export async function servedKinds(kube: Kube): Promise<readonly ServedKind[]> {
 }
 
 /** What is said of the kinds that hosts are written in, each by its name. */
-export function kindChecks(served: readonly ServedKind[], api: Api = 'istio'): readonly Check[] {
+export function kindChecks(
+  served: readonly ServedKind[],
+  api: ClusterApi = 'istio',
+): readonly Check[] {
   const further =
     api === 'gateway-api' ? neededOfGatewayApi.map((kind) => gatewayApiKind(served, kind)) : []
   return [
@@ -91,7 +94,7 @@ function isRecent(version: string): boolean {
 export async function gatewayApiCheck(
   kube: Kube,
   served: readonly ServedKind[],
-  api: Api = 'istio',
+  api: ClusterApi = 'istio',
 ): Promise<{ readonly version: string | null; readonly check: Check }> {
   const kinds = served.filter(({ group }) => group === gatewayApi)
   if (kinds.length === 0) {

@@ -58,7 +58,7 @@ export const ServedKind = closed(
 export type ServedKind = Type.Static<typeof ServedKind>
 
 /** What a cluster was found to be. */
-export const Found = closed(
+export const ClusterFound = closed(
   {
     uid: nullable(
       Type.String({ description: 'Of the namespace kube-system: tells clusters apart' }),
@@ -71,7 +71,7 @@ export const Found = closed(
   },
   { title: 'ClusterFound' },
 )
-export type Found = Type.Static<typeof Found>
+export type ClusterFound = Type.Static<typeof ClusterFound>
 
 /** A check of this item; the subject tells it from others of the same item. */
 export function check(

@@ -4,7 +4,7 @@ import type { Ingress } from '../cluster.ts'
 import { type AllIngresses, selectorText } from '../ingresses.ts'
 import { kinds } from '../kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../kubernetes/kube.ts'
-import { type Asked, ask } from './ask.ts'
+import { type Answered, ask } from './ask.ts'
 import { type Check, check, type FoundIngress } from './schema.ts'
 
 /** The gateway workload of an ingress: what selects it, its pods and the Services that lead to them, or why
@@ -12,8 +12,8 @@ import { type Check, check, type FoundIngress } from './schema.ts'
 export type Workload = {
   readonly name: string
   readonly ingress: Ingress
-  readonly pods: Asked<readonly KubeObject[]>
-  readonly services: Asked<readonly KubeObject[]>
+  readonly pods: Answered<readonly KubeObject[]>
+  readonly services: Answered<readonly KubeObject[]>
 }
 
 /** The workload of each ingress. */

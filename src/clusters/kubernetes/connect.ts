@@ -10,7 +10,7 @@ import {
   type Where,
 } from './kube.ts'
 import type { libraryOf } from './library.ts'
-import { type Answer, type Line, openLine } from './line.ts'
+import { type KubeAnswer, type Line, openLine } from './line.ts'
 import { jsonOf } from './refusal.ts'
 import { inServedVersion } from './versions.ts'
 import { watchEvents, watchSeconds } from './watch.ts'
@@ -65,7 +65,7 @@ type Asked = {
 }
 
 /** One question about one object. */
-function asked(line: Line, ref: KubeRef, { query = {}, ...rest }: Asked): Promise<Answer> {
+function asked(line: Line, ref: KubeRef, { query = {}, ...rest }: Asked): Promise<KubeAnswer> {
   const { namespace, name } = ref
   const path = pathOf(ref, { ...(namespace === '' ? {} : { namespace }), name }, query)
   return line.ask({ ...rest, path, kind: ref })
@@ -79,7 +79,7 @@ function applied(
   line: Line,
   object: KubeObject,
   { dryRun, force, accept }: { dryRun: boolean; force: boolean; accept?: string },
-): Promise<Answer> {
+): Promise<KubeAnswer> {
   const { apiVersion, kind, metadata } = object
   return asked(
     line,
@@ -156,7 +156,7 @@ function pathOf(
   return `/${root}/${kind.apiVersion}${inside}/${resourceOf(kind)}${one}?${query}`
 }
 
-function answered({ octets }: Answer): unknown {
+function answered({ octets }: KubeAnswer): unknown {
   return jsonOf(octets.toString('utf8'))
 }
 

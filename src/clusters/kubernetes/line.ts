@@ -31,12 +31,12 @@ export type Question = {
 }
 
 /** An answer that is no refusal: its octets, and what admission warned of. */
-export type Answer = { readonly octets: Buffer; readonly warnings: readonly string[] }
+export type KubeAnswer = { readonly octets: Buffer; readonly warnings: readonly string[] }
 
 /** A way to the Kubernetes API of a cluster, over a few connections that are kept. */
 export type Line = {
   /** Throws KubeError: what was refused, or that no answer came. */
-  readonly ask: (question: Question) => Promise<Answer>
+  readonly ask: (question: Question) => Promise<KubeAnswer>
   /** The answer to a GET that stays open until `signal`. Such answers have connections of their own, so that
    *  they never hold up a question. */
   readonly open: (path: string, kind: Kind, signal: AbortSignal) => Promise<IncomingMessage>

@@ -24,16 +24,16 @@ const FilterChainMatch = Type.Object({
 })
 export type FilterChainMatch = Type.Static<typeof FilterChainMatch>
 
-const RouteMatch = Type.Object({
+const EnvoyRouteMatch = Type.Object({
   prefix: Text,
   path: Text,
   path_separated_prefix: Text,
   safe_regex: Type.Optional(Type.Object({ regex: Text })),
 })
-export type RouteMatch = Type.Static<typeof RouteMatch>
+export type EnvoyRouteMatch = Type.Static<typeof EnvoyRouteMatch>
 
 const Route = Type.Object({
-  match: Type.Optional(RouteMatch),
+  match: Type.Optional(EnvoyRouteMatch),
   route: Type.Optional(Type.Object({ cluster: Text })),
 })
 
@@ -74,7 +74,7 @@ const FilterChain = Type.Object({
 })
 export type FilterChain = Type.Static<typeof FilterChain>
 
-const Listener = Type.Object({
+const EnvoyListener = Type.Object({
   name: Text,
   address: Type.Optional(Address),
   additional_addresses: Type.Optional(Type.Array(Type.Object({ address: Type.Optional(Address) }))),
@@ -82,13 +82,13 @@ const Listener = Type.Object({
   default_filter_chain: Type.Optional(FilterChain),
 })
 /** A listener as Envoy was given it. */
-export type Listener = Type.Static<typeof Listener>
+export type EnvoyListener = Type.Static<typeof EnvoyListener>
 
 const State = Type.Optional(Type.Object({ last_updated: Text }))
 
 const DynamicListener = Type.Object({
   name: Text,
-  active_state: Type.Optional(Type.Object({ listener: Type.Optional(Listener) })),
+  active_state: Type.Optional(Type.Object({ listener: Type.Optional(EnvoyListener) })),
   warming_state: State,
   draining_state: State,
   error_state: Type.Optional(Type.Object({ details: Text, last_update_attempt: Text })),
@@ -96,7 +96,7 @@ const DynamicListener = Type.Object({
 /** A listener that came by xDS, with the states that it is in: several at once. */
 export type DynamicListener = Type.Static<typeof DynamicListener>
 
-const StaticListener = Type.Object({ listener: Type.Optional(Listener) })
+const StaticListener = Type.Object({ listener: Type.Optional(EnvoyListener) })
 
 const configsOf = <T extends Type.TSchema>(item: T) =>
   Type.Object({ configs: Type.Optional(Type.Array(item)) })
@@ -151,7 +151,7 @@ export function dynamicListeners(answer: unknown): readonly DynamicListener[] {
 }
 
 /** The listeners that Envoy was started with. Throws TypeError likewise. */
-export function staticListeners(answer: unknown): readonly Listener[] {
+export function staticListeners(answer: unknown): readonly EnvoyListener[] {
   if (!fixed.Check(answer)) {
     throw new TypeError('these are no static listeners of Envoy')
   }

@@ -7,7 +7,7 @@ import { shown, timestampOrNull } from '../../shared/view.ts'
 import { allIngressesOf, type ClusterRow, clusterRow } from '../find.ts'
 import { openCluster } from '../kubernetes/open.ts'
 import { silenceOf } from '../silence.ts'
-import { type PodTable, type Told, tablesOf } from './pods.ts'
+import { type PodAnswer, type PodTable, tablesOf } from './pods.ts'
 import { type ListenerQuery, ListenerRow } from './row.ts'
 import type { Chain, Trouble } from './table.ts'
 
@@ -105,7 +105,7 @@ type Owner = { readonly host: string; readonly tenant: string; readonly tenantId
 async function hostsOf(
   ctx: Context,
   clusterId: string,
-  tables: readonly Told<PodTable>[],
+  tables: readonly PodAnswer<PodTable>[],
 ): Promise<ReadonlyMap<string, Owner>> {
   const chains = tables.flatMap((each) => ('told' in each ? each.told.chains : []))
   const names = [...new Set(chains.flatMap(({ serverNames }) => serverNames))]
@@ -134,7 +134,7 @@ const nothing = {
   ...{ tls: null, gateway: null, tenant: null, host: null, reason: null, since: null },
 } as const
 
-function rowsOf(table: Told<PodTable>, place: Place): readonly Found[] {
+function rowsOf(table: PodAnswer<PodTable>, place: Place): readonly Found[] {
   const { ingress } = place
   const { pod } = table
   if ('unread' in table) {

@@ -16,7 +16,7 @@ const podLimit = 32
 const gateLimits = { open: 4, waiting: 128 } as const
 
 /** What a pod said, or why it said nothing. */
-export type Told<T> = { readonly pod: string | null } & (
+export type PodAnswer<T> = { readonly pod: string | null } & (
   | { readonly told: T }
   | { readonly unread: string }
 )
@@ -26,7 +26,7 @@ export type PodTable = { readonly chains: readonly Chain[]; readonly troubles: r
 
 /** The tables of all gateway pods of an ingress, by the name of the pod. It never throws for what the
  *  cluster does. */
-export function tablesOf(kube: Kube, ingress: Ingress): Promise<readonly Told<PodTable>[]> {
+export function tablesOf(kube: Kube, ingress: Ingress): Promise<readonly PodAnswer<PodTable>[]> {
   return askAll(kube, ingress, async (admin) => {
     const dynamic = dynamicListeners(await admin(paths.dynamic, wanted.dynamic))
     const fixed = staticListeners(await admin(paths.static, wanted.static))
@@ -40,7 +40,7 @@ export function tablesOf(kube: Kube, ingress: Ingress): Promise<readonly Told<Po
 export function troublesOfIngress(
   kube: Kube,
   ingress: Ingress,
-): Promise<readonly Told<readonly Trouble[]>[]> {
+): Promise<readonly PodAnswer<readonly Trouble[]>[]> {
   return askAll(kube, ingress, async (admin) => {
     const states: readonly DynamicListener[] = dynamicListeners(
       await admin(paths.states, wanted.dynamic),
@@ -55,7 +55,7 @@ async function askAll<T>(
   kube: Kube,
   ingress: Ingress,
   ask: (admin: Admin) => Promise<T>,
-): Promise<readonly Told<T>[]> {
+): Promise<readonly PodAnswer<T>[]> {
   const pods = await podsOf(kube, ingress)
   const { namespace, adminAddress } = ingress
   if (adminAddress !== undefined) {
@@ -69,7 +69,7 @@ async function askAll<T>(
   const { found } = pods
   if (found.length === 0) return [{ pod: null, unread: 'The ingress has no pod' }]
   return Promise.all(
-    found.map(async ({ name, isReady }, index): Promise<Told<T>> => {
+    found.map(async ({ name, isReady }, index): Promise<PodAnswer<T>> => {
       if (!isReady) return { pod: name, unread: 'The pod is not ready' }
       if (index >= podLimit) {
         return { pod: name, unread: `Only the first ${podLimit} pods of an ingress are asked` }
@@ -79,7 +79,7 @@ async function askAll<T>(
   )
 }
 
-async function told<T>(pod: string, ask: () => Promise<T>): Promise<Told<T>> {
+async function told<T>(pod: string, ask: () => Promise<T>): Promise<PodAnswer<T>> {
   try {
     return { pod, told: await gate(ask) }
   } catch (error) {

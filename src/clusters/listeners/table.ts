@@ -1,10 +1,10 @@
 import type {
   DynamicListener,
+  EnvoyListener,
+  EnvoyRouteMatch,
   Filter,
   FilterChain,
   FilterChainMatch,
-  Listener,
-  RouteMatch,
   VirtualHost,
 } from './dump.ts'
 
@@ -38,7 +38,7 @@ const blackHole = 'BlackHoleCluster'
  *  and within one by destination, the last first. Those of one destination stay in Envoy's order. */
 export function chainsOf(
   dynamic: readonly DynamicListener[],
-  fixed: readonly Listener[],
+  fixed: readonly EnvoyListener[],
 ): readonly Chain[] {
   const active = dynamic.flatMap(({ active_state }) => active_state?.listener ?? [])
   const listeners = [...active, ...fixed].map((listener) => ({ listener, key: keyOf(listener) }))
@@ -66,11 +66,14 @@ function order(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1
 }
 
-function chainsIn({ filter_chains = [], default_filter_chain }: Listener): readonly FilterChain[] {
+function chainsIn({
+  filter_chains = [],
+  default_filter_chain,
+}: EnvoyListener): readonly FilterChain[] {
   return default_filter_chain ? [...filter_chains, default_filter_chain] : filter_chains
 }
 
-function keyOf(listener: Listener) {
+function keyOf(listener: EnvoyListener) {
   const { socket_address: socket, pipe } = listener.address ?? {}
   return {
     port: socket?.port_value ?? 0,
@@ -79,11 +82,11 @@ function keyOf(listener: Listener) {
   }
 }
 
-function furtherAddresses({ additional_addresses: more = [] }: Listener): readonly string[] {
+function furtherAddresses({ additional_addresses: more = [] }: EnvoyListener): readonly string[] {
   return more.map(({ address }) => address?.socket_address?.address ?? '')
 }
 
-function kindOf(listener: Listener): string {
+function kindOf(listener: EnvoyListener): string {
   const filters = chainsIn(listener).flatMap((chain) => chain.filters ?? [])
   const hasHttp = filters.some(({ name }) => name === http)
   const hasTcp = filters.some((filter) => filter.name === tcp && !isBlackHole(filter))
@@ -164,7 +167,7 @@ function onlyCluster([host, ...others]: readonly VirtualHost[]): string | undefi
   return route?.match?.prefix === '/' ? route.route?.cluster : undefined
 }
 
-function pathText({ prefix, path_separated_prefix, path, safe_regex }: RouteMatch): string {
+function pathText({ prefix, path_separated_prefix, path, safe_regex }: EnvoyRouteMatch): string {
   return [
     ...(prefix ? [`${prefix}*`] : []),
     ...(path_separated_prefix ? [`PathPrefix:${path_separated_prefix}`] : []),

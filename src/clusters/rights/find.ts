@@ -3,7 +3,7 @@ import { type Actor, allowPlatform } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { closed, Name, Namespace } from '../../shared/schema.ts'
 import { shownJson } from '../../shared/view.ts'
-import { Found } from '../checks/schema.ts'
+import { ClusterFound } from '../checks/schema.ts'
 import { defaultIngress } from '../cluster.ts'
 import { allIngressesOf, apiOf, clusterRow } from '../find.ts'
 import { rbacManifest } from './manifest.ts'
@@ -36,7 +36,7 @@ export async function clusterRbac(
   allowPlatform(actor, 'check-clusters')
   const row = await clusterRow(ctx.db.read, cluster)
   const ingresses = allIngressesOf(row)
-  const { istioRevision } = shownJson(Found, row.found)
+  const { istioRevision } = shownJson(ClusterFound, row.found)
   const revisions = istioRevision?.split(', ') ?? []
   return rbacManifest({
     account: { name, namespace: namespace ?? ingresses[defaultIngress].namespace },

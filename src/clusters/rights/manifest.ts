@@ -1,12 +1,19 @@
 import { stringify } from 'yaml'
-import type { Api } from '../cluster.ts'
-import { type Feature, namesOf, namespacesOf, type Places, type Right, rightsFor } from './table.ts'
+import type { ClusterApi } from '../cluster.ts'
+import {
+  type Feature,
+  namespacesOf,
+  type Places,
+  type Right,
+  resourceNamesOf,
+  rightsFor,
+} from './table.ts'
 
 /** Whom the rights are for, where, and what for. */
 export type RbacRequest = {
   readonly account: { readonly namespace: string; readonly name: string }
   readonly features: readonly Feature[]
-  readonly api: Api
+  readonly api: ClusterApi
   readonly places: Places
   /** With a token that stays, in a Secret of its own. */
   readonly token: boolean
@@ -74,7 +81,11 @@ function roleOf(
 /** One rule for what is said of the same objects; resources of the same verbs stand together. */
 function rulesOf(all: readonly Right[], places: Places): readonly Rule[] {
   const single = all.flatMap((right) =>
-    right.resources.map((resource) => ({ ...right, resource, names: namesOf(right, places) })),
+    right.resources.map((resource) => ({
+      ...right,
+      resource,
+      names: resourceNamesOf(right, places),
+    })),
   )
   const byObject = Map.groupBy(single, ({ group, resource, names }) =>
     JSON.stringify([group, resource, names]),

@@ -1,4 +1,4 @@
-import type { Api } from '../cluster.ts'
+import type { ClusterApi } from '../cluster.ts'
 import type { Access } from '../kubernetes/kube.ts'
 
 /** What a right is needed for. Without `delivery` and `backends` no host is served; without one of the
@@ -17,14 +17,14 @@ export type Feature =
 /** Where a right is needed: in the namespace of each ingress gateway, or of those whose hosts speak TLS to
  *  backends; in each that a workload's Secrets are delivered to, that has Services which routes lead to, where
  *  a Deployment is restarted or a ConfigMap written; in that of istiod; or in the whole cluster. */
-export type Scope = Exclude<keyof Places, 'revisions'> | 'cluster'
+export type RightScope = Exclude<keyof Places, 'revisions'> | 'cluster'
 
 /** A rule of a Role or ClusterRole (rbac.authorization.k8s.io/v1). */
 export type Right = {
   readonly feature: Feature
   /** Only where hosts are written in it; none: in either. */
-  readonly api?: Api
-  readonly scope: Scope
+  readonly api?: ClusterApi
+  readonly scope: RightScope
   readonly group: string
   readonly resources: readonly string[]
   /** Only these objects; none: all. One for each revision of Istio where it says so. */
@@ -236,7 +236,7 @@ export type Needed = Access & { readonly feature: Feature }
 export function neededAccess(
   features: readonly Feature[],
   places: Places,
-  api: Api = 'istio',
+  api: ClusterApi = 'istio',
 ): readonly Needed[] {
   const all = rightsFor(features, api).flatMap((right) =>
     namespacesOf(right, places).flatMap((where) => accessOf(right, where, places)),
@@ -246,7 +246,7 @@ export function neededAccess(
 }
 
 /** The rights that these features need where hosts are written in `api`. */
-export function rightsFor(features: readonly Feature[], api: Api): readonly Right[] {
+export function rightsFor(features: readonly Feature[], api: ClusterApi): readonly Right[] {
   return rights.filter((right) => features.includes(right.feature) && (right.api ?? api) === api)
 }
 
@@ -256,7 +256,7 @@ export function namespacesOf({ scope }: Right, places: Places): readonly (string
 }
 
 /** The objects that a right is for; `undefined` is all of them. */
-export function namesOf(
+export function resourceNamesOf(
   { names }: Right,
   { revisions = [] }: Places,
 ): readonly string[] | undefined {
@@ -271,7 +271,7 @@ export function namesOf(
 
 function accessOf(right: Right, namespace: string | undefined, places: Places): readonly Needed[] {
   const { feature, group, resources, verbs } = right
-  const names = namesOf(right, places) ?? [undefined]
+  const names = resourceNamesOf(right, places) ?? [undefined]
   return resources.flatMap((resource) =>
     names.flatMap((name) =>
       verbs.map((verb) => ({

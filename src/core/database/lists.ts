@@ -56,7 +56,7 @@ type Row = { readonly id: string; readonly key: readonly string[] }
 
 /** What is asked of a table: the rows that all `conditions` hold for, in an order, after the place that the
  *  cursor names. */
-export type Asked<Sort extends string> = {
+export type TableRequest<Sort extends string> = {
   readonly conditions: readonly Sql[]
   readonly query: Cursored<ListQuery<Sort>>
 }
@@ -69,7 +69,7 @@ type Reading<Found> = (ids: readonly string[]) => Promise<readonly Found[]>
 export async function listRows<Sort extends string, Found extends { readonly id: string }>(
   tx: Tx,
   listing: Listing<Sort>,
-  { conditions, query }: Asked<Sort>,
+  { conditions, query }: TableRequest<Sort>,
   read: Reading<Found>,
 ): Promise<List<Found>> {
   const { limit = 50, sort = listing.usual, cursor, count = false } = query
@@ -92,7 +92,7 @@ export type Parents = {
   readonly conditions: readonly Sql[]
 }
 
-type Below<Sort extends string> = Asked<Sort> & { readonly parents: Parents }
+type Below<Sort extends string> = TableRequest<Sort> & { readonly parents: Parents }
 
 /** The same page below each of many parents, by their keys, in as many statements as for one; `conditions` may
  *  name the `parent`. Throws cursor-refused. */

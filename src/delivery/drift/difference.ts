@@ -7,7 +7,7 @@ import { digestOf } from './digest.ts'
 import { type Manager, managersOf } from './managers.ts'
 
 /** An object that is not as we left it, though what we want of it is what it was. */
-export type Drift = {
+export type ObjectDrift = {
   readonly ref: KubeRef
   /** It is not there any more; else some of its fields differ. */
   readonly missing: boolean
@@ -24,8 +24,8 @@ export function driftIn(
   recorded: readonly RecordedObject[],
   steps: readonly Step[],
   observed: readonly KubeObject[],
-): readonly Drift[] {
-  return steps.flatMap(({ action, ref, object }): readonly Drift[] => {
+): readonly ObjectDrift[] {
+  return steps.flatMap(({ action, ref, object }): readonly ObjectDrift[] => {
     if (!object || (action !== 'create' && action !== 'update')) return []
     const before = recorded.find((each) => isSameObject(each, ref))
     if (!before?.applied || before.digest !== digestOf(object)) return []
@@ -38,7 +38,7 @@ export function driftIn(
 }
 
 /** The drift in a sentence. */
-export function sentenceOf({ ref, missing, fields, managers }: Drift): string {
+export function sentenceOf({ ref, missing, fields, managers }: ObjectDrift): string {
   const what = nameOf(ref)
   if (missing) return `${what} was removed`
   const by = managers

@@ -2,7 +2,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import type { Drift as Policy } from '../../clusters/cluster.ts'
 import { isSameObject, type KubeRef } from '../../clusters/kubernetes/kinds.ts'
-import { type Drift, sentenceOf } from './difference.ts'
+import { type ObjectDrift, sentenceOf } from './difference.ts'
 
 /** How often an object was put right lately, and when last: with a placement. */
 const Repair = Type.Object({
@@ -18,9 +18,9 @@ export type Repair = Type.Static<typeof Repair>
 /** What is done about drift. */
 export type Decision = {
   /** Put right now. */
-  readonly repaired: readonly Drift[]
+  readonly repaired: readonly ObjectDrift[]
   /** Left as it is for now. */
-  readonly held: readonly Drift[]
+  readonly held: readonly ObjectDrift[]
   /** Why, in a sentence; null where nothing is held. */
   readonly message: string | null
   /** What others do again and again. */
@@ -54,7 +54,7 @@ export function decide({
 }: {
   readonly policy: Policy
   readonly insisted: boolean
-  readonly drift: readonly Drift[]
+  readonly drift: readonly ObjectDrift[]
   readonly repairs: readonly Repair[]
   readonly now: Date
 }): Decision {

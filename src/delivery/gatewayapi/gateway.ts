@@ -3,7 +3,7 @@ import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
 import { gatewayMetadata, secretName, shortHash } from '../istio/names.ts'
-import type { Delivery } from '../renderer.ts'
+import type { DesiredHost } from '../renderer.ts'
 
 /** The API group of Gateways, as references name it. What the API server would fill in is said here: what is
  *  there is compared with it. */
@@ -13,7 +13,7 @@ export const group = 'gateway.networking.k8s.io'
  *  the Service of the ingress, and no pods are made for it. One for each host: what is wrong with one host keeps no
  *  other from being served, as it would with listeners in one object; and 32 names, the most that a host has, come to
  *  just the 64 listeners that a Gateway may have. Throws host-refused where no Service is known. */
-export function gateway(delivery: Delivery): KubeObject {
+export function gateway(delivery: DesiredHost): KubeObject {
   const { host } = delivery
   const names = namesOf(host.name, host.spec)
   const plain = host.spec.http === 'off' ? [] : names.map(plainListener)
@@ -30,7 +30,7 @@ export function gateway(delivery: Delivery): KubeObject {
 }
 
 /** A name without dots is that of a Service in the namespace of the Gateway, whatever the cluster's domain is. */
-function serviceOf({ ingress }: Delivery): string {
+function serviceOf({ ingress }: DesiredHost): string {
   if (ingress.service !== undefined) return ingress.service
   throw new Problem(
     'host-refused',
@@ -38,7 +38,7 @@ function serviceOf({ ingress }: Delivery): string {
   )
 }
 
-function tlsListener(delivery: Delivery, hostname: string) {
+function tlsListener(delivery: DesiredHost, hostname: string) {
   const passes = delivery.host.spec.tls.mode === 'PASSTHROUGH'
   return {
     name: `https-${shortHash(hostname)}`,
@@ -52,7 +52,7 @@ function tlsListener(delivery: Delivery, hostname: string) {
 
 /** Whom a MUTUAL host trusts lies in the Secret named after that of the key pair, where istiod looks first for this
  *  mode: frontend validation of the API holds for a port, and would ask clients of other hosts, too. */
-function terminated(delivery: Delivery) {
+function terminated(delivery: DesiredHost) {
   const mutual = delivery.host.spec.tls.mode === 'MUTUAL'
   return {
     mode: 'Terminate',

@@ -13,7 +13,7 @@ import { refOf } from '../plan.ts'
 import type {
   Collision,
   CollisionQuestion,
-  Delivery,
+  DesiredHost,
   Refusal,
   Renderer,
   TouchedQuestion,
@@ -39,7 +39,7 @@ export const gatewayApi: Renderer = {
   touched: touchedBy,
 }
 
-function manifests(delivery: Delivery): readonly KubeObject[] {
+function manifests(delivery: DesiredHost): readonly KubeObject[] {
   const passes = delivery.host.spec.tls.mode === 'PASSTHROUGH'
   const secrets = passes ? [backendSecret(delivery)] : ingressSecrets(delivery)
   if (unable(delivery) !== undefined) return secrets
@@ -48,7 +48,7 @@ function manifests(delivery: Delivery): readonly KubeObject[] {
 
 /** Who asks for its clients by name is refused when it is put; but an authority may come to have others' clients
  *  later, and they are not let in. */
-function unable({ host, clients }: Delivery): string | undefined {
+function unable({ host, clients }: DesiredHost): string | undefined {
   if (clients?.subjectAltName === undefined) return undefined
   return `Clients of "${host.spec.tls.clientAuthority}" are by now others' as well, who cannot be told apart in the Gateway API: nobody is served until the host names an authority of the tenant's own`
 }

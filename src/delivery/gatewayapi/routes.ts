@@ -12,14 +12,14 @@ import {
   type Route,
 } from '../../hosts/route.ts'
 import { metadata, objectName } from '../istio/names.ts'
-import type { Delivery } from '../renderer.ts'
+import type { DesiredHost } from '../renderer.ts'
 import { group } from './gateway.ts'
 
 /** So many names, and so many rules, an HTTPRoute may have; those of one name are one list for Istio. */
 const most = { hostnames: 16, rules: 16 } as const
 
 /** Where the requests and connections of a host go. */
-export function routes(delivery: Delivery): readonly KubeObject[] {
+export function routes(delivery: DesiredHost): readonly KubeObject[] {
   const { spec } = delivery.host
   const tls = tlsRouteOf(spec)
   const http = spec.routes.filter((route) => route !== tls)
@@ -33,7 +33,7 @@ export function routes(delivery: Delivery): readonly KubeObject[] {
 
 /** Routes refer to Services in other namespaces, which have to grant it: to the routes of the ingress namespace,
  *  and for no more than these Services. */
-export function grants(delivery: Delivery): readonly KubeObject[] {
+export function grants(delivery: DesiredHost): readonly KubeObject[] {
   const { host, ingress } = delivery
   const all = host.spec.routes.flatMap(destinationsOf)
   const name = objectName(host.name, ingress.name)
@@ -69,7 +69,7 @@ function plain(http: 'serve' | 'redirect', served: readonly Rule[]): readonly Ru
 }
 
 function httpRoutes(
-  delivery: Delivery,
+  delivery: DesiredHost,
   port: 80 | 443,
   rules: readonly Rule[],
 ): readonly KubeObject[] {
@@ -85,7 +85,7 @@ function httpRoutes(
   }))
 }
 
-function tlsRoutes(delivery: Delivery, route: Route): readonly KubeObject[] {
+function tlsRoutes(delivery: DesiredHost, route: Route): readonly KubeObject[] {
   const { host, ingress } = delivery
   const name = objectName(host.name, ingress.name)
   return slices(namesOf(host.name, host.spec), most.hostnames).map((hostnames, at) => ({

@@ -1,6 +1,6 @@
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import type { CompleteSpec } from '../../hosts/host.ts'
-import { routes } from '../../hosts/request/hostname.ts'
+import { coversName } from '../../hosts/request/hostname.ts'
 import type { Collision } from '../renderer.ts'
 import {
   isHttp,
@@ -10,9 +10,9 @@ import {
   podPorts,
   type Server,
   sniOf,
+  takesIn,
   tells,
   type World,
-  within,
 } from './merge.ts'
 
 /** What of a cluster decides who is served beside our own hosts; `addresses` are those of the ingress pods. */
@@ -20,7 +20,7 @@ export type Neighbours = World & { readonly addresses: readonly string[] }
 
 /** A host as it is to be before the ingress: all its names, and its objects, with the age that they have or
  *  will have. */
-export type Asked = {
+export type Candidate = {
   readonly names: readonly string[]
   readonly spec: Pick<CompleteSpec, 'tls' | 'http'>
   readonly gateway: KubeObject
@@ -32,7 +32,7 @@ export type Asked = {
  *  something from the host, which is then not served as asked for. A wildcard beside an exact name is
  *  fine, since the closest name is served; but where a client certificate is demanded under it, whoever is
  *  connected to the wildcard could ask for the name without one (hosts/clients.ts). */
-export function collisions(asked: Asked, neighbours: Neighbours): readonly Collision[] {
+export function collisions(asked: Candidate, neighbours: Neighbours): readonly Collision[] {
   const reach = podPorts(neighbours)
   const ports = { tls: reach(443), plain: reach(80) }
   const all = listeners({
@@ -55,7 +55,7 @@ export function collisions(asked: Asked, neighbours: Neighbours): readonly Colli
 const mostTold = 50
 
 type Question = {
-  readonly asked: Asked
+  readonly asked: Candidate
   readonly listener: Listener
   /** Whose port it is: that of TLS, or that of plain HTTP. */
   readonly where: 443 | 80
@@ -134,7 +134,7 @@ function clashing({ asked, listener, where }: Question): readonly Collision[] {
 }
 
 /** Of two that pass one name through, the first has it. */
-function passedBoth(asked: Asked, ours: Server, { tls }: Listener): readonly Collision[] {
+function passedBoth(asked: Candidate, ours: Server, { tls }: Listener): readonly Collision[] {
   if (!passes(ours)) return []
   const place = tls.indexOf(ours)
   return tls.flatMap((server, index) => {
@@ -150,22 +150,24 @@ function passedBoth(asked: Asked, ours: Server, { tls }: Listener): readonly Col
 }
 
 /** The routes of all who are bound to a server become one list, in the order of their age. */
-function boundToOurs(asked: Asked, ours: Server): readonly Collision[] {
+function boundToOurs(asked: Candidate, ours: Server): readonly Collision[] {
   return ours.bound
     .filter((bound) => bound.object !== asked.virtualService && tells(ours, bound))
     .map((bound) =>
-      stops(`${service(bound)} is bound to the Gateway of ${asked.names[0]} and adds its routes`),
+      stops(
+        `${service(bound)} is bound to the Gateway of ${asked.names[0]} and adds its coversName`,
+      ),
     )
 }
 
 /** Whom others trust is not known here: no wildcard goes with a MUTUAL host under it, in either way. */
-function open(asked: Asked, server: Server): readonly Collision[] {
+function open(asked: Candidate, server: Server): readonly Collision[] {
   const demanded = server.mode.endsWith('MUTUAL')
   const host = server.hosts.find(({ name: other }) =>
     asked.names.some((name) => {
       if (other === name) return false
-      const over = other === '*' || routes(other, name)
-      return (over && asked.spec.tls.mode === 'MUTUAL') || (routes(name, other) && demanded)
+      const over = other === '*' || coversName(other, name)
+      return (over && asked.spec.tls.mode === 'MUTUAL') || (coversName(name, other) && demanded)
     }),
   )
   if (!host) return []
@@ -191,12 +193,12 @@ function inTheClear(question: Question): readonly Collision[] {
 }
 
 /** All HTTP servers of a port are one list of hosts, and all routes of a host one list. */
-function sharing({ names, spec }: Asked, server: Server): readonly Collision[] {
+function sharing({ names, spec }: Candidate, server: Server): readonly Collision[] {
   if (!isHttp(server)) return []
   if (spec.http === 'off') {
     const bound = server.bound.find(
       (each) =>
-        tells(server, each) && each.names.some((wide) => names.some((name) => within(wide, name))),
+        tells(server, each) && each.names.some((wide) => names.some((name) => takesIn(wide, name))),
     )
     if (!bound) return []
     return [risk(`Port 80 is off for ${names[0]}, and ${service(bound)} answers for it there`)]
@@ -212,9 +214,11 @@ function sharing({ names, spec }: Asked, server: Server): readonly Collision[] {
     ...joined.map((bound) =>
       spec.http === 'serve'
         ? stops(
-            `${service(bound)} already routes ${names[0]} on port 80, and its routes come among those of the host`,
+            `${service(bound)} already coversName ${names[0]} on port 80, and its coversName come among those of the host`,
           )
-        : risk(`${service(bound)} routes ${names[0]} on port 80 as well, where all is redirected`),
+        : risk(
+            `${service(bound)} coversName ${names[0]} on port 80 as well, where all is redirected`,
+          ),
     ),
   ]
 }
@@ -238,7 +242,7 @@ function elsewhere(
 }
 
 /** IST0138: over HTTP/2 a client asks for one host over a connection that it has for the other. */
-function credentials(asked: Asked, all: readonly Listener[]): readonly Collision[] {
+function credentials(asked: Candidate, all: readonly Listener[]): readonly Collision[] {
   const servers = all.flatMap(({ tls }) => tls)
   const own = servers.find((server) => isOurs(asked, server))?.credential
   if (own === undefined) return []
@@ -251,7 +255,7 @@ function credentials(asked: Asked, all: readonly Listener[]): readonly Collision
     )
 }
 
-function isOurs({ gateway }: Asked, server: Server): boolean {
+function isOurs({ gateway }: Candidate, server: Server): boolean {
   return server.gateway === gateway
 }
 

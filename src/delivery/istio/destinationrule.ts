@@ -2,7 +2,7 @@ import { defaultIngress } from '../../clusters/cluster.ts'
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { type BackendTls, type Destination, destinationsOf } from '../../hosts/route.ts'
-import type { Delivery } from '../renderer.ts'
+import type { DesiredHost } from '../renderer.ts'
 import { apart, metadata, objectName, shortHash } from './names.ts'
 
 /** A backend that a host speaks TLS to, and how. */
@@ -15,7 +15,7 @@ type Secured = Destination & { readonly tls: BackendTls }
  *  lead to the same service differ as they like, and whoever names no subset is served as before. A rule's
  *  name follows from all that it says: a change makes a new one before the old one goes, and no request
  *  finds its subset missing. `exportTo` keeps it to the gateways of the namespace. */
-export function backendRules(delivery: Delivery): {
+export function backendRules(delivery: DesiredHost): {
   readonly secrets: readonly KubeObject[]
   readonly rules: readonly KubeObject[]
 } {
@@ -28,7 +28,7 @@ export function backendRules(delivery: Delivery): {
 }
 
 /** The subset that a destination is reached by; none: its service as it is. */
-export function subsetOf(delivery: Delivery, backend: Destination): string | undefined {
+export function subsetOf(delivery: DesiredHost, backend: Destination): string | undefined {
   return isSecured(backend) ? ruleName(delivery, backend) : undefined
 }
 
@@ -42,7 +42,7 @@ function isSecured(backend: Destination): backend is Secured {
 }
 
 /** A DNS label, as names of subsets are. */
-function ruleName({ host, ingress }: Delivery, backend: Secured): string {
+function ruleName({ host, ingress }: DesiredHost, backend: Secured): string {
   const { mode, sni, subjectAltNames, caCertificates } = backend.tls
   const said = [mode, sni, subjectAltNames ?? [], caCertificates ?? '']
   const own = apart(host.name, ingress.name ?? defaultIngress)
@@ -50,7 +50,7 @@ function ruleName({ host, ingress }: Delivery, backend: Secured): string {
   return `${objectName(host.name, ingress.name).slice(0, 45).replace(/-+$/, '')}-${shortHash(whole)}${shortHash(`${whole}#`)}`
 }
 
-function rule(delivery: Delivery, name: string, backend: Secured): KubeObject {
+function rule(delivery: DesiredHost, name: string, backend: Secured): KubeObject {
   const { mode, sni, subjectAltNames, caCertificates } = backend.tls
   const tls = {
     mode,
@@ -71,7 +71,7 @@ function rule(delivery: Delivery, name: string, backend: Secured): KubeObject {
 }
 
 /** Where istiod looks for the CA of a credential: under its name, the key ca.crt (istio.md 1.5). */
-function trustSecret(delivery: Delivery, name: string, tls: BackendTls): readonly KubeObject[] {
+function trustSecret(delivery: DesiredHost, name: string, tls: BackendTls): readonly KubeObject[] {
   if (tls.caCertificates === undefined) return []
   const ca = Buffer.from(tls.caCertificates).toString('base64')
   return [

@@ -1,11 +1,11 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
-import type { Delivery } from '../renderer.ts'
+import type { DesiredHost } from '../renderer.ts'
 import { gatewayMetadata, secretName, shortHash } from './names.ts'
 
 /** The Gateway of a host: its TLS server, and what port 80 does for it. */
-export function gateway(delivery: Delivery): KubeObject {
+export function gateway(delivery: DesiredHost): KubeObject {
   const { host, ingress } = delivery
   // Only VirtualServices of the ingress namespace, where tenants cannot write, may bind to the host.
   const hosts = namesOf(host.name, host.spec).map((each) => `${ingress.namespace}/${each}`)
@@ -22,12 +22,12 @@ export function gateway(delivery: Delivery): KubeObject {
   }
 }
 
-function tlsPort({ name, spec }: Delivery['host']) {
+function tlsPort({ name, spec }: DesiredHost['host']) {
   const protocol = spec.tls.mode === 'PASSTHROUGH' ? 'TLS' : 'HTTPS'
   return { number: 443, name: `https-${shortHash(name)}`, protocol }
 }
 
-function serverTls(delivery: Delivery) {
+function serverTls(delivery: DesiredHost) {
   const { host, clients } = delivery
   const { tls } = host.spec
   if (tls.mode === 'PASSTHROUGH') return { mode: tls.mode }
@@ -41,7 +41,7 @@ function serverTls(delivery: Delivery) {
   }
 }
 
-function plainServer({ name, spec }: Delivery['host'], hosts: readonly string[]) {
+function plainServer({ name, spec }: DesiredHost['host'], hosts: readonly string[]) {
   const port = { number: 80, name: `http-${shortHash(name)}`, protocol: 'HTTP' }
   if (spec.http === 'off') return []
   return spec.http === 'redirect'

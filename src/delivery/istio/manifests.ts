@@ -1,5 +1,5 @@
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
-import type { Delivery } from '../renderer.ts'
+import type { DesiredHost } from '../renderer.ts'
 import { backendRules } from './destinationrule.ts'
 import { gateway } from './gateway.ts'
 import { backendSecret, ingressSecrets } from './secret.ts'
@@ -8,7 +8,7 @@ import { virtualService } from './virtualservice.ts'
 /** The objects of a host, in the order in which they may appear: Secrets before the Gateway that names
  *  them, the Gateway and the DestinationRules before the VirtualService bound to it, whose routes name their
  *  subsets (istio.md 7.6). */
-export function manifests(delivery: Delivery): readonly KubeObject[] {
+export function manifests(delivery: DesiredHost): readonly KubeObject[] {
   const secrets =
     delivery.host.spec.tls.mode === 'PASSTHROUGH'
       ? [backendSecret(delivery)]

@@ -160,7 +160,7 @@ function serversOf(world: World): readonly Server[] {
     .flatMap((gateway) => {
       const { namespace = '' } = gateway.metadata
       const near = bindings.get(referenceTo(gateway)) ?? []
-      const { servers = [] } = specOf(GatewaySpec, gateway)
+      const { servers = [] } = readSpec(GatewaySpec, gateway)
       return servers.map(({ port: { number, protocol }, bind = '', hosts = [], tls = {} }) => {
         const own = serverHosts(hosts, namespace)
         return {
@@ -190,7 +190,7 @@ function bindingsOf(services: readonly KubeObject[]): ReadonlyMap<string, readon
   const found = new Map<string, KubeObject[]>()
   for (const object of services) {
     const { namespace = '' } = object.metadata
-    const { gateways = [] } = specOf(VirtualServiceSpec, object)
+    const { gateways = [] } = readSpec(VirtualServiceSpec, object)
     const refs = gateways.map((ref) => (ref.includes('/') ? ref : `${namespace}/${ref}`))
     for (const ref of new Set(refs)) found.set(ref, [...(found.get(ref) ?? []), object])
   }
@@ -201,7 +201,7 @@ function bindingsOf(services: readonly KubeObject[]): ReadonlyMap<string, readon
  *  not to it; those first that are for fewer. */
 function visibility(object: KubeObject, podNamespace: string): number {
   const { namespace = '' } = object.metadata
-  const { exportTo = [] } = specOf(VirtualServiceSpec, object)
+  const { exportTo = [] } = readSpec(VirtualServiceSpec, object)
   const to = exportTo.map((each) => (each === '.' ? namespace : each))
   if (to.length === 0 || to.includes('*')) return 2
   if (!to.includes(podNamespace)) return 3
@@ -222,26 +222,26 @@ function serverHosts(hosts: readonly string[], namespace: string): readonly Serv
 
 function sharedNames(hosts: readonly ServerHost[], service: KubeObject): readonly string[] {
   const { namespace = '' } = service.metadata
-  const { hosts: names = [] } = specOf(VirtualServiceSpec, service)
+  const { hosts: names = [] } = readSpec(VirtualServiceSpec, service)
   const open = hosts.filter(({ from }) => from === '*' || from === namespace)
   const found = open.flatMap(({ name }) =>
     names.flatMap((each) => {
       const other = each.toLowerCase()
-      if (within(name, other)) return [other]
-      return within(other, name) ? [name] : []
+      if (takesIn(name, other)) return [other]
+      return takesIn(other, name) ? [name] : []
     }),
   )
   return [...new Set(found)]
 }
 
 /** Whether the pattern takes in the other one. */
-export function within(wide: string, name: string): boolean {
+export function takesIn(wide: string, name: string): boolean {
   return wide === '*' || wide === name || (wide.startsWith('*.') && name.endsWith(wide.slice(1)))
 }
 
 /** A Gateway without a selector applies to every gateway pod. */
 function selects(gateway: KubeObject, pods: World['pods']): boolean {
-  const { selector = {} } = specOf(GatewaySpec, gateway)
+  const { selector = {} } = readSpec(GatewaySpec, gateway)
   return pods.some((pod) => includesLabels(pod, selector))
 }
 
@@ -250,7 +250,7 @@ function selects(gateway: KubeObject, pods: World['pods']): boolean {
 export function podPorts({ services, pods }: Pick<World, 'services' | 'pods'>) {
   const ports = services
     .filter((service) => leadsTo(service, pods))
-    .flatMap((service) => specOf(ServiceSpec, service).ports ?? [])
+    .flatMap((service) => readSpec(ServiceSpec, service).ports ?? [])
   return (number: number): number => {
     const target = ports.find(({ port }) => port === number)?.targetPort
     return typeof target === 'number' ? target : number
@@ -259,7 +259,7 @@ export function podPorts({ services, pods }: Pick<World, 'services' | 'pods'>) {
 
 /** Whether a Service leads to one of the pods. */
 export function leadsTo(service: KubeObject, pods: World['pods']): boolean {
-  const { selector = {} } = specOf(ServiceSpec, service)
+  const { selector = {} } = readSpec(ServiceSpec, service)
   return Object.keys(selector).length > 0 && pods.some((pod) => includesLabels(pod, selector))
 }
 
@@ -338,32 +338,32 @@ export function sniOf(server: Server): readonly string[] {
   if (server.mode === 'AUTO_PASSTHROUGH') return []
   if (!passes(server)) {
     // What is in the TLS is not HTTP: without somewhere to lead to there is no chain.
-    const leads = ({ object }: Bound) => (specOf(VirtualServiceSpec, object).tcp ?? []).length > 0
+    const leads = ({ object }: Bound) => (readSpec(VirtualServiceSpec, object).tcp ?? []).length > 0
     if (server.protocol === 'TLS' && !server.bound.some(leads)) return []
     const names = server.hosts.map(({ name }) => name)
     return names.includes('*') ? ['*'] : names
   }
   return server.bound.flatMap(({ object }) =>
-    sniHosts(object).filter((name) => server.hosts.some((host) => within(host.name, name))),
+    sniHosts(object).filter((name) => server.hosts.some((host) => takesIn(host.name, name))),
   )
 }
 
 /** Whether a VirtualService says something to a server that it is bound to. */
 export function tells(server: Server, { object }: Bound): boolean {
   if (passes(server)) return sniHosts(object).length > 0
-  return (specOf(VirtualServiceSpec, object).http ?? []).length > 0
+  return (readSpec(VirtualServiceSpec, object).http ?? []).length > 0
 }
 
 /** The names that a VirtualService passes through. */
 function sniHosts(service: KubeObject): readonly string[] {
-  const { tls = [] } = specOf(VirtualServiceSpec, service)
+  const { tls = [] } = readSpec(VirtualServiceSpec, service)
   return tls
     .flatMap(({ match = [] }) => match.flatMap((each) => each.sniHosts ?? []))
     .map((name) => name.toLowerCase())
 }
 
 /** The spec of an object as it is read here. Istio would not read what does not fit; nor do we. */
-export function specOf<T extends Type.TSchema>(
+export function readSpec<T extends Type.TSchema>(
   schema: T,
   { spec }: { readonly spec?: unknown },
 ): Partial<Type.Static<T>> {

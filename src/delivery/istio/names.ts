@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { defaultIngress } from '../../clusters/cluster.ts'
-import { type Delivery, labels, manager } from '../renderer.ts'
+import { type DesiredHost, labels, manager } from '../renderer.ts'
 
 /** The name of a host's objects: one DNS label, the same through every change, since a Secret under
  *  another name would drain connections and a Gateway made anew would lose its age. It follows from the
@@ -26,7 +26,7 @@ export function secretName({
   host,
   ingress,
   clients,
-}: Pick<Delivery, 'host' | 'ingress' | 'clients'>): string {
+}: Pick<DesiredHost, 'host' | 'ingress' | 'clients'>): string {
   const { mode, clientAuthority } = host.spec.tls
   if (mode !== 'MUTUAL') return objectName(host.name, ingress.name)
   const name = apart(host.name, ingress.name ?? defaultIngress)
@@ -46,7 +46,7 @@ export function shortHash(text: string): string {
 }
 
 /** The metadata of an object of a host: our labels, by which it is found again and known as ours. */
-export function metadata({ host }: Delivery, name: string, namespace: string) {
+export function metadata({ host }: DesiredHost, name: string, namespace: string) {
   return {
     name,
     namespace,
@@ -60,7 +60,7 @@ export function metadata({ host }: Delivery, name: string, namespace: string) {
 }
 
 /** That of its Gateway, with what others read there, as external-dns does; ours have the last word. */
-export function gatewayMetadata(delivery: Delivery) {
+export function gatewayMetadata(delivery: DesiredHost) {
   const { host, ingress } = delivery
   const common = metadata(delivery, objectName(host.name, ingress.name), ingress.namespace)
   return { ...common, annotations: { ...host.spec.annotations, ...common.annotations } }

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { isKind, type Kind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
-import { leadsTo, madeAt, referenceTo, specOf, type World } from './merge.ts'
+import { leadsTo, madeAt, readSpec, referenceTo, type World } from './merge.ts'
 
 /** Kinds that Istio makes Gateways and VirtualServices of, where a cluster has them. */
 export const otherKinds = {
@@ -65,14 +65,14 @@ type Converted = Pick<World, 'gateways' | 'virtualServices'>
 export function converted(objects: readonly KubeObject[], world: World): Converted {
   const of = (kind: Kind) => objects.filter((object) => isKind(object, kind))
   const classes = of(otherKinds.ingressClass)
-    .filter((each) => specOf(ClassSpec, each).controller === 'istio.io/ingress-controller')
+    .filter((each) => readSpec(ClassSpec, each).controller === 'istio.io/ingress-controller')
     .map(({ metadata }) => metadata.name)
   const ingresses = of(otherKinds.ingress)
     .filter((each) => isIstios(each, classes))
     .map(fromIngress)
   const bound = of(otherKinds.gateway).filter((each) => isBefore(each, world))
   const sets = of(otherKinds.listenerSet).filter(({ metadata, spec }) => {
-    const { parentRef } = specOf(SetSpec, { spec })
+    const { parentRef } = readSpec(SetSpec, { spec })
     const at = parentRef?.namespace ?? metadata.namespace
     return bound.some(
       (each) => each.metadata.name === parentRef?.name && each.metadata.namespace === at,
@@ -98,13 +98,13 @@ function isIstios(
 ): boolean {
   const old = annotations['kubernetes.io/ingress.class']
   if (old !== undefined) return old === 'istio'
-  const { ingressClassName } = specOf(IngressSpec, { spec })
+  const { ingressClassName } = readSpec(IngressSpec, { spec })
   return ingressClassName !== undefined && classes.includes(ingressClassName)
 }
 
 /** An Ingress has no age for Istio: it comes first. It applies to the default ingress gateway. */
 function fromIngress(ingress: KubeObject): Converted {
-  const { tls = [], rules = [] } = specOf(IngressSpec, ingress)
+  const { tls = [], rules = [] } = readSpec(IngressSpec, ingress)
   const https = tls.map(({ hosts = ['*'], secretName }) => ({
     port: { number: 443, protocol: 'HTTPS' },
     hosts,
@@ -122,7 +122,7 @@ function fromIngress(ingress: KubeObject): Converted {
 
 /** Whether a Gateway is bound by hand to a Service before the pods, or the pods were made for it. */
 function isBefore({ metadata, spec }: KubeObject, { namespace, pods, services }: World): boolean {
-  const { addresses = [] } = specOf(GatewaySpec, { spec })
+  const { addresses = [] } = readSpec(GatewaySpec, { spec })
   const own = metadata.namespace ?? ''
   if (addresses.length === 0) {
     const label = 'gateway.networking.k8s.io/gateway-name'
@@ -138,7 +138,7 @@ function isBefore({ metadata, spec }: KubeObject, { namespace, pods, services }:
 
 function fromGateway(gateway: KubeObject, { pods }: World): KubeObject {
   const isSet = isKind(gateway, otherKinds.listenerSet)
-  const { listeners = [] } = isSet ? specOf(SetSpec, gateway) : specOf(GatewaySpec, gateway)
+  const { listeners = [] } = isSet ? readSpec(SetSpec, gateway) : readSpec(GatewaySpec, gateway)
   const own = gateway.metadata.namespace ?? ''
   const servers = listeners.map(({ hostname = '*', port, protocol, tls, allowedRoutes }) => {
     const same = (allowedRoutes?.namespaces?.from ?? 'Same') === 'Same'
@@ -153,7 +153,7 @@ function fromGateway(gateway: KubeObject, { pods }: World): KubeObject {
 }
 
 function fromRoute(route: KubeObject): KubeObject {
-  const { hostnames = ['*'], parentRefs = [] } = specOf(RouteSpec, route)
+  const { hostnames = ['*'], parentRefs = [] } = readSpec(RouteSpec, route)
   const own = route.metadata.namespace ?? ''
   const gateways = parentRefs
     .filter(({ kind = 'Gateway' }) => kind === 'Gateway' || kind === 'ListenerSet')

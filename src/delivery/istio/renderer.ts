@@ -3,7 +3,7 @@ import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
 import { refOf } from '../plan.ts'
 import type { Collision, CollisionQuestion, Renderer } from '../renderer.ts'
-import { type Asked, collisions } from './collisions.ts'
+import { type Candidate, collisions } from './collisions.ts'
 import { gateway } from './gateway.ts'
 import { manifests } from './manifests.ts'
 import { creationOf, madeAt } from './merge.ts'
@@ -35,7 +35,7 @@ function collisionsOn(kube: Kube, question: CollisionQuestion): Promise<readonly
 }
 
 /** How a host's objects look to Istio: with the age that they have or will have; and `own`, which they are. */
-type Ours = Pick<Asked, 'gateway' | 'virtualService'> & { readonly own: readonly KubeObject[] }
+type Ours = Pick<Candidate, 'gateway' | 'virtualService'> & { readonly own: readonly KubeObject[] }
 
 /** What others have in the way of a host that Istio takes for this Gateway and VirtualService. */
 export async function collisionsOf(

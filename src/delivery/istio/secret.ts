@@ -1,13 +1,13 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
-import type { Delivery } from '../renderer.ts'
+import type { DesiredHost } from '../renderer.ts'
 import { metadata, objectName, secretName } from './names.ts'
 import { tlsBackend } from './virtualservice.ts'
 
 /** The key pair of a host where its ingress reads it, after what a MUTUAL host is to trust: a Secret of its
  *  own, so that a list that no Secret has room for never holds up a certificate. Istio reads NAME-cacert
  *  before it looks for a client CA in NAME (istio.md 1.5). */
-export function ingressSecrets(delivery: Delivery): readonly KubeObject[] {
+export function ingressSecrets(delivery: DesiredHost): readonly KubeObject[] {
   const { ingress, clients } = delivery
   const place = { name: secretName(delivery), namespace: ingress.namespace }
   const pair = keyPair(delivery, place)
@@ -15,13 +15,13 @@ export function ingressSecrets(delivery: Delivery): readonly KubeObject[] {
 }
 
 /** The name of the Secret that holds whom a MUTUAL host trusts. */
-function trustName(delivery: Pick<Delivery, 'host' | 'ingress' | 'clients'>): string {
+function trustName(delivery: Pick<DesiredHost, 'host' | 'ingress' | 'clients'>): string {
   return `${secretName(delivery)}-cacert`
 }
 
 function clientTrust(
-  delivery: Delivery,
-  { trust, crl }: NonNullable<Delivery['clients']>,
+  delivery: DesiredHost,
+  { trust, crl }: NonNullable<DesiredHost['clients']>,
 ): KubeObject {
   return {
     ...kinds.secret,
@@ -33,7 +33,7 @@ function clientTrust(
 
 /** The key pair where the workload mounts it, in a Secret or a ConfigMap: with PASSTHROUGH the backend ends the connection. One for
  *  all ingresses of a cluster that the host is on. */
-export function backendSecret(delivery: Delivery): KubeObject {
+export function backendSecret(delivery: DesiredHost): KubeObject {
   const { spec } = delivery.host
   const name = spec.certificate.secretName ?? objectName(delivery.host.name)
   const place = { name, namespace: tlsBackend(spec).namespace }
@@ -44,7 +44,7 @@ export function backendSecret(delivery: Delivery): KubeObject {
 
 /** Only for who said in so many words that a private key may lie in one. */
 function configMap(
-  delivery: Delivery,
+  delivery: DesiredHost,
   { name, namespace }: { name: string; namespace: string },
 ): KubeObject {
   const { metadata } = keyPair(delivery, { name, namespace })
@@ -53,7 +53,7 @@ function configMap(
 }
 
 function keyPair(
-  delivery: Delivery,
+  delivery: DesiredHost,
   { name, namespace }: { name: string; namespace: string },
 ): KubeObject {
   const { serial, chain, key } = delivery.certificate

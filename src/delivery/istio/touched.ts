@@ -8,7 +8,7 @@ import { type Manager, managersOf } from '../drift/managers.ts'
 import { nameOf, refOf } from '../plan.ts'
 import { labels, manager, type Refusal, type TouchedQuestion } from '../renderer.ts'
 import type { Neighbours } from './collisions.ts'
-import { creationOf, isHttp, isTls, listeners, podPorts, type Server, within } from './merge.ts'
+import { creationOf, isHttp, isTls, listeners, podPorts, type Server, takesIn } from './merge.ts'
 import { recentNeighbours } from './neighbours.ts'
 
 /** Which names two servers answer for, so that Envoy refuses the listener and goes on with what it had: no host
@@ -92,7 +92,7 @@ function reachOf(objects: readonly KubeObject[], around: Neighbours): (name: str
     ...servers.flatMap(({ hosts }) => hosts.map(({ name }) => name)),
     ...objects.flatMap(routed),
   ]
-  return (name) => all || patterns.some((each) => within(each, name) || within(name, each))
+  return (name) => all || patterns.some((each) => takesIn(each, name) || takesIn(name, each))
 }
 
 const ServiceSpec = Type.Object({

@@ -10,12 +10,12 @@ import {
   hidesPreflight,
   type Route,
 } from '../../hosts/route.ts'
-import type { Delivery } from '../renderer.ts'
+import type { DesiredHost } from '../renderer.ts'
 import { serviceHost, subsetOf } from './destinationrule.ts'
 import { metadata, objectName } from './names.ts'
 
 /** The VirtualService of a host: where its requests go. */
-export function virtualService(delivery: Delivery): KubeObject {
+export function virtualService(delivery: DesiredHost): KubeObject {
   const { host, ingress } = delivery
   const name = objectName(host.name, ingress.name)
   const hosts = namesOf(host.name, host.spec)
@@ -79,7 +79,7 @@ function rank(match: Route['match']): readonly number[] {
   ]
 }
 
-function httpRoute(delivery: Delivery, route: Route) {
+function httpRoute(delivery: DesiredHost, route: Route) {
   const { redirect, timeout, cors } = route
   return {
     match: matches(route),
@@ -211,7 +211,7 @@ function corsPolicy(cors: NonNullable<Route['cors']>) {
 }
 
 /** One destination alone needs no weight. */
-function weighted(delivery: Delivery, route: Route) {
+function weighted(delivery: DesiredHost, route: Route) {
   const destinations = destinationsOf(route)
   return destinations.map((each) => ({
     destination: destination(delivery, each),
@@ -219,7 +219,7 @@ function weighted(delivery: Delivery, route: Route) {
   }))
 }
 
-function destination(delivery: Delivery, backend: Destination) {
+function destination(delivery: DesiredHost, backend: Destination) {
   const subset = subsetOf(delivery, backend)
   return {
     host: serviceHost(backend),

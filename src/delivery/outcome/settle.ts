@@ -9,7 +9,7 @@ import { Condition, type PlacementStatus, type ServedSpecs } from '../../hosts/h
 import { hostLock, lock } from '../../hosts/lock.ts'
 import { type RecordedObject, recordOf } from '../../hosts/objects.ts'
 import { shownJson, timestamp } from '../../shared/view.ts'
-import type { Drift } from '../drift/difference.ts'
+import type { ObjectDrift } from '../drift/difference.ts'
 import type { Decision } from '../drift/policy.ts'
 import type { PlacementRow } from '../gather.ts'
 import type { Seen } from '../observe.ts'
@@ -179,7 +179,7 @@ function notedDrift(placement: PlacementRow, drift: Decision) {
   }
 }
 
-function heldOf({ ref: { kind, namespace, name }, missing, fields, managers }: Drift) {
+function heldOf({ ref: { kind, namespace, name }, missing, fields, managers }: ObjectDrift) {
   return {
     object: { kind, namespace, name },
     missing,
@@ -188,7 +188,7 @@ function heldOf({ ref: { kind, namespace, name }, missing, fields, managers }: D
   }
 }
 
-function factsOf(cluster: string, drift: readonly Drift[]) {
+function factsOf(cluster: string, drift: readonly ObjectDrift[]) {
   const once = (all: readonly string[]) => [...new Set(all)]
   return {
     cluster,

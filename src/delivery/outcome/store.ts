@@ -38,22 +38,27 @@ const columns = [
 type Column = (typeof columns)[number]
 
 /** What is to be on the cluster from here on, and how the host may be served. */
-export type Intent = { readonly id: string; readonly objects: unknown; readonly served: unknown }
+export type StoredIntent = {
+  readonly id: string
+  readonly objects: unknown
+  readonly served: unknown
+}
 
 /** Stores an intent before anything of it is on the cluster; those of one moment by one statement. */
-export const storeIntent: (ctx: Context) => (intent: Intent) => Promise<true> = oncePer((ctx) =>
-  batched(
-    async (intents: readonly Intent[]) => {
-      await ctx.db.statement(
-        `update placement set "objects" = item."objects", "served" = item."served"
+export const storeIntent: (ctx: Context) => (intent: StoredIntent) => Promise<true> = oncePer(
+  (ctx) =>
+    batched(
+      async (intents: readonly StoredIntent[]) => {
+        await ctx.db.statement(
+          `update placement set "objects" = item."objects", "served" = item."served"
          from jsonb_to_recordset($1::jsonb) as item ("id" uuid, "objects" jsonb, "served" jsonb)
          where placement."id" = item."id"`,
-        [JSON.stringify(intents)],
-      )
-      return intents.map(() => true as const)
-    },
-    { size: 64, lanes: 2 },
-  ),
+          [JSON.stringify(intents)],
+        )
+        return intents.map(() => true as const)
+      },
+      { size: 64, lanes: 2 },
+    ),
 )
 
 /** Stores a change, unless the host is wanted otherwise by now: whoever changed it has made the next push due.

@@ -29,7 +29,7 @@ import {
 } from '../gather.ts'
 import { missingBackends } from '../observe.ts'
 import { isOurs, type Step } from '../plan.ts'
-import type { Delivery } from '../renderer.ts'
+import type { DesiredHost } from '../renderer.ts'
 import { changesOf, FieldChange, SecretChange, secretChangeOf } from './changes.ts'
 
 /** Leave `spec` out to see what is still to be done for the host as it stands. */
@@ -301,7 +301,7 @@ async function deliveryFor(
   ctx: Context,
   { tenant, id, name, generation, spec, certificate }: Subject,
   { cluster, ingress }: IngressPlace,
-): Promise<Delivery> {
+): Promise<DesiredHost> {
   const clients = await clientsOf(ctx, spec, tenant.id)
   return {
     host: { id, name, tenant: tenant.name, generation, spec },

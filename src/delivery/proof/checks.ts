@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import type { CompleteSpec } from '../../hosts/host.ts'
 import { closed } from '../../shared/schema.ts'
-import type { Answer } from './handshake.ts'
+import type { HandshakeAnswer } from './handshake.ts'
 import type { Offers } from './offers.ts'
 
 /** One thing that was expected of an ingress, and what it did. */
@@ -31,26 +31,26 @@ export const ProbeCheck = closed(
 export type ProbeCheck = Type.Static<typeof ProbeCheck>
 
 /** What was asked of an ingress, and what came back. */
-export type Found = {
+export type ProbeFindings = {
   readonly spec: Pick<CompleteSpec, 'tls' | 'http'>
   readonly name: string
   /** DER of the certificate in use, if one is issued. */
   readonly issued: Uint8Array | null
   /** As whoever asked. */
-  readonly answer: Answer
+  readonly answer: HandshakeAnswer
   /** The certificate of the tenant that was shown then, and why it is to be refused; null: it is not;
    *  undefined: that is not known here. */
   readonly shown?: { readonly refusedFor?: string | null }
   /** MUTUAL: without a certificate, and with one that was made for this, or why there is none. */
-  readonly stranger?: Answer
-  readonly client?: Answer | { readonly unproved: string }
+  readonly stranger?: HandshakeAnswer
+  readonly client?: HandshakeAnswer | { readonly unproved: string }
   /** Port 80, where its address is known. */
-  readonly plain?: Answer
+  readonly plain?: HandshakeAnswer
   readonly offers?: Offers
 }
 
 /** What was expected of each, and whether it is so. Refused may be what is wanted. */
-export function checks(found: Found): readonly ProbeCheck[] {
+export function checks(found: ProbeFindings): readonly ProbeCheck[] {
   const { answer } = found
   return [
     handshake(answer),
@@ -61,7 +61,7 @@ export function checks(found: Found): readonly ProbeCheck[] {
   ]
 }
 
-function handshake({ tls, error }: Answer): ProbeCheck {
+function handshake({ tls, error }: HandshakeAnswer): ProbeCheck {
   return {
     check: 'handshake',
     expected: 'A TLS connection, with a certificate',
@@ -71,7 +71,7 @@ function handshake({ tls, error }: Answer): ProbeCheck {
 }
 
 function certificate(
-  { leaf, distrust }: NonNullable<Answer['tls']>,
+  { leaf, distrust }: NonNullable<HandshakeAnswer['tls']>,
   issued: Uint8Array | null,
 ): readonly ProbeCheck[] {
   const isIssued = issued !== null && leaf.raw.equals(issued)
@@ -95,7 +95,7 @@ function certificate(
 /** What is said where a client was refused before the chain was looked at. */
 const unfinishedHandshake = 'The handshake was not finished'
 
-function clientChecks({ shown, answer, stranger, client }: Found): readonly ProbeCheck[] {
+function clientChecks({ shown, answer, stranger, client }: ProbeFindings): readonly ProbeCheck[] {
   return [
     ...(shown ? [admission('shown-certificate', answer, shown.refusedFor)] : []),
     ...(stranger ? [admission('no-client-certificate', stranger, 'it is none')] : []),
@@ -121,7 +121,7 @@ const clients = {
 
 function admission(
   check: keyof typeof clients,
-  { accepted, status, error, tls }: Answer,
+  { accepted, status, error, tls }: HandshakeAnswer,
   refusedFor: string | null | undefined,
 ): ProbeCheck {
   const who = clients[check]
@@ -145,7 +145,7 @@ const order = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const
 const named = { TLSV1_2: 'TLSv1.2', TLSV1_3: 'TLSv1.3' } as const
 
 function versionChecks(
-  { tls: { mode, minVersion = 'TLSV1_2', maxVersion = 'TLSV1_3' } }: Found['spec'],
+  { tls: { mode, minVersion = 'TLSV1_2', maxVersion = 'TLSV1_3' } }: ProbeFindings['spec'],
   { versions }: Offers,
 ): readonly ProbeCheck[] {
   // With PASSTHROUGH the workload decides.
@@ -164,9 +164,9 @@ function versionChecks(
 }
 
 function plainCheck(
-  { http }: Found['spec'],
+  { http }: ProbeFindings['spec'],
   name: string,
-  { status, location, error }: Answer,
+  { status, location, error }: HandshakeAnswer,
 ): ProbeCheck {
   const redirects = status !== null && status >= 300 && status < 400
   const toHttps = redirects && (location ?? '').startsWith(`https://${name}`)

@@ -89,7 +89,7 @@ export function contextOf({ trust = [], client }: Pick<Call, 'trust' | 'client'>
 }
 
 /** What the other side has shown by now; null: nothing. */
-export function shown(
+export function shownTls(
   socket: TLSSocket,
   { leafAlone = false }: Pick<Call, 'leafAlone'> = {},
 ): ShownTls | null {

@@ -8,7 +8,7 @@ import {
   isLate,
   reason,
   type ShownTls,
-  shown,
+  shownTls,
   timeoutMilliseconds,
   tlsOptions,
   wayTo,
@@ -22,7 +22,7 @@ export type Timings = {
 }
 
 /** What came back. `leaf` stands as soon as the server has shown it, even if it then hangs up. */
-export type Answer = {
+export type HandshakeAnswer = {
   readonly tls: ShownTls | null
   readonly status: number | null
   /** Where a redirect leads. */
@@ -40,7 +40,7 @@ export type Answer = {
 
 /** One TLS connection and one GET, as a client would make them. It never throws for what the other side
  *  does: that is the answer. Of the answer its head alone is read. */
-export function shakeHands(call: Call): Promise<Answer> {
+export function shakeHands(call: Call): Promise<HandshakeAnswer> {
   const way = wayTo(call.address)
   const start = performance.now()
   const marks: Marks = { connected: null, secured: null }
@@ -75,13 +75,13 @@ export function shakeHands(call: Call): Promise<Answer> {
       // In TLS 1.2 a server that misses a client certificate ends the handshake; keys are derived, and
       // its own certificate is there, just before.
       socket.on('keylog', () => {
-        tls ??= shown(socket, call)
+        tls ??= shownTls(socket, call)
       })
       socket.on('OCSPResponse', (der: Buffer | null) => {
         if (der && der.length > 0) staple = der
       })
       socket.on('secureConnect', () => {
-        tls = shown(socket, call) ?? tls
+        tls = shownTls(socket, call) ?? tls
         marks.secured = elapsed(start)
         finished = true
       })
@@ -97,7 +97,9 @@ export function shakeHands(call: Call): Promise<Answer> {
 type Marks = { connected: number | null; secured: number | null }
 
 /** One plain HTTP request, as a client would make it. */
-export function askPlainly(call: Pick<Call, 'address' | 'name' | 'path'>): Promise<Answer> {
+export function askPlainly(
+  call: Pick<Call, 'address' | 'name' | 'path'>,
+): Promise<HandshakeAnswer> {
   const way = wayTo(call.address)
   if ('fault' in way) return Promise.resolve(unasked(way.fault))
   const start = performance.now()
@@ -142,7 +144,7 @@ function get({ name, path = '/' }: Pick<Call, 'name' | 'path'>) {
   }
 }
 
-function unasked(error: string | null): Answer {
+function unasked(error: string | null): HandshakeAnswer {
   return {
     tls: null,
     status: null,

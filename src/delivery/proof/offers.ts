@@ -1,7 +1,14 @@
 import { type ConnectionOptions, connect } from 'node:tls'
 import Type from 'typebox'
 import { closed } from '../../shared/schema.ts'
-import { type Call, reason, shown, timeoutMilliseconds, tlsOptions, wayTo } from './connection.ts'
+import {
+  type Call,
+  reason,
+  shownTls,
+  timeoutMilliseconds,
+  tlsOptions,
+  wayTo,
+} from './connection.ts'
 
 const Offered = Type.Union([Type.Boolean(), Type.Null()], {
   description: 'null: it could not be found out',
@@ -126,7 +133,7 @@ function offer(call: Call, only: Offer): Promise<Agreement> {
       socket.destroy()
     }
     const look = () => {
-      seen ||= shown(socket) !== null
+      seen ||= shownTls(socket) !== null
     }
     socket.on('keylog', look)
     socket.once('secureConnect', () => {

@@ -15,7 +15,7 @@ import { accessTenant, type TenantRow } from '../../tenants/access.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { fewAtOnce, inLanes } from '../few.ts'
 import { type PlacementRow, readPlacements } from '../gather.ts'
-import type { Found } from './checks.ts'
+import type { ProbeFindings } from './checks.ts'
 import type { Call } from './connection.ts'
 import { askPlainly, nameUnder, shakeHands } from './handshake.ts'
 import { offersOf } from './offers.ts'
@@ -98,7 +98,7 @@ function nameOf(name: string, spec: CompleteSpec, alias: string | undefined): st
 }
 
 /** Who to be, and how that is expected to go. */
-type Shown = NonNullable<Found['shown']> & { readonly client: NonNullable<Call['client']> }
+type Shown = NonNullable<ProbeFindings['shown']> & { readonly client: NonNullable<Call['client']> }
 type MadeClient = { readonly client: NonNullable<Call['client']> } | { readonly unproved: string }
 
 type Question = {
@@ -121,7 +121,7 @@ async function ask(
   { address, plainAddress }: NamedIngress,
   { certificate }: PlacementRow['host'],
   { spec, call, offers, shown, client }: Question,
-): Promise<Found> {
+): Promise<ProbeFindings> {
   const own = { ...call, address }
   const made = client && 'client' in client ? client.client : undefined
   const as = (who: Call['client']): Call => ({ ...own, ...(who ? { client: who } : {}) })

@@ -6,9 +6,9 @@ import { timestamp } from '../../shared/view.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { X509Error } from '../../x509/der/errors.ts'
 import { readOcspResponse } from '../../x509/ocsp.ts'
-import { checks, type Found, ProbeCheck } from './checks.ts'
+import { checks, ProbeCheck, type ProbeFindings } from './checks.ts'
 import type { ShownTls } from './connection.ts'
-import type { Answer } from './handshake.ts'
+import type { HandshakeAnswer } from './handshake.ts'
 import { Offers } from './offers.ts'
 
 const Milliseconds = nullable(Type.Number())
@@ -107,7 +107,7 @@ export type ProbeResult = Type.Static<typeof ProbeResult>
 /** What was found at an ingress of a cluster, as it is told. */
 export function resultOf(
   { cluster, ingress }: { readonly cluster: string; readonly ingress: NamedIngress },
-  found: Found,
+  found: ProbeFindings,
 ): ProbeResult {
   const { tls, status, error, timings } = found.answer
   const { name = defaultIngress, address, plainAddress } = ingress
@@ -128,7 +128,7 @@ export function resultOf(
   }
 }
 
-function steps({ connected, secured, answered }: Answer['timings']) {
+function steps({ connected, secured, answered }: HandshakeAnswer['timings']) {
   const between = (from: number | null, to: number | null) =>
     from === null || to === null ? null : Math.round((to - from) * 10) / 10
   return {
@@ -138,7 +138,7 @@ function steps({ connected, secured, answered }: Answer['timings']) {
   }
 }
 
-function plainView(address: string, { status, location, error, timings }: Answer) {
+function plainView(address: string, { status, location, error, timings }: HandshakeAnswer) {
   const where = location === null ? null : location.slice(0, 2000)
   return { address, status, location: where, error, timings: steps(timings) }
 }

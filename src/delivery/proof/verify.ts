@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Call } from './connection.ts'
-import { type Answer, nameUnder, shakeHands } from './handshake.ts'
+import { type HandshakeAnswer, nameUnder, shakeHands } from './handshake.ts'
 
 /** What is expected at an ingress. */
 export type Expectation = {
@@ -74,7 +74,7 @@ function found(fault: string | null): Verdict {
 
 function servingFault(
   { address, hostname, der }: Expectation,
-  { tls, error, finished }: Answer,
+  { tls, error, finished }: HandshakeAnswer,
 ): string | null {
   if (!tls) return `The ingress at ${address} makes no TLS connection for ${hostname}: ${error}`
   if (!tls.leaf.raw.equals(der)) {
@@ -96,15 +96,15 @@ export async function stopped(
   return { stopped: !serves(answer, expected.der), unanswered: answer.late }
 }
 
-function serves({ tls }: Answer, der: Buffer): boolean {
+function serves({ tls }: HandshakeAnswer, der: Buffer): boolean {
   return tls?.leaf.raw.equals(der) ?? false
 }
 
 async function until(
   { address, hostname }: Expectation,
   timeoutMilliseconds: number,
-  done: (answer: Answer) => boolean,
-): Promise<Answer> {
+  done: (answer: HandshakeAnswer) => boolean,
+): Promise<HandshakeAnswer> {
   const end = performance.now() + timeoutMilliseconds
   for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
     const answer = await shakeHands({ address, name: nameUnder(hostname), leafAlone: true })

@@ -1,6 +1,6 @@
 import { opensWay, type Served } from '../clients.ts'
 import type { ServedSpecs } from '../host.ts'
-import { routes } from '../request/hostname.ts'
+import { coversName } from '../request/hostname.ts'
 
 /** A host on a cluster, as far as the question of who answers for a name goes. */
 export type Placed = Served & {
@@ -78,13 +78,13 @@ function reasonFor(name: string, { name: other, cluster, wanted }: Placed) {
       message: `${name} is another tenant's on cluster "${cluster}"; choose another name or cluster`,
     } as const
   }
-  if (routes(name, other)) {
+  if (coversName(name, other)) {
     return {
       reason: 'covers',
       message: `${name} would also answer for ${other}, which is another tenant's on cluster "${cluster}"`,
     } as const
   }
-  if (routes(other, name)) {
+  if (coversName(other, name)) {
     return {
       reason: 'covered',
       message: `${other}, which is another tenant's, already answers for ${name} on cluster "${cluster}"`,

@@ -1,6 +1,6 @@
 import { type LetIn, opensWay, type Served } from '../clients.ts'
 import { type CompleteSpec, namesOf } from '../host.ts'
-import { certifies, routes } from '../request/hostname.ts'
+import { certifies, coversName } from '../request/hostname.ts'
 import type { Surroundings } from './surroundings.ts'
 
 /** What is served as it was asked for, and whoever asked may not know. */
@@ -33,7 +33,7 @@ function others({ authority, subjectAltName }: LetIn): string {
 }
 
 function between(outer: Served, inner: Served): readonly string[] {
-  if (outer.name === inner.name || !routes(outer.name, inner.name)) return []
+  if (outer.name === inner.name || !coversName(outer.name, inner.name)) return []
   return [
     // Put side by side by a release that did not refuse it.
     ...(opensWay(outer, inner)
@@ -44,7 +44,7 @@ function between(outer: Served, inner: Served): readonly string[] {
     // RFC 9113 9.1.1.
     ...(certifies(outer.name, inner.name)
       ? [
-          `The certificate of ${outer.name} covers ${inner.name}, on the same ingress: a browser may ask for it over an HTTP/2 connection that it has for another name, and then the routes of ${outer.name} answer`,
+          `The certificate of ${outer.name} covers ${inner.name}, on the same ingress: a browser may ask for it over an HTTP/2 connection that it has for another name, and then the coversName of ${outer.name} answer`,
         ]
       : []),
     ...(inner.http === 'off' && outer.http === 'serve'

@@ -1,6 +1,12 @@
 import { authorityUnknown } from '../../authorities/authority.ts'
 import { issuingUnder, namesTenants, unlistedReason } from '../../authorities/trust/clients.ts'
-import { type Api, defaultIngress, type Place, placeOf, placeText } from '../../clusters/cluster.ts'
+import {
+  type ClusterApi,
+  defaultIngress,
+  type Place,
+  placeOf,
+  placeText,
+} from '../../clusters/cluster.ts'
 import { apiOf, type ClusterRow, ingressesOf } from '../../clusters/find.ts'
 import type { Actor, Permission } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
@@ -37,7 +43,7 @@ export type CheckedPlace = {
   readonly name: string
   readonly ingress: string
   /** In whose words hosts were written there when it was checked. */
-  readonly api?: Api
+  readonly api?: ClusterApi
 }
 
 /** What is asked for, complete with defaults. Throws tenant-unknown, forbidden, and host-refused with

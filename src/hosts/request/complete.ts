@@ -4,11 +4,11 @@ import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
 import { annotationFaults, defaultAnnotations } from './annotations.ts'
-import { parseHostname, routes } from './hostname.ts'
+import { coversName, parseHostname } from './hostname.ts'
 import { completeRoute, routeFaults } from './routes.ts'
 
 /** What of the tenant decides about a host's defaults and limits. */
-export type Rules = {
+export type HostRules = {
   readonly namespaces: readonly string[]
   readonly defaultAuthority: string | null
   readonly policy: Policy
@@ -21,7 +21,7 @@ export type Rules = {
 export function completeSpec(
   name: string,
   request: HostSpec,
-  rules: Rules,
+  rules: HostRules,
 ): { readonly spec: CompleteSpec } | { readonly violations: readonly Violation[] } {
   const aliases = (request.aliases ?? []).map(parseHostname)
   const names = [name, ...aliases.flatMap((each) => ('name' in each ? each.name : []))]
@@ -79,7 +79,7 @@ function aliasFaults(
     if ('fault' in alias) return [{ field, message: alias.fault }]
     const before = aliases.slice(0, index).flatMap((each) => ('name' in each ? each.name : []))
     const other = [name, ...before].find(
-      (each) => routes(each, alias.name) || routes(alias.name, each),
+      (each) => coversName(each, alias.name) || coversName(alias.name, each),
     )
     if (other === undefined) return []
     const message =
@@ -136,7 +136,7 @@ function secretNameFor(name: string): string {
   return `${whole.slice(0, 50).replace(/-+$/, '')}-${hash}-tls`
 }
 
-function tlsFaults(request: HostSpec, { defaultAuthority }: Rules): readonly Violation[] {
+function tlsFaults(request: HostSpec, { defaultAuthority }: HostRules): readonly Violation[] {
   const { minVersion, maxVersion, clientAuthority } = request.tls ?? {}
   const mode = modeOf(request)
   const faults: Violation[] = []
@@ -176,7 +176,7 @@ function tlsFaults(request: HostSpec, { defaultAuthority }: Rules): readonly Vio
   return faults
 }
 
-function certificateFaults(request: HostSpec, { policy }: Rules): readonly Violation[] {
+function certificateFaults(request: HostSpec, { policy }: HostRules): readonly Violation[] {
   const { keyAlgorithm, validityDays, secretName } = request.certificate ?? {}
   const { keyAlgorithms, maxValidityDays } = policy
   const faults: Violation[] = []

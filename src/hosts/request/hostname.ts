@@ -22,7 +22,7 @@ export function parseHostname(text: string): ParsedHostname {
 
 /** Whether a gateway that serves `pattern` answers for `name`: Istio matches a wildcard by suffix, so
  *  any number of labels may stand in its place. A wildcard routes the narrower ones, and itself. */
-export function routes(pattern: string, name: string): boolean {
+export function coversName(pattern: string, name: string): boolean {
   return name === pattern || (pattern.startsWith('*.') && name.endsWith(pattern.slice(1)))
 }
 

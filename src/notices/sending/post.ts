@@ -18,7 +18,7 @@ const timeoutMilliseconds = 10_000
 export function post(config: Config, url: string, { headers, body }: Message): Promise<Posted> {
   const target = new URL(url)
   const plain = target.protocol === 'http:'
-  const { fault, lookup } = wayTo(config, target.hostname, plain)
+  const { fault, lookup } = connectionTo(config, target.hostname, plain)
   if (fault !== undefined) return Promise.resolve({ answer: null, error: fault })
   return new Promise((done) => {
     const send = plain ? plainRequest : tlsRequest
@@ -44,13 +44,13 @@ export function post(config: Config, url: string, { headers, body }: Message): P
         done({ answer, error: taken ? null : `It answered ${answer}` })
       },
     )
-    request.on('error', (error) => done({ answer: null, error: reasonOf(error) }))
+    request.on('error', (error) => done({ answer: null, error: failureOf(error) }))
     request.end(body)
   })
 }
 
 /** How a host is connected to, with `lookup`; `fault`: why it is not. */
-export function wayTo(
+export function connectionTo(
   config: Config,
   hostname: string,
   plain: boolean,
@@ -109,7 +109,7 @@ function refused(host: string) {
 }
 
 /** In a word: what a machine inside says is not told to those outside. */
-export function reasonOf(error: Error): string {
+export function failureOf(error: Error): string {
   if (error instanceof Forbidden) return error.message
   if (error.name === 'TimeoutError' || error.name === 'AbortError')
     return 'It did not answer in 10 s'

@@ -7,7 +7,7 @@ import { seatsOf } from '../../core/seats.ts'
 import { day, hour } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
 import { shownJson, timestamp } from '../../shared/view.ts'
-import { accessReceivers, type Place, receiverRow } from '../find.ts'
+import { accessReceivers, type ReceiverRef, receiverRow } from '../find.ts'
 import { type Attempt, Notice, type Payload } from '../receiver.ts'
 import { type Secrets, secretsOf, signing } from '../secrets.ts'
 import { mail } from './mail.ts'
@@ -128,7 +128,7 @@ const tests = oncePer(() => seatsOf({ all: 20, each: 1 }))
 export async function testReceiver(
   ctx: Context,
   actor: Actor,
-  { tenant, name }: Place,
+  { tenant, name }: ReceiverRef,
 ): Promise<Attempt> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'write-notices')
   const receiver = await receiverRow(ctx.db.read, { tenantId, name })

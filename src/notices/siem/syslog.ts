@@ -2,7 +2,7 @@ import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { AuditEvent } from '../../audit/event.ts'
 import type { Config, Siem } from '../../core/config.ts'
-import { type Posted, reasonOf, wayTo } from '../sending/post.ts'
+import { connectionTo, failureOf, type Posted } from '../sending/post.ts'
 
 const timeoutMilliseconds = 10_000
 
@@ -16,7 +16,7 @@ export function sendSyslog(
 ): Promise<Posted> {
   const { protocol, hostname, port } = new URL(url)
   const plain = protocol === 'tcp:'
-  const { fault, lookup } = wayTo(config, hostname, plain)
+  const { fault, lookup } = connectionTo(config, hostname, plain)
   if (fault !== undefined) return Promise.resolve({ answer: null, error: fault })
   const host = hostname.replace(/^\[|\]$/g, '')
   const source = new URL(config.publicUrl).hostname
@@ -39,7 +39,7 @@ export function sendSyslog(
     })
     // What it says is not listened to, but has to be read, or its end is never seen.
     socket.resume()
-    socket.on('error', (error) => end(reasonOf(error)))
+    socket.on('error', (error) => end(failureOf(error)))
     socket.on('close', (failed) => {
       clearTimeout(late)
       end(sent && !failed ? null : 'The connection ended before everything was sent')

@@ -7,7 +7,7 @@ import type { Precondition } from '../../core/precondition.ts'
 import { Problem } from '../../shared/problem.ts'
 import { timestampOrNull } from '../../shared/view.ts'
 import { inForce } from '../quotas/usage.ts'
-import { apiKeyView, endOf, holdAdmin, nameTaken, owner, refuseMore } from './lifecycle.ts'
+import { apiKeyView, holdAdmin, keyEndOf, nameTaken, owner, refuseMore } from './lifecycle.ts'
 import type { ApiKey, ApiKeyPatch } from './schema.ts'
 
 /** Which key, of which tenant; null: of the platform. */
@@ -74,7 +74,8 @@ function changed(
   { name = before.name, scopes, expiresAt }: ApiKeyPatch,
 ): Changeable {
   const since = before.rotatedAt ?? before.createdAt
-  const end = expiresAt === undefined ? before.expiresAt : endOf(ctx, expiresAt ?? undefined, since)
+  const end =
+    expiresAt === undefined ? before.expiresAt : keyEndOf(ctx, expiresAt ?? undefined, since)
   const next = scopes === undefined ? before.scopes : [...(scopes ?? [])]
   return { name, scopes: next, expiresAt: end }
 }

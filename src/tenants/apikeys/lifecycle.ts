@@ -77,7 +77,7 @@ async function storeKey(
   const whose = await owner(ctx, actor, tenant)
   const tenantId = whose.id
   const now = ctx.now()
-  const expiresAt = endOf(ctx, request.expiresAt)
+  const expiresAt = keyEndOf(ctx, request.expiresAt)
   const { name, role, scopes = [...(actor.scopes ?? [])] } = request
   refuseMore(actor, scopes)
   const { tokenHash: hash, ...shownMeans } = means
@@ -136,7 +136,7 @@ const unused = { rotatedAt: null, formerUntil: null, lastUsedAt: null, lastUsedF
 
 /** When a key ends whose token was made then: as asked for, within what the settings allow; null: never. Throws
  *  request-invalid. */
-export function endOf(
+export function keyEndOf(
   ctx: Context,
   asked: string | undefined,
   since: Date = ctx.now(),

@@ -6,7 +6,7 @@ import { Problem } from '../../shared/problem.ts'
 import { timestamp, timestampOrNull } from '../../shared/view.ts'
 import { inForce } from '../quotas/usage.ts'
 import { forgetShown } from './answers.ts'
-import { apiKeyView, endOf, owner, refuseMore } from './lifecycle.ts'
+import { apiKeyView, keyEndOf, owner, refuseMore } from './lifecycle.ts'
 import type { ApiKeyRotation, ApiKeyWithToken } from './schema.ts'
 import { newToken, prefixOf, tokenHash } from './token.ts'
 
@@ -67,7 +67,7 @@ type Lifetime = {
 
 /** As asked for; else after as long as the token before was made for, within what the settings allow. */
 function nextEnd(ctx: Context, key: Lifetime, asked: string | undefined): Date | null {
-  const last = endOf(ctx, asked)
+  const last = keyEndOf(ctx, asked)
   if (asked !== undefined || key.expiresAt === null) return last
   const life = key.expiresAt.getTime() - (key.rotatedAt ?? key.createdAt).getTime()
   const next = new Date(ctx.now().getTime() + life)

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { FilterChain, Listener } from '../../../src/clusters/listeners/dump.ts'
+import type { EnvoyListener, FilterChain } from '../../../src/clusters/listeners/dump.ts'
 import { chainsOf, troublesOf } from '../../../src/clusters/listeners/table.ts'
 
 const manager = 'envoy.filters.network.http_connection_manager'
@@ -118,7 +118,7 @@ for (const { title, chain, match = 'ALL', destination } of table) {
   })
 }
 
-function listener(address: string, port_value: number, chains: FilterChain[]): Listener {
+function listener(address: string, port_value: number, chains: FilterChain[]): EnvoyListener {
   return {
     name: `${address}_${port_value}`,
     address: { socket_address: { address, port_value } },

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { parseAllDocuments } from 'yaml'
-import type { Api } from '../../../src/clusters/cluster.ts'
+import type { ClusterApi } from '../../../src/clusters/cluster.ts'
 import { rbacManifest } from '../../../src/clusters/rights/manifest.ts'
 import { type Feature, featuresWith, neededAccess } from '../../../src/clusters/rights/table.ts'
 
@@ -34,13 +34,13 @@ const places = {
   revisions: ['default', 'canary'],
 }
 
-function documents(features: readonly Feature[], token = false, api: Api = 'istio') {
+function documents(features: readonly Feature[], token = false, api: ClusterApi = 'istio') {
   const text = rbacManifest({ account, api, features, places, token })
   return parseAllDocuments(text).map((each) => Value.Parse(Document, each.toJS()))
 }
 
 /** What the roles allow, as it is asked for: one by one. */
-function allowed(features: readonly Feature[], api: Api = 'istio'): readonly string[] {
+function allowed(features: readonly Feature[], api: ClusterApi = 'istio'): readonly string[] {
   return documents(features, false, api).flatMap(({ metadata: { namespace }, rules = [] }) =>
     rules.flatMap(({ apiGroups, resources, resourceNames = [''], verbs }) =>
       apiGroups.flatMap((group) =>

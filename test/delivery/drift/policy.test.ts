@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { kinds } from '../../../src/clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
-import { type Drift, driftIn, sentenceOf } from '../../../src/delivery/drift/difference.ts'
+import { driftIn, type ObjectDrift, sentenceOf } from '../../../src/delivery/drift/difference.ts'
 import { digestOf } from '../../../src/delivery/drift/digest.ts'
 import { decide, type Repair } from '../../../src/delivery/drift/policy.ts'
 import { refOf } from '../../../src/delivery/plan.ts'
@@ -98,7 +98,7 @@ test('drift is what others did to what is wanted as before, and names who wrote 
   assert.deepEqual(driftIn([{ ...record, applied: false }], [step], [edited]), [])
 })
 
-const drift: Drift = { ref: refOf(wanted), missing: true, fields: [], managers: [] }
+const drift: ObjectDrift = { ref: refOf(wanted), missing: true, fields: [], managers: [] }
 const now = new Date('2026-01-01T12:00:00Z')
 
 function repairs(times: number, secondsAgo: number): readonly Repair[] {

@@ -4,7 +4,7 @@ import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 import { conditionFaults } from '../../../src/delivery/gatewayapi/conditions.ts'
 import { gatewayApi } from '../../../src/delivery/gatewayapi/renderer.ts'
 import { objectName, shortHash } from '../../../src/delivery/istio/names.ts'
-import type { Delivery } from '../../../src/delivery/renderer.ts'
+import type { DesiredHost } from '../../../src/delivery/renderer.ts'
 import type { CompleteSpec, HostSpec } from '../../../src/hosts/host.ts'
 import { completeSpec } from '../../../src/hosts/request/complete.ts'
 import { gatewayApiFaults } from '../../../src/hosts/request/gatewayapi.ts'
@@ -21,7 +21,7 @@ function spec(asked: Partial<HostSpec>): CompleteSpec {
   return completed.spec
 }
 
-function delivery(asked: Partial<HostSpec> = {}, more: Partial<Delivery> = {}): Delivery {
+function delivery(asked: Partial<HostSpec> = {}, more: Partial<DesiredHost> = {}): DesiredHost {
   return {
     host: { id: '0198', name: hostname, tenant: 'shop', generation: 3, spec: spec(asked) },
     ingress: {

@@ -8,7 +8,7 @@ import { VirtualService } from '@kubernetes-models/istio/networking.istio.io/v1/
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 import { manifests } from '../../../src/delivery/istio/manifests.ts'
 import { objectName, secretName } from '../../../src/delivery/istio/names.ts'
-import type { Delivery } from '../../../src/delivery/renderer.ts'
+import type { DesiredHost } from '../../../src/delivery/renderer.ts'
 import type { CompleteSpec, HostSpec } from '../../../src/hosts/host.ts'
 import { completeSpec } from '../../../src/hosts/request/complete.ts'
 
@@ -22,7 +22,7 @@ function spec(asked: Partial<HostSpec>): CompleteSpec {
   return completed.spec
 }
 
-function delivery(asked: Partial<HostSpec> = {}, name = 'www.shop.test'): Delivery {
+function delivery(asked: Partial<HostSpec> = {}, name = 'www.shop.test'): DesiredHost {
   return {
     host: { id: '0198', name, tenant: 'shop', generation: 3, spec: spec(asked) },
     ingress: {
@@ -413,7 +413,7 @@ test('whom a gateway lets in is what was asked before or is asked now, in whatev
     const named = subjectAltName === undefined ? {} : { subjectAltName }
     return { ...asked, clients: { trust: `TRUST OF ${clientAuthority}`, ...named } }
   }
-  const states: readonly Delivery[] = [
+  const states: readonly DesiredHost[] = [
     delivery(),
     mutual('own'),
     mutual('shared'),

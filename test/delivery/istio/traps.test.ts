@@ -10,7 +10,7 @@ import { istio } from '../../../src/delivery/istio/renderer.ts'
 import { observe } from '../../../src/delivery/observe.ts'
 import { refOf } from '../../../src/delivery/plan.ts'
 import { askPlainly, shakeHands } from '../../../src/delivery/proof/handshake.ts'
-import type { Delivery } from '../../../src/delivery/renderer.ts'
+import type { DesiredHost } from '../../../src/delivery/renderer.ts'
 import type { CompleteSpec } from '../../../src/hosts/host.ts'
 import { issue, type Pair } from '../../sandbox/pki.ts'
 import { startTestCluster } from '../../sandbox/support.ts'
@@ -319,7 +319,7 @@ async function deliveryOf(name: string, fields: Pick<Row, 'mode' | 'http'> = {})
     clusters: ['one'],
   }
   const id = `trap-${name.replaceAll('.', '-')}`
-  const delivery: Delivery = {
+  const delivery: DesiredHost = {
     host: { id, name, tenant: 'traps', generation: 1, spec },
     ingress,
     certificate: { serial: pair.serial, chain: pair.cert, key: pair.key },
@@ -328,7 +328,7 @@ async function deliveryOf(name: string, fields: Pick<Row, 'mode' | 'http'> = {})
 }
 
 /** What is in the way of a host, or beside it, as a push would be told. */
-async function told(delivery: Delivery): Promise<readonly string[]> {
+async function told(delivery: DesiredHost): Promise<readonly string[]> {
   const observed = await observe(kube, manifests(delivery).map(refOf))
   const found = await istio.collisions(kube, { delivery, observed, recent: false })
   return found.map(({ message }) => message)

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import {
   certifies,
+  coversName,
   parseHostname,
-  routes,
   wildcardsOver,
 } from '../../../src/hosts/request/hostname.ts'
 
@@ -54,7 +54,7 @@ test('what is not a host name says why', () => {
   }
 })
 
-test('a wildcard routes every depth and certifies one label', () => {
+test('a wildcard coversName every depth and certifies one label', () => {
   const rows = [
     ['a.test', 'a.test', true, true],
     ['a.test', 'b.test', false, false],
@@ -68,12 +68,12 @@ test('a wildcard routes every depth and certifies one label', () => {
     ['a.x.test', '*.x.test', false, false],
   ] as const
   for (const [pattern, name, route, certify] of rows) {
-    assert.equal(routes(pattern, name), route, `${pattern} routes ${name}`)
+    assert.equal(coversName(pattern, name), route, `${pattern} coversName ${name}`)
     assert.equal(certifies(pattern, name), certify, `${pattern} certifies ${name}`)
   }
 })
 
 test('the wildcards over a name are those that route it', () => {
   assert.deepEqual(wildcardsOver('a.b.test'), ['*.b.test', '*.test'])
-  for (const wildcard of wildcardsOver('a.b.c.test')) assert.ok(routes(wildcard, 'a.b.c.test'))
+  for (const wildcard of wildcardsOver('a.b.c.test')) assert.ok(coversName(wildcard, 'a.b.c.test'))
 })

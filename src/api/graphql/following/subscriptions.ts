@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { getCertificate } from '../../../certificates/find.ts'
 import { type Event, EventsQuery, positionOf } from '../../../events/event.ts'
 import { accessEvents } from '../../../events/find.ts'
-import { followEvents, type Told } from '../../../events/follow.ts'
+import { type FollowStep, followEvents } from '../../../events/follow.ts'
 import { getHost } from '../../../hosts/find.ts'
 import { must } from '../../../shared/must.ts'
 import { Problem } from '../../../shared/problem.ts'
@@ -98,7 +98,7 @@ function goneAsNull(error: unknown): null {
 type Whose = { readonly tenant: string | null; readonly last?: string | undefined }
 
 /** What is told to who follows, for as long as that one may be told. Throws busy, and what accessEvents throws. */
-async function* toldTo(asking: Asking, { tenant, last }: Whose): AsyncGenerator<Told> {
+async function* toldTo(asking: Asking, { tenant, last }: Whose): AsyncGenerator<FollowStep> {
   const { ctx, actor } = asking
   const { signal, admitted } = must(asking.following, 'what is followed is asked for by a follower')
   const whose = await accessEvents(ctx, actor, tenant)

@@ -4,7 +4,7 @@ import Type from 'typebox'
 import type { Context } from '../../../core/context.ts'
 import { Event, EventsQuery, positionOf } from '../../../events/event.ts'
 import { accessEvents, findEvents } from '../../../events/find.ts'
-import { followEvents, type Told } from '../../../events/follow.ts'
+import { type FollowStep, followEvents } from '../../../events/follow.ts'
 import { Problem } from '../../../shared/problem.ts'
 import { closed, Name, PageOf } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
@@ -113,7 +113,7 @@ async function follow(
 
 /** In the format of Server-Sent Events (WHATWG HTML 9.2.6). Who does not take what it is sent for half a minute
  *  is cut off, so that nothing is held for it. */
-async function* asLines(ctx: Context, reply: FastifyReply, told: AsyncIterable<Told>) {
+async function* asLines(ctx: Context, reply: FastifyReply, told: AsyncIterable<FollowStep>) {
   try {
     for await (const one of told) {
       const slow = setTimeout(() => reply.raw.destroy(), patienceMilliseconds)
@@ -129,7 +129,7 @@ async function* asLines(ctx: Context, reply: FastifyReply, told: AsyncIterable<T
   }
 }
 
-function textOf(told: Told): string {
+function textOf(told: FollowStep): string {
   if (told.kind === 'open') return 'retry: 3000\n\n'
   if (told.kind === 'nothing') return ':\n\n'
   if (told.kind === 'reset') return `id: ${told.id}\nevent: reset\ndata: {}\n\n`

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { Revocation } from '../../../authorities/crl/revocation.ts'
+import { NewRevocation } from '../../../authorities/crl/revocation.ts'
 import { CrossSigning, crossSign } from '../../../authorities/issuers/crosssign.ts'
 import { revokeIssuer } from '../../../authorities/issuers/revoke.ts'
 import { IssuerView, listIssuers } from '../../../authorities/issuers/view.ts'
@@ -143,7 +143,7 @@ export const rotations: Routes = {
             'The one who signed it puts it on its list. The certificate that signs now is not revoked: rotate the key first.',
           params: closed({ authority: Name, id: Id }),
           querystring: DryRun,
-          body: Revocation,
+          body: NewRevocation,
           response: { 200: IssuerView },
         },
       },
