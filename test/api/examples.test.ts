@@ -114,6 +114,7 @@ test('every example of a request is accepted, and what it is answered is what th
   await ask('updateTenant')
   for (const kind of ['', 'Tenant']) {
     const { id } = await ask(`create${kind}ApiKey`)
+    await ask(`update${kind}ApiKey`, { id: String(id) })
     await ask(`rotate${kind}ApiKey`, { id: String(id) })
     await ask(`list${kind}ApiKeys`)
     await ask(`put${kind}Notice`)
@@ -141,7 +142,7 @@ test('every example of a request is accepted, and what it is answered is what th
   await ask('renewTenantCertificate', certificate)
   await ask('revokeTenantCertificate', certificate)
   await ask('revokeTenantCertificates')
-  await ask('certificateTenantApiKeys')
+  await ask('createTenantCertificateKey')
   const { id: replacement } = await ask('createReplacement')
   await ask('getReplacement', { id: String(replacement) })
   await ask('createBlockedKey')

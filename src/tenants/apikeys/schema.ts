@@ -33,7 +33,7 @@ export const ApiKeyPatch = closed(
     scopes: Type.Optional(nullable(scopes)),
     expiresAt: Type.Optional(nullable(moment('From when on it opens nothing'))),
   },
-  { title: 'ApiKeyPatch' },
+  { title: 'ApiKeyPatch', examples: [{ name: 'portal-two' }] },
 )
 export type ApiKeyPatch = Type.Static<typeof ApiKeyPatch>
 

@@ -15,7 +15,7 @@ const one = closed({ authority: Name, id: Id })
 
 /** Changes of an authority's key that two people decide about: /v1/authorities/{authority}/approvals */
 export const approvals: Routes = {
-  createApproval(api, ctx) {
+  createAuthorityApproval(api, ctx) {
     api.post(
       '/authorities/:authority/approvals',
       {
@@ -45,7 +45,7 @@ export const approvals: Routes = {
     )
   },
 
-  listApprovals(api, ctx) {
+  listAuthorityApprovals(api, ctx) {
     api.get(
       '/authorities/:authority/approvals',
       {
@@ -67,7 +67,7 @@ export const approvals: Routes = {
     )
   },
 
-  getApproval(api, ctx) {
+  getAuthorityApproval(api, ctx) {
     api.get(
       '/authorities/:authority/approvals/:id',
       {
@@ -87,7 +87,7 @@ export const approvals: Routes = {
     )
   },
 
-  approveApproval(api, ctx) {
+  approveAuthorityApproval(api, ctx) {
     api.post(
       '/authorities/:authority/approvals/:id/approve',
       {
@@ -123,7 +123,7 @@ export const approvals: Routes = {
     )
   },
 
-  rejectApproval(api, ctx) {
+  rejectAuthorityApproval(api, ctx) {
     api.post(
       '/authorities/:authority/approvals/:id/reject',
       {
