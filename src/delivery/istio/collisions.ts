@@ -154,9 +154,7 @@ function boundToOurs(asked: Candidate, ours: Server): readonly Collision[] {
   return ours.bound
     .filter((bound) => bound.object !== asked.virtualService && tells(ours, bound))
     .map((bound) =>
-      stops(
-        `${service(bound)} is bound to the Gateway of ${asked.names[0]} and adds its coversName`,
-      ),
+      stops(`${service(bound)} is bound to the Gateway of ${asked.names[0]} and adds its routes`),
     )
 }
 
@@ -214,11 +212,9 @@ function sharing({ names, spec }: Candidate, server: Server): readonly Collision
     ...joined.map((bound) =>
       spec.http === 'serve'
         ? stops(
-            `${service(bound)} already coversName ${names[0]} on port 80, and its coversName come among those of the host`,
+            `${service(bound)} already routes ${names[0]} on port 80, and its routes come among those of the host`,
           )
-        : risk(
-            `${service(bound)} coversName ${names[0]} on port 80 as well, where all is redirected`,
-          ),
+        : risk(`${service(bound)} routes ${names[0]} on port 80 as well, where all is redirected`),
     ),
   ]
 }

@@ -44,7 +44,7 @@ function between(outer: Served, inner: Served): readonly string[] {
     // RFC 9113 9.1.1.
     ...(certifies(outer.name, inner.name)
       ? [
-          `The certificate of ${outer.name} covers ${inner.name}, on the same ingress: a browser may ask for it over an HTTP/2 connection that it has for another name, and then the coversName of ${outer.name} answer`,
+          `The certificate of ${outer.name} covers ${inner.name}, on the same ingress: a browser may ask for it over an HTTP/2 connection that it has for another name, and then the routes of ${outer.name} answer`,
         ]
       : []),
     ...(inner.http === 'off' && outer.http === 'serve'

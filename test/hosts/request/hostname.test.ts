@@ -54,7 +54,7 @@ test('what is not a host name says why', () => {
   }
 })
 
-test('a wildcard coversName every depth and certifies one label', () => {
+test('a wildcard routes every depth and certifies one label', () => {
   const rows = [
     ['a.test', 'a.test', true, true],
     ['a.test', 'b.test', false, false],
