@@ -4,6 +4,7 @@ import { createServer, type IncomingHttpHeaders } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 import { after, test } from 'node:test'
+import { setTimeout as delay } from 'node:timers/promises'
 import { SMTPServer } from 'smtp-server'
 import supertest from 'supertest'
 import { buildServer } from '../../src/api/server.ts'
@@ -12,6 +13,7 @@ import { publishList } from '../../src/authorities/crl/publish.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { revokeCertificate } from '../../src/certificates/revocation/revoke.ts'
 import { openContext } from '../../src/core/context.ts'
+import { presentPosition } from '../../src/events/find.ts'
 import { putHost } from '../../src/hosts/put.ts'
 import { post } from '../../src/notices/sending/post.ts'
 import { sendNotice } from '../../src/notices/sending/send.ts'
@@ -92,7 +94,14 @@ async function sendAll(): Promise<void> {
   for (const { id, receiverId } of due) await sendNotice(ctx, { noticeId: id, receiverId })
 }
 
+/** Events are read when no older transaction is under way on the whole server: the tests beside this one have some. */
+async function eventsReadable(): Promise<void> {
+  const { _max } = await ctx.db.read.event.aggregate({ _max: { xid: true } })
+  while ((await presentPosition(ctx)).xid <= (_max.xid ?? 0n)) await delay(10)
+}
+
 async function sweep(): Promise<void> {
+  await eventsReadable()
   await Promise.all([sweepNotices(ctx), sweepNotices(ctx)])
 }
 
