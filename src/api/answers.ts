@@ -2,6 +2,7 @@ import type { FastifyContextConfig, FastifySchema } from 'fastify'
 import { type ProblemType, problemBase, problems } from '../shared/problem.ts'
 import { isRecord } from '../shared/shape.ts'
 import { tagListPattern } from './edge/conditions.ts'
+import { idempotencyHeader } from './idempotency.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
@@ -209,19 +210,7 @@ export const sharedParts = {
     'WWW-Authenticate': { description: 'Bearer', schema: text },
   },
   parameters: {
-    IdempotencyKey: {
-      name: 'Idempotency-Key',
-      in: 'header',
-      description:
-        'The same request with the same key is done once: send it again after a lost answer',
-      schema: {
-        type: 'string',
-        minLength: 1,
-        maxLength: 255,
-        pattern: '^[!-~]+$',
-        examples: ['order-4711'],
-      },
-    },
+    IdempotencyKey: idempotencyHeader,
     IfMatch: {
       name: 'If-Match',
       in: 'header',

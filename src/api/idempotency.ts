@@ -27,12 +27,20 @@ export function idempotent(ctx: Context) {
   }
 }
 
+const keyText = { maxLength: 255, pattern: '^[!-~]+$' } as const
+const description =
+  'The same request with the same key is done once: send it again after a lost answer'
+
 /** The key of a request that is given as an argument. */
-export const IdempotencyKey = Type.String({
-  pattern: '^[!-~]+$',
-  maxLength: 255,
-  description: 'The same request with the same key is done once: send it again after a lost answer',
-})
+export const IdempotencyKey = Type.String({ ...keyText, description })
+
+/** The same as a header, in OpenAPI. */
+export const idempotencyHeader = {
+  name: 'Idempotency-Key',
+  in: 'header',
+  description,
+  schema: { type: 'string', minLength: 1, ...keyText, examples: ['order-4711'] },
+} as const
 
 /** The key that a request carries; for actions that keep it themselves. */
 export function idempotencyKey(request: FastifyRequest): string | undefined {

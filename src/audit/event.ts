@@ -1,10 +1,17 @@
 import Type from 'typebox'
 import { type Cursored, listQuery } from '../shared/lists/query.ts'
-import { closed, moment, Name, nullable, SubjectRef, Timestamp } from '../shared/schema.ts'
+import {
+  closed,
+  moment,
+  Name,
+  nullable,
+  plainText,
+  SubjectRef,
+  Timestamp,
+} from '../shared/schema.ts'
 
-/** Text without control characters: PostgreSQL knows no NUL. */
 const text = (description: string, maxLength = 255) =>
-  Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength, description })
+  Type.String({ pattern: plainText, maxLength, description })
 
 const ActorKind = Type.Enum(['api-key', 'oidc', 'system', 'anonymous'], { title: 'ActorKind' })
 

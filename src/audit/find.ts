@@ -42,9 +42,11 @@ export async function findAuditEvents(
   return { ...page, items: await eventViews(ctx, page.items) }
 }
 
-/** In no order. */
-function eventsBySeq(tx: Tx, seqs: readonly bigint[]): Promise<readonly AuditRow[]> {
-  return tx.auditEvent.findMany({ where: { seq: { in: [...seqs] } } })
+/** In the order that they are asked for; one that was taken away is missed out. */
+async function eventsBySeq(tx: Tx, seqs: readonly bigint[]): Promise<readonly AuditRow[]> {
+  const rows = await tx.auditEvent.findMany({ where: { seq: { in: [...seqs] } } })
+  const bySeq = new Map(rows.map((row) => [row.seq, row]))
+  return seqs.flatMap((seq) => bySeq.get(seq) ?? [])
 }
 
 /** All events that match and are there now, oldest first, batch by batch: how many there are does
@@ -89,12 +91,8 @@ async function* batches(ctx: Context, { columns, conditions, last }: Exported) {
       select "seq", "at" from audit_event where ${joinSql([...place, ...conditions], ' and ')}
       order by ${joinSql([...columns])} limit ${batchSize}::int`)
     const seqs = found.map(({ seq }) => seq)
-    const rows = new Map((await eventsBySeq(ctx.db.read, seqs)).map((row) => [row.seq, row]))
     seen = found.length < batchSize ? undefined : found.at(-1)
-    yield await eventViews(
-      ctx,
-      seqs.flatMap((seq) => rows.get(seq) ?? []),
-    )
+    yield await eventViews(ctx, await eventsBySeq(ctx.db.read, seqs))
   }
 }
 
@@ -115,9 +113,7 @@ export async function linkedEvents(
     ctx.db.read,
     links.map(({ seq }) => seq),
   )
-  const bySeq = new Map(rows.map((row) => [row.seq, row]))
-  const ordered = links.flatMap(({ seq }) => bySeq.get(seq) ?? [])
-  return { events: await eventViews(ctx, ordered), end: (links.at(-1)?.index ?? from - 1n) + 1n }
+  return { events: await eventViews(ctx, rows), end: (links.at(-1)?.index ?? from - 1n) + 1n }
 }
 
 type AuditFilter = Omit<AuditQuery, 'limit' | 'cursor' | 'sort' | 'count' | 'fields' | 'cursors'>

@@ -12,7 +12,7 @@ import { accessTenant } from '../tenants/access.ts'
 import { toPem } from '../x509/der/pem.ts'
 import { Certificate } from './certificate.ts'
 import type { CertificateFilter } from './search/filter.ts'
-import { certificateListing, conditionsOf, withHosts } from './search/select.ts'
+import { certificateListing, narrowedConditions } from './search/select.ts'
 
 const related = {
   tenant: { select: { name: true } },
@@ -93,8 +93,7 @@ async function listWhere(
   tenantId: string | null,
   query: CertificateFilter,
 ): Promise<List<Certificate>> {
-  const narrowed = await withHosts(ctx.db.read, query)
-  const asked = { conditions: conditionsOf(ctx.now(), tenantId, narrowed), query }
+  const asked = { conditions: await narrowedConditions(ctx, tenantId, query), query }
   const page = await listRows(ctx.db.read, certificateListing, asked, (ids) =>
     read(ctx.db.read, { id: { in: [...ids] } }),
   )

@@ -1,8 +1,8 @@
-import { chmod, readFile, writeFile } from 'node:fs/promises'
+import { chmod, writeFile } from 'node:fs/promises'
 import { answerOf, type Schemas } from '@gatesmith/client'
 import { openSession, type Remote, type Session, tenantOf } from './contexts.ts'
 import { certificateId } from './follow.ts'
-import { CommandError, type Io } from './io.ts'
+import { CommandError, type Io, textOf } from './io.ts'
 import { certificateColumns, certificatesOf, filterIn } from './nouns.ts'
 import { print } from './print.ts'
 
@@ -170,12 +170,6 @@ async function write(io: Io, path: string, octets: Uint8Array, secret: boolean):
   // One that was there keeps its mode.
   if (secret) await chmod(path, 0o600)
   io.err.write(`Written to ${path}\n`)
-}
-
-function textOf(path: string): Promise<string> {
-  return readFile(path, 'utf8').catch((error: Error) => {
-    throw new CommandError(`${path} cannot be read: ${error.message}`)
-  })
 }
 
 /** `30d`, `12h`, `2w`, or ISO 8601 as the API has it: `P30D`. */

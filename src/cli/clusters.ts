@@ -2,7 +2,7 @@ import { answerOf, each, type Schemas } from '@gatesmith/client'
 import { openSession, type Remote } from './contexts.ts'
 import type { Io } from './io.ts'
 import { filterIn, queryOf } from './nouns.ts'
-import { print, yamlOf } from './print.ts'
+import { asData, print } from './print.ts'
 
 /** `gatesmith listeners`: which names each gateway answers to, and where they lead. */
 export async function listeners(
@@ -158,8 +158,6 @@ export async function graphql(
   const session = await openSession(io, options)
   const variables = Object.fromEntries((options.variable ?? []).map(filterIn))
   const answer = await answerOf(session.client.POST('/graphql', { body: { query, variables } }))
-  const text =
-    session.output === 'yaml' ? await yamlOf(answer) : `${JSON.stringify(answer, null, 2)}\n`
-  io.out.write(text)
+  io.out.write(await asData(session.output, answer))
   return answer.errors === undefined ? 0 : 1
 }

@@ -2,7 +2,7 @@ import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Client, createClient } from '@gatesmith/client'
-import { CommandError, exits, type Io } from './io.ts'
+import { CommandError, exits, type Io, textOf, tokenIn } from './io.ts'
 
 /** A service and who one is there, kept by name. */
 export type Context = {
@@ -117,10 +117,7 @@ export function clientFor(io: Io, server: string, token: string): Client {
 /** Trusts the certificates of a PEM file from now on, beside those of the system. */
 export async function trust(caFile: string): Promise<void> {
   const { getCACertificates, setDefaultCACertificates } = await import('node:tls')
-  const pem = await readFile(caFile, 'utf8').catch((error: Error) => {
-    throw new CommandError(`The CA's file cannot be read: ${error.message}`)
-  })
-  setDefaultCACertificates([...getCACertificates('default'), pem])
+  setDefaultCACertificates([...getCACertificates('default'), await textOf(caFile, "The CA's file")])
 }
 
 /** The tenant that is meant. Throws when nobody said which. */
@@ -145,11 +142,6 @@ async function contextOf(io: Io, options: Remote): Promise<Context | undefined> 
 }
 
 async function tokenOf(io: Io, file: string | undefined, kept: string | undefined) {
-  if (file !== undefined) {
-    const text = await readFile(file, 'utf8').catch((error: Error) => {
-      throw new CommandError(`The token's file cannot be read: ${error.message}`)
-    })
-    return text.trim()
-  }
+  if (file !== undefined) return tokenIn(file)
   return io.env.GATESMITH_TOKEN?.trim() || kept
 }

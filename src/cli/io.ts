@@ -1,3 +1,5 @@
+import { readFile } from 'node:fs/promises'
+
 /** What a command reads and writes, and who stops it: the process's own, or a test's. */
 export type Io = {
   readonly out: Writer
@@ -36,6 +38,18 @@ export class CommandError extends Error {
     super(message)
     this.exitCode = exitCode
   }
+}
+
+/** The text of a file. Throws one sentence about one that cannot be read; `called` is what that calls it. */
+export async function textOf(path: string, called = path): Promise<string> {
+  return readFile(path, 'utf8').catch((error: Error) => {
+    throw new CommandError(`${called} cannot be read: ${error.message}`)
+  })
+}
+
+/** The API key in a file. */
+export async function tokenIn(path: string): Promise<string> {
+  return (await textOf(path, "The token's file")).trim()
 }
 
 /** All of the standard input. */

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { answerOf } from '@gatesmith/client'
 import {
@@ -11,7 +10,7 @@ import {
   trust,
   writeContexts,
 } from './contexts.ts'
-import { CommandError, exits, type Io, inputOf } from './io.ts'
+import { CommandError, exits, type Io, inputOf, tokenIn } from './io.ts'
 import { print } from './print.ts'
 
 /** `gatesmith login`: asks the service who this is, and keeps it as a context. */
@@ -111,12 +110,7 @@ export async function whoami(io: Io, options: Remote): Promise<void> {
 
 /** From a file, the environment, or the standard input: what is typed at a terminal is not shown. */
 async function askedToken(io: Io, file: string | undefined): Promise<string> {
-  if (file !== undefined && file !== '-') {
-    const text = await readFile(file, 'utf8').catch((error: Error) => {
-      throw new CommandError(`The token's file cannot be read: ${error.message}`)
-    })
-    return text.trim()
-  }
+  if (file !== undefined && file !== '-') return tokenIn(file)
   if (file === undefined && io.env.GATESMITH_TOKEN) return io.env.GATESMITH_TOKEN.trim()
   if (file === undefined && process.stdin.isTTY) return typed(io)
   const token = (await inputOf(io)).trim()

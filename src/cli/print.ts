@@ -8,7 +8,7 @@ export type Column<T> = {
 }
 
 /** What -o takes. */
-const outputs = ['table', 'wide', 'json', 'yaml', 'name'] as const
+export const outputs = ['table', 'wide', 'json', 'yaml', 'name'] as const
 
 /** Prints what was found as it was asked for: a table for people, all members as JSON or YAML, or names, one a line. */
 export async function print<T extends object>(
@@ -23,8 +23,7 @@ export async function print<T extends object>(
   },
 ): Promise<void> {
   const whole = how.single ? items[0] : { items }
-  if (output === 'json') io.out.write(`${JSON.stringify(whole, null, 2)}\n`)
-  else if (output === 'yaml') io.out.write(await yamlOf(whole))
+  if (isData(output)) io.out.write(await asData(output, whole))
   else if (output === 'name') for (const item of items) io.out.write(`${how.name(item)}\n`)
   else if (output !== 'table' && output !== 'wide') {
     throw new CommandError(`-o takes ${outputs.join(', ')}`)
@@ -40,6 +39,16 @@ export async function print<T extends object>(
       ),
     )
   }
+}
+
+/** Whether what is printed is for programs. */
+export function isData(output: string): boolean {
+  return output === 'json' || output === 'yaml'
+}
+
+/** As YAML where that was asked for, else as JSON. */
+export async function asData(output: string, value: unknown): Promise<string> {
+  return output === 'yaml' ? yamlOf(value) : `${JSON.stringify(value, null, 2)}\n`
 }
 
 /** As YAML that yields the same when it is read, long texts as blocks. */

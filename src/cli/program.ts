@@ -3,6 +3,7 @@ import type { Remote } from './contexts.ts'
 import type { FileOptions } from './files/apply.ts'
 import { CommandError, exits, type Io } from './io.ts'
 import type { ListOptions } from './look.ts'
+import { outputs } from './print.ts'
 
 // What the commands that ask a service are called, and what they take. What they do is loaded when it is asked for.
 
@@ -73,7 +74,7 @@ async function told(error: unknown, io: Io): Promise<number> {
     return error instanceof CommandError ? error.exitCode : exits.unavailable
   }
   if (!(error instanceof ProblemError)) throw error
-  const { exitOf, sentenceOf } = await import('./files/apply.ts')
+  const { exitOf, sentenceOf } = await import('./refusal.ts')
   const id = error.requestId === undefined ? '' : `, request ${error.requestId}`
   io.err.write(`gatesmith: ${sentenceOf(error)} (${error.type}${id})\n`)
   return exitOf(error)
@@ -367,8 +368,7 @@ function remote(command: Command): Command {
 }
 
 function output(command: Command): Command {
-  const choices = ['table', 'wide', 'json', 'yaml', 'name']
-  return command.addOption(new Option('-o, --output <format>', 'how to print').choices(choices))
+  return command.addOption(new Option('-o, --output <format>', 'how to print').choices(outputs))
 }
 
 function files(command: Command): Command {

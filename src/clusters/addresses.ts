@@ -1,6 +1,7 @@
 import { type LookupAddress, lookup as resolve } from 'node:dns'
 import { lookup } from 'node:dns/promises'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
+import { bareHost } from '../x509/names/ip.ts'
 
 /** Where no ingress is: link-local and unspecified addresses, those of many hosts, and where clouds tell
  *  machines who they are. Private and loopback addresses are fine: clusters are registered by the platform. */
@@ -41,10 +42,7 @@ function addAlsoAsIpv6(list: BlockList, net: string, prefix: number): void {
 /** Whether the service never connects to this IP address, whoever asks for it. What is no address, or one
  *  written in another way than usual, is for `safeLookup` to say. */
 export function isForbiddenAddress(address: string): boolean {
-  const version = isIP(address)
-  if (version === 0) return false
-  const family = version === 6 ? 'ipv6' : 'ipv4'
-  return forbidden.check(address, family) && !loopback.check(address, family)
+  return isIn(forbidden, address) && !isIn(loopback, address)
 }
 
 /** Addresses of this machine and of networks that are somebody's own (RFC 6890). */
@@ -66,13 +64,13 @@ privately.addSubnet('fec0::', 10, 'ipv6')
 
 /** Whether this IP address is one of this machine or of a private network: what tenants name is not to lead there. */
 export function isPrivateAddress(address: string): boolean {
-  return privately.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4')
+  return isIn(privately, address)
 }
 
 /** `host:port` in its parts; an IPv6 address loses its brackets. */
 export function partsOf(address: string): { readonly host: string; readonly port: number } {
   const colon = address.lastIndexOf(':')
-  const host = address.slice(0, colon).replace(/^\[|\]$/g, '')
+  const host = bareHost(address.slice(0, colon))
   return { host, port: Number(address.slice(colon + 1)) }
 }
 
@@ -102,6 +100,13 @@ export async function isForbiddenNow(host: string): Promise<boolean> {
 /** What is said of a host that is never connected to. */
 export function forbiddenMessage(host: string): string {
   return `${host} is never connected to: it is a link-local, metadata or unspecified address, or leads to one`
+}
+
+/** Whether an IP address is one of a list; one of IPv4 also where it is written as one of IPv6 (`::ffff:…`). What is
+ *  no address is not. */
+export function isIn(list: BlockList, address: string): boolean {
+  const version = isIP(address)
+  return version !== 0 && list.check(address, version === 6 ? 'ipv6' : 'ipv4')
 }
 
 /** Addresses and ranges of the settings, to hold addresses against. */

@@ -4,7 +4,8 @@ import { closed, Role } from '../shared/schema.ts'
 
 const nullable = Type.Union([Type.String(), Type.Null()])
 
-/** Who asks; of `oidc` the name is issuer and subject. `tenantId` null is platform-wide; `system` is the service itself, at its own work. */
+/** Who asks; of `oidc` the name is issuer and subject. `tenantId` null is platform-wide; `system` is the service
+ *  itself, at its own work. */
 export const Actor = closed({
   kind: Type.Enum(['api-key', 'oidc', 'system']),
   id: nullable,

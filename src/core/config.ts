@@ -306,11 +306,8 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   return {
     databaseUrl: env.DATABASE_URL,
     databasePool: Number(env.GATESMITH_DATABASE_POOL ?? 10),
-    sealingKey: sealingKey(env.GATESMITH_SEALING_KEY, env.GATESMITH_SEALING_KEY_FILE),
-    formerSealingKeys: formerKeys(
-      env.GATESMITH_SEALING_KEYS_FORMER,
-      env.GATESMITH_SEALING_KEYS_FORMER_FILE,
-    ),
+    sealingKey: sealingKey(env),
+    formerSealingKeys: formerKeys(env),
     pkcs11: pkcs11Of(env),
     host: env.GATESMITH_HOST ?? '0.0.0.0',
     port,
@@ -448,23 +445,15 @@ function smtpOf(env: Type.Static<typeof Environment>): Config['smtp'] {
 function siemOf(env: Type.Static<typeof Environment>): Siem {
   const {
     GATESMITH_SIEM_WEBHOOK_URL: url,
-    GATESMITH_SIEM_WEBHOOK_SECRET: given,
-    GATESMITH_SIEM_WEBHOOK_SECRET_FILE: secretFile,
     GATESMITH_SIEM_SYSLOG_URL: syslog,
     GATESMITH_SIEM_SYSLOG_CA_FILE: caFile,
   } = env
-  if ((url === undefined) !== (given === undefined && secretFile === undefined)) {
+  const secret = secretOf(env, 'GATESMITH_SIEM_WEBHOOK_SECRET')
+  if ((url === undefined) !== (secret === undefined)) {
     throw new SettingError(
       'Set both GATESMITH_SIEM_WEBHOOK_URL and GATESMITH_SIEM_WEBHOOK_SECRET, or neither',
     )
   }
-  if (given !== undefined && secretFile !== undefined) {
-    throw new SettingError('Set GATESMITH_SIEM_WEBHOOK_SECRET or its file, not both')
-  }
-  const secret =
-    secretFile === undefined
-      ? given
-      : readSecretFile('GATESMITH_SIEM_WEBHOOK_SECRET_FILE', secretFile)
   if (secret !== undefined && !/^whsec_[A-Za-z0-9+/]{32,}={0,2}$/.test(secret)) {
     throw new SettingError(
       `GATESMITH_SIEM_WEBHOOK_SECRET must be ${meaning('GATESMITH_SIEM_WEBHOOK_SECRET')}`,
@@ -491,35 +480,26 @@ function meaning(name: string): string {
   return settings.find(([setting]) => setting === name)?.[1] ?? 'left out'
 }
 
-function sealingKey(text: string | undefined, file: string | undefined): Buffer {
-  if (text && file) {
-    throw new SettingError('Set GATESMITH_SEALING_KEY or GATESMITH_SEALING_KEY_FILE, not both')
-  }
-  if (!text && !file) {
-    throw new SettingError(
-      'GATESMITH_SEALING_KEY is not set: make one with `openssl rand -base64 32` and keep it safe',
-    )
-  }
-  return keyOf(text ?? readSecretFile('GATESMITH_SEALING_KEY_FILE', file ?? ''))
+function sealingKey(env: Type.Static<typeof Environment>): Buffer {
+  const text = secretOf(env, 'GATESMITH_SEALING_KEY')
+  if (text !== undefined) return keyOf(text)
+  throw new SettingError(
+    'GATESMITH_SEALING_KEY is not set: make one with `openssl rand -base64 32` and keep it safe',
+  )
 }
 
-function formerKeys(text: string | undefined, file: string | undefined): readonly Buffer[] {
-  if (text && file) {
-    throw new SettingError(
-      'Set GATESMITH_SEALING_KEYS_FORMER or GATESMITH_SEALING_KEYS_FORMER_FILE, not both',
-    )
-  }
-  const from = file ? readSecretFile('GATESMITH_SEALING_KEYS_FORMER_FILE', file) : (text ?? '')
+function formerKeys(env: Type.Static<typeof Environment>): readonly Buffer[] {
+  const from = secretOf(env, 'GATESMITH_SEALING_KEYS_FORMER') ?? ''
   return from.split(/[\s,]+/).flatMap((each) => (each === '' ? [] : [keyOf(each)]))
 }
 
 function pkcs11Of(env: Type.Static<typeof Environment>): Pkcs11 | undefined {
-  const { GATESMITH_PKCS11_MODULE: module, GATESMITH_PKCS11_PIN_FILE: file } = env
+  const { GATESMITH_PKCS11_MODULE: module } = env
   if (module === undefined) return undefined
-  if ((env.GATESMITH_PKCS11_PIN === undefined) === (file === undefined)) {
+  const pin = secretOf(env, 'GATESMITH_PKCS11_PIN')
+  if (pin === undefined) {
     throw new SettingError('Set either GATESMITH_PKCS11_PIN or GATESMITH_PKCS11_PIN_FILE')
   }
-  const pin = env.GATESMITH_PKCS11_PIN ?? readSecretFile('GATESMITH_PKCS11_PIN_FILE', file ?? '')
   return { module, token: env.GATESMITH_PKCS11_TOKEN, pin }
 }
 
@@ -530,6 +510,22 @@ function keyOf(text: string): Buffer {
   }
   return key
 }
+
+/** A secret: the variable, or the text of the file that another variable names. */
+function secretOf(env: Type.Static<typeof Environment>, name: Secret): string | undefined {
+  const file = `${name}_FILE` as const
+  const { [name]: text, [file]: path } = env
+  if (text !== undefined && path !== undefined) {
+    throw new SettingError(`Set ${name} or ${file}, not both`)
+  }
+  return path === undefined ? text : readSecretFile(file, path)
+}
+
+type Secret =
+  | 'GATESMITH_SEALING_KEY'
+  | 'GATESMITH_SEALING_KEYS_FORMER'
+  | 'GATESMITH_PKCS11_PIN'
+  | 'GATESMITH_SIEM_WEBHOOK_SECRET'
 
 function readSecretFile(setting: string, path: string): string {
   try {

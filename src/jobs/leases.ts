@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from '../core/context.ts'
-import { type LockSession, openLockSession } from '../core/database/postgres.ts'
+import { type DatabaseSession, openLockSession } from '../core/database/postgres.ts'
 import { isRecord } from '../shared/shape.ts'
 
 /** Worker pools of this process as the database knows them to live: each holds an advisory lock of its
@@ -84,7 +84,7 @@ export async function openLeases(ctx: Context): Promise<Leases> {
 
 /** A session, what it holds, and since when it has seen a pool without a lease. */
 type Line = {
-  readonly session: LockSession
+  readonly session: DatabaseSession
   readonly holds: Set<string>
   readonly missing: Map<string, number>
 }

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from '../core/context.ts'
-import { type LockSession, openLockSession } from '../core/database/postgres.ts'
+import { type DatabaseSession, openLockSession } from '../core/database/postgres.ts'
 import { followCluster } from '../delivery/drift/follow.ts'
 import { isRecord } from '../shared/shape.ts'
 
@@ -40,7 +40,7 @@ export async function startWatches(ctx: Context): Promise<Watches> {
     await one?.ended
   }
 
-  async function turn(session: LockSession): Promise<void> {
+  async function turn(session: DatabaseSession): Promise<void> {
     const rows = rowsOf(await session.query(clustersToFollow))
     const wanted = new Map(rows.map((row) => [row.id, row]))
     const processes = Number(valueIn(await session.query(countPresent, [present])))
@@ -64,7 +64,7 @@ export async function startWatches(ctx: Context): Promise<Watches> {
 
   async function keep(): Promise<void> {
     while (!stopping.signal.aborted) {
-      let session: LockSession | undefined
+      let session: DatabaseSession | undefined
       try {
         session = await openLockSession(ctx.config.databaseUrl)
         await session.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [present])

@@ -12,8 +12,8 @@ const patienceMilliseconds = 5_000
 
 const json = { 'content-type': 'application/json' }
 
-/** Serves GET /metrics, and GET /readyz for processes that serve nothing else, at an address of its own, where the API's clients cannot reach it: it asks for no token,
- *  and holds no name of a tenant or host. Answers its URL. */
+/** Serves GET /metrics, and GET /readyz for processes that serve nothing else, at an address of its own, where the
+ *  API's clients cannot reach it: it asks for no token. Answers its URL. */
 export async function openMetrics(ctx: Context, { host, port }: { host: string; port: number }) {
   measureProcess(ctx.config)
   const { registry } = metersOf(ctx.config)

@@ -15,6 +15,9 @@ export function nullable<T extends Type.TSchema>(schema: T, description?: string
 
 export const Id = Type.String({ format: 'uuid', description: 'UUID' })
 
+/** The pattern of text without control characters: PostgreSQL knows no NUL. */
+export const plainText = '^[^\\u0000-\\u001f\\u007f]+$'
+
 /** A moment as it is answered. */
 export const Timestamp = Type.String({ format: 'date-time', description: 'RFC 3339, UTC' })
 

@@ -58,8 +58,8 @@ export async function stillAdmitted(ctx: Context, request: FastifyRequest): Prom
   return actor
 }
 
-/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1), or by a client certificate. Throws credentials-missing,
- *  credentials-refused, rate-limited. */
+/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1), or by a client certificate. Throws
+ *  credentials-missing, credentials-refused, rate-limited. */
 function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
   const token = tokenOf(request)
   const from = { requestId: request.id, address: request.ip }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import Type from 'typebox'
 import { canonical } from '../../core/canonical.ts'
 import type { Precondition } from '../../core/precondition.ts'
 import { Problem } from '../../shared/problem.ts'
@@ -93,6 +94,11 @@ export function expecting(
   versioned: readonly string[],
 ): Precondition {
   return expectation(bareTag(ifMatch), bareTag(ifNoneMatch), versioned)
+}
+
+/** A condition that is given as an argument; `expecting` reads it. */
+export function tagArgument(description: string) {
+  return Type.Optional(Type.String({ minLength: 1, maxLength: 255, description }))
 }
 
 function bareTag(text: string | undefined): readonly Tag[] | undefined {

@@ -74,14 +74,9 @@ type Measuring = {
   readonly page: number
 }
 
-/** What weighs as much as this many other fields: what is changed, certificates in PEM, what is counted, and clusters
- *  and whole Envoys that are asked. */
+/** What weighs as much as this many other fields: certificates in PEM, what is counted, and clusters and whole Envoys
+ *  that are asked. */
 const weights = new Map([
-  ['putHost', 1000],
-  ['removeHost', 1000],
-  ['issueCertificate', 1000],
-  ['renewCertificate', 1000],
-  ['revokeCertificate', 1000],
   ['inventory', 500],
   ['groups', 500],
   ['total', 100],
@@ -92,6 +87,9 @@ const weights = new Map([
   ['chainPem', 10],
   ['listeners', 500],
 ])
+
+/** Whatever changes something weighs as much. */
+const changeWeight = 1000
 
 /** How long a list without pages is taken to be. */
 const listed = 10
@@ -169,8 +167,9 @@ function fieldCost(
   measuring: Measuring,
 ): Cost {
   const name = node.name.value
-  const own = weights.get(name) ?? 1
   const definition = definitionOf(name, parent)
+  const changes = definition !== undefined && parent === measuring.schema.getMutationType()
+  const own = changes ? changeWeight : (weights.get(name) ?? 1)
   if (!definition || !node.selectionSet) return { fields: own, depth: 1, roots: 1 }
   const isPage = definition.args.some((arg) => arg.name === 'first')
   const inner = selectionCost(node.selectionSet, getNamedType(definition.type), {

@@ -7,7 +7,7 @@ import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
 import { HostSpec } from '../../hosts/host.ts'
 import { putHost } from '../../hosts/put.ts'
 import { closed, HostnameText, Id, Name } from '../../shared/schema.ts'
-import { expecting } from '../edge/conditions.ts'
+import { expecting, tagArgument } from '../edge/conditions.ts'
 import { IdempotencyKey } from '../idempotency.ts'
 import { dryRun, writing } from '../rehearsal.ts'
 import { versionedHost } from '../rest/hosts.ts'
@@ -17,10 +17,8 @@ import type { Shape } from './sdl.ts'
 const writesHosts: Needs = { permission: 'write-hosts', scope: 'hosts:write' }
 const writesCertificates: Needs = { permission: 'write-certificates', scope: 'certificates:write' }
 
-const tags = (description: string) =>
-  Type.Optional(Type.String({ minLength: 1, maxLength: 255, description }))
-const ifMatch = tags('Only if it still has this etag, or, with *, if it is there')
-const ifNoneMatch = tags('With *: only if it is not there yet')
+const ifMatch = tagArgument('Only if it still has this etag, or, with *, if it is there')
+const ifNoneMatch = tagArgument('With *: only if it is not there yet')
 const once = {
   idempotencyKey: Type.Optional(IdempotencyKey),
 }

@@ -11,12 +11,12 @@ import type { Api } from '../api.ts'
  *  message: it names nothing of the installation, which the log does. */
 type Check = { readonly status: 'ok' | 'warning' | 'failed' | 'unknown'; readonly message?: string }
 
-const names = ['database', 'migrations', 'sealing', 'listening', 'workers'] as const
-
 /** Whether a process can serve, and what it is that it lacks. */
 export type Readiness = {
   readonly status: 'ready' | 'unready'
-  readonly checks: Readonly<Record<(typeof names)[number], Check>>
+  readonly checks: Readonly<
+    Record<'database' | 'migrations' | 'sealing' | 'listening' | 'workers', Check>
+  >
 }
 
 /** For those who run it, without a token: is the process alive, and can it serve. */
@@ -99,14 +99,11 @@ async function sealing(ctx: Context): Promise<Check> {
 /** What was not looked at is unknown. */
 function readiness(found: Partial<Readiness['checks']>): Readiness {
   const unknown: Check = { status: 'unknown' }
-  const { database, migrations, sealing, listening, workers } = found
   const checks = {
-    database: database ?? unknown,
-    migrations: migrations ?? unknown,
-    sealing: sealing ?? unknown,
-    listening: listening ?? unknown,
-    workers: workers ?? unknown,
+    ...{ database: unknown, migrations: unknown, sealing: unknown },
+    ...{ listening: unknown, workers: unknown },
+    ...found,
   }
-  const failed = names.some((name) => checks[name].status === 'failed')
+  const failed = Object.values(checks).some(({ status }) => status === 'failed')
   return { status: failed ? 'unready' : 'ready', checks }
 }

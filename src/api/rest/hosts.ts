@@ -31,7 +31,6 @@ const pemChain = 'application/pem-certificate-chain'
 
 /** What of a host can be written: what it is asked for, and whether it is asked for at all. */
 export const versionedHost = [...Object.keys(HostSpec.properties), 'removedAt']
-const versioned = versionedHost
 const params = closed({ tenant: Name, host: HostnameText })
 
 /** A host as it goes, with what was revoked with it. */
@@ -83,7 +82,7 @@ export const hosts: Routes = {
       {
         config: {
           needs: 'write-hosts',
-          versioned,
+          versioned: versionedHost,
           problems: refusedSpecs,
         },
         schema: {
@@ -123,7 +122,7 @@ export const hosts: Routes = {
       {
         config: {
           needs: 'write-hosts',
-          versioned,
+          versioned: versionedHost,
           problems: ['tenant-unknown', 'host-unknown', ...refusedSpecs],
         },
         schema: {
@@ -141,7 +140,7 @@ export const hosts: Routes = {
       (request) => {
         const { tenant, host: name } = request.params
         const { body: patch } = request
-        const asked = { patch, asked: preconditionOf(request), members: versioned }
+        const asked = { patch, asked: preconditionOf(request), members: versionedHost }
         return patchHost(writing(ctx, request), actorOf(request), { tenant, name, asked })
       },
     )
@@ -191,7 +190,11 @@ export const hosts: Routes = {
     api.get(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'read', versioned, problems: ['tenant-unknown', 'host-unknown'] },
+        config: {
+          needs: 'read',
+          versioned: versionedHost,
+          problems: ['tenant-unknown', 'host-unknown'],
+        },
         schema: {
           tags,
           summary: 'Read a host: what was asked for, and how it stands on each cluster',
@@ -287,7 +290,11 @@ export const hosts: Routes = {
     api.delete(
       '/tenants/:tenant/hosts/:host',
       {
-        config: { needs: 'write-hosts', versioned, problems: ['tenant-unknown', 'host-unknown'] },
+        config: {
+          needs: 'write-hosts',
+          versioned: versionedHost,
+          problems: ['tenant-unknown', 'host-unknown'],
+        },
         schema: {
           tags,
           summary: 'Take a host off all its clusters; it is gone when GET answers 404',

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
-import { type BlockList, isIP } from 'node:net'
+import type { BlockList } from 'node:net'
 import { TLSSocket } from 'node:tls'
 import type { FastifyRequest } from 'fastify'
-import { rangeList } from '../../clusters/addresses.ts'
+import { isIn, rangeList } from '../../clusters/addresses.ts'
 import type { Config } from '../../core/config.ts'
 import type { Context } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
@@ -15,7 +15,7 @@ export function shownCertificate(
   { headers, raw: { socket } }: FastifyRequest,
 ): Buffer | undefined {
   const { clientCertHeader: name } = config
-  if (name !== undefined && isTrusted(config, socket.remoteAddress ?? '')) {
+  if (name !== undefined && isIn(trusted(config), socket.remoteAddress ?? '')) {
     const told = headers[name]
     return typeof told === 'string' && told !== '' ? fingerprintOf(octetsIn(told)) : undefined
   }
@@ -29,11 +29,6 @@ function fingerprintOf(der: Buffer): Buffer {
 }
 
 const trusted = oncePer<BlockList, Config>(({ trustedProxies }) => rangeList(trustedProxies))
-
-function isTrusted(config: Config, address: string): boolean {
-  const plain = address.replace(/^::ffff:(?=[\d.]+$)/, '')
-  return isIP(plain) !== 0 && trusted(config).check(plain, isIP(plain) === 6 ? 'ipv6' : 'ipv4')
-}
 
 /** `:base64:` (RFC 9440 2.2, RFC 8941 3.3.5), or PEM whose signs are URL-encoded, as nginx tells it. What is neither
  *  comes to octets of no certificate. */

@@ -1,6 +1,7 @@
 import { request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
 import { isForbiddenAddress, safeLookup } from '../../clusters/addresses.ts'
+import { bareHost } from '../../x509/names/ip.ts'
 
 /** More than any provider answers, and little enough to be parsed at once. */
 const mostOctets = 262_144
@@ -12,7 +13,7 @@ export async function getJson(
   { plain, signal }: { readonly plain: boolean; readonly signal: AbortSignal },
 ): Promise<unknown> {
   const target = new URL(url)
-  const host = target.hostname.replace(/^\[|\]$/g, '')
+  const host = bareHost(target.hostname)
   if (target.protocol !== 'https:' && !(plain && target.protocol === 'http:')) {
     throw new Error(`${target.origin} is not read without TLS`)
   }

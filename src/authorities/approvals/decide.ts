@@ -4,7 +4,6 @@ import { type Actor, allowPlatform } from '../../core/actor.ts'
 import { canonical } from '../../core/canonical.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
-import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import { isInForce, peopleBehind } from '../../tenants/apikeys/creators.ts'
 import { authoritySubject } from '../authority.ts'
@@ -32,14 +31,12 @@ export async function approve(ctx: Context, actor: Actor, named: Named): Promise
   // Of another release: who reads it here does not know what it would do.
   if (!Value.Check(NewApproval, request))
     throw settled('another release asked for it, in a form that is not known here')
-  let answer: Approval | undefined
-  const settle = async (tx: Tx) => {
-    answer = await decide(ctx, tx, { actor, row, name: named.authority, state: 'done' })
-  }
-  await doApproved(ctx, settle, (within) =>
-    carryOut(within, actor, { name: named.authority, request }),
+  const decision = { actor, row, name: named.authority, state: 'done' } as const
+  return doApproved(
+    ctx,
+    (tx) => decide(ctx, tx, decision),
+    (within) => carryOut(within, actor, { name: named.authority, request }),
   )
-  return must(answer, 'what was approved has no answer')
 }
 
 /** Says no to what was asked for; who asked may say so, too. Throws authority-unknown, approval-unknown,

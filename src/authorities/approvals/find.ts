@@ -2,7 +2,7 @@ import Type from 'typebox'
 import { type Actor, allowPlatform } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
-import { type Listing, listRows, when } from '../../core/database/lists.ts'
+import { byMade, listRows, when } from '../../core/database/lists.ts'
 import { type Cursored, type List, listQuery, MadeSort } from '../../shared/lists/query.ts'
 import { Problem } from '../../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../../shared/view.ts'
@@ -15,17 +15,7 @@ export const ApprovalQuery = listQuery(MadeSort, {
 })
 export type ApprovalQuery = Cursored<Type.Static<typeof ApprovalQuery>>
 
-const listing: Listing<MadeSort> = {
-  from: sql`approval`,
-  id: sql`approval."id"`,
-  usual: 'createdAt',
-  orders: {
-    createdAt: [
-      { column: sql`approval."askedAt"`, kind: 'timestamptz' },
-      { column: sql`approval."id"`, kind: 'uuid' },
-    ],
-  },
-}
+const listing = byMade(sql`approval`, sql`"askedAt"`)
 
 /** What was asked for of the key of an authority, oldest first unless asked otherwise. Throws authority-unknown,
  *  cursor-refused. */

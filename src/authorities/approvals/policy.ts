@@ -18,30 +18,29 @@ export function needTwo(ctx: Context, { name, approval }: Held): void {
   )
 }
 
-/** Does what was approved. `settle` is a part of its transaction, or has one of its own where nothing was to be
- *  changed: what is approved is carried out once, or not at all and may be approved again. */
+/** Does what was approved, and answers what `settle` does. That is a part of its transaction, or has one of its own
+ *  where nothing was to be changed: what is approved is carried out once, or not at all and may be approved again. */
 export async function doApproved<T>(
   ctx: Context,
-  settle: (tx: Tx) => Promise<void>,
-  work: (ctx: Context) => Promise<T>,
+  settle: (tx: Tx) => Promise<T>,
+  work: (ctx: Context) => Promise<unknown>,
 ): Promise<T> {
-  let settled = false
+  let settled: { readonly answer: T } | undefined
   const within: Context = {
     ...ctx,
     db: {
       ...ctx.db,
       transaction: async (inner) => {
-        const answer = await ctx.db.transaction(async (tx) => {
-          await settle(tx)
-          return inner(tx)
-        })
-        settled = true
-        return answer
+        const { answer, done } = await ctx.db.transaction(async (tx) => ({
+          answer: await settle(tx),
+          done: await inner(tx),
+        }))
+        settled = { answer }
+        return done
       },
     },
   }
   approved.add(within)
-  const answer = await work(within)
-  if (!settled) await ctx.db.transaction(settle)
-  return answer
+  await work(within)
+  return settled ? settled.answer : ctx.db.transaction(settle)
 }

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { closed, Id, Name, nullable, Timestamp } from '../../shared/schema.ts'
+import { closed, Id, Name, nullable, plainText, Timestamp } from '../../shared/schema.ts'
 import { NewRevocation } from '../crl/revocation.ts'
 import { NewRotation } from '../rotation/steps.ts'
 
@@ -19,7 +19,7 @@ export const NewApproval = closed(
     by: Type.Optional(Name),
     comment: Type.Optional(
       Type.String({
-        pattern: '^[^\\u0000-\\u001f\\u007f]+$',
+        pattern: plainText,
         maxLength: 500,
         description: 'Why, for who decides',
       }),

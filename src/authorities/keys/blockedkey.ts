@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { closed, Timestamp } from '../../shared/schema.ts'
+import { closed, plainText, Timestamp } from '../../shared/schema.ts'
 
 export const SpkiSha256 = Type.String({
   pattern: '^[0-9a-f]{64}$',
@@ -9,7 +9,7 @@ export const SpkiSha256 = Type.String({
 const Reason = Type.String({
   minLength: 1,
   maxLength: 200,
-  pattern: '^[^\\u0000-\\u001f\\u007f]+$',
+  pattern: plainText,
   description: 'Why, in a few words: found in a public repository',
 })
 

@@ -8,7 +8,7 @@ import { closed } from '../../shared/schema.ts'
 import { timestamp } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import type { CertificateFilter } from './filter.ts'
-import { conditionsOf, endOf, withHosts } from './select.ts'
+import { countAndRenewing, endOf, narrowedConditions } from './select.ts'
 
 export const ExpiryStep = Type.Enum(['day', 'week'], { title: 'ExpiryStep' })
 export type ExpiryStep = Type.Static<typeof ExpiryStep>
@@ -48,12 +48,11 @@ export async function expiries(
     const message = `At most ${mostSteps} ${by}s are told of at once: ask for a shorter period, or by week`
     refuse('request-invalid', [{ field: '/within', message }])
   }
-  const narrowed = await withHosts(ctx.db.read, filter)
   const conditions = joinSql(
     [
       sql`certificate."notAfter" >= ${now}::timestamptz and certificate."notAfter" <= ${end}::timestamptz`,
       sql`certificate."revokedAt" is null`,
-      ...conditionsOf(now, tenantId, narrowed),
+      ...(await narrowedConditions(ctx, tenantId, filter)),
     ],
     ' and ',
   )
@@ -68,7 +67,7 @@ export async function expiries(
 /** Whatever finds few finds them once. */
 function grouped(by: ExpiryStep, conditions: Sql): Sql {
   return sql`
-    select date_trunc(${by}, certificate."notAfter", 'UTC') as "from", ${counts}
+    select date_trunc(${by}, certificate."notAfter", 'UTC') as "from", ${countAndRenewing}
     from certificate where ${conditions} group by 1 order by 1`
 }
 
@@ -89,13 +88,10 @@ function stepwise({
     from generate_series(date_trunc(${by}, ${now}::timestamptz, 'UTC'), ${end}::timestamptz,
       ${`1 ${by}`}::interval) as "from"
     cross join lateral (
-      select ${counts} from certificate where certificate."notAfter" >= greatest("from", ${now}::timestamptz)
+      select ${countAndRenewing} from certificate where certificate."notAfter" >= greatest("from", ${now}::timestamptz)
         and certificate."notAfter" < "from" + ${`1 ${by}`}::interval and ${conditions}
     ) as step where "count" > 0 order by "from"`
 }
-
-const counts = sql`count(*)::int as "count",
-  (count(*) filter (where certificate."autoRenew"))::int as "renewing"`
 
 type Row = Omit<Expiries, 'from'> & { readonly from: Date }
 

@@ -6,7 +6,7 @@ import { closed, Timestamp } from '../../shared/schema.ts'
 import { timestamp } from '../../shared/view.ts'
 import { tenantIdOf } from './expiries.ts'
 import type { CertificateFilter } from './filter.ts'
-import { conditionsOf } from './select.ts'
+import { countAndRenewing, narrowedConditions } from './select.ts'
 
 /** By what certificates are put together. */
 export const Grouping = Type.Enum(
@@ -76,11 +76,10 @@ export async function certificateGroups(
 ): Promise<readonly CertificateGroup[]> {
   const tenantId = await tenantIdOf(ctx, actor, tenant)
   const { key, name, joined } = groupings[by]
-  const conditions = conditionsOf(ctx.now(), tenantId, filter)
+  const conditions = await narrowedConditions(ctx, tenantId, filter)
   const rows = await ctx.db.read.$queryRaw<readonly Row[]>(sql`
     select ${name} as "key", "count", "renewing", "soonestEnd" from (
-      select ${key} as "key", count(*)::int as "count",
-        (count(*) filter (where certificate."autoRenew"))::int as "renewing",
+      select ${key} as "key", ${countAndRenewing},
         min(certificate."notAfter") as "soonestEnd"
       from certificate ${joined} where ${joinSql([sql`true`, ...conditions], ' and ')}
       group by 1 order by 4, 1 limit ${most}::int

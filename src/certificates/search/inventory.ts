@@ -2,7 +2,7 @@ import Type from 'typebox'
 import type { Actor } from '../../core/actor.ts'
 import { cachedFor } from '../../core/cache.ts'
 import type { Context } from '../../core/context.ts'
-import { sql } from '../../core/database/db.ts'
+import { emptySql, sql } from '../../core/database/db.ts'
 import { closed, KeyAlgorithm, Name, nullable, Timestamp } from '../../shared/schema.ts'
 import { shown, timestampOrNull } from '../../shared/view.ts'
 import { tenantIdOf } from './expiries.ts'
@@ -42,7 +42,7 @@ const ofAll = cachedFor(10_000, (ctx) => counted(ctx, null))
 
 async function counted(ctx: Context, tenantId: string | null): Promise<readonly Inventory[]> {
   const now = ctx.now()
-  const own = tenantId === null ? sql`` : sql`and "tenantId" = ${tenantId}::uuid`
+  const own = tenantId === null ? emptySql : sql`and "tenantId" = ${tenantId}::uuid`
   const rows = await ctx.db.read.$queryRaw<readonly Row[]>(sql`
     select authority."name" as "authority", counted.* from (
       select "authorityId", "keyAlgorithm",

@@ -1,3 +1,4 @@
+import type { Context } from '../../core/context.ts'
 import { type Sql, sql, type Tx } from '../../core/database/db.ts'
 import type { Listing } from '../../core/database/lists.ts'
 import { endingOf } from '../../hosts/request/query.ts'
@@ -21,15 +22,24 @@ export const certificateListing: Listing<CertificateSort> = {
   },
 }
 
+/** What holds for all that are found, as `conditionsOf` has it, with the hosts of its cluster looked for first. */
+export async function narrowedConditions(
+  ctx: Context,
+  tenantId: string | null,
+  filter: CertificateFilter,
+): Promise<readonly Sql[]> {
+  return conditionsOf(ctx.now(), tenantId, await withHosts(ctx.db.read, filter))
+}
+
 /** What is asked for, with the hosts of its cluster where those are few. */
-export type Narrowed<Filter> = Filter & { readonly hostIds?: readonly string[] }
+type Narrowed<Filter> = Filter & { readonly hostIds?: readonly string[] }
 
 /** Up to so many hosts are looked for one by one. */
 const fewHosts = 1_000
 
 /** Names the hosts of the cluster that is asked for: of ids PostgreSQL knows how many they are and looks for each,
  *  while of a cluster by its name it knows nothing. Of many hosts the certificates are soon found among all. */
-export async function withHosts<Filter extends CertificateFilter>(
+async function withHosts<Filter extends CertificateFilter>(
   tx: Tx,
   filter: Filter,
 ): Promise<Narrowed<Filter>> {
@@ -41,6 +51,10 @@ export async function withHosts<Filter extends CertificateFilter>(
   const hostIds = [...new Set(rows.map(({ id }) => id))]
   return rows.length > fewHosts ? filter : { ...filter, hostIds }
 }
+
+/** How many certificates there are, and how many of them are renewed without being asked. */
+export const countAndRenewing = sql`count(*)::int as "count",
+  (count(*) filter (where certificate."autoRenew"))::int as "renewing"`
 
 /** What holds for all that are listed. What was made to prove hosts by is only listed where it is asked
  *  for, by its serial or fingerprint. */

@@ -2,8 +2,9 @@ import { answerOf, each, ProblemError, type Schemas } from '@gatesmith/client'
 import { openSession, type Remote, type Session, tenantOf } from '../contexts.ts'
 import { CommandError, exits, type Io } from '../io.ts'
 import { hostsOf, queryOf } from '../nouns.ts'
-import { painted, printable, yamlOf } from '../print.ts'
-import { type Kind, labelOf, type Manifest, readManifests } from './documents.ts'
+import { asData, isData, painted, printable, yamlOf } from '../print.ts'
+import { exitOf, sentenceOf } from '../refusal.ts'
+import { type Found, type Kind, labelOf, type Manifest, readManifests } from './documents.ts'
 import {
   authorityManifest,
   clusterManifest,
@@ -34,7 +35,7 @@ export async function apply(io: Io, options: FileOptions): Promise<number> {
   const done: { outcome: Outcome | 'deleted' | 'refused'; what: string; message?: string }[] = []
   const tell = (what: string, outcome: (typeof done)[number]['outcome'], message?: string) => {
     done.push({ outcome, what, ...(message === undefined ? {} : { message }) })
-    if (session.output === 'json' || session.output === 'yaml') return
+    if (isData(session.output)) return
     if (session.output === 'name') io.out.write(`${what}\n`)
     else if (message === undefined) {
       io.out.write(
@@ -63,27 +64,20 @@ export async function apply(io: Io, options: FileOptions): Promise<number> {
     }
   }
   if (options.prune && worst === exits.done) {
-    for (const host of await leftOver(
-      session,
-      options,
-      found.map(({ manifest }) => manifest),
-    )) {
+    for (const host of await leftOver(session, options, found)) {
       const path = { tenant: host.tenant, host: host.name }
       const params = { path, query: dryRun ? { dryRun } : {} }
       await answerOf(session.client.DELETE('/v1/tenants/{tenant}/hosts/{host}', { params }))
       tell(labelOf(hostManifest(host)), 'deleted')
     }
   }
-  if (session.output === 'json') io.out.write(`${JSON.stringify({ items: done }, null, 2)}\n`)
-  if (session.output === 'yaml') io.out.write(await yamlOf({ items: done }))
+  if (isData(session.output)) io.out.write(await asData(session.output, { items: done }))
   if (options.wait && !dryRun && worst === exits.done) {
-    const hosts = found.flatMap(({ manifest: { kind, metadata } }) =>
-      kind === 'Host'
-        ? [{ tenant: metadata.tenant ?? tenantOf(session), name: metadata.name }]
-        : [],
-    )
     const { waitFor } = await import('../follow.ts')
-    return waitFor(session, hosts, { state: 'Synced', seconds: options.timeout ?? 120 })
+    return waitFor(session, hostsIn(session, found), {
+      state: 'Synced',
+      seconds: options.timeout ?? 120,
+    })
   }
   return worst
 }
@@ -112,11 +106,7 @@ export async function diff(io: Io, options: FileOptions): Promise<number> {
     await show(labelOf(wanted), before, after)
   }
   if (options.prune) {
-    for (const host of await leftOver(
-      session,
-      options,
-      found.map(({ manifest }) => manifest),
-    )) {
+    for (const host of await leftOver(session, options, found)) {
       await show(labelOf(hostManifest(host)), hostManifest(host), undefined)
     }
   }
@@ -138,25 +128,25 @@ export async function exportAll(
   const write = async (manifest: Manifest) => io.out.write(`---\n${await yamlOf(manifest)}`)
   if (tenant === undefined && label === undefined) {
     if (wants('Authority')) {
-      for await (const each1 of each<Schemas['Authority']>((page) =>
+      for await (const authority of each<Schemas['Authority']>((page) =>
         client.GET('/v1/authorities', queryOf({ limit: '200', ...page })),
       )) {
-        if (each1.retiredAt === null) await write(authorityManifest(each1))
+        if (authority.retiredAt === null) await write(authorityManifest(authority))
       }
     }
     if (wants('Cluster')) {
-      for await (const each1 of each<Schemas['Cluster']>((page) =>
+      for await (const cluster of each<Schemas['Cluster']>((page) =>
         client.GET('/v1/clusters', queryOf({ limit: '200', ...page })),
       )) {
-        await write(clusterManifest(each1))
+        await write(clusterManifest(cluster))
       }
     }
   }
   if (wants('Tenant')) {
-    for await (const each1 of each<Schemas['Tenant']>((page) =>
+    for await (const one of each<Schemas['Tenant']>((page) =>
       client.GET('/v1/tenants', queryOf({ ...filters, ...page })),
     )) {
-      if (tenant === undefined || each1.name === tenant) await write(tenantManifest(each1))
+      if (tenant === undefined || one.name === tenant) await write(tenantManifest(one))
     }
   }
   if (wants('Host')) {
@@ -196,8 +186,7 @@ async function printPlans(
   const blocked = places.some(({ conflicts, error, changes }) =>
     [...conflicts, error, ...changes.map(({ refused }) => refused)].some(Boolean),
   )
-  if (output === 'json') io.out.write(`${JSON.stringify({ items: plans }, null, 2)}\n`)
-  else if (output === 'yaml') io.out.write(await yamlOf({ items: plans }))
+  if (isData(output)) io.out.write(await asData(output, { items: plans }))
   else {
     for (const { host, clusters } of plans) {
       for (const { cluster, ingress, changes, conflicts, warnings, error } of clusters) {
@@ -231,17 +220,20 @@ function refuseBarePrune({ prune, selector }: FileOptions): void {
   }
 }
 
+/** The hosts that the files are about, whose tenant is the session's where they name none. */
+function hostsIn(session: Session, found: readonly Found[]) {
+  return found.flatMap(({ manifest: { kind, metadata } }) =>
+    kind === 'Host' ? [{ tenant: metadata.tenant ?? tenantOf(session), name: metadata.name }] : [],
+  )
+}
+
 /** The hosts that bear the labels and are in no file. */
 async function leftOver(
   session: Session,
   { selector }: FileOptions,
-  manifests: readonly Manifest[],
+  found: readonly Found[],
 ): Promise<readonly Schemas['Host'][]> {
-  const kept = new Set(
-    manifests
-      .filter(({ kind }) => kind === 'Host')
-      .map(({ metadata: { name, tenant } }) => `${tenant ?? tenantOf(session)}/${name}`),
-  )
+  const kept = new Set(hostsIn(session, found).map(({ tenant, name }) => `${tenant}/${name}`))
   const left: Schemas['Host'][] = []
   for await (const host of hostsOf(session, { label: selector })) {
     if (host.removedAt === null && !kept.has(`${host.tenant}/${host.name}`)) left.push(host)
@@ -259,29 +251,13 @@ async function linesOf(
   before: Manifest | undefined,
   after: Manifest | undefined,
 ): Promise<readonly string[]> {
+  const { diffArrays } = await import('diff')
   const text = async (manifest: Manifest | undefined) =>
     manifest === undefined ? [] : (await yamlOf(sorted(manifest))).trimEnd().split('\n')
   const [from, to] = [await text(before), await text(after)]
-  const rows = from.map(() => new Array<number>(to.length + 1).fill(0))
-  rows.push(new Array<number>(to.length + 1).fill(0))
-  const at = (i: number, j: number) => rows[i]?.[j] ?? 0
-  for (let i = from.length - 1; i >= 0; i--) {
-    for (let j = to.length - 1; j >= 0; j--) {
-      const row = rows[i]
-      if (!row) continue
-      row[j] = from[i] === to[j] ? at(i + 1, j + 1) + 1 : Math.max(at(i + 1, j), at(i, j + 1))
-    }
-  }
-  const lines: string[] = []
-  for (let i = 0, j = 0; i < from.length || j < to.length; ) {
-    if (i < from.length && j < to.length && from[i] === to[j]) {
-      lines.push(`  ${from[i]}`)
-      i++
-      j++
-    } else if (i < from.length && (j >= to.length || at(i + 1, j) >= at(i, j + 1))) {
-      lines.push(`- ${from[i++]}`)
-    } else lines.push(`+ ${to[j++]}`)
-  }
+  const lines = diffArrays(from, to).flatMap(({ value, added, removed }) =>
+    value.map((line) => `${added ? '+' : removed ? '-' : ' '} ${line}`),
+  )
   const changed = (line: string) => !line.startsWith(' ')
   return lines.filter((_, index) => lines.slice(Math.max(0, index - 3), index + 4).some(changed))
 }
@@ -292,21 +268,4 @@ function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
   const entries = Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1))
   return Object.fromEntries(entries.map(([name, inner]) => [name, sorted(inner)]))
-}
-
-/** A refusal in one sentence and a line for each rule that is broken. */
-export function sentenceOf(error: Error): string {
-  if (!(error instanceof ProblemError)) return error.message
-  const rules = error.violations
-    .filter(({ message }) => message !== error.message)
-    .map(({ field, message }) => `\n  ${field || '/'}: ${message}`)
-  return `${error.message}${rules.join('')}`
-}
-
-/** The exit code of a refusal. */
-export function exitOf({ status }: ProblemError): number {
-  if (status === 401 || status === 403) return exits.credentials
-  if (status === 404) return exits.unknown
-  if (status === 409 || status === 412) return exits.conflict
-  return status === 429 || status >= 500 ? exits.unavailable : exits.refused
 }

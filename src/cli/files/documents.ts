@@ -1,6 +1,6 @@
-import { readdir, readFile, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { CommandError, type Io, inputOf } from '../io.ts'
+import { CommandError, type Io, inputOf, textOf } from '../io.ts'
 
 /** The kinds that files may hold, in the order in which they need each other. */
 export const kinds = ['Authority', 'Cluster', 'Tenant', 'Host'] as const
@@ -38,7 +38,7 @@ export async function readManifests(
   const wrong: string[] = []
   for (const path of paths) {
     for (const file of path === '-' ? ['-'] : await filesOf(path, recursive)) {
-      const text = file === '-' ? await inputOf(io) : await readFile(file, 'utf8')
+      const text = file === '-' ? await inputOf(io) : await textOf(file)
       const documents = [...parseAllDocuments(text, { uniqueKeys: true })]
       for (const [index, document] of documents.entries()) {
         const at = documents.length > 1 ? `${file}, document ${index + 1}` : file
@@ -111,9 +111,7 @@ async function withFiles(manifest: Manifest, folder: string): Promise<Manifest> 
     const path = spec[`${member}File`]
     if (manifest.kind === 'Host' || typeof path !== 'string') continue
     delete spec[`${member}File`]
-    const text = await readFile(resolve(folder, path), 'utf8').catch((error: Error) => {
-      throw new CommandError(`${labelOf(manifest)}: ${member}File cannot be read: ${error.message}`)
-    })
+    const text = await textOf(resolve(folder, path), `${labelOf(manifest)}: ${member}File`)
     spec[member] = member === 'token' ? text.trim() : text
   }
   return { ...manifest, spec }

@@ -1,5 +1,6 @@
 import { type Document, isScalar, Lexer, parseDocument, stringify, visit } from 'yaml'
 import type { Violation } from '../../shared/problem.ts'
+import { bareHost } from '../../x509/names/ip.ts'
 import { forbiddenMessage, isForbiddenAddress } from '../addresses.ts'
 import { anchorFaults, clientFaults, type Fields, isStated, tokenFault } from './material.ts'
 
@@ -243,7 +244,7 @@ function serverFault(server: unknown): readonly string[] {
   if (/[?#@\\]/.test(String(server)) || url.port === '0') {
     return ['cluster: server must be a plain URL, without user, query, fragment or backslash']
   }
-  const host = url.hostname.replace(/^\[|\]$/g, '')
+  const host = bareHost(url.hostname)
   return isForbiddenAddress(host) ? [`cluster: server: ${forbiddenMessage(host)}`] : []
 }
 

@@ -6,6 +6,7 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { parse } from 'yaml'
 import { must } from '../../shared/must.ts'
+import { bareHost } from '../../x509/names/ip.ts'
 import { forbiddenMessage, isForbiddenAddress, safeLookup } from '../addresses.ts'
 import { openGate } from './errand.ts'
 import type { Kind } from './kinds.ts'
@@ -52,7 +53,7 @@ export function openLine(kubeconfig: string): Line {
   let wires: Wires | undefined
 
   function wired(): Wires {
-    const host = must(URL.parse(server), 'the server is a URL').hostname.replace(/^\[|\]$/g, '')
+    const host = bareHost(must(URL.parse(server), 'the server is a URL').hostname)
     if (isForbiddenAddress(host)) throw new KubeError('unreachable', forbiddenMessage(host))
     wires ??= wiresOf(options)
     return wires

@@ -2,7 +2,7 @@ import { Problem } from '../../shared/problem.ts'
 import { type Bell, openBell } from '../bell.ts'
 import type { Context } from '../context.ts'
 import { oncePer } from '../onceper.ts'
-import { type LockSession, openListener } from './postgres.ts'
+import { type DatabaseSession, openListener } from './postgres.ts'
 
 /** What the database tells its listeners about: triggers say which thing has changed, and no more. */
 export type Channel = 'gatesmith_hosts' | 'gatesmith_events'
@@ -18,7 +18,7 @@ export type StoredBell = Pick<Bell, 'rung'> & { readonly close: () => void }
 /** What a process listens with: one session of its own, opened when somebody first waits. */
 type Tower = {
   readonly bells: Map<string, Set<Bell>>
-  session: Promise<LockSession> | undefined
+  session: Promise<DatabaseSession> | undefined
   /** It was lost while somebody waited, and no other is open yet. */
   lost: boolean
 }
@@ -95,7 +95,7 @@ function ringAll({ bells }: Tower): void {
 
 /** Opens the session; one that is lost is followed by another while anybody waits, and then everybody looks,
  *  since what was told meanwhile was not heard. */
-async function listen(ctx: Context, tower: Tower): Promise<LockSession> {
+async function listen(ctx: Context, tower: Tower): Promise<DatabaseSession> {
   const opening = openListener(ctx.config.databaseUrl, channels, (channel, id) => {
     ringOne(tower, channel, id)
   })
@@ -129,7 +129,7 @@ async function reopen(ctx: Context, tower: Tower): Promise<void> {
 }
 
 /** A connection whose other end is gone without a word is given up. */
-async function look(session: LockSession): Promise<void> {
+async function look(session: DatabaseSession): Promise<void> {
   const late = setTimeout(() => void session.close().catch(() => undefined), lookMilliseconds - 1)
   await session.query('select 1').catch(() => undefined)
   clearTimeout(late)

@@ -11,6 +11,7 @@ import {
   type Cursored,
   type List,
   type ListQuery,
+  type MadeSort,
   mostCounted,
   type NameSort,
   type Total,
@@ -225,6 +226,21 @@ export function byName(table: Sql): Listing<NameSort> {
     orders: {
       name: [{ column: sql`${table}."name"`, kind: 'text' }],
       createdAt: [{ column: sql`${table}."id"`, kind: 'uuid' }],
+    },
+  }
+}
+
+/** How things without names are listed: by the column that says when each was made. */
+export function byMade(table: Sql, made: Sql): Listing<MadeSort> {
+  return {
+    from: table,
+    id: sql`${table}."id"`,
+    usual: 'createdAt',
+    orders: {
+      createdAt: [
+        { column: sql`${table}.${made}`, kind: 'timestamptz' },
+        { column: sql`${table}."id"`, kind: 'uuid' },
+      ],
     },
   }
 }

@@ -8,7 +8,7 @@ import * as binding from '@prisma/schema-engine-wasm/schema_engine_bg'
 import { runMigrations } from 'graphile-worker'
 import { isRecord } from '../../shared/shape.ts'
 import { migrationNames, migrations, unapplied } from './migrations.ts'
-import { type LockSession, openSession } from './postgres.ts'
+import { type DatabaseSession, openSession } from './postgres.ts'
 
 /** One replica migrates at a time; the others wait and find nothing left to do. */
 const lockKey = 0x67617465
@@ -54,7 +54,7 @@ const noFilter = { externalTables: [], externalEnums: [] }
 
 /** Whether every migration of this release has been applied: then the engine, which takes much memory,
  *  need not be started at all. */
-async function isCurrent(session: LockSession): Promise<boolean> {
+async function isCurrent(session: DatabaseSession): Promise<boolean> {
   const [found] = await session.query("select to_regclass('_prisma_migrations') is not null as it")
   if (!isRecord(found) || found.it !== true) return false
   return (await unapplied(session.query)).length === 0

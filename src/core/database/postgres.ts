@@ -1,8 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import pg from 'pg'
 
-/** One connection of its own, for what hangs on a session: advisory locks. */
-export type LockSession = {
+/** One connection of its own, for what hangs on a session: advisory locks, and LISTEN. */
+export type DatabaseSession = {
   readonly query: (text: string, values?: readonly unknown[]) => Promise<readonly unknown[]>
   /** Resolves when the connection is gone, by `close` or by itself. */
   readonly ended: Promise<void>
@@ -10,11 +10,13 @@ export type LockSession = {
 }
 
 /** Opens a session to PostgreSQL at `url`. */
-export async function openSession(url: string): Promise<LockSession> {
+export async function openSession(url: string): Promise<DatabaseSession> {
   return (await connectSession(url)).session
 }
 
-async function connectSession(url: string): Promise<{ session: LockSession; client: pg.Client }> {
+async function connectSession(
+  url: string,
+): Promise<{ session: DatabaseSession; client: pg.Client }> {
   const client = new pg.Client({ connectionString: url, keepAlive: true })
   const ended = new Promise<void>((resolve) => {
     client.on('end', () => resolve())
@@ -24,7 +26,7 @@ async function connectSession(url: string): Promise<{ session: LockSession; clie
   await client.connect()
   // One statement after the other: a connection has no more than one under way.
   let last: Promise<unknown> = Promise.resolve()
-  const session: LockSession = {
+  const session: DatabaseSession = {
     query: (text, values = []) => {
       const next = last.then(async () => (await client.query(text, [...values])).rows)
       last = next.catch(() => undefined)
@@ -38,7 +40,7 @@ async function connectSession(url: string): Promise<{ session: LockSession; clie
 
 /** A session that locks are held by, so that its loss is to be noticed: a machine that is gone says no goodbye, and
  *  the database gives it up within half a minute. */
-export async function openLockSession(url: string): Promise<LockSession> {
+export async function openLockSession(url: string): Promise<DatabaseSession> {
   const session = await openSession(url)
   try {
     await session.query(
@@ -58,7 +60,7 @@ export async function openListener(
   url: string,
   channels: readonly string[],
   heard: (channel: string, message: string) => void,
-): Promise<LockSession> {
+): Promise<DatabaseSession> {
   const { session, client } = await connectSession(url)
   client.on('notification', ({ channel, payload = '' }) => heard(channel, payload))
   try {

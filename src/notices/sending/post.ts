@@ -2,9 +2,10 @@ import { lookup as resolve } from 'node:dns'
 import { request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
 import { type BlockList, isIP, type LookupFunction } from 'node:net'
-import { isForbiddenAddress, isPrivateAddress, rangeList } from '../../clusters/addresses.ts'
+import { isForbiddenAddress, isIn, isPrivateAddress, rangeList } from '../../clusters/addresses.ts'
 import type { Config } from '../../core/config.ts'
 import { oncePer } from '../../core/onceper.ts'
+import { bareHost } from '../../x509/names/ip.ts'
 import type { Message } from './messages.ts'
 
 /** What came of a post: the status of the answer, or why there is none. */
@@ -56,7 +57,7 @@ export function connectionTo(
   plain: boolean,
 ): { readonly fault?: string; readonly lookup: LookupFunction } {
   const may = (address: string) => isAllowed(config, address, plain)
-  const host = hostname.replace(/^\[|\]$/g, '')
+  const host = bareHost(hostname)
   const lookup = lookupOf(may)
   return isIP(host) !== 0 && !may(host) ? { fault: refused(host).error, lookup } : { lookup }
 }
@@ -66,7 +67,7 @@ export function connectionTo(
 export function urlFault(config: Config, url: string): string | undefined {
   const { protocol, hostname } = new URL(url)
   const plain = protocol === 'http:'
-  const host = hostname.replace(/^\[|\]$/g, '')
+  const host = bareHost(hostname)
   const wrong =
     isIP(host) === 0 ? plain && config.noticeRanges.length === 0 : !isAllowed(config, host, plain)
   return wrong ? refused(host).error : undefined
@@ -76,8 +77,7 @@ const allowedRanges = oncePer<BlockList, Config>(({ noticeRanges }) => rangeList
 
 /** Without TLS only to what the settings name. */
 function isAllowed(config: Config, address: string, plain: boolean): boolean {
-  const family = isIP(address) === 6 ? 'ipv6' : 'ipv4'
-  if (allowedRanges(config).check(address, family)) return true
+  if (isIn(allowedRanges(config), address)) return true
   return !plain && !isForbiddenAddress(address) && !isPrivateAddress(address)
 }
 

@@ -2,6 +2,7 @@ import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { AuditEvent } from '../../audit/event.ts'
 import type { Config, Siem } from '../../core/config.ts'
+import { bareHost } from '../../x509/names/ip.ts'
 import { connectionTo, failureOf, type Posted } from '../sending/post.ts'
 
 const timeoutMilliseconds = 10_000
@@ -18,7 +19,7 @@ export function sendSyslog(
   const plain = protocol === 'tcp:'
   const { fault, lookup } = connectionTo(config, hostname, plain)
   if (fault !== undefined) return Promise.resolve({ answer: null, error: fault })
-  const host = hostname.replace(/^\[|\]$/g, '')
+  const host = bareHost(hostname)
   const source = new URL(config.publicUrl).hostname
   const text = Buffer.concat(events.map((event) => framed(syslogMessage(event, source))))
   const target = { host, port: Number(port), lookup }

@@ -2,12 +2,11 @@ import { differences } from '../../audit/differences.ts'
 import { record } from '../../audit/record.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { isDuplicate, type Tx } from '../../core/database/db.ts'
+import { isDuplicate } from '../../core/database/db.ts'
 import type { Precondition } from '../../core/precondition.ts'
-import { Problem } from '../../shared/problem.ts'
 import { timestampOrNull } from '../../shared/view.ts'
-import { inForce } from '../quotas/usage.ts'
-import { apiKeyView, holdAdmin, keyEndOf, nameTaken, owner, refuseMore } from './lifecycle.ts'
+import { keyInForce, lockAdmins, refuseLastAdmin } from './inforce.ts'
+import { apiKeyView, keyEndOf, nameTaken, owner, refuseMore } from './lifecycle.ts'
 import type { ApiKey, ApiKeyPatch } from './schema.ts'
 
 /** Which key, of which tenant; null: of the platform. */
@@ -37,7 +36,7 @@ export async function changeApiKey(
   const now = ctx.now()
   try {
     return await ctx.db.transaction(async (tx) => {
-      await holdAdmin(tx)
+      await lockAdmins(tx)
       const before = await keyInForce(tx, { id, tenantId, now })
       expected(apiKeyView(before))
       refuseMore(actor, before.scopes)
@@ -45,7 +44,7 @@ export async function changeApiKey(
       refuseMore(actor, data.scopes)
       const narrower = (patch.scopes ?? []).length > 0 || (patch.expiresAt ?? null) !== null
       if (narrower && before.role === 'admin' && tenantId === null) {
-        await holdAdmin(tx, { other: id, now })
+        await refuseLastAdmin(tx, { id, now })
       }
       await tx.apiKey.update({ where: { id }, data })
       const told = differences(facts(before), facts(data))
@@ -82,15 +81,4 @@ function changed(
 
 function facts({ name, scopes, expiresAt }: Changeable) {
   return { name, scopes, expiresAt: timestampOrNull(expiresAt) }
-}
-
-async function keyInForce(
-  tx: Tx,
-  { id, tenantId, now }: { id: string; tenantId: string | null; now: Date },
-) {
-  const where = { id, tenantId, ...inForce(now) }
-  const include = { tenant: { select: { name: true } } }
-  const key = await tx.apiKey.findFirst({ where, include })
-  if (!key) throw new Problem('api-key-unknown', `There is no API key ${id} in force`)
-  return key
 }

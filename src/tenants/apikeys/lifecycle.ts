@@ -3,7 +3,7 @@ import { record } from '../../audit/record.ts'
 import { type Actor, allowPlatform, holds } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { bytes, isDuplicate, sql, type Tx } from '../../core/database/db.ts'
-import { type Listing, listRows, when } from '../../core/database/lists.ts'
+import { byMade, listRows, when } from '../../core/database/lists.ts'
 import { type List, listQuery, MadeSort } from '../../shared/lists/query.ts'
 import { day } from '../../shared/moment.ts'
 import { must } from '../../shared/must.ts'
@@ -14,6 +14,7 @@ import { accessTenant } from '../access.ts'
 import { dayOf, quotaExceeded, quotasOf } from '../quotas/limits.ts'
 import { type Holder, holdRoom, inForce } from '../quotas/usage.ts'
 import { forgetAnswers } from './answers.ts'
+import { lockAdmins, refuseLastAdmin } from './inforce.ts'
 import {
   ApiKey,
   type ApiKeyWithToken,
@@ -191,17 +192,7 @@ export const ApiKeyQuery = listQuery(MadeSort, {
 })
 export type ApiKeyQuery = Readonly<Type.Static<typeof ApiKeyQuery>>
 
-const listing: Listing<MadeSort> = {
-  from: sql`api_key`,
-  id: sql`api_key."id"`,
-  usual: 'createdAt',
-  orders: {
-    createdAt: [
-      { column: sql`api_key."createdAt"`, kind: 'timestamptz' },
-      { column: sql`api_key."id"`, kind: 'uuid' },
-    ],
-  },
-}
+const listing = byMade(sql`api_key`, sql`"createdAt"`)
 
 /** The keys in force, oldest first unless asked otherwise. Throws tenant-unknown, forbidden,
  *  cursor-refused. */
@@ -238,12 +229,12 @@ export async function revokeApiKey(
   const { id: tenantId } = await owner(ctx, actor, tenant)
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
-    await holdAdmin(tx)
+    await lockAdmins(tx)
     const where = { id, tenantId, revokedAt: null }
     const key = await tx.apiKey.findFirst({ where, select: { name: true, role: true } })
     if (!key) throw new Problem('api-key-unknown', `There is no API key ${id}`)
     if (key.role === 'admin' && tenantId === null && actor.kind !== 'system') {
-      await holdAdmin(tx, { other: id, now })
+      await refuseLastAdmin(tx, { id, now })
     }
     await tx.apiKey.updateMany({ where, data: { revokedAt: now } })
     await forgetAnswers(tx, [id])
@@ -252,31 +243,6 @@ export async function revokeApiKey(
       changes: {},
     })
   })
-}
-
-const revokingLock = 0x6b6579
-
-/** Two admins who revoke or narrow each other's keys do so one after the other. Throws api-key-needed where no platform
- *  admin has a key in force and whole besides `other`. */
-export async function holdAdmin(
-  tx: Tx,
-  but?: { readonly other: string; readonly now: Date },
-): Promise<void> {
-  await tx.$executeRaw(sql`select pg_advisory_xact_lock(${revokingLock})`)
-  if (!but) return
-  const { other: id, now } = but
-  const others = await tx.apiKey.count({
-    where: {
-      id: { not: id },
-      ...{ tenantId: null, role: 'admin', revokedAt: null, scopes: { isEmpty: true } },
-      OR: [{ expiresAt: null }, { expiresAt: { gt: now } }],
-    },
-  })
-  if (others > 0) return
-  throw new Problem(
-    'api-key-needed',
-    'It is the last key of a platform admin that is in force: make another one first',
-  )
 }
 
 /** A key as it is shown. */

@@ -4,8 +4,8 @@ import type { Context } from '../../core/context.ts'
 import { bytes } from '../../core/database/db.ts'
 import { Problem } from '../../shared/problem.ts'
 import { timestamp, timestampOrNull } from '../../shared/view.ts'
-import { inForce } from '../quotas/usage.ts'
 import { forgetShown } from './answers.ts'
+import { keyInForce } from './inforce.ts'
 import { apiKeyView, keyEndOf, owner, refuseMore } from './lifecycle.ts'
 import type { ApiKeyRotation, ApiKeyWithToken } from './schema.ts'
 import { newToken, prefixOf, tokenHash } from './token.ts'
@@ -22,8 +22,7 @@ export async function rotateApiKey(
   const now = ctx.now()
   const token = newToken()
   return ctx.db.transaction(async (tx) => {
-    const key = await tx.apiKey.findFirst({ where: { id, tenantId, ...inForce(now) } })
-    if (!key) throw new Problem('api-key-unknown', `There is no API key ${id} in force`)
+    const key = await keyInForce(tx, { id, tenantId, now })
     refuseMore(actor, key.scopes)
     if (key.boundTo !== null) {
       throw new Problem(
@@ -55,7 +54,7 @@ export async function rotateApiKey(
         expiresAt: timestampOrNull(expiresAt),
       },
     })
-    return { ...apiKeyView({ ...key, ...data, tenant: { name: tenant } }), token }
+    return { ...apiKeyView({ ...key, ...data }), token }
   })
 }
 

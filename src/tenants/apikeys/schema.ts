@@ -1,6 +1,15 @@
 import Type from 'typebox'
 import { Scope } from '../../core/actor.ts'
-import { closed, Id, moment, Name, nullable, Role, Timestamp } from '../../shared/schema.ts'
+import {
+  closed,
+  Id,
+  moment,
+  Name,
+  nullable,
+  plainText,
+  Role,
+  Timestamp,
+} from '../../shared/schema.ts'
 
 const scopes = Type.Array(Scope, {
   minItems: 1,
@@ -64,9 +73,7 @@ export const CertificateBinding = closed(
       Type.String({ pattern: '^[\\x21-\\x7e]{1,512}$', description: 'As spiffe://example.com/ci' }),
     ),
     dnsName: Type.Optional(Type.String({ pattern: '^[a-z0-9*._-]{1,253}$' })),
-    commonName: Type.Optional(
-      Type.String({ pattern: '^[^\\u0000-\\u001f\\u007f]+$', maxLength: 64 }),
-    ),
+    commonName: Type.Optional(Type.String({ pattern: plainText, maxLength: 64 })),
   },
   {
     title: 'CertificateBinding',

@@ -1,6 +1,6 @@
 import type { AltNames } from '../names/altnames.ts'
 import { type DistinguishedName, encodeName, rdnsOf, readName } from '../names/distinguished.ts'
-import { inRange, ipBytes, rangeBytes } from '../names/ip.ts'
+import { bareHost, inRange, ipBytes, rangeBytes } from '../names/ip.ts'
 import type { NameConstraints } from './subtrees.ts'
 
 /** A name that may not stand, as a JSON Pointer into `{ subject, ...altNames }`, and why. */
@@ -144,7 +144,7 @@ function uriTouches(name: string, space: string): boolean {
 /** The host name of a URI; empty when there is none or it is an address. */
 function hostOf(uri: string): string {
   const host = URL.parse(uri)?.hostname ?? ''
-  return ipBytes(host.replace(/^\[|\]$/g, '')) ? '' : host
+  return ipBytes(bareHost(host)) ? '' : host
 }
 
 function hostWithin(name: string, space: string): boolean {

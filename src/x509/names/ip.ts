@@ -4,6 +4,11 @@ export function ipBytes(text: string): Buffer | undefined {
   return text.includes(':') ? v6Bytes(text) : v4Bytes(text)
 }
 
+/** The host of a URL or of `host:port` by itself: an IPv6 address loses its brackets (RFC 3986 3.2.2). */
+export function bareHost(host: string): string {
+  return host.replace(/^\[|\]$/g, '')
+}
+
 function v4Bytes(text: string): Buffer | undefined {
   const parts = text.split('.')
   const good = parts.length === 4 && parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part))

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { type LockSession, openSession } from '../../../src/core/database/postgres.ts'
+import { type DatabaseSession, openSession } from '../../../src/core/database/postgres.ts'
 import { openTestDatabase } from '../../support/context.ts'
 
 // No time that is stored lies later than the time that was written: what is due now is due now.
@@ -44,7 +44,7 @@ async function bare(table: string): Promise<void> {
 }
 
 async function stored(
-  by: LockSession,
+  by: DatabaseSession,
   { table, column }: Column,
   time: string,
 ): Promise<readonly string[]> {

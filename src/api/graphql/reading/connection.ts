@@ -44,8 +44,7 @@ function listArgs({ properties }: Type.TObject): Type.TProperties {
 function sortArg(sort: Type.TSchema): Type.TSchema {
   if (!Type.IsEnum(sort)) return sort
   const words = sort.enum.map((word) => String(word).replace(downwards, '$1_DESC'))
-  const options = new Map<string, unknown>(Object.entries(sort))
-  const { title, description } = Object.fromEntries(options)
+  const { title, description }: Type.TSchemaOptions = { ...sort }
   return Type.Optional(
     Type.Enum(words, {
       title: String(title),

@@ -8,15 +8,12 @@ import { refuse } from '../../../shared/problem.ts'
 import { closed, HostnameText, Name, ProblemDocument } from '../../../shared/schema.ts'
 import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
-import { expecting } from '../../edge/conditions.ts'
+import { expecting, tagArgument } from '../../edge/conditions.ts'
 import { idempotent } from '../../idempotency.ts'
 import { MergePatch } from '../../mergepatch.ts'
 import { DryRun, writing } from '../../rehearsal.ts'
 import { patchHost, refusedSpecs, versionedHost } from '../hosts.ts'
-import { eachForItself } from './outcomes.ts'
-
-const tag = (description: string) =>
-  Type.Optional(Type.String({ minLength: 1, maxLength: 255, description }))
+import { eachForItself, status } from './outcomes.ts'
 
 /** One of many changes: what is done, to which host. */
 const HostChange = closed(
@@ -25,8 +22,8 @@ const HostChange = closed(
     name: HostnameText,
     spec: Type.Optional(HostSpec),
     patch: Type.Optional(MergePatch),
-    ifMatch: tag('Only if it still has this ETag, or, with *, if it is there'),
-    ifNoneMatch: tag('With *: only if it is not there yet'),
+    ifMatch: tagArgument('Only if it still has this ETag, or, with *, if it is there'),
+    ifNoneMatch: tagArgument('With *: only if it is not there yet'),
   },
   { title: 'HostChange', description: 'put takes spec, patch takes patch, remove takes neither' },
 )
@@ -52,8 +49,6 @@ const HostChanges = closed(
     ],
   },
 )
-
-const status = Type.Integer({ description: 'What the request for this one alone would answer' })
 
 const Outcomes = closed(
   {

@@ -1,5 +1,11 @@
+import Type from 'typebox'
 import { mostViolations, outcomeOf, Problem } from '../../../shared/problem.ts'
 import { problemDocument } from '../../problem.ts'
+
+/** The status of one item of a batch. */
+export const status = Type.Integer({
+  description: 'What the request for this one alone would answer',
+})
 
 type ProblemBody = ReturnType<typeof problemDocument>
 

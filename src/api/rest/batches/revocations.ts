@@ -6,7 +6,7 @@ import type { Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
 import { idempotent } from '../../idempotency.ts'
 import { DryRun, writing } from '../../rehearsal.ts'
-import { eachForItself } from './outcomes.ts'
+import { eachForItself, status } from './outcomes.ts'
 
 const RevocationItem = closed(
   { id: Id, ...CertificateRevocation.properties },
@@ -17,8 +17,6 @@ const Revocations = closed(
   { items: Type.Array(RevocationItem, { minItems: 1, maxItems: 500 }) },
   { title: 'NewRevocationBatch', examples: [{ items: [{ id: exampleId, reason: 'superseded' }] }] },
 )
-
-const status = Type.Integer({ description: 'What the request for this one alone would answer' })
 
 const Outcomes = closed(
   {
