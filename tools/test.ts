@@ -4,7 +4,6 @@ import { existsSync, globSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { Readable } from 'node:stream'
-import { text } from 'node:stream/consumers'
 import { run } from 'node:test'
 import { spec } from 'node:test/reporters'
 import Type from 'typebox'
@@ -17,11 +16,12 @@ import { realCluster } from '../test/support/real.ts'
 // has its own root of tests and its own hooks, and opens what it needs for itself. A single one can be run
 // by node --test as well.
 
+/** What the reporter of node's runner writes of a file, as it goes on. */
+const Told = Type.Object({ told: Type.String() })
+
 /** What came of a file. */
 const Outcome = Type.Object({
   file: Type.String(),
-  /** As the reporter of node's runner writes it. */
-  told: Type.String(),
   passed: Type.Integer(),
   skipped: Type.Integer(),
   /** The names of the tests that failed. */
@@ -37,7 +37,7 @@ const first = ['e2e', 'jobs', 'api/edge', 'certificates/issuance', 'delivery', '
  *  ingress, and files that change what is before it. */
 const lanes = () => (realCluster() === undefined ? availableParallelism() + 2 : 1)
 /** For what hangs, and no measure of anything: a busy machine is many times as slow. */
-const timeoutMilliseconds = { test: 600_000, file: 1_200_000 } as const
+const timeoutMilliseconds = { test: 600_000, silence: 660_000 } as const
 
 /** What opens a database, knows a cluster or starts a program. */
 const worlds =
@@ -104,7 +104,6 @@ async function takeAll(queue: string[], outcomes: Outcome[]): Promise<void> {
     child ??= fork(import.meta.filename, [lane])
     const outcome = await runIn(child, file)
     outcomes.push(outcome)
-    process.stdout.write(`${file} (${outcome.seconds.toFixed(1)} s)\n${outcome.told}`)
     if (child.exitCode !== null || child.signalCode !== null) child = undefined
   }
   if (!child) return
@@ -113,21 +112,28 @@ async function takeAll(queue: string[], outcomes: Outcome[]): Promise<void> {
   await ended
 }
 
-/** A file whose process ends, or does not end, has failed. */
+/** Runs a file and prints what came of it. One whose process ends, or does not end, has failed: what its tests told
+ *  until then is printed, too. */
 function runIn(child: ChildProcess, file: string): Promise<Outcome> {
   const begun = performance.now()
+  let told = ''
   return new Promise((resolve) => {
-    const watchdog = setTimeout(() => child.kill('SIGKILL'), timeoutMilliseconds.file)
+    const watchdog = setTimeout(() => child.kill('SIGKILL'), timeoutMilliseconds.silence)
     const finish = (outcome: Outcome) => {
       clearTimeout(watchdog)
       child.removeAllListeners()
+      process.stdout.write(`${file} (${outcome.seconds.toFixed(1)} s)\n${told}`)
       resolve(outcome)
     }
-    child.once('message', (message) => finish(Value.Parse(Outcome, message)))
+    child.on('message', (message) => {
+      watchdog.refresh()
+      if (Value.Check(Told, message)) told += message.told
+      else finish(Value.Parse(Outcome, message))
+    })
     child.once('exit', (code, signal) => {
-      const told = `✖ ${file}: its process ended (${signal ?? code})\n`
+      told += `✖ ${file}: its process ended (${signal ?? code})\n`
       const seconds = (performance.now() - begun) / 1000
-      finish({ file, told, passed: 0, skipped: 0, failed: [file], seconds })
+      finish({ file, passed: 0, skipped: 0, failed: [file], seconds })
     })
     child.send(file)
   })
@@ -144,14 +150,15 @@ async function outcomeOf(file: string): Promise<Outcome> {
     else outcome.skipped++
   })
   stream.on('test:fail', ({ name }) => failed.push(name))
-  const told = await text(Readable.from(eventsOf(stream)).compose(new spec()))
+  const lines = Readable.from(eventsOf(stream)).compose(new spec()).setEncoding('utf8')
+  for await (const told of lines) process.send?.({ told: String(told) })
   if (process.exitCode !== undefined && failed.length === 0)
     failed.push(`${file}: an error outside its tests`)
   process.exitCode = undefined
   if (outcome.passed + outcome.skipped + failed.length === 0) {
     failed.push(`${file}: there are no tests in it`)
   }
-  return { file, told, ...outcome, seconds: (performance.now() - begun) / 1000 }
+  return { file, ...outcome, seconds: (performance.now() - begun) / 1000 }
 }
 
 /** All but the sums of a file: those of all files are what counts. */

@@ -7,7 +7,7 @@ import { type Due, dueMany, jobKey } from '../../src/core/database/due.ts'
 import { openSession } from '../../src/core/database/postgres.ts'
 import type { Work } from '../../src/jobs/tasks.ts'
 import { startTurns } from '../../src/jobs/turns.ts'
-import { startWorker } from '../../src/jobs/worker.ts'
+import { startWorker, type Worker } from '../../src/jobs/worker.ts'
 import { openTestDatabase, testConfig } from '../support/context.ts'
 import { until } from '../support/process.ts'
 import { openRelay } from '../support/relay.ts'
@@ -64,11 +64,13 @@ function isBegun(begun: readonly { readonly key: unknown }[], count: number) {
 
 test('what is urgent begins while as many run as may, and a cluster is one process’s at a time', async (t) => {
   const clusterId = randomUUID()
-  const [one, other] = [turnsOf(t), turnsOf(t)]
+  const one = turnsOf(t)
   const usual = keysOf(clusterId, 40)
   await dueNow(usual, 'placement.push')
   one.wake()
   await isBegun(one.begun, 32)
+  // It looks for work by itself, and would have taken the cluster.
+  const other = turnsOf(t)
   const urgent = keysOf(clusterId, 1)
   await dueNow(urgent, 'placement.push', true)
   one.wake()
@@ -116,14 +118,19 @@ test('a worker whose database is away for a while does all that was due, and one
   far.port = String(relay.port)
   const said: string[] = []
   const warn = (_: unknown, words: string) => void said.push(words)
-  const away = openContext(testConfig(far.href), { ...quiet, warn })
-  t.after(() => away.db.close())
+  // Each job that waits for the lock has a connection, and the queue needs one as well.
+  const away = openContext({ ...testConfig(far.href), databasePool: 12 }, { ...quiet, warn })
   const holder = await openSession(url)
-  t.after(holder.close)
+  let worker: Worker | undefined
+  t.after(async () => {
+    await holder.close()
+    await worker?.stop()
+    await away.db.close()
+  })
   await holder.query('begin')
   await holder.query('lock table host, placement in access exclusive mode')
 
-  const worker = await startWorker(away, 4)
+  worker = await startWorker(away, 4)
   const keys = keysOf(randomUUID(), 6)
   const hosts = Array.from({ length: 6 }, () => ({ hostId: randomUUID() }))
   await dueNow(keys, 'placement.push')
@@ -147,4 +154,5 @@ test('a worker whose database is away for a while does all that was due, and one
   await until('all is done', async () => ((await jobs()).length === 0 ? true : undefined))
   relay.block()
   await worker.stop()
+  worker = undefined
 })
