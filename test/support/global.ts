@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startDatabase } from '../../sandbox/postgres/database.ts'
@@ -11,8 +11,10 @@ const stops: (() => Promise<unknown>)[] = []
  *  rig, if GATESMITH_TEST_RIG is 1. */
 export async function globalSetup(): Promise<void> {
   if (process.env.GATESMITH_TEST_RIG === '1') stops.push(await startRig())
-  const directory = await mkdtemp(join(tmpdir(), 'gatesmith-test-'))
+  const directory = await mkdtemp(join(await folderOfRun(), `gatesmith-test-${process.pid}-`))
   stops.push(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
+  // Test files, and the processes that they start, put there what they write.
+  process.env.TMPDIR = directory
   // What is killed in tests is processes, never the machine; and what they had open is not closed at once.
   const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '400' }
   const database = await startDatabase({ directory, port: 0, settings })
@@ -21,6 +23,39 @@ export async function globalSetup(): Promise<void> {
   process.env.GATESMITH_TEST_DATABASE = database.url
   // Test files, and the processes that they start, compile each module once a run.
   process.env.NODE_COMPILE_CACHE = join(directory, 'compiled')
+}
+
+const memory = '/dev/shm'
+const roomBytes = 4 * 2 ** 30
+
+/** Memory, if the machine has some to spare: on a disk, to clone a database may cost twenty times as much. */
+async function folderOfRun(): Promise<string> {
+  const free = await statfs(memory).then(
+    ({ bavail, bsize }) => bavail * bsize,
+    () => 0,
+  )
+  if (Math.min(free, process.availableMemory() - roomBytes) < roomBytes) return tmpdir()
+  await forget()
+  return memory
+}
+
+/** Removes what runs that were killed have left in memory. */
+async function forget(): Promise<void> {
+  for (const name of await readdir(memory)) {
+    const [, pid] = /^gatesmith-test-(\d+)-/.exec(name) ?? []
+    if (pid !== undefined && !isAlive(Number(pid)))
+      await rm(join(memory, name), { recursive: true, force: true })
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // Somebody else's.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
 }
 
 export async function globalTeardown(): Promise<void> {
