@@ -1,6 +1,8 @@
+import { execFile } from 'node:child_process'
 import { mkdtemp, readdir, rm, statfs } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { startDatabase } from '../../sandbox/postgres/database.ts'
 import { migrate } from '../../src/core/database/migrate.ts'
 import { startRig } from './rig.ts'
@@ -15,14 +17,29 @@ export async function globalSetup(): Promise<void> {
   stops.push(() => rm(directory, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
   // Test files, and the processes that they start, put there what they write.
   process.env.TMPDIR = directory
+  // Test files, and the processes that they start, compile each module once a run.
+  process.env.NODE_COMPILE_CACHE = join(directory, 'compiled')
+  const compiled = compile()
   // What is killed in tests is processes, never the machine; and what they had open is not closed at once.
   const settings = { fsync: 'off', full_page_writes: 'off', max_connections: '400' }
   const database = await startDatabase({ directory, port: 0, settings })
   stops.push(database.stop)
   await migrate(database.url)
   process.env.GATESMITH_TEST_DATABASE = database.url
-  // Test files, and the processes that they start, compile each module once a run.
-  process.env.NODE_COMPILE_CACHE = join(directory, 'compiled')
+  await compiled
+}
+
+/** What most processes of a run load, and what Node keeps of it only when a process ends by itself; most are killed. */
+const loaded = [
+  'src/main/serve.ts',
+  'src/main/work.ts',
+  'sandbox/dev/dev.ts',
+  'test/support/api.ts',
+]
+
+async function compile(): Promise<void> {
+  const imports = loaded.map((path) => `import '${new URL(`../../${path}`, import.meta.url)}'`)
+  await promisify(execFile)(process.execPath, ['--input-type=module', '-e', imports.join('\n')])
 }
 
 const memory = '/dev/shm'
