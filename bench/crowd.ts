@@ -30,17 +30,18 @@ const certificateId = (n: string) =>
  *  kept: indexes are made anew, and triggers do not hear of what comes. */
 export async function raiseCrowd(ctx: Context, crowd: Crowd): Promise<void> {
   const run = (text: string) => ctx.db.statement(text, [])
+  const now = `'${ctx.now().toISOString()}'::timestamptz`
   const owner = `(case when n % 10 = 0 then 1 else 1 + (n / 10) % ${crowd.tenants} end)`
-  await run(peopleSql(crowd))
+  await run(peopleSql(crowd, now))
   const models = await issueModels(ctx)
-  await run(hostsSql(crowd, models.host))
+  await run(hostsSql({ ...crowd, now }, models.host))
   await inBulk(ctx, 'certificate', crowd.certificates, (from, to) =>
-    certificatesSql({ ...crowd, owner, models, from, to }),
+    certificatesSql({ ...crowd, now, owner, models, from, to }),
   )
   await inBulk(ctx, 'audit_event', crowd.events, (from, to) =>
-    eventsSql({ ...crowd, owner, from, to }),
+    eventsSql({ ...crowd, now, owner, from, to }),
   )
-  await run(servingSql(crowd))
+  await run(servingSql({ ...crowd, now }))
   const tables = 'certificate, certificate_fingerprint, audit_event, host, placement, delivery'
   await run(`vacuum analyze ${tables}, delivery_target, placement_name, tenant, cluster, authority`)
 }
@@ -78,7 +79,7 @@ async function inBulk(
   const rows = await ctx.db.statement(
     `select indexname as name, indexdef as definition from pg_indexes
       join pg_index on indexrelid = format('%I', indexname)::regclass
-      where tablename = $1 and not indisunique`,
+      where tablename = $1 and not indisunique order by indexname`,
     [table],
   )
   const indexes = rows as readonly { readonly name: string; readonly definition: string }[]
@@ -97,40 +98,42 @@ async function inBulk(
   }
 }
 
-function peopleSql({ tenants }: Crowd): string {
+function peopleSql({ tenants }: Crowd, now: string): string {
   return `
     insert into tenant ("id", "name", "displayName", "foldedName", "domains", "namespaces", "createdAt", "updatedAt")
     select ${tenantId('n')}, 'tenant-' || n, 'Tenant ' || n, 'tenant ' || n,
-      array['tenant-' || n || '.example.com'], array['t' || n], now(), now()
+      array['tenant-' || n || '.example.com'], array['t' || n], ${now}, ${now}
     from generate_series(1, ${tenants}) as n;
     insert into cluster ("id", "name", "server", "ingressNamespace", "ingressSelector", "ingressAddress",
       "status", "createdAt", "updatedAt")
     select ${uuid("'cluster' || n")}, 'cluster-' || n, 'https://127.0.0.1:6443', 'istio-system',
-      '{"istio": "ingressgateway"}', '127.0.0.1:443', 'Ready', now(), now()
+      '{"istio": "ingressgateway"}', '127.0.0.1:443', 'Ready', ${now}, ${now}
     from generate_series(1, ${crowdClusters}) as n`
 }
 
-function hostsSql({ tenants, hosts }: Crowd, model: string): string {
+function hostsSql({ tenants, hosts, now }: Timed, model: string): string {
   return `
     begin; set local session_replication_role = replica;
     insert into host ("id", "tenantId", "name", "spec", "labels", "generation", "createdAt", "updatedAt")
     select ${uuid("'host' || n")}, ${tenantId(`(1 + n % ${tenants})`)},
       'www' || n || '.tenant-' || (1 + n % ${tenants}) || '.example.com', "spec",
-      jsonb_build_object('team', 't' || n % 500), 1, now(), now()
+      jsonb_build_object('team', 't' || n % 500), 1, ${now}, ${now}
     from host, generate_series(1, ${hosts}) as n where "id" = '${model}';
     insert into placement ("id", "tenantId", "hostId", "clusterId", "name", "wanted", "status", "since", "warnings")
     select ${uuid("'placement' || n")}, "tenantId", "id", ${uuid(`'cluster' || (1 + n / 7 % ${crowdClusters})`)},
-      "name", true, case when n % 97 = 0 then 'Failed' when n % 89 = 0 then 'Pending' else 'Synced' end, now(), '{}'
+      "name", true, case when n % 97 = 0 then 'Failed' when n % 89 = 0 then 'Pending' else 'Synced' end, ${now}, '{}'
     from generate_series(1, ${hosts}) as n join host on "id" = ${uuid("'host' || n")};
     insert into placement_name ("placementId", "clusterId", "ingress", "name")
     select "id", "clusterId", "ingress", "name" from placement on conflict do nothing;
     commit`
 }
 
-type Numbers = Crowd & { readonly owner: string; readonly from: number; readonly to: number }
+/** With the moment that its times are counted from, in SQL. */
+type Timed = Crowd & { readonly now: string }
+type Numbers = Timed & { readonly owner: string; readonly from: number; readonly to: number }
 
 function certificatesSql(asked: Numbers & { readonly models: Models }): string {
-  const { owner, models, from, to, hosts, tenants } = asked
+  const { owner, models, from, to, hosts, tenants, now } = asked
   const host = `(1 + n / 10 % ${hosts})`
   return `
     insert into certificate ("id", "tenantId", "authorityId", "issuerId", "hostId", "profile", "status", "serial",
@@ -146,25 +149,25 @@ function certificatesSql(asked: Numbers & { readonly models: Models }): string {
         else 'srv' || n || '.tenant-' || ${owner} end || '.example.com'],
       "ipAddresses", "emailAddresses", "uris", "keyAlgorithm", md5('key' || n) || md5('yek' || n),
       "keySource", ends.at - interval '90 days', ends.at, "der", md5('print' || n) || md5('tnirp' || n),
-      case when n % 10 = 5 then 'host' else 'requested' end, now(),
+      case when n % 10 = 5 then 'host' else 'requested' end, ${now},
       case when n % 4 = 0 then jsonb_build_object('env', case when n % 3 = 0 then 'test' else 'prod' end,
         'team', 't' || n % 500) else '{}' end,
       "crlShard", n % 3 = 0, case when n % 3 = 0 then ends.at - interval '30 days' end,
-      case when n % 50 = 7 then date_trunc('second', now()) end, case when n % 50 = 7 then 'superseded' end
+      case when n % 50 = 7 then date_trunc('second', ${now}) end, case when n % 50 = 7 then 'superseded' end
     from generate_series(${from}, ${to}) as n
-    cross join lateral (select date_trunc('second', now()) + (n::bigint * 7919 % 365 - 60) * interval '1 day'
+    cross join lateral (select date_trunc('second', ${now}) + (n::bigint * 7919 % 365 - 60) * interval '1 day'
       + (n::bigint * 104729 % 86400) * interval '1 second' as at) as ends
     join certificate on certificate."id" = case when n % 100 = 3 then '${models.small}' else '${models.large}' end::uuid;
     insert into certificate_fingerprint select decode("fingerprintSha256", 'hex'), "id" from certificate
     join generate_series(${from}, ${to}) as n on "id" = ${certificateId('n')}`
 }
 
-function eventsSql({ owner, from, to, certificates, hosts, events }: Numbers): string {
+function eventsSql({ owner, from, to, certificates, hosts, events, now }: Numbers): string {
   const rare = 'n % 100000 = 50000'
   return `
     insert into audit_event ("at", "actorKind", "actorId", "actorName", "requestId", "tenantId", "action",
       "subjectKind", "subjectId", "subjectName", "changes")
-    select now() - (${events} - n) * (interval '2 years' / ${events}), 'api-key', md5('actor' || who.name)::uuid::text,
+    select ${now} - (${events} - n) * (interval '2 years' / ${events}), 'api-key', md5('actor' || who.name)::uuid::text,
       who.name, case when n % 5 <> 0 then md5('request' || n)::uuid::text end,
       case when ${rare} then null else ${tenantId(owner)} end,
       case when ${rare} then 'authority.rotated' else what.kind || '.' || what.verb end, what.kind,
@@ -180,20 +183,19 @@ function eventsSql({ owner, from, to, certificates, hosts, events }: Numbers): s
 }
 
 /** Hosts have the certificate that ends last, and every fifth is delivered as a Secret, too. */
-function servingSql({ hosts }: Crowd): string {
-  const now = 'now(), now()'
+function servingSql({ hosts, now }: Timed): string {
   return `
     begin; set local session_replication_role = replica;
     update host set "certificateId" = last."id" from (select distinct on ("hostId") "hostId", "id" from certificate
       where "hostId" is not null and "status" = 'active' order by "hostId", "notAfter" desc) as last
     where host."id" = last."hostId";
     insert into delivery ("id", "tenantId", "name", "certificateId", "namespace", "secretName", "createdAt", "updatedAt")
-    select ${uuid("'delivery' || n")}, "tenantId", 'delivery-' || n, "certificateId", 'ns-' || n % 50, 'tls-' || n, ${now}
+    select ${uuid("'delivery' || n")}, "tenantId", 'delivery-' || n, "certificateId", 'ns-' || n % 50, 'tls-' || n, ${now}, ${now}
     from generate_series(5, ${hosts}, 5) as n join host on "id" = ${uuid("'host' || n")} and "certificateId" is not null;
     insert into delivery_target ("id", "tenantId", "deliveryId", "clusterId", "namespace", "secretName", "wanted",
       "status", "since")
     select "id", "tenantId", "id", ${uuid(`'cluster' || (1 + row_number() over (order by "name") % ${crowdClusters})`)},
-      "namespace", "secretName", true, case when "name" like '%75' then 'Failed' else 'Synced' end, now()
+      "namespace", "secretName", true, case when "name" like '%75' then 'Failed' else 'Synced' end, ${now}
     from delivery;
     commit`
 }

@@ -1,7 +1,8 @@
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import { joinSql, type Sql, sql, type Tx } from '../core/database/db.ts'
+import { joinSql, quoted, type Sql, sql, type Tx } from '../core/database/db.ts'
 import { type Listing, listRows, when } from '../core/database/lists.ts'
+import { type Row, rowsOf } from '../core/database/rows.ts'
 import type { List } from '../shared/lists/query.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import { shown, shownJson, timestamp } from '../shared/view.ts'
@@ -11,16 +12,17 @@ import { AuditEvent, type AuditQuery, type AuditSort } from './event.ts'
 /** What is read at once where everything is read. */
 const batchSize = 500
 
-export type AuditRow = Awaited<ReturnType<Tx['auditEvent']['findMany']>>[number]
+const auditRows = rowsOf('AuditEvent', {})
+
+export type AuditRow = Row<typeof auditRows>
 
 /** How the events that match are listed. Those of a period are sought in the order of time: it is that of
  *  numbers, but where clocks differ, and a period is no range of numbers then. */
-function listingOf({ from, to }: AuditFilter): Listing<AuditSort> {
-  const seq = { column: sql`audit_event."seq"`, kind: 'bigint' } as const
-  const at = { column: sql`audit_event."at"`, kind: 'timestamptz' } as const
+function listingOf({ from, to }: AuditFilter): Listing<AuditSort, AuditRow> {
+  const seq = { member: 'seq', kind: 'bigint' } as const
+  const at = { member: 'at', kind: 'timestamptz' } as const
   return {
-    from: sql`audit_event`,
-    id: seq.column,
+    rows: auditRows,
     usual: '-seq',
     orders: { seq: from === undefined && to === undefined ? [seq] : [at, seq] },
   }
@@ -35,10 +37,7 @@ export async function findAuditEvents(
 ): Promise<List<AuditEvent>> {
   const conditions = await matching(ctx, actor, query)
   const listing = listingOf(query)
-  const page = await listRows(ctx.db.read, listing, { conditions, query }, async (seqs) => {
-    const rows = await eventsBySeq(ctx.db.read, seqs.map(BigInt))
-    return rows.map((row) => ({ id: String(row.seq), ...row }))
-  })
+  const page = await listRows(ctx.db.read, listing, { conditions, query })
   return { ...page, items: await eventViews(ctx, page.items) }
 }
 
@@ -58,7 +57,7 @@ export async function exportAuditEvents(
 ): Promise<AsyncIterable<readonly AuditEvent[]>> {
   const conditions = await matching(ctx, actor, filter)
   const { orders } = listingOf(filter)
-  const columns = orders.seq.map(({ column }) => column)
+  const columns = orders.seq.map(({ member }) => quoted(member))
   const [last] = await ctx.db.read.$queryRaw<readonly Place[]>(sql`
     select "seq", "at" from audit_event where ${joinSql([sql`true`, ...conditions], ' and ')}
     order by ${joinSql(columns, ' desc, ')} desc limit 1`)

@@ -3,6 +3,7 @@ import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import { byName, listRows, when } from '../core/database/lists.ts'
+import { rowsOf } from '../core/database/rows.ts'
 import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { oneOf } from '../shared/oneof.ts'
 import { Name } from '../shared/schema.ts'
@@ -71,7 +72,7 @@ export const AuthorityQuery = listQuery(NameSort, {
 })
 export type AuthorityQuery = Cursored<Type.Static<typeof AuthorityQuery>>
 
-const listing = byName(sql`authority`)
+const listing = byName(rowsOf('Authority', {}))
 
 /** The authorities that the actor may use, by name unless asked otherwise. Throws cursor-refused. */
 export async function listAuthorities(
@@ -99,12 +100,7 @@ export async function listAuthorities(
     ),
     ...when(retired, (one) => sql`(authority."retiredAt" is not null) = ${one}`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
-    ctx.db.read.authority.findMany({
-      where: { id: { in: [...ids] } },
-      select: { id: true, name: true },
-    }),
-  )
+  const page = await listRows(ctx.db.read, listing, { conditions, query })
   const names = page.items.map(({ name }) => name)
   const found = await authoritiesByNames(ctx, actor, names)
   const known = new Map(found.map((authority) => [authority.name, authority]))

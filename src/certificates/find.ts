@@ -1,8 +1,9 @@
 import { chainPem } from '../authorities/issuers/ready.ts'
 import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import type { Tx } from '../core/database/db.ts'
+import { emptySql, sql } from '../core/database/db.ts'
 import { listRows } from '../core/database/lists.ts'
+import { readRows } from '../core/database/rows.ts'
 import { hostRow } from '../hosts/find.ts'
 import { Labels } from '../shared/lists/labels.ts'
 import type { List } from '../shared/lists/query.ts'
@@ -12,20 +13,12 @@ import { accessTenant } from '../tenants/access.ts'
 import { toPem } from '../x509/der/pem.ts'
 import { Certificate } from './certificate.ts'
 import type { CertificateFilter } from './search/filter.ts'
-import { certificateListing, narrowedConditions } from './search/select.ts'
-
-const related = {
-  tenant: { select: { name: true } },
-  authority: { select: { name: true } },
-  replacedBy: { select: { id: true }, orderBy: { createdAt: 'desc' }, take: 1 },
-} as const
-
-/** A certificate's row with the names it is shown with. */
-export type CertificateWithNames = Awaited<ReturnType<typeof read>>[number]
-
-function read(tx: Tx, where: object) {
-  return tx.certificate.findMany({ where, include: related })
-}
+import {
+  type CertificateWithNames,
+  certificateListing,
+  certificateRows,
+  narrowedConditions,
+} from './search/select.ts'
 
 /** One certificate of a tenant. Throws tenant-unknown, certificate-unknown. */
 export async function getCertificate(
@@ -34,7 +27,7 @@ export async function getCertificate(
   { tenant, id }: { tenant: string; id: string },
 ): Promise<Certificate> {
   const { id: tenantId } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
-  const [row] = await read(ctx.db.read, { id, tenantId })
+  const [row] = await ofTenant(ctx, tenantId, id)
   if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   return certificateView(ctx, row)
 }
@@ -48,9 +41,14 @@ export async function getHostCertificate(
 ): Promise<Certificate> {
   const { id: tenantId } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
   const { certificateId } = await hostRow(ctx.db.read, { tenantId, name: host })
-  const [row] = certificateId ? await read(ctx.db.read, { id: certificateId, tenantId }) : []
+  const [row] = certificateId ? await ofTenant(ctx, tenantId, certificateId) : []
   if (row) return certificateView(ctx, row)
   throw new Problem('certificate-unknown', `"${host}" has no certificate yet: its status says why`)
+}
+
+function ofTenant(ctx: Context, tenantId: string, id: string) {
+  const where = sql`certificate."id" = ${id}::uuid and certificate."tenantId" = ${tenantId}::uuid`
+  return readRows(ctx.db.read, certificateRows, where)
 }
 
 /** The certificates of these ids that the actor may see, in no order; `hostId` joins them to hosts and
@@ -61,8 +59,17 @@ export async function certificatesByIds(
   ids: readonly string[],
 ): Promise<readonly (Certificate & { readonly hostId: string | null })[]> {
   allow(actor, 'read')
-  const owner = actor.tenantId === null ? {} : { tenantId: actor.tenantId }
-  const rows = await read(ctx.db.read, { id: { in: [...ids] }, ...owner })
+  const { tenantId } = actor
+  const own = tenantId === null ? emptySql : sql`and certificate."tenantId" = ${tenantId}::uuid`
+  const where = sql`certificate."id" = any(${[...ids]}::uuid[]) ${own}`
+  return joinedCertificates(ctx, await readRows(ctx.db.read, certificateRows, where))
+}
+
+/** These rows with what joins them to hosts. */
+export function joinedCertificates(
+  ctx: Context,
+  rows: readonly CertificateWithNames[],
+): Promise<(Certificate & { readonly hostId: string | null })[]> {
   return Promise.all(
     rows.map(async (row) => ({ hostId: row.hostId, ...(await certificateView(ctx, row)) })),
   )
@@ -94,23 +101,14 @@ async function listWhere(
   query: CertificateFilter,
 ): Promise<List<Certificate>> {
   const asked = { conditions: await narrowedConditions(ctx, tenantId, query), query }
-  const page = await listRows(ctx.db.read, certificateListing, asked, (ids) =>
-    read(ctx.db.read, { id: { in: [...ids] } }),
-  )
+  const page = await listRows(ctx.db.read, certificateListing, asked)
   return { ...page, items: await Promise.all(page.items.map((row) => certificateView(ctx, row))) }
 }
 
 /** What of a row is shown. */
 export type ViewableCertificate = Omit<
   Pick<CertificateWithNames, Exclude<keyof CertificateWithNames, Hidden>>,
-  | 'dnsNames'
-  | 'ipAddresses'
-  | 'emailAddresses'
-  | 'uris'
-  | 'subject'
-  | 'labels'
-  | 'der'
-  | 'replacedBy'
+  'dnsNames' | 'ipAddresses' | 'emailAddresses' | 'uris' | 'subject' | 'labels' | 'der'
 > & {
   readonly subject: unknown
   readonly labels: unknown
@@ -119,7 +117,6 @@ export type ViewableCertificate = Omit<
   readonly emailAddresses: readonly string[]
   readonly uris: readonly string[]
   readonly der: Uint8Array | null
-  readonly replacedBy: readonly { readonly id: string }[]
 }
 type Hidden =
   | 'tenantId'
@@ -162,7 +159,7 @@ export async function certificateView(
     cause: row.cause,
     replaces: row.replacesId,
     reason: row.reason,
-    replacedBy: row.replacedBy[0]?.id ?? null,
+    replacedBy: row.replacedBy,
     autoRenew: row.autoRenew,
     renewal: {
       at: timestampOrNull(row.renewAt),

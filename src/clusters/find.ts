@@ -4,6 +4,7 @@ import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { type Sql, sql, type Tx } from '../core/database/db.ts'
 import { byName, listRows, when } from '../core/database/lists.ts'
+import { rowsOf } from '../core/database/rows.ts'
 import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
@@ -35,7 +36,7 @@ export const ClusterQuery = listQuery(NameSort, {
 export type ClusterQuery = Cursored<Type.Static<typeof ClusterQuery>>
 
 /** How clusters are listed. */
-export const clusterListing = byName(sql`cluster`)
+export const clusterListing = byName(rowsOf('Cluster', {}))
 
 /** What holds for the clusters that are asked for. */
 export function clusterConditions({ status }: ClusterQuery): readonly Sql[] {
@@ -51,20 +52,16 @@ export async function listClusters(
 ): Promise<List<Cluster>> {
   allow(actor, 'read')
   const asked = { conditions: clusterConditions(query), query }
-  const page = await listRows(ctx.db.read, clusterListing, asked, (ids) =>
-    ctx.db.read.cluster.findMany({ where: { id: { in: [...ids] } } }),
-  )
+  const page = await listRows(ctx.db.read, clusterListing, asked)
   return { ...page, items: page.items.map((row) => clusterView(row, actor)) }
 }
 
-/** The clusters of these ids, in no order. */
-export async function clustersByIds(
-  ctx: Context,
+/** Clusters as this actor is shown them, with what joins them to other rows. */
+export async function joinedClusters(
+  _: Context,
+  rows: readonly ClusterRow[],
   actor: Actor,
-  ids: readonly string[],
-): Promise<readonly (Cluster & { readonly id: string })[]> {
-  allow(actor, 'read')
-  const rows = await ctx.db.read.cluster.findMany({ where: { id: { in: [...ids] } } })
+): Promise<(Cluster & { readonly id: string })[]> {
   return rows.map((row) => ({ id: row.id, ...clusterView(row, actor) }))
 }
 

@@ -2,8 +2,9 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import type { Tx } from '../core/database/db.ts'
+import { emptySql, sql, type Tx } from '../core/database/db.ts'
 import { listRows } from '../core/database/lists.ts'
+import { readRows } from '../core/database/rows.ts'
 import { marksOf } from '../shared/lists/labels.ts'
 import type { List } from '../shared/lists/query.ts'
 import { must } from '../shared/must.ts'
@@ -15,7 +16,7 @@ import { type Surroundings, surroundingsOf } from './neighbours/surroundings.ts'
 import { warnings } from './neighbours/warnings.ts'
 import { shownObjects } from './objects.ts'
 import { parseHostname } from './request/hostname.ts'
-import { type HostQuery, hostConditions, hostListing } from './request/query.ts'
+import { type HostQuery, hostConditions, hostListing, type ListedHost } from './request/query.ts'
 
 const byPlace: ({ cluster: { name: 'asc' } } | { ingress: 'asc' })[] = [
   { cluster: { name: 'asc' } },
@@ -98,11 +99,45 @@ async function listWhere(
   query: HostQuery,
 ): Promise<List<Host>> {
   const asked = { conditions: hostConditions(tenantId, query), query }
-  const page = await listRows(ctx.db.read, hostListing, asked, (ids) =>
-    ctx.db.read.host.findMany({ where: { id: { in: [...ids] } }, include: withRelations }),
+  const page = await listRows(ctx.db.read, hostListing, asked)
+  return { ...page, items: await listedViews(ctx.db.read, page.items) }
+}
+
+/** These as they are shown, in as many statements for many as for one. */
+async function listedViews(tx: Tx, hosts: readonly ListedHost[]): Promise<Host[]> {
+  const placements = await tx.placement.findMany({
+    where: { hostId: { in: hosts.map(({ id }) => id) } },
+    ...withRelations.placements,
+  })
+  const certificates = await tx.certificate.findMany({
+    where: { id: { in: hosts.flatMap(({ certificateId }) => certificateId ?? []) } },
+    ...withRelations.certificate,
+  })
+  const around = await surroundingsOf(tx, hosts)
+  const placed = Map.groupBy(placements, ({ hostId }) => hostId)
+  const certified = new Map(certificates.map((each) => [each.id, each]))
+  return hosts.map((host) =>
+    hostView(
+      {
+        ...host,
+        certificate: certified.get(host.certificateId ?? '') ?? null,
+        placements: placed.get(host.id) ?? [],
+      },
+      around,
+    ),
   )
-  const around = await surroundingsOf(ctx.db.read, page.items)
-  return { ...page, items: page.items.map((row) => hostView(row, around)) }
+}
+
+/** The same with what joins them to the rows around them. */
+export async function joinedHosts(
+  { db: { read } }: Context,
+  hosts: readonly ListedHost[],
+): Promise<(Host & HostKeys)[]> {
+  const views = await listedViews(read, hosts)
+  return hosts.map((host, at) => ({
+    ...keysOf(host),
+    ...must(views[at], 'each host is shown'),
+  }))
 }
 
 /** What joins a host to the rows around it; not part of what REST shows. */
@@ -119,12 +154,10 @@ export async function hostsByIds(
   ids: readonly string[],
 ): Promise<readonly (Host & HostKeys)[]> {
   allow(actor, 'read')
-  const rows = await ctx.db.read.host.findMany({
-    where: { id: { in: [...ids] }, ...ownedBy(actor) },
-    include: withRelations,
-  })
-  const around = await surroundingsOf(ctx.db.read, rows)
-  return rows.map((row) => ({ ...keysOf(row), ...hostView(row, around) }))
+  const { tenantId } = actor
+  const own = tenantId === null ? emptySql : sql`and host."tenantId" = ${tenantId}::uuid`
+  const where = sql`host."id" = any(${[...ids]}::uuid[]) ${own}`
+  return joinedHosts(ctx, await readRows(ctx.db.read, hostListing.rows, where))
 }
 
 /** How these hosts stand on their clusters, for all of them at once, by cluster and ingress name. */

@@ -42,6 +42,7 @@ const last = Date.parse('9999-12-31T23:59:59.999Z')
  *  shown as the first or the last of its moments. */
 export function timestamp(at: Date): string {
   const time = at.getTime()
+  if (time >= first && time <= last) return at.toISOString()
   return new Date(Math.min(Math.max(Number.isNaN(time) ? last : time, first), last)).toISOString()
 }
 

@@ -4,6 +4,7 @@ import { allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import { byName, listRows, when } from '../core/database/lists.ts'
+import { named, rowsOf } from '../core/database/rows.ts'
 import { LabelFilter, labelTerms, marksOf, Owner } from '../shared/lists/labels.ts'
 import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { Name } from '../shared/schema.ts'
@@ -43,7 +44,9 @@ export const TenantQuery = listQuery(NameSort, {
 })
 export type TenantQuery = Cursored<Type.Static<typeof TenantQuery>>
 
-const listing = byName(sql`tenant`)
+const listing = byName(
+  rowsOf('Tenant', { defaultAuthority: named(sql`authority`, sql`tenant."defaultAuthorityId"`) }),
+)
 
 /** The tenants that the actor may see, by name unless asked otherwise; a tenant's own key sees that one.
  *  Throws cursor-refused, request-invalid. */
@@ -65,12 +68,7 @@ export async function listTenants(
     ...when(owner, (one) => sql`tenant."owner" = ${one}`),
     ...when(label, (one) => sql`tenant."labelTerms" @> ${[...labelTerms(one)]}::text[]`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
-    ctx.db.read.tenant.findMany({
-      where: { id: { in: [...ids] } },
-      include: { defaultAuthority: { select: { name: true } } },
-    }),
-  )
+  const page = await listRows(ctx.db.read, listing, { conditions, query })
   return { ...page, items: page.items.map((row) => tenantView(ctx, row)) }
 }
 

@@ -3,6 +3,7 @@ import { type Actor, allowPlatform } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
 import { byMade, listRows, when } from '../../core/database/lists.ts'
+import { rowsOf } from '../../core/database/rows.ts'
 import { type Cursored, type List, listQuery, MadeSort } from '../../shared/lists/query.ts'
 import { Problem } from '../../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../../shared/view.ts'
@@ -15,7 +16,7 @@ export const ApprovalQuery = listQuery(MadeSort, {
 })
 export type ApprovalQuery = Cursored<Type.Static<typeof ApprovalQuery>>
 
-const listing = byMade(sql`approval`, sql`"askedAt"`)
+const listing = byMade(rowsOf('Approval', {}), 'askedAt')
 
 /** What was asked for of the key of an authority, oldest first unless asked otherwise. Throws authority-unknown,
  *  cursor-refused. */
@@ -34,9 +35,7 @@ export async function listApprovals(
       (one) => sql`(approval."state" = 'pending' and approval."expiresAt" > ${now}) = ${one}`,
     ),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
-    ctx.db.read.approval.findMany({ where: { id: { in: [...ids] } } }),
-  )
+  const page = await listRows(ctx.db.read, listing, { conditions, query })
   return { ...page, items: page.items.map((row) => approvalView(row, { name, now })) }
 }
 

@@ -2,9 +2,10 @@ import Type from 'typebox'
 import { record, type Subject } from '../../audit/record.ts'
 import { type Actor, allowPlatform } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { isDuplicate, sql, type Tx } from '../../core/database/db.ts'
+import { isDuplicate, type Scalars, sql, type Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
 import { type Listing, listRows, when } from '../../core/database/lists.ts'
+import { rowsOf } from '../../core/database/rows.ts'
 import { orRefuse } from '../../core/refusal.ts'
 import { type List, listQuery } from '../../shared/lists/query.ts'
 import { Problem, type Violation } from '../../shared/problem.ts'
@@ -84,14 +85,13 @@ export async function unblockKey(ctx: Context, actor: Actor, spkiSha256: string)
 export const BlockedKeyQuery = listQuery(BlockedKeySort, { spkiSha256: Type.Optional(SpkiSha256) })
 export type BlockedKeyQuery = Readonly<Type.Static<typeof BlockedKeyQuery>>
 
-const listing: Listing<BlockedKeySort> = {
-  from: sql`blocked_key`,
-  id: sql`blocked_key."spkiSha256"`,
+const listing: Listing<BlockedKeySort, Scalars<'BlockedKey'>> = {
+  rows: rowsOf('BlockedKey', {}),
   usual: 'since',
   orders: {
     since: [
-      { column: sql`blocked_key."since"`, kind: 'timestamptz' },
-      { column: sql`blocked_key."spkiSha256"`, kind: 'text' },
+      { member: 'since', kind: 'timestamptz' },
+      { member: 'spkiSha256', kind: 'text' },
     ],
   },
 }
@@ -104,10 +104,7 @@ export async function listBlockedKeys(
 ): Promise<List<BlockedKey>> {
   allowPlatform(actor, 'read')
   const conditions = when(query.spkiSha256, (one) => sql`blocked_key."spkiSha256" = ${one}`)
-  const page = await listRows(ctx.db.read, listing, { conditions, query }, async (ids) => {
-    const rows = await ctx.db.read.blockedKey.findMany({ where: { spkiSha256: { in: [...ids] } } })
-    return rows.map((row) => ({ id: row.spkiSha256, ...row }))
-  })
+  const page = await listRows(ctx.db.read, listing, { conditions, query })
   return { ...page, items: page.items.map(blockedKeyView) }
 }
 

@@ -34,7 +34,7 @@ const asIssued = {
   status: 'active',
   revokedAt: null,
   revocationReason: null,
-  replacedBy: [],
+  replacedBy: null,
   renewFailures: 0,
   renewAfter: null,
   renewError: null,

@@ -1,24 +1,36 @@
 import type { Context } from '../../core/context.ts'
 import { type Sql, sql, type Tx } from '../../core/database/db.ts'
 import type { Listing } from '../../core/database/lists.ts'
+import { named, type Row, rowsOf, value } from '../../core/database/rows.ts'
 import { endingOf } from '../../hosts/request/query.ts'
 import { labelTerms } from '../../shared/lists/labels.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { canonicalSerial } from '../../x509/certificates/serial.ts'
 import type { CertificateFilter, CertificateSort } from './filter.ts'
 
+/** Certificates with the names that they are shown with, and the newest of those that took their place. */
+export const certificateRows = rowsOf('Certificate', {
+  tenant: named(sql`tenant`, sql`certificate."tenantId"`),
+  authority: named(sql`authority`, sql`certificate."authorityId"`),
+  replacedBy: value<string | null>(sql`select other."id" from certificate other
+    where other."tenantId" = certificate."tenantId" and other."replacesId" = certificate."id"
+    order by other."createdAt" desc limit 1`),
+})
+
+/** A certificate's row with the names it is shown with. */
+export type CertificateWithNames = Row<typeof certificateRows>
+
 /** How certificates are listed. An id of a later one is greater: it begins with the time
  *  (src/core/context.ts). */
-export const certificateListing: Listing<CertificateSort> = {
-  from: sql`certificate`,
-  id: sql`certificate."id"`,
+export const certificateListing: Listing<CertificateSort, CertificateWithNames> = {
+  rows: certificateRows,
   usual: 'notAfter',
   orders: {
     notAfter: [
-      { column: sql`certificate."notAfter"`, kind: 'timestamptz' },
-      { column: sql`certificate."id"`, kind: 'uuid' },
+      { member: 'notAfter', kind: 'timestamptz' },
+      { member: 'id', kind: 'uuid' },
     ],
-    createdAt: [{ column: sql`certificate."id"`, kind: 'uuid' }],
+    createdAt: [{ member: 'id', kind: 'uuid' }],
   },
 }
 

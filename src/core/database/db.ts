@@ -50,6 +50,25 @@ export const emptySql = Prisma.empty
 export const rawSql = Prisma.raw
 export type Sql = Prisma.Sql
 
+/** A model of schema.prisma, and a row of its table. */
+export type Model = Prisma.ModelName
+export type Scalars<Of extends Model> = Prisma.TypeMap['model'][Of]['payload']['scalars']
+
+/** A name of our own as SQL: of a column, or of what is read. */
+export function quoted(name: string): Sql {
+  return rawSql(`"${name}"`)
+}
+
+/** The table of a model. */
+export function tableOf(model: Model): Sql {
+  return rawSql(model.replace(/(?<=[a-z])[A-Z]/g, '_$&').toLowerCase())
+}
+
+/** Its columns, as schema.prisma lists them. */
+export function columnsOf(model: Model): readonly Sql[] {
+  return Object.keys(Prisma[`${model}ScalarFieldEnum`]).map(quoted)
+}
+
 /** JSON as Prisma takes it: a plain value, copied, so that only JSON is stored. */
 export function json(value: unknown): Prisma.InputJsonValue {
   return JSON.parse(JSON.stringify(value))

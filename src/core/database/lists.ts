@@ -16,44 +16,35 @@ import {
   type NameSort,
   type Total,
 } from '../../shared/lists/query.ts'
-import { emptySql, joinSql, type Sql, sql, type Tx } from './db.ts'
+import { emptySql, joinSql, quoted, type Sql, sql, type Tx } from './db.ts'
+import type { Rows } from './rows.ts'
 
-/** A column by which a list is ordered. */
-type SortColumn = { readonly column: Sql; readonly kind: keyof typeof kinds }
+/** A column by which a list is ordered: the member of a row that has it, and where else an index has the same. */
+type SortColumn<Row> = {
+  readonly member: keyof Row & string
+  readonly kind: keyof typeof kinds
+  readonly indexed?: Sql
+}
 
-/** How columns are written in a cursor, and compared with it. */
+/** How a column is written in a cursor, and compared with it. */
 const kinds = {
-  text: { schema: NameText, key: (column: Sql) => column, value: (text: string) => sql`${text}` },
-  uuid: {
-    schema: IdText,
-    key: (column: Sql) => sql`${column}::text`,
-    value: (text: string) => sql`${text}::uuid`,
-  },
-  bigint: {
-    schema: SequenceText,
-    key: (column: Sql) => sql`${column}::text`,
-    value: (text: string) => sql`${text}::bigint`,
-  },
-  timestamptz: {
-    schema: MomentText,
-    key: (column: Sql) =>
-      sql`to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`,
-    value: (text: string) => sql`${text}::timestamptz`,
-  },
+  text: { schema: NameText, value: (text: string) => sql`${text}` },
+  uuid: { schema: IdText, value: (text: string) => sql`${text}::uuid` },
+  bigint: { schema: SequenceText, value: (text: string) => sql`${text}::bigint` },
+  timestamptz: { schema: MomentText, value: (text: string) => sql`${text}::timestamptz` },
 } as const
 
 type Upwards<Sort extends string> = Sort extends `-${string}` ? never : Sort
 
-/** A table as it is listed: by which columns, the last of which tells all rows apart. Each order needs an index,
- *  or a page in it costs a reading of the table. */
-export type Listing<Sort extends string> = {
-  readonly from: Sql
-  readonly id: Sql
+/** The rows of a table as they are listed: by which columns, the last of which tells all rows apart. Each order needs
+ *  an index, or a page in it costs a reading of the table. */
+export type Listing<Sort extends string, Row> = {
+  readonly rows: Rows<Row>
+  /** Where the table is found together with others; else it stands for itself. */
+  readonly from?: Sql
   readonly usual: NoInfer<Sort>
-  readonly orders: Readonly<Record<Upwards<Sort>, readonly SortColumn[]>>
+  readonly orders: Readonly<Record<Upwards<Sort>, readonly SortColumn<Row>[]>>
 }
-
-type Row = { readonly id: string; readonly key: readonly string[] }
 
 /** What is asked of a table: the rows that all `conditions` hold for, in an order, after the place that the
  *  cursor names. */
@@ -62,26 +53,24 @@ export type TableRequest<Sort extends string> = {
   readonly query: Cursored<ListQuery<Sort>>
 }
 
-type Reading<Found> = (ids: readonly string[]) => Promise<readonly Found[]>
-
-/** A page of a table. It costs the same wherever it is: the place that the cursor names is sought in the index
- *  of its order, not counted to. `read` gives the rows of some ids, in any order. Throws cursor-refused,
- *  also for the cursor of another order. */
-export async function listRows<Sort extends string, Found extends { readonly id: string }>(
+/** A page of a table, in one statement. It costs the same wherever it is: the place that the cursor names is sought
+ *  in the index of its order, not counted to. Throws cursor-refused, also for the cursor of another order. */
+export async function listRows<Sort extends string, Row>(
   tx: Tx,
-  listing: Listing<Sort>,
+  listing: Listing<Sort, Row>,
   { conditions, query }: TableRequest<Sort>,
-  read: Reading<Found>,
-): Promise<List<Found>> {
+): Promise<List<Row>> {
   const { limit = 50, sort = listing.usual, cursor, count = false } = query
-  const { after, columns, keys } = placesOf(listing, sort, cursor)
+  const { table, columns } = listing.rows
+  const { after, by, shownBy } = placesOf(listing, sort, cursor)
+  // What stands in other tables is looked up for the rows of the page alone.
   const rows = await tx.$queryRaw<readonly Row[]>(sql`
-    select ${listing.id}::text as id, array[${joinSql(keys)}]::text[] as key
-    from ${listing.from} ${whereAll([...conditions, ...after])}
-    order by ${joinSql(columns)} limit ${limit + 1}::int`)
-  const found = await byId(read, rows.slice(0, limit))
+    select ${columns} from (
+      select ${table}.* from ${fromOf(listing)} ${whereAll([...conditions, ...after])}
+      order by ${by} limit ${limit + 1}::int
+    ) as ${table} order by ${shownBy}`)
   return {
-    ...pageOfRows(rows, { ...query, limit, sort }, found),
+    ...pageOfRows(rows, listing, { ...query, limit, sort }),
     ...(count ? { total: await totalOf(tx, listing, conditions) } : {}),
   }
 }
@@ -97,107 +86,114 @@ type Below<Sort extends string> = TableRequest<Sort> & { readonly parents: Paren
 
 /** The same page below each of many parents, by their keys, in as many statements as for one; `conditions` may
  *  name the `parent`. Throws cursor-refused. */
-export async function listRowsBelow<Sort extends string, Found extends { readonly id: string }>(
+export async function listRowsBelow<Sort extends string, Row>(
   tx: Tx,
-  listing: Listing<Sort>,
+  listing: Listing<Sort, Row>,
   { parents, conditions, query }: Below<Sort>,
-  read: Reading<Found>,
-): Promise<ReadonlyMap<string, List<Found>>> {
+): Promise<ReadonlyMap<string, List<Row>>> {
   const { limit = 50, sort = listing.usual, cursor } = query
-  const { after, columns, keys } = placesOf(listing, sort, cursor)
-  const rows = await tx.$queryRaw<readonly (Row & { readonly parent: string })[]>(sql`
-    select ${parents.key} as parent, one."id", one."key"
+  const { table, columns } = listing.rows
+  const { after, by } = placesOf(listing, sort, cursor)
+  const rows = await tx.$queryRaw<readonly (Row & { readonly parentKey: string })[]>(sql`
+    select ${parents.key} as "parentKey", ${columns}
     from ${parents.from} cross join lateral (
-      select ${listing.id}::text as id, array[${joinSql(keys)}]::text[] as key,
-        row_number() over (order by ${joinSql(columns)}) as place
-      from ${listing.from} ${whereAll([...conditions, ...after])}
-      order by ${joinSql(columns)} limit ${limit + 1}::int
-    ) one ${whereAll(parents.conditions)} order by one.place`)
-  const groups = Map.groupBy(rows, ({ parent }) => parent)
-  const shown = [...groups.values()].flatMap((some) => some.slice(0, limit))
-  const found = await byId(read, shown)
+      select ${table}.*, row_number() over (order by ${by}) as place
+      from ${fromOf(listing)} ${whereAll([...conditions, ...after])}
+      order by ${by} limit ${limit + 1}::int
+    ) ${table} ${whereAll(parents.conditions)} order by ${table}.place`)
+  const groups = Map.groupBy(rows, ({ parentKey }) => parentKey)
   return new Map(
-    [...groups].map(([key, some]) => [key, pageOfRows(some, { ...query, limit, sort }, found)]),
+    [...groups].map(([key, some]) => [key, pageOfRows(some, listing, { ...query, limit, sort })]),
   )
 }
 
 /** How many there are below each of many parents, by their keys. */
-export async function countRowsBelow<Sort extends string>(
+export async function countRowsBelow<Sort extends string, Row>(
   tx: Tx,
-  { from }: Listing<Sort>,
+  listing: Listing<Sort, Row>,
   { parents, conditions }: Omit<Below<Sort>, 'query'>,
 ): Promise<ReadonlyMap<string, Total>> {
   const rows = await tx.$queryRaw<readonly (Count & { readonly parent: string })[]>(sql`
     select ${parents.key} as parent, one."count" from ${parents.from} cross join lateral (
-      ${countUpTo(from, conditions)}
+      ${countUpTo(fromOf(listing), conditions)}
     ) one ${whereAll(parents.conditions)}`)
   return new Map(rows.map((row) => [row.parent, totalIn(row)]))
 }
 
-/** Reads the rows of a page, each once. */
-async function byId<Found extends { readonly id: string }>(
-  read: Reading<Found>,
+/** The page that up to `limit + 1` rows are. */
+function pageOfRows<Sort extends string, Row>(
   rows: readonly Row[],
-): Promise<ReadonlyMap<string, Found>> {
-  const found = await read([...new Set(rows.map(({ id }) => id))])
-  return new Map(found.map((row) => [row.id, row]))
-}
-
-/** The page that up to `limit + 1` rows are; what was removed meanwhile is not on it. */
-function pageOfRows<Found>(
-  rows: readonly Row[],
-  { limit, sort, cursors = false }: { limit: number; sort: string; cursors?: boolean },
-  found: ReadonlyMap<string, Found>,
-): List<Found> {
-  const shown = rows.slice(0, limit)
-  const last = shown.at(-1)
-  const there = shown.filter(({ id }) => found.has(id))
+  listing: Listing<Sort, Row>,
+  { limit, sort, cursors = false }: { limit: number; sort: Sort; cursors?: boolean },
+): List<Row> {
+  const { columns } = orderOf(listing, sort)
+  const items = rows.slice(0, limit)
+  const last = items.at(-1)
+  const cursor = (row: Row) => cursorOf([sort, ...columns.map(({ member }) => text(row[member]))])
   return {
-    items: there.flatMap(({ id }) => found.get(id) ?? []),
-    nextCursor: rows.length > limit && last ? cursorOf([sort, ...last.key]) : null,
-    ...(cursors ? { cursors: there.map(({ key }) => cursorOf([sort, ...key])) } : {}),
+    items,
+    nextCursor: rows.length > limit && last ? cursor(last) : null,
+    ...(cursors ? { cursors: items.map(cursor) } : {}),
   }
 }
 
-/** An order in SQL: the place after which a page begins, the columns in their directions, and the keys that a
- *  cursor is made of. */
-function placesOf<Sort extends string>(
-  listing: Listing<Sort>,
+function text(value: unknown): string {
+  return value instanceof Date ? value.toISOString() : String(value)
+}
+
+function fromOf<Sort extends string, Row>({ rows, from }: Listing<Sort, Row>): Sql {
+  return from ?? rows.table
+}
+
+/** An order in SQL: the place after which a page begins, the columns in their directions, and these of the rows that
+ *  have been found. */
+function placesOf<Sort extends string, Row>(
+  listing: Listing<Sort, Row>,
   sort: Sort,
   cursor: string | undefined,
 ) {
-  const order = orderOf(listing, sort)
+  const { down, columns } = orderOf(listing, sort)
+  const own = (member: string) => sql`${listing.rows.table}.${quoted(member)}`
+  const names = columns.map(({ member, indexed }) => indexed ?? own(member))
+  const directed = (name: Sql) => sql`${name} ${down ? sql`desc` : emptySql}`
   return {
-    after: cursor === undefined ? [] : [placeOf(sort, order, cursor)],
-    columns: order.columns.map(({ column }) => sql`${column} ${order.down ? sql`desc` : emptySql}`),
-    keys: order.columns.map(({ column, kind }) => kinds[kind].key(column)),
+    after:
+      cursor === undefined
+        ? []
+        : [
+            sql`(${joinSql(names)}) ${down ? sql`<` : sql`>`} (${joinSql(placeOf(sort, columns, cursor))})`,
+          ],
+    by: joinSql(names.map(directed)),
+    shownBy: joinSql(columns.map(({ member }) => directed(own(member)))),
   }
 }
 
-type Order = { readonly down: boolean; readonly columns: readonly SortColumn[] }
+type Order<Row> = { readonly down: boolean; readonly columns: readonly SortColumn<Row>[] }
 
-function orderOf<Sort extends string>({ orders }: Listing<Sort>, sort: Sort): Order {
-  const all = new Map<string, readonly SortColumn[]>(Object.entries(orders))
+function orderOf<Sort extends string, Row>({ orders }: Listing<Sort, Row>, sort: Sort): Order<Row> {
+  const all = new Map<string, readonly SortColumn<Row>[]>(Object.entries(orders))
   const columns = all.get(sort.replace(/^-/, ''))
   if (!columns) throw new Error(`nothing is listed by ${sort}`)
   return { down: sort.startsWith('-'), columns }
 }
 
-/** What holds for all rows after the one that the cursor names. */
-function placeOf(sort: string, { down, columns }: Order, cursor: string): Sql {
+/** The values of the row that the cursor names. */
+function placeOf<Row>(
+  sort: string,
+  columns: readonly SortColumn<Row>[],
+  cursor: string,
+): readonly Sql[] {
   const schemas = columns.map(({ kind }) => kinds[kind].schema)
   const [, ...values] = readCursor(cursor, Type.Tuple([Type.Literal(sort), ...schemas]))
-  const places = columns.map(({ kind }, at) => kinds[kind].value(String(values[at])))
-  const names = joinSql(columns.map(({ column }) => column))
-  return sql`(${names}) ${down ? sql`<` : sql`>`} (${joinSql(places)})`
+  return columns.map(({ kind }, at) => kinds[kind].value(String(values[at])))
 }
 
-async function totalOf<Sort extends string>(
+async function totalOf<Sort extends string, Row>(
   tx: Tx,
-  { from }: Listing<Sort>,
+  listing: Listing<Sort, Row>,
   conditions: readonly Sql[],
 ): Promise<Total> {
-  const [row] = await tx.$queryRaw<readonly Count[]>(countUpTo(from, conditions))
+  const [row] = await tx.$queryRaw<readonly Count[]>(countUpTo(fromOf(listing), conditions))
   return totalIn(row ?? { count: 0 })
 }
 
@@ -218,28 +214,31 @@ function whereAll(conditions: readonly Sql[]): Sql {
 }
 
 /** How things with names are listed, of which an id of a later one is greater. */
-export function byName(table: Sql): Listing<NameSort> {
+export function byName<Row extends { readonly id: string; readonly name: string }>(
+  rows: Rows<Row>,
+): Listing<NameSort, Row> {
   return {
-    from: table,
-    id: sql`${table}."id"`,
+    rows,
     usual: 'name',
     orders: {
-      name: [{ column: sql`${table}."name"`, kind: 'text' }],
-      createdAt: [{ column: sql`${table}."id"`, kind: 'uuid' }],
+      name: [{ member: 'name', kind: 'text' }],
+      createdAt: [{ member: 'id', kind: 'uuid' }],
     },
   }
 }
 
 /** How things without names are listed: by the column that says when each was made. */
-export function byMade(table: Sql, made: Sql): Listing<MadeSort> {
+export function byMade<Row extends { readonly id: string }>(
+  rows: Rows<Row>,
+  made: NoInfer<keyof Row & string>,
+): Listing<MadeSort, Row> {
   return {
-    from: table,
-    id: sql`${table}."id"`,
+    rows,
     usual: 'createdAt',
     orders: {
       createdAt: [
-        { column: sql`${table}.${made}`, kind: 'timestamptz' },
-        { column: sql`${table}."id"`, kind: 'uuid' },
+        { member: made, kind: 'timestamptz' },
+        { member: 'id', kind: 'uuid' },
       ],
     },
   }

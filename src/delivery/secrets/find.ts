@@ -1,8 +1,9 @@
 import Type from 'typebox'
-import { type Actor, allow } from '../../core/actor.ts'
+import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { joinSql, type Sql, sql, type Tx } from '../../core/database/db.ts'
 import { byName, listRows, when } from '../../core/database/lists.ts'
+import { named, type Row, rowsOf } from '../../core/database/rows.ts'
 import { type Cursored, type List, listQuery, NameSort } from '../../shared/lists/query.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
@@ -62,8 +63,13 @@ export const DeliveryQuery = listQuery(NameSort, {
 })
 export type DeliveryQuery = Cursored<Type.Static<typeof DeliveryQuery>>
 
+const rows = rowsOf('Delivery', { tenant: named(sql`tenant`, sql`delivery."tenantId"`) })
+
+/** A delivery as it is listed: with the name of its tenant. */
+type ListedDelivery = Row<typeof rows>
+
 /** How deliveries are listed. */
-export const deliveryListing = byName(sql`delivery`)
+export const deliveryListing = byName(rows)
 
 /** What holds for the deliveries that are asked for, of whichever tenant. */
 export function deliveryConditions({ status, cluster, namespace }: DeliveryQuery): readonly Sql[] {
@@ -93,26 +99,22 @@ export async function listDeliveries(
 ): Promise<List<Delivery>> {
   const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
   const conditions = [sql`delivery."tenantId" = ${id}::uuid`, ...deliveryConditions(query)]
-  const page = await listRows(ctx.db.read, deliveryListing, { conditions, query }, (ids) =>
-    ctx.db.read.delivery.findMany({ where: { id: { in: [...ids] } }, include: related }),
-  )
-  return { ...page, items: await viewDeliveries(ctx.db.read, page.items) }
+  const page = await listRows(ctx.db.read, deliveryListing, { conditions, query })
+  return { ...page, items: await listedDeliveries(ctx, page.items) }
 }
 
-/** The deliveries of these ids that the actor may see, in no order. */
-export async function deliveriesByIds(
-  ctx: Context,
-  actor: Actor,
-  ids: readonly string[],
-): Promise<readonly (Delivery & { readonly id: string })[]> {
-  allow(actor, 'read')
-  const owner = actor.tenantId === null ? {} : { tenantId: actor.tenantId }
-  const rows = await ctx.db.read.delivery.findMany({
-    where: { id: { in: [...ids] }, ...owner },
-    include: related,
+/** These as they are shown, in as many statements for many as for one. */
+export async function listedDeliveries(
+  { db: { read } }: Context,
+  deliveries: readonly ListedDelivery[],
+): Promise<Delivery[]> {
+  const targets = await read.deliveryTarget.findMany({
+    where: { deliveryId: { in: deliveries.map(({ id }) => id) } },
+    ...related.targets,
   })
-  const views = await viewDeliveries(ctx.db.read, rows)
-  return views.map((view, at) => ({ id: rows[at]?.id ?? '', ...view }))
+  const aimed = Map.groupBy(targets, ({ deliveryId }) => deliveryId)
+  const whole = deliveries.map((each) => ({ ...each, targets: aimed.get(each.id) ?? [] }))
+  return viewDeliveries(read, whole)
 }
 
 /** The row as it is shown. */

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import { joinSql, type Sql, sql } from '../../core/database/db.ts'
 import { type Listing, when } from '../../core/database/lists.ts'
+import { named, type Row, rowsOf } from '../../core/database/rows.ts'
 import { LabelFilter, labelTerms } from '../../shared/lists/labels.ts'
 import { type Cursored, listQuery, NameSort } from '../../shared/lists/query.ts'
 import { Name } from '../../shared/schema.ts'
@@ -27,17 +28,21 @@ export const HostQuery = listQuery(NameSort, {
 })
 export type HostQuery = Cursored<Type.Static<typeof HostQuery>>
 
+const rows = rowsOf('Host', { tenant: named(sql`tenant`, sql`host."tenantId"`) })
+
+/** A host as it is listed: with the name of its tenant. */
+export type ListedHost = Row<typeof rows>
+
 /** How hosts are listed; an id of a later one is greater. */
-export const hostListing: Listing<NameSort> = {
-  from: sql`host`,
-  id: sql`host."id"`,
+export const hostListing: Listing<NameSort, ListedHost> = {
+  rows,
   usual: 'name',
   orders: {
     name: [
-      { column: sql`host."name"`, kind: 'text' },
-      { column: sql`host."id"`, kind: 'uuid' },
+      { member: 'name', kind: 'text' },
+      { member: 'id', kind: 'uuid' },
     ],
-    createdAt: [{ column: sql`host."id"`, kind: 'uuid' }],
+    createdAt: [{ member: 'id', kind: 'uuid' }],
   },
 }
 

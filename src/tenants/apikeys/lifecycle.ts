@@ -4,6 +4,7 @@ import { type Actor, allowPlatform, holds } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { bytes, isDuplicate, sql, type Tx } from '../../core/database/db.ts'
 import { byMade, listRows, when } from '../../core/database/lists.ts'
+import { named, rowsOf } from '../../core/database/rows.ts'
 import { type List, listQuery, MadeSort } from '../../shared/lists/query.ts'
 import { day } from '../../shared/moment.ts'
 import { must } from '../../shared/must.ts'
@@ -192,7 +193,10 @@ export const ApiKeyQuery = listQuery(MadeSort, {
 })
 export type ApiKeyQuery = Readonly<Type.Static<typeof ApiKeyQuery>>
 
-const listing = byMade(sql`api_key`, sql`"createdAt"`)
+const listing = byMade(
+  rowsOf('ApiKey', { tenant: named(sql`tenant`, sql`api_key."tenantId"`) }),
+  'createdAt',
+)
 
 /** The keys in force, oldest first unless asked otherwise. Throws tenant-unknown, forbidden,
  *  cursor-refused. */
@@ -210,12 +214,7 @@ export async function listApiKeys(
     ...when(query.role, (one) => sql`api_key."role" = ${one}`),
     ...when(query.name, (one) => sql`api_key."name" = ${one}`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query }, (ids) =>
-    ctx.db.read.apiKey.findMany({
-      where: { id: { in: [...ids] } },
-      include: { tenant: { select: { name: true } } },
-    }),
-  )
+  const page = await listRows(ctx.db.read, listing, { conditions, query })
   return { ...page, items: page.items.map(apiKeyView) }
 }
 

@@ -8,8 +8,10 @@ const pemLimits: PemLimits = { bytes: 1 << 20, blocks: 512 }
 
 /** One PEM block: 64 characters to a line, LF (RFC 7468 3). */
 export function toPem(label: string, der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? []
-  return `-----BEGIN ${label}-----\n${lines.map((line) => `${line}\n`).join('')}-----END ${label}-----\n`
+  const base64 = der.toString('base64')
+  let lines = ''
+  for (let at = 0; at < base64.length; at += 64) lines += `${base64.slice(at, at + 64)}\n`
+  return `-----BEGIN ${label}-----\n${lines}-----END ${label}-----\n`
 }
 
 const begin = '-----BEGIN '

@@ -1,13 +1,13 @@
-import { certificatesByIds } from '../../../certificates/find.ts'
+import { joinedCertificates } from '../../../certificates/find.ts'
 import type { CertificateFilter } from '../../../certificates/search/filter.ts'
 import { certificateListing, conditionsOf } from '../../../certificates/search/select.ts'
 import {
   type ClusterQuery,
   clusterConditions,
   clusterListing,
-  clustersByIds,
+  joinedClusters,
 } from '../../../clusters/find.ts'
-import type { Actor } from '../../../core/actor.ts'
+import { type Actor, allow } from '../../../core/actor.ts'
 import type { Context } from '../../../core/context.ts'
 import { type Sql, sql } from '../../../core/database/db.ts'
 import {
@@ -18,13 +18,19 @@ import {
 } from '../../../core/database/lists.ts'
 import {
   type DeliveryQuery,
-  deliveriesByIds,
   deliveryConditions,
   deliveryListing,
+  listedDeliveries,
 } from '../../../delivery/secrets/find.ts'
-import { hostsByIds } from '../../../hosts/find.ts'
-import { type HostQuery, hostConditions, hostListing } from '../../../hosts/request/query.ts'
+import { joinedHosts } from '../../../hosts/find.ts'
+import {
+  type HostQuery,
+  hostConditions,
+  hostListing,
+  type ListedHost,
+} from '../../../hosts/request/query.ts'
 import type { Cursored, List, ListQuery, NameSort, Total } from '../../../shared/lists/query.ts'
+import { must } from '../../../shared/must.ts'
 
 /** The same list below each of many parents, who are known by name. */
 export type Pages<T, Query> = {
@@ -47,7 +53,7 @@ export const hostsOfTenants = below({
     sql`host."tenantId" = parent."id"`,
     ...hostConditions(null, query),
   ],
-  read: hostsByIds,
+  view: joinedHosts,
 })
 
 /** The certificates of each tenant. */
@@ -58,7 +64,7 @@ export const certificatesOfTenants = below({
     sql`certificate."tenantId" = parent."id"`,
     ...conditionsOf(ctx.now(), null, query),
   ],
-  read: certificatesByIds,
+  view: joinedCertificates,
 })
 
 /** The clusters that each tenant has hosts on. */
@@ -70,7 +76,7 @@ export const clustersOfTenants = below({
       where placement."clusterId" = cluster."id" and placement."tenantId" = parent."id")`,
     ...clusterConditions(query),
   ],
-  read: clustersByIds,
+  view: joinedClusters,
 })
 
 /** The deliveries of each tenant. */
@@ -81,20 +87,19 @@ export const deliveriesOfTenants = below({
     sql`delivery."tenantId" = parent."id"`,
     ...deliveryConditions(query),
   ],
-  read: deliveriesByIds,
+  view: listedDeliveries,
 })
 
 /** Hosts by their placements, whose index is by cluster and name. */
-const placedListing: Listing<NameSort> = {
+const placedListing: Listing<NameSort, ListedHost> = {
+  ...hostListing,
   from: sql`placement placed join host on host."id" = placed."hostId"`,
-  id: sql`host."id"`,
-  usual: 'name',
   orders: {
+    ...hostListing.orders,
     name: [
-      { column: sql`placed."name"`, kind: 'text' },
-      { column: sql`placed."hostId"`, kind: 'uuid' },
+      { member: 'name', kind: 'text', indexed: sql`placed."name"` },
+      { member: 'id', kind: 'uuid', indexed: sql`placed."hostId"` },
     ],
-    createdAt: [{ column: sql`host."id"`, kind: 'uuid' }],
   },
 }
 
@@ -110,7 +115,7 @@ export const hostsOfClusters = below({
     ...own(sql`placed."tenantId"`, actor),
     ...hostConditions(null, query),
   ],
-  read: hostsByIds,
+  view: joinedHosts,
 })
 
 /** The certificates of each authority that the actor may see. */
@@ -124,32 +129,43 @@ export const certificatesOfAuthorities = below({
     sql`certificate."authorityId" = parent."id"`,
     ...conditionsOf(ctx.now(), actor.tenantId, query),
   ],
-  read: certificatesByIds,
+  view: joinedCertificates,
 })
 
-type Below<T, Sort extends string, Query> = {
-  readonly listing: Listing<Sort>
+type Below<T, Sort extends string, Row, Query> = {
+  readonly listing: Listing<Sort, Row>
   readonly parents: (actor: Actor, names: readonly string[]) => Parents
   readonly conditions: (asked: Asked<Query>, query: Query) => readonly Sql[]
-  readonly read: (ctx: Context, actor: Actor, ids: readonly string[]) => Promise<readonly T[]>
+  readonly view: (ctx: Context, rows: readonly Row[], actor: Actor) => Promise<readonly T[]>
 }
 
-/** Two reads for any number of parents: which rows are on their pages, then those rows; and one to count. */
-function below<
-  T extends { readonly id: string },
-  Sort extends string,
-  Query extends Cursored<ListQuery<Sort>>,
->({ listing, parents, conditions, read }: Below<T, Sort, Query>): Pages<T, Query> {
-  const askedOf = (asked: Asked<Query>) => ({
-    parents: parents(asked.actor, asked.parents),
-    conditions: conditions(asked, asked.query),
-    query: asked.query,
-  })
+/** One read of rows for any number of parents, and one to count. */
+function below<T, Sort extends string, Row, Query extends Cursored<ListQuery<Sort>>>({
+  listing,
+  parents,
+  conditions,
+  view,
+}: Below<T, Sort, Row, Query>): Pages<T, Query> {
+  const askedOf = (asked: Asked<Query>) => {
+    allow(asked.actor, 'read')
+    return {
+      parents: parents(asked.actor, asked.parents),
+      conditions: conditions(asked, asked.query),
+      query: asked.query,
+    }
+  }
   return {
-    page: (asked) =>
-      listRowsBelow(asked.ctx.db.read, listing, askedOf(asked), (ids) =>
-        read(asked.ctx, asked.actor, ids),
-      ),
+    page: async (asked) => {
+      const { ctx, actor } = asked
+      const pages = [...(await listRowsBelow(ctx.db.read, listing, askedOf(asked)))]
+      const rows = pages.flatMap(([, { items }]) => items)
+      const views = await view(ctx, rows, actor)
+      const shown = new Map(rows.map((row, at) => [row, must(views[at], 'each row is shown')]))
+      const shownOf = (row: Row) => must(shown.get(row), 'a row of a page is shown')
+      return new Map(
+        pages.map(([parent, page]) => [parent, { ...page, items: page.items.map(shownOf) }]),
+      )
+    },
     total: (asked) => countRowsBelow(asked.ctx.db.read, listing, askedOf(asked)),
   }
 }

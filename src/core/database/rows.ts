@@ -1,0 +1,61 @@
+import {
+  columnsOf,
+  joinSql,
+  type Model,
+  quoted,
+  type Scalars,
+  type Sql,
+  sql,
+  type Tx,
+  tableOf,
+} from './db.ts'
+
+/** What is read of each row of a table, in one statement: columns, and what stands in other tables beside them. `row`
+ *  is never there: it says what a row is. */
+export type Rows<Row> = { readonly table: Sql; readonly columns: Sql; readonly row?: Row }
+
+export type Row<Some> = Some extends Rows<infer One> ? One : never
+
+/** One value of a row out of other tables, as JSON or as a column has it; `value` is never there, as `row`. */
+type Beside<Value> = { readonly from: Sql; readonly value?: Value }
+
+type Values<All> = {
+  readonly [Name in keyof All]: All[Name] extends Beside<infer Value> ? Value : never
+}
+
+/** All columns of a model as schema.prisma has them, and values beside them: rows as Prisma reads them, without its
+ *  going through them member by member. */
+export function rowsOf<
+  Of extends Model,
+  All extends Readonly<Record<string, Beside<unknown>>> = Readonly<Record<never, never>>,
+>(model: Of, beside: All): Rows<Scalars<Of> & Values<All>> {
+  const table = tableOf(model)
+  return {
+    table,
+    columns: joinSql([
+      ...columnsOf(model).map((column) => sql`${table}.${column}`),
+      ...Object.entries(beside).map(([name, { from }]) => sql`(${from}) as ${quoted(name)}`),
+    ]),
+  }
+}
+
+/** A value that a statement reads for each row. */
+export function value<Value>(from: Sql): Beside<Value> {
+  return { from }
+}
+
+/** The name of the thing that `id` refers to, as `{ name }`. */
+export function named(table: Sql, id: Sql): Beside<{ readonly name: string }> {
+  return value(
+    sql`select json_build_object('name', "name") from ${table} where ${table}."id" = ${id}`,
+  )
+}
+
+/** The rows that a condition holds for, in no order. */
+export function readRows<Row>(
+  tx: Tx,
+  { table, columns }: Rows<Row>,
+  condition: Sql,
+): Promise<readonly Row[]> {
+  return tx.$queryRaw<readonly Row[]>(sql`select ${columns} from ${table} where ${condition}`)
+}
