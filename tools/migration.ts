@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promis
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startDatabase } from '../sandbox/postgres/database.ts'
-import { schemaDiff } from '../src/core/database/migrate.ts'
+import { schemaDiff } from '../src/core/database/schemaengine.ts'
 
 // npm run migration -- <name>: writes the SQL from the committed schema.prisma to the one in the work
 // tree as a new migration, to be read and mended by hand before it is committed.

@@ -1,4 +1,4 @@
-import nodemailer, { type Transporter } from 'nodemailer'
+import type { Transporter } from 'nodemailer'
 import type { Config } from '../../core/config.ts'
 import { oncePer } from '../../core/onceper.ts'
 import type { Payload } from '../receiver.ts'
@@ -8,10 +8,12 @@ import type { Posted } from './post.ts'
 /** How long each step of sending may take. */
 const patience = 10_000
 
-const transports = oncePer<Transporter, Config>(({ smtp }) => {
+/** The library is loaded where mail is sent, and by no other process. */
+const transports = oncePer<Promise<Transporter>, Config>(async ({ smtp }) => {
   const { protocol, hostname, port, username, password } = new URL(smtp?.url ?? 'smtp://')
   const secure = protocol === 'smtps:'
-  return nodemailer.createTransport({
+  const { createTransport } = await import('nodemailer')
+  return createTransport({
     host: hostname,
     port: Number(port) || (secure ? 465 : 587),
     secure,
@@ -31,7 +33,8 @@ export async function mail(
   const { smtp } = config
   if (!smtp) return { answer: null, error: 'No mail is sent from here: see GATESMITH_SMTP_URL' }
   try {
-    await transports(config).sendMail({
+    const transport = await transports(config)
+    await transport.sendMail({
       from: smtp.from,
       to,
       subject: payload.data.summary.slice(0, 200),
