@@ -2,7 +2,8 @@
 // against another that is done in turns with it, each by the least of many short runs. What stops a process now
 // and then does not stop it in all of them.
 
-const tries = 7
+/** It is tried again until neither has got cheaper for so many times. */
+const tries = { least: 7, most: 100 } as const
 /** A run is short enough to be let through whole, and long enough for a clock. */
 const leastMilliseconds = 1
 
@@ -10,9 +11,14 @@ const leastMilliseconds = 1
 export function cost(work: () => unknown, other: () => unknown): number {
   const both = [work, other].map((each) => ({ each, count: countFor(each) }))
   const least = both.map(() => Number.POSITIVE_INFINITY)
-  for (let n = 0; n < tries; n++) {
+  let same = 0
+  for (let n = 0; n < tries.most && same < tries.least; n++) {
+    same++
     for (const [index, { each, count }] of both.entries()) {
-      least[index] = Math.min(least[index] ?? 0, taken(each, count) / count)
+      const before = least[index] ?? 0
+      const now = taken(each, count) / count
+      if (now < 0.95 * before) same = 0
+      least[index] = Math.min(before, now)
     }
   }
   const [of = 0, to = 0] = least
