@@ -95,6 +95,8 @@ function wholeScripts(url: string) {
     adapter.executeScript = async (script) => {
       await adapter.underlyingDriver().query(script)
     }
+    // The engine takes its own listener away before the connection has ended: without one a loss would end the process.
+    adapter.underlyingDriver().on('error', () => undefined)
     opened.push(adapter)
     return adapter
   }
