@@ -57,29 +57,49 @@ async function untilSo(begun: number, look: () => Promise<boolean>): Promise<num
   return performance.now() - begun
 }
 
-/** Milliseconds from before the revocation until the list is on the cluster, and until the first refusal. */
-async function refusedAfter(client: Client): Promise<{ applied: number; refused: number }> {
+/** Whether a list is still to be published. */
+async function isStale(): Promise<boolean> {
+  const [row] = await ctx.db.read.$queryRaw<readonly { readonly stale: boolean }[]>(
+    sql`select exists (select from revocation_list where "shown" is distinct from "revision") as stale`,
+  )
+  return row?.stale ?? false
+}
+
+/** Milliseconds from before the revocation. */
+type Times = {
+  /** Its lists are published. */
+  readonly listed: number
+  /** The list is in its Secret on the cluster. */
+  readonly applied: number
+  readonly refused: number
+  /** Of that istiod's and Envoy's own part. */
+  readonly theirs: number
+}
+
+async function refusedAfter(client: Client): Promise<Times> {
   if (!(await isLetIn(client))) throw new Error('a client was refused before it was revoked')
   const before = await listThere()
   const begun = performance.now()
   await revokeCertificate(ctx, actor, { tenant: 'bench', id: client.id, reason: 'superseded' })
-  const [applied, refused] = await Promise.all([
+  const [listed, applied, refused] = await Promise.all([
+    untilSo(begun, async () => !(await isStale())),
     untilSo(begun, async () => (await listThere()) !== before),
     untilSo(begun, async () => !(await isLetIn(client))),
   ])
-  return { applied, refused }
+  return { listed, applied, refused, theirs: Math.max(0, refused - applied) }
 }
 
 async function measure(what: string, count: number): Promise<void> {
-  const times: { readonly applied: number; readonly refused: number }[] = []
+  const times: Times[] = []
   for (let n = 0; n < count; n++) {
     await changeAgain()
     times.push(await refusedAfter(await newClient()))
   }
-  for (const step of ['applied', 'refused'] as const) {
+  for (const step of ['listed', 'applied', 'theirs', 'refused'] as const) {
     const sorted = times.map((each) => each[step]).toSorted((a, b) => a - b)
     const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed()
-    say(`${what}: ${step} after p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms`)
+    const words = step === 'theirs' ? 'from applied to refused' : `${step} after`
+    say(`${what}: ${words} p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms`)
   }
 }
 

@@ -5,8 +5,12 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http'
-import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
-import { createSecureContext, type SecureContext } from 'node:tls'
+import {
+  createServer as createTlsServer,
+  type ServerOptions,
+  type Server as TlsServer,
+} from 'node:https'
+import { createSecureContext, type SecureContext, TLSSocket } from 'node:tls'
 import type { Credential } from './apiserver/identity.ts'
 import { servingPair } from './ingress/tls/credentials.ts'
 import { type Fields, text } from './json.ts'
@@ -23,18 +27,21 @@ export const sampleNamespace = 'test'
 
 /** The sample workloads of the runbook: httpbin, helloworld and nginx. Their bodies say that this is a
  *  sandbox. nginx serves TLS, by SNI, with the newest kubernetes.io/tls Secret of its namespace that
- *  certifies the name, and with `fallback` when there is none. */
+ *  certifies the name, and with `fallback` when there is none. On port 8443, which no Service of the runbook leads
+ *  to, it asks for a client certificate, whose ever, and says which it was shown. */
 export function createWorkloads(
   secrets: () => readonly Fields[],
   fallback: Credential,
 ): readonly Workload[] {
   const otherwise = createSecureContext(fallback)
-  const nginx = createTlsServer(
-    {
-      ...fallback,
-      SNICallback: (name, done) => done(null, servingContext(secrets(), name) ?? otherwise),
-    },
-    answerNginx,
+  const served: ServerOptions = {
+    ...fallback,
+    SNICallback: (name, done) => done(null, servingContext(secrets(), name) ?? otherwise),
+  }
+  const nginx = createTlsServer(served, answerNginx)
+  const asking = createTlsServer(
+    { ...served, requestCert: true, rejectUnauthorized: false },
+    answerShown,
   )
   return [
     { app: 'httpbin', ports: new Map([[8080, createServer(answerHttpbin)]]) },
@@ -44,6 +51,7 @@ export function createWorkloads(
       ports: new Map<number, Server | TlsServer>([
         [80, createServer(answerNginx)],
         [443, nginx],
+        [8443, asking],
       ]),
     },
   ]
@@ -146,6 +154,18 @@ const answerHelloworld: RequestListener = (request, response) => {
 const answerNginx: RequestListener = (_request, response) => {
   if (!response.hasHeader('server')) response.setHeader('server', 'nginx')
   page(response, 200, 'Welcome to nginx!', 'nginx of the Gatesmith sandbox.')
+}
+
+/** As nginx with `ssl_verify_client optional_no_ca`, but that it refuses who shows none. */
+const answerShown: RequestListener = (request, response) => {
+  const { socket } = request
+  const { serialNumber } =
+    socket instanceof TLSSocket ? socket.getPeerCertificate() : { serialNumber: undefined }
+  if (serialNumber === undefined) {
+    return page(response, 400, '400 Bad Request', 'No required SSL certificate was sent')
+  }
+  response.setHeader('x-ssl-client-serial', serialNumber.toLowerCase())
+  answerNginx(request, response)
 }
 
 function json(response: ServerResponse, status: number, body: unknown): void {

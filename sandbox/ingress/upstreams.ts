@@ -61,17 +61,23 @@ function subsetOf(store: Store, { host, subset }: Destination): Fields | undefin
     .find((each) => text(each, 'name') === subset)
 }
 
-/** How TLS is spoken to a backend: whom to trust is in the Secret of the credential, or the system's own. */
+/** How TLS is spoken to a backend: whom to trust is in the Secret of the credential, or the system's own, and with
+ *  MUTUAL what is shown is there, too. */
 function originationOf(store: Store, tls: Fields): ConnectionOptions | undefined {
-  if (text(tls, 'mode') !== 'SIMPLE') return undefined
+  const mode = text(tls, 'mode')
+  if (mode !== 'SIMPLE' && mode !== 'MUTUAL') return undefined
   const credential = text(tls, 'credentialName')
   const named = (name: string) => store.get(secrets, ingressPod.namespace, name)
   const secret = credential ? (named(`${credential}-cacert`) ?? named(credential)) : undefined
-  const pem = text(secret, 'data', 'ca.crt') || text(secret, 'data', 'cacert')
+  const decoded = (of: Fields | undefined, key: string) =>
+    Buffer.from(text(of, 'data', key), 'base64').toString('utf8')
+  const pem = decoded(secret, 'ca.crt') || decoded(secret, 'cacert')
+  const pair = mode === 'MUTUAL' ? named(credential) : undefined
   const wanted = texts(tls, 'subjectAltNames')
   return {
     servername: text(tls, 'sni'),
-    ...(credential ? { ca: Buffer.from(pem, 'base64').toString('utf8') } : {}),
+    ...(credential ? { ca: pem } : {}),
+    ...(pair ? { cert: decoded(pair, 'tls.crt'), key: decoded(pair, 'tls.key') } : {}),
     checkServerIdentity: (_name, { subjectaltname = '' }) => {
       const names = subjectaltname.split(', ').map((each) => each.replace(/^[A-Za-z ]+:/, ''))
       const held = wanted.length === 0 || wanted.some((each) => names.some((n) => covers(n, each)))

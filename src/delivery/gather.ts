@@ -1,7 +1,5 @@
 import { type Clients, gatewayTrust } from '../authorities/crl/gateway.ts'
-import { chainOf } from '../authorities/issuers/current.ts'
 import { issuingUnder } from '../authorities/trust/clients.ts'
-import { openLeafKey } from '../certificates/issuance/key.ts'
 import { ingressOf } from '../clusters/find.ts'
 import type { Context } from '../core/context.ts'
 import { batchedReads } from '../core/database/batch.ts'
@@ -10,7 +8,8 @@ import { oncePer } from '../core/onceper.ts'
 import { letIn } from '../hosts/clients.ts'
 import { specOf } from '../hosts/find.ts'
 import type { CompleteSpec } from '../hosts/host.ts'
-import { toPem } from '../x509/der/pem.ts'
+import { backendClientsOf } from './pairs/backendclients.ts'
+import { pemOf } from './pairs/pem.ts'
 import type { DesiredHost } from './renderer.ts'
 
 const withHost = {
@@ -57,6 +56,7 @@ export async function deliveryOf(
 ): Promise<DesiredHost> {
   const spec = specOf(host)
   const clients = await clientsOf(ctx, spec, host.tenantId)
+  const backendClients = await backendClientsOf(ctx, spec)
   return {
     host: {
       id: host.id,
@@ -68,30 +68,9 @@ export async function deliveryOf(
     ingress: ingressOf(cluster, ingress),
     certificate: await pemOf(ctx, certificate),
     ...(clients ? { clients } : {}),
+    ...(backendClients ? { backendClients } : {}),
   }
 }
-
-/** Certificate and key as a Secret carries them. */
-export async function pemOf(
-  ctx: Context,
-  { id, serial, issuerId, der }: CertificateRow,
-): Promise<DesiredHost['certificate']> {
-  if (!der) throw new Error(`certificate ${id} is not signed yet`)
-  const [above, key] = await Promise.all([chains(ctx)(issuerId), openLeafKey(ctx, id)])
-  return {
-    serial,
-    chain: pem([Buffer.from(der), ...(above?.chain ?? [])]),
-    key: toPem('PRIVATE KEY', key),
-  }
-}
-
-/** Many hosts that are brought at once have one issuer. */
-const chains = oncePer((ctx) =>
-  batchedReads(
-    (ids) => Promise.all(ids.map(async (id) => ({ id, chain: await chainOf(ctx.db.read, id) }))),
-    ({ id }) => id,
-  ),
-)
 
 /** Whose clients a MUTUAL host of the tenant lets in. */
 export type HostClients = { readonly clients: Clients; readonly subjectAltName: string | null }
@@ -125,8 +104,4 @@ export async function clientsOf(
     ...(crl === undefined ? {} : { crl }),
     ...(found.subjectAltName === null ? {} : { subjectAltName: found.subjectAltName }),
   }
-}
-
-function pem(ders: readonly Buffer[]): string {
-  return ders.map((der) => toPem('CERTIFICATE', der)).join('')
 }

@@ -14,6 +14,7 @@ import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } fro
 import { intend } from './intent.ts'
 import { backendsFound } from './observe.ts'
 import { type Outcome, settle, settleApplied } from './outcome/settle.ts'
+import { backendClientWarnings } from './pairs/backendclients.ts'
 import { confirmPlacement } from './proof/confirm.ts'
 import { removeObjects } from './withdraw.ts'
 
@@ -88,6 +89,7 @@ async function deliver(
     ...advice,
     ...risks.map(({ message }) => message),
     ...(await foreignNames(ctx, placement)),
+    ...(await backendClientWarnings(ctx, delivery.host.spec)),
     ...drift.warnings,
   ]
   // Only the ingress itself can say that the host is served: see proof/confirm.ts.

@@ -13,13 +13,7 @@ export type DesiredHost = {
     readonly spec: CompleteSpec
   }
   readonly ingress: NamedIngress
-  readonly certificate: {
-    readonly serial: string
-    /** PEM: the leaf, then its issuers, without the root. */
-    readonly chain: string
-    /** PEM, PKCS#8. */
-    readonly key: string
-  }
+  readonly certificate: Pair
   /** MUTUAL only: whose client certificates are accepted, PEM; what they have revoked; and the
    *  alternative name that they must bear, if not all are accepted. */
   readonly clients?: {
@@ -27,6 +21,17 @@ export type DesiredHost = {
     readonly crl?: string
     readonly subjectAltName?: string
   }
+  /** What the gateway shows to backends that ask for a certificate, by the ids that the routes name. */
+  readonly backendClients?: ReadonlyMap<string, Pair>
+}
+
+/** A certificate and its key as a Secret carries them. */
+export type Pair = {
+  readonly serial: string
+  /** PEM: the leaf, then its issuers, without the root. */
+  readonly chain: string
+  /** PEM, PKCS#8. */
+  readonly key: string
 }
 
 /** Which objects are ours, for label selectors. */

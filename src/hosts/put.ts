@@ -22,6 +22,7 @@ import { holdNames } from './names.ts'
 import { conflictsOn } from './neighbours/conflictson.ts'
 import { withTwins } from './neighbours/twins.ts'
 import { type CheckedHost, checkHost, clusterFaults, type HostRequest } from './request/check.ts'
+import { backendClientsIn } from './route.ts'
 
 /** Makes the host what is asked for, on the clusters that are named and on no others. The same twice
  *  changes nothing. A host that is being removed comes back. Throws tenant-unknown, host-refused,
@@ -138,6 +139,7 @@ async function store(tx: Tx, { ctx, actor, checked, marks }: Write): Promise<boo
     await tx.host.create({ data: { id, tenantId, name, ...stored, createdAt: now } })
   }
   await labelCertificate(tx, id)
+  await holdBackendClients(tx, { tenantId, hostId: id }, spec)
   await place(tx, { now, hostId: id, checked })
   await record(tx, { actor, now }, created ? 'host.created' : 'host.changed', {
     subject: { kind: 'host', id, name, tenantId },
@@ -160,16 +162,38 @@ async function store(tx: Tx, { ctx, actor, checked, marks }: Write): Promise<boo
   return created
 }
 
-/** Whoever asks for a host again wants it as it was asked for, whatever others have made of it since. */
+/** By these a host is found when something takes the place of a certificate that its backends are shown. */
+async function holdBackendClients(
+  tx: Tx,
+  host: { readonly tenantId: string; readonly hostId: string },
+  { routes }: CompleteSpec,
+): Promise<void> {
+  const named = backendClientsIn(routes)
+  await tx.backendClient.deleteMany({
+    where: { hostId: host.hostId, certificateId: { notIn: [...named] } },
+  })
+  await tx.backendClient.createMany({
+    data: named.map((certificateId) => ({ ...host, certificateId })),
+    skipDuplicates: true,
+  })
+}
+
+/** Whoever asks for a host again wants it as it was asked for, whatever others have made of it since, and what
+ *  failed tried again now: a right may have been given meanwhile. */
 async function takeBack(tx: Tx, hostId: string): Promise<void> {
-  const found = await tx.placement.findMany({
+  await tx.placement.updateMany({
     where: { hostId, NOT: { drift: { equals: [] } } },
+    data: { takeBack: true },
+  })
+  const found = await tx.placement.findMany({
+    where: {
+      ...{ hostId, wanted: true },
+      OR: [{ NOT: { drift: { equals: [] } } }, { status: { in: ['Failed', 'Conflict'] } }],
+    },
     select: { id: true, clusterId: true },
   })
-  for (const { id, clusterId } of found) {
-    await tx.placement.update({ where: { id }, data: { takeBack: true } })
-    await due(tx, 'placement.push', { placementId: id, clusterId })
-  }
+  const keys = found.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
+  await dueMany(tx, 'placement.push', keys)
 }
 
 /** What of a spec says what its certificate is. */

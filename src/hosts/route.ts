@@ -70,7 +70,10 @@ const ServerName = Type.String({
 })
 const Tls = closed(
   {
-    mode: Type.Enum(['SIMPLE'], { title: 'BackendTlsMode' }),
+    mode: Type.Enum(['SIMPLE', 'MUTUAL'], {
+      title: 'BackendTlsMode',
+      description: 'MUTUAL: the gateway shows the backend a certificate of its own',
+    }),
     sni: ServerName,
     subjectAltNames: Type.Optional(
       Type.Array(Type.String({ minLength: 1, maxLength: 255 }), {
@@ -83,6 +86,13 @@ const Tls = closed(
       Type.String({
         maxLength: 65_536,
         description: 'PEM: whom to trust (the roots of the gateway’s own system)',
+      }),
+    ),
+    clientCertificate: Type.Optional(
+      Type.String({
+        format: 'uuid',
+        description:
+          'MUTUAL only: a client certificate of the tenant whose key is held here. Whatever takes its place, by renewal or replacement, is shown in its stead',
       }),
     ),
   },
@@ -235,6 +245,12 @@ export type AskedRoute = Type.Static<typeof AskedRoute>
 export function destinationsOf({ to }: Pick<Route, 'to'>): readonly Destination[] {
   if (to === undefined) return []
   return Array.isArray(to) ? to : [to]
+}
+
+/** The certificates by which the gateway is known to the backends of these routes, each once. */
+export function backendClientsIn(routes: readonly Pick<Route, 'to'>[]): readonly string[] {
+  const all = routes.flatMap(destinationsOf).flatMap(({ tls }) => tls?.clientCertificate ?? [])
+  return [...new Set(all)]
 }
 
 /** A duration in milliseconds. */

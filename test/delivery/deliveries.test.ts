@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
+import { rootCertificates } from 'node:tls'
 import type { NewCertificate } from '../../src/certificates/certificate.ts'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { renewCertificate } from '../../src/certificates/renewal/renew.ts'
@@ -128,6 +129,48 @@ test('whatever takes the place of the certificate is delivered in its stead', as
   assert.equal(await serialIn('line-tls'), again.serial)
 })
 
+const shows = 'shows.shop.test'
+const showing = (clientCertificate: string) => {
+  const caCertificates = `${rootCertificates[0]}\n`
+  const tls = { mode: 'MUTUAL', sni: 'web.test', caCertificates, clientCertificate } as const
+  return { routes: [{ to: { service: 'httpbin', namespace: 'test', port: 80, tls } }] }
+}
+
+test('what a host’s gateway shows to backends follows its line, as a delivery does', async () => {
+  const first = await order()
+  await putHost(ctx, shows, showing(first.id))
+  const shown = async () => {
+    const [placement] = (await workHost(ctx, shows)).status.clusters
+    const { name = '' } = placement?.objects.find(({ kind }) => kind === 'DestinationRule') ?? {}
+    const secret = await kube.get({ ...kinds.secret, namespace: 'istio-system', name })
+    const leaf = new X509Certificate(text(secret?.data?.['tls.crt']))
+    assert.equal(secret?.data?.['ca.crt'] === undefined, false)
+    return { name, serial: leaf.serialNumber.toLowerCase(), warnings: placement?.warnings.join() }
+  }
+  const before = await shown()
+  assert.equal(before.serial, first.serial)
+  assert.match(before.warnings ?? '', /is not renewed by itself and ends at/)
+  const asked = { tenant: 'shop', id: first.id, csr: undefined, idempotencyKey: undefined }
+  const next = await renewCertificate(ctx, admin, asked)
+  const { id, clusterId } = await ctx.db.read.placement.findFirstOrThrow({ where: { name: shows } })
+  const key = `placement.push/${id}/${clusterId}`
+  assert.ok((await jobs(ctx, 'placement.push')).includes(key))
+  const renewed = await shown()
+  assert.deepEqual([renewed.name, renewed.serial], [before.name, next.serial])
+  for (const revoked of [first.id, next.id]) {
+    await revokeCertificate(ctx, admin, { tenant: 'shop', id: revoked, reason: 'superseded' })
+  }
+  // Its own certificate is delivered all the same.
+  const { serial, warnings } = await shown()
+  assert.equal(serial, next.serial)
+  assert.match(warnings ?? '', /was revoked, and nothing has taken its place/)
+  // The line is found from its first member, however long it is.
+  await ctx.db.statement(`delete from graphile_worker._private_jobs where key = $1`, [key])
+  const again = await renewCertificate(ctx, admin, { ...asked, id: next.id })
+  assert.ok((await jobs(ctx, 'placement.push')).includes(key))
+  assert.equal((await shown()).serial, again.serial)
+})
+
 test('what others change or remove is put right, and recorded', async () => {
   const { id } = await order()
   await put('drift', { certificate: id })
@@ -192,6 +235,14 @@ test('what cannot be delivered is refused with every rule that it breaks', async
     'k',
   ])
   const kept = await order({ csr, subject: {} })
+  const server = await order({ profile: 'server', subject: {}, dnsNames: ['srv.shop.test'] })
+  const gone = await order()
+  await revokeCertificate(ctx, admin, { tenant: 'shop', id: gone.id, reason: 'superseded' })
+  const field = '/routes/0/to/tls/clientCertificate'
+  for (const id of [theirs.id, status.certificate?.id ?? '', kept.id, server.id, gone.id]) {
+    const refused = await fieldsOf('host-refused', putHost(ctx, shows, showing(id)))
+    assert.deepEqual(refused, [field], id)
+  }
   const elsewhere = { name: 'a-cacert', namespace: 'kube-system' }
   const rows = [
     [{ certificate: theirs.id }, ['/certificate']],

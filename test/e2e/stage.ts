@@ -135,7 +135,8 @@ export async function openSandboxStage(): Promise<Stage> {
   }
 }
 
-const ofRig = process.env.GATESMITH_TEST_RIG === '1'
+/** Whether the tests run on the rig. */
+export const ofRig = process.env.GATESMITH_TEST_RIG === '1'
 
 /** Gives the rig's service account the rights that are printed for it, as its administrator would. */
 async function grantPrinted(http: Http, ruler: string): Promise<void> {

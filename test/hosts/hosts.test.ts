@@ -86,6 +86,13 @@ test('a host is put, read back complete, and changed; the same twice changes not
   const second = await put('www.shop.test')
   assert.deepEqual(second, { host, created: false })
   assert.deepEqual({ jobs: await jobs(), events: await events() }, before)
+  // What failed is tried again now: a right may have been given meanwhile.
+  const where = { hostId: id }
+  await ctx.db.read.placement.updateMany({ where, data: { status: 'Failed' } })
+  await put('www.shop.test')
+  const placement = await ctx.db.read.placement.findFirstOrThrow({ where })
+  const again = `placement.push/${placement.id}/${placement.clusterId}`
+  assert.ok((await jobs()).some(({ key }) => key === again))
   const third = await put('www.shop.test', { http: 'off' })
   assert.equal(third.created, false)
   assert.equal(third.host.generation, 2)

@@ -85,7 +85,11 @@ const words: Words = {
     over: 'It does not fit any more',
   },
   BackendTls: { mode: 'Whether the gateway shows a certificate of its own' },
-  BackendTlsMode: { '': 'How a gateway speaks TLS to a backend', SIMPLE: 'It shows none' },
+  BackendTlsMode: {
+    '': 'How a gateway speaks TLS to a backend',
+    SIMPLE: 'It shows no certificate',
+    MUTUAL: 'It shows one',
+  },
   Certificate: {
     '': 'A certificate of a tenant, on record before it was signed',
     keySource: 'Who made its key',

@@ -1,5 +1,5 @@
 import type { Context } from '../../core/context.ts'
-import type { Tx } from '../../core/database/db.ts'
+import { sql, type Tx } from '../../core/database/db.ts'
 import { due, dueMany } from '../../core/database/due.ts'
 import { Problem } from '../../shared/problem.ts'
 import { backoff, isOwed, renewalState, withIssuer } from './rules.ts'
@@ -44,10 +44,14 @@ export async function retire(tx: Tx, id: string): Promise<void> {
   await tx.certificate.updateMany({ where: { id }, data: { autoRenew: false, renewError: null } })
 }
 
-/** It has been replaced: it is renewed no more, and where it lies as a Secret, the next one is to. */
+/** It has been replaced: it is renewed no more, and where it lies as a Secret, or gateways show it to backends, the
+ *  next one is to be. */
 export async function recordReplaced(ctx: Context, certificateId: string): Promise<void> {
   await retire(ctx.db.read, certificateId)
-  await ctx.db.transaction((tx) => tellDeliveries(tx, certificateId))
+  await ctx.db.transaction(async (tx) => {
+    await tellDeliveries(tx, certificateId)
+    await tellHosts(tx, certificateId)
+  })
 }
 
 /** If this is lost, the next look at the Secrets finds it. */
@@ -58,6 +62,21 @@ async function tellDeliveries(tx: Tx, certificateId: string): Promise<void> {
   })
   const keys = targets.map(({ id: targetId, clusterId }) => ({ targetId, clusterId }))
   await dueMany(tx, 'delivery.reconcile', keys)
+}
+
+/** Hosts name the first of a line. If this is lost, the next look at them finds it. */
+async function tellHosts(tx: Tx, certificateId: string): Promise<void> {
+  const keys = await tx.$queryRaw<readonly { placementId: string; clusterId: string }[]>(sql`
+    with recursive line as (
+      select "id", "replacesId" from certificate where "id" = ${certificateId}::uuid
+      union
+      select before."id", before."replacesId"
+      from line join certificate before on before."id" = line."replacesId"
+    )
+    select placement."id"::text as "placementId", placement."clusterId"::text
+    from line join backend_client on backend_client."certificateId" = line."id"
+      join placement on placement."hostId" = backend_client."hostId" and placement."wanted"`)
+  await dueMany(tx, 'placement.push', keys)
 }
 
 /** Why there is no new one: it is tried again later, then later still. */

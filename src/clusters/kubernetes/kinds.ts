@@ -31,9 +31,10 @@ export function isSameObject(one: KubeRef, other: KubeRef): boolean {
   return isKind(one, other) && one.namespace === other.namespace && one.name === other.name
 }
 
-/** Where the kind's objects are, as paths of the API and rights name it: `gateways`, `ingresses`. */
+/** Where the kind's objects are, as paths of the API and rights name it: `gateways`, `ingresses`, `policies`. */
 export function resourceOf({ kind }: Kind): string {
   const name = kind.toLowerCase()
+  if (/[^aeiou]y$/.test(name)) return `${name.slice(0, -1)}ies`
   return name.endsWith('s') ? `${name}es` : `${name}s`
 }
 

@@ -1,8 +1,8 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
-import type { DesiredHost } from '../renderer.ts'
+import { tlsBackend } from '../../hosts/request/routes.ts'
+import type { DesiredHost, Pair } from '../renderer.ts'
 import { metadata, objectName, secretName } from './names.ts'
-import { tlsBackend } from './virtualservice.ts'
 
 /** The key pair of a host where its ingress reads it, after what a MUTUAL host is to trust: a Secret of its
  *  own, so that a list that no Secret has room for never holds up a certificate. Istio reads NAME-cacert
@@ -10,7 +10,7 @@ import { tlsBackend } from './virtualservice.ts'
 export function ingressSecrets(delivery: DesiredHost): readonly KubeObject[] {
   const { ingress, clients } = delivery
   const place = { name: secretName(delivery), namespace: ingress.namespace }
-  const pair = keyPair(delivery, place)
+  const pair = keyPair(delivery, place, delivery.certificate)
   return clients ? [clientTrust(delivery, clients), pair] : [pair]
 }
 
@@ -39,7 +39,7 @@ export function backendSecret(delivery: DesiredHost): KubeObject {
   const place = { name, namespace: tlsBackend(spec).namespace }
   return spec.certificate.store === 'configMap'
     ? configMap(delivery, place)
-    : keyPair(delivery, place)
+    : keyPair(delivery, place, delivery.certificate)
 }
 
 /** Only for who said in so many words that a private key may lie in one. */
@@ -47,16 +47,17 @@ function configMap(
   delivery: DesiredHost,
   { name, namespace }: { name: string; namespace: string },
 ): KubeObject {
-  const { metadata } = keyPair(delivery, { name, namespace })
+  const { metadata } = keyPair(delivery, { name, namespace }, delivery.certificate)
   const { chain, key } = delivery.certificate
   return { ...kinds.configMap, metadata, data: { 'tls.crt': chain, 'tls.key': key } }
 }
 
-function keyPair(
+/** A key pair of a host as a kubernetes.io/tls Secret. */
+export function keyPair(
   delivery: DesiredHost,
-  { name, namespace }: { name: string; namespace: string },
-): KubeObject {
-  const { serial, chain, key } = delivery.certificate
+  { name, namespace }: { readonly name: string; readonly namespace: string },
+  { serial, chain, key }: Pair,
+) {
   const common = metadata(delivery, name, namespace)
   // On the Secret alone: a rotation touches nothing else, so no listener is pushed anew.
   const annotations = { ...common.annotations, 'gatesmith.dev/certificate': serial }
@@ -65,9 +66,10 @@ function keyPair(
     metadata: { ...common, annotations },
     type: 'kubernetes.io/tls',
     data: { 'tls.crt': base64(chain), 'tls.key': base64(key) },
-  }
+  } satisfies KubeObject
 }
 
-function base64(text: string): string {
+/** As the data of a Secret. */
+export function base64(text: string): string {
   return Buffer.from(text).toString('base64')
 }

@@ -40,13 +40,6 @@ export function virtualService(delivery: DesiredHost): KubeObject {
   }
 }
 
-/** What a PASSTHROUGH host hands its TLS connections to. */
-export function tlsBackend(spec: CompleteSpec): Destination {
-  const [backend] = destinationsOf(tlsRoute(spec) ?? {})
-  if (!backend) throw new Error('A PASSTHROUGH host has a TLS route: src/hosts/request/routes.ts')
-  return backend
-}
-
 /** istiod makes a virtual host of port 80 from the routes for that port. Where there are none, its redirect
  *  to https stands under a name that no request asks for (the server's host with its namespace), and all
  *  that comes is answered 404. */

@@ -20,14 +20,10 @@ import { accessTenant, policyOf, type TenantRow } from '../../tenants/access.ts'
 import { OnRemoval } from '../../tenants/tenant.ts'
 import { compare, rendererOf } from '../compare.ts'
 import { fewAtOnce, inLanes } from '../few.ts'
-import {
-  type CertificateRow,
-  clientsOf,
-  type PlacementRow,
-  pemOf,
-  readPlacements,
-} from '../gather.ts'
+import { type CertificateRow, clientsOf, type PlacementRow, readPlacements } from '../gather.ts'
 import { missingBackends } from '../observe.ts'
+import { backendClientsOf } from '../pairs/backendclients.ts'
+import { pemOf } from '../pairs/pem.ts'
 import { isOurs, type Step } from '../plan.ts'
 import type { DesiredHost } from '../renderer.ts'
 import { changesOf, FieldChange, SecretChange, secretChangeOf } from './changes.ts'
@@ -303,11 +299,13 @@ async function deliveryFor(
   { cluster, ingress }: IngressPlace,
 ): Promise<DesiredHost> {
   const clients = await clientsOf(ctx, spec, tenant.id)
+  const backendClients = await backendClientsOf(ctx, spec)
   return {
     host: { id, name, tenant: tenant.name, generation, spec },
     ingress: ingressOf(cluster, ingress),
     certificate: certificate?.der ? await pemOf(ctx, certificate) : unissued,
     ...(clients ? { clients } : {}),
+    ...(backendClients ? { backendClients } : {}),
   }
 }
 

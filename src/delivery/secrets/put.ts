@@ -6,11 +6,11 @@ import { isDuplicate, type Tx } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
 import type { Precondition } from '../../core/precondition.ts'
 import { lock } from '../../hosts/lock.ts'
+import { type LineMember, newestInLine } from '../../hosts/request/line.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
 import { holdRoom } from '../../tenants/quotas/usage.ts'
 import { type DeliveryRow, deliveryRow, findDelivery, viewDelivery } from './find.ts'
-import { type LineMember, newestInLine } from './line.ts'
 import type { Delivery, DeliverySpec } from './schema.ts'
 
 /** What a caller says of a delivery. */

@@ -18,6 +18,7 @@ import { claimFault } from '../../tenants/domains/ownership.ts'
 import { namesIn, subjectPolicyFaults } from '../../tenants/subject.ts'
 import { letIn } from '../clients.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
+import { backendClientFaults } from './backendclients.ts'
 import { completeSpec } from './complete.ts'
 import { gatewayApiFaults } from './gatewayapi.ts'
 import { parseHostname } from './hostname.ts'
@@ -85,6 +86,7 @@ export async function checkHost(
         })
       : []),
     ...(await organizationFaults(ctx, tenant, request.spec)),
+    ...(await backendClientFaults(tx, tenant.id, request.spec.routes)),
   ]
   refuse('host-refused', violations)
   if (!('spec' in completed)) throw new Problem('host-refused', 'The host cannot be served')

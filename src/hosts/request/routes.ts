@@ -27,6 +27,13 @@ export function tlsRoute({ tls, routes }: CompleteSpec): Route | undefined {
   return tls.mode === 'PASSTHROUGH' ? routes.find(({ match }) => match.port === 443) : undefined
 }
 
+/** What a PASSTHROUGH host hands its TLS connections to. */
+export function tlsBackend(spec: CompleteSpec): Destination {
+  const [backend] = destinationsOf(tlsRoute(spec) ?? {})
+  if (!backend) throw new Error('A PASSTHROUGH host has a TLS route: see passthroughFaults')
+  return backend
+}
+
 /** What of the routes would be refused by Istio, or could not do what it says; all at once. */
 export function routeFaults(
   names: readonly string[],
@@ -104,11 +111,35 @@ function targetFaults(route: AskedRoute, namespaces: readonly string[]): readonl
     const message = `Namespace "${namespace}" is not one of the tenant's: ${namespaces.join(', ') || 'it has none'}`
     return [{ field: `${place(index)}/namespace`, message }]
   })
-  const untrusted = destinations.flatMap(({ tls }, index) => {
-    const message = tls?.caCertificates === undefined ? undefined : trustFault(tls.caCertificates)
-    return message === undefined ? [] : [{ field: `${place(index)}/tls/caCertificates`, message }]
-  })
-  return [...foreign, ...untrusted, ...weightFaults(destinations), ...twice(destinations)]
+  const unsafe = destinations.flatMap(({ tls }, index) =>
+    tlsFaults(tls).map(({ field, message }) => ({
+      field: `${place(index)}/tls/${field}`,
+      message,
+    })),
+  )
+  return [...foreign, ...unsafe, ...weightFaults(destinations), ...twice(destinations)]
+}
+
+function tlsFaults(tls: BackendTls | undefined): readonly Violation[] {
+  if (!tls) return []
+  const { mode, caCertificates, clientCertificate } = tls
+  const faults: Violation[] = []
+  const fault = caCertificates === undefined ? undefined : trustFault(caCertificates)
+  if (fault !== undefined) faults.push({ field: 'caCertificates', message: fault })
+  if (mode === 'MUTUAL' && clientCertificate === undefined) {
+    const message = 'MUTUAL needs the id of the certificate that the gateway shows'
+    faults.push({ field: 'clientCertificate', message })
+  }
+  // istiod looks for both in one credential, and without whom to trust it takes no backend.
+  if (mode === 'MUTUAL' && caCertificates === undefined) {
+    const message = 'MUTUAL needs the certificates of whom to trust'
+    faults.push({ field: 'caCertificates', message })
+  }
+  if (mode === 'SIMPLE' && clientCertificate !== undefined) {
+    const message = 'With SIMPLE the gateway shows no certificate: say MUTUAL, or leave this out'
+    faults.push({ field: 'clientCertificate', message })
+  }
+  return faults
 }
 
 /** Envoy refuses a bundle with one certificate that it cannot read, and then takes no backend at all. */

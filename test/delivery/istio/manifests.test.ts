@@ -332,6 +332,53 @@ test('TLS to a backend is a rule with a subset of the host’s own, before the r
   assert.deepEqual([changed.length, new Set(changed).size, changed[0]], [5, 5, name])
 })
 
+test('what a gateway shows a backend lies with whom it trusts, under a name that stays', () => {
+  const ca = `${rootCertificates[0]}\n`
+  const id = '00000000-0000-7000-8000-000000000001'
+  const tls = {
+    mode: 'MUTUAL',
+    sni: 'web.internal',
+    caCertificates: ca,
+    clientCertificate: id,
+  } as const
+  const made = (serial: string) => {
+    const shown = { serial, chain: `chain ${serial}`, key: `key ${serial}` }
+    const routes = [{ match: { prefix: '/' }, to: { ...web, tls } }]
+    const host = { ...delivery({ routes }), backendClients: new Map([[id, shown]]) }
+    const [, secret, , rule] = manifests(host)
+    return { secret, rule }
+  }
+  const [first, next] = [made('a1'), made('b2')]
+  new DestinationRule(JSON.parse(JSON.stringify(first.rule))).validate()
+  const name = first.rule?.metadata.name
+  assert.deepEqual(first.rule, next.rule)
+  assert.deepEqual(
+    [first, next].map(({ secret }) => [
+      secret?.metadata.name,
+      secret?.type,
+      ...['tls.crt', 'tls.key', 'ca.crt'].map((key) => text(secret?.data?.[key])),
+    ]),
+    [
+      [name, 'kubernetes.io/tls', 'chain a1', 'key a1', ca],
+      [name, 'kubernetes.io/tls', 'chain b2', 'key b2', ca],
+    ],
+  )
+  const { subsets } = first.rule?.spec ?? {}
+  assert.deepEqual(subsets, [
+    {
+      name,
+      trafficPolicy: {
+        tls: {
+          mode: 'MUTUAL',
+          sni: 'web.internal',
+          subjectAltNames: ['web.internal'],
+          credentialName: name,
+        },
+      },
+    },
+  ])
+})
+
 test('a prefix that is taken off leaves one slash', () => {
   const becomes = (prefix: string, path: string, asked: string) => {
     const { uri = '', uriRegexRewrite } =

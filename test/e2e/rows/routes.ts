@@ -7,6 +7,7 @@ import { before, describe, test } from 'node:test'
 import type { HostSpec } from '../../../src/hosts/host.ts'
 import { until } from '../../support/process.ts'
 import { type Stage, serveSpec } from '../stage.ts'
+import { askingSkip, openAsking } from './asking.ts'
 
 const httpbin = { service: 'httpbin', namespace: 'test', port: 80 }
 const nginx = { service: 'nginx-service', namespace: 'test', port: 80 }
@@ -122,6 +123,30 @@ export function routeCases(stage: Stage): void {
     })
   }
 
+  const certificates = '/v1/tenants/example/certificates'
+  async function order(asked: object): Promise<{ readonly id: string; readonly serial: string }> {
+    const { body } = await http.post(certificates).send(asked).expect(201)
+    return body
+  }
+
+  /** Whether TLS may be spoken to backends there, for this host: the right is asked for, and printed, once there is
+   *  one that needs it. */
+  async function mayOriginate(host: string, routes: HostSpec['routes']): Promise<boolean> {
+    const url = `/v1/tenants/example/hosts/${name(host)}`
+    await http
+      .put(url)
+      .send({ clusters: [cluster], routes })
+      .expect(201)
+    await stage.grant?.()
+    const { body } = await http.post(`/v1/clusters/${cluster}/check`).expect(200)
+    const checks: readonly { readonly subject?: string; readonly status: string }[] = body.checks
+    const isGiven = checks.some(
+      (each) => each.subject === 'TLS to backends' && each.status === 'ok',
+    )
+    if (!isGiven) await http.delete(url).expect(202)
+    return isGiven
+  }
+
   const ask = (path: string, more: Omit<Sent, 'path'> = {}) => send('routes', { path, ...more })
   const isNginx = ({ body }: Got) => body.includes('Welcome to nginx!')
 
@@ -235,12 +260,6 @@ export function routeCases(stage: Stage): void {
     })
 
     test('the gateway speaks TLS to a backend, and only to the one that is meant', async (t) => {
-      const { body } = await http.post(`/v1/clusters/${cluster}/check`).expect(200)
-      const checks: readonly { readonly subject?: string; readonly status: string }[] = body.checks
-      const right = checks.find(({ subject }) => subject === 'TLS to backends')
-      if (right?.status !== 'ok' && !stage.grant) {
-        return t.skip('DestinationRules may not be written there')
-      }
       const caCertificates = await readFile(join(folder, 'ca.crt'), 'utf8')
       const tls = { mode: 'SIMPLE', sni: stage.names.through, caCertificates } as const
       const secured = { ...nginx, port: 443 }
@@ -251,12 +270,9 @@ export function routeCases(stage: Stage): void {
         { match: { prefix: '/wrong' }, to: { ...secured, tls: wrong } },
         { match: { prefix: '/plain' }, to: secured },
       ]
-      // The right is printed once there is a host that needs it.
-      await http
-        .put(url)
-        .send({ clusters: [cluster], routes })
-        .expect(201)
-      await stage.grant?.()
+      if (!(await mayOriginate('speaks', routes))) {
+        return t.skip('DestinationRules may not be written there')
+      }
       await put('speaks', { routes })
       const got = async (path: string) => {
         const answer = await send('speaks', { path })
@@ -271,6 +287,51 @@ export function routeCases(stage: Stage): void {
       const { body: after } = await http.get(url).expect(200)
       const kinds = after.status.clusters[0].objects.map(({ kind }: { kind: string }) => kind)
       assert.ok(!kinds.includes('DestinationRule'))
+    })
+
+    test('the gateway shows a backend the client certificate that is named, and what takes its place', {
+      skip: askingSkip(stage),
+    }, async (t) => {
+      const ca = await readFile(join(folder, 'ca.crt'), 'utf8')
+      const sni = stage.names.through
+      const served = await order({ profile: 'server', dnsNames: [sni] })
+      const { text: pair } = await http
+        .get(`${certificates}/${served.id}/bundle?privateKey=true`)
+        .buffer()
+        .expect(200)
+      const to = await openAsking(t, stage, { pair, ca })
+      const shown = await order({
+        ...{ profile: 'client', subject: { commonName: 'gateway' }, autoRenew: true },
+      })
+      const tls = { mode: 'MUTUAL', sni, caCertificates: ca, clientCertificate: shown.id } as const
+      const { clientCertificate: _, ...simple } = { ...tls, mode: 'SIMPLE' as const }
+      const routes = [
+        { match: { prefix: '/shows' }, to: { ...to, tls } },
+        { match: { prefix: '/none' }, to: { ...to, tls: simple } },
+      ]
+      const url = `/v1/tenants/example/hosts/${name('shows')}`
+      if (!(await mayOriginate('shows', routes))) {
+        return t.skip('DestinationRules may not be written there')
+      }
+      await put('shows', { routes })
+      const isShown = (serial: string) =>
+        until(`${serial} is shown`, async () => {
+          const { status, headers } = await send('shows', { path: '/shows' })
+          return status === 200 && headers['x-ssl-client-serial'] === serial ? true : undefined
+        })
+      await isShown(shown.serial)
+      assert.ok([400, 503].includes((await send('shows', { path: '/none' })).status))
+      const renewed = await http.post(`${certificates}/${shown.id}/renew`).send({}).expect(201)
+      await isShown(renewed.body.serial)
+      // Names stay: a certificate that is renewed is a Secret that changes, and nothing else.
+      const { body } = await http.get(url).expect(200)
+      const { objects, warnings } = body.status.clusters[0]
+      assert.equal(
+        objects.filter(({ kind }: { kind: string }) => kind === 'DestinationRule').length,
+        2,
+      )
+      assert.deepEqual(warnings, [])
+      await put('shows', { routes: [{ to: httpbin }] })
     })
 
     test('port 80 redirects in each mode, whichever routes there are', { skip }, async () => {

@@ -3,7 +3,7 @@ import { test } from 'node:test'
 import { rootCertificates } from 'node:tls'
 import type { HostSpec } from '../../../src/hosts/host.ts'
 import { routeFaults } from '../../../src/hosts/request/routes.ts'
-import type { AskedRoute } from '../../../src/hosts/route.ts'
+import type { AskedRoute, BackendTls } from '../../../src/hosts/route.ts'
 
 const to = { service: 'web', namespace: 'test', port: 80 }
 const other = { ...to, service: 'other' }
@@ -234,6 +234,21 @@ test('whom a backend is held to is certificates, and nothing else', () => {
   assert.deepEqual(fields({ to: many }), ['/to/0/tls/caCertificates'])
   const passed = { http: 'redirect', tls: { mode: 'PASSTHROUGH' } } as const
   assert.deepEqual(fields({ to: { ...to, tls } }, passed), ['/to'])
+})
+
+test('a gateway that shows a certificate is told which, and whom to trust', () => {
+  const caCertificates = `${rootCertificates[0]}\n`
+  const clientCertificate = '00000000-0000-7000-8000-000000000001'
+  const rows: readonly (readonly [Partial<BackendTls>, ...string[]])[] = [
+    [{ mode: 'MUTUAL', caCertificates, clientCertificate }],
+    [{ mode: 'MUTUAL', clientCertificate }, '/to/tls/caCertificates'],
+    [{ mode: 'MUTUAL', caCertificates }, '/to/tls/clientCertificate'],
+    [{ mode: 'SIMPLE', clientCertificate }, '/to/tls/clientCertificate'],
+  ]
+  for (const [said, ...faults] of rows) {
+    const tls = { mode: 'SIMPLE', sni: 'web.internal', ...said } as const
+    assert.deepEqual(fields({ to: { ...to, tls } }), faults, JSON.stringify(said))
+  }
 })
 
 test('a PASSTHROUGH host does nothing to requests that it does not see', () => {

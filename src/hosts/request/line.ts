@@ -1,6 +1,6 @@
 import { sql, type Tx } from '../../core/database/db.ts'
 
-/** A certificate as a delivery looks at it. */
+/** A certificate as whoever has it delivered looks at it. */
 export type LineMember = {
   readonly id: string
   readonly tenantId: string
@@ -10,6 +10,7 @@ export type LineMember = {
   readonly serial: string
   readonly der: Uint8Array<ArrayBuffer> | null
   readonly status: string
+  readonly profile: string
   readonly keySource: string
   readonly cause: string
   readonly autoRenew: boolean
@@ -17,7 +18,8 @@ export type LineMember = {
 }
 
 /** The certificate that stands in the place of this one now: the newest of those that took it, one after
- *  the other, and were not revoked; itself where there is none. Undefined: there is no such certificate. */
+ *  the other, and were not revoked, rather one whose key is held here; itself where there is none.
+ *  Undefined: there is no such certificate. */
 export async function newestInLine(tx: Tx, id: string): Promise<LineMember | undefined> {
   return (await newestInLines(tx, [id])).get(id)
 }
@@ -36,9 +38,9 @@ export async function newestInLines(
     )
     select distinct on (line."first") line."first"::text, certificate."id"::text,
       certificate."tenantId"::text, "hostId"::text, "issuerId"::text, authority."name" as authority,
-      "serial", "der", "status", "keySource", "cause", "autoRenew", "notAfter"
+      "serial", "der", "status", "profile", "keySource", "cause", "autoRenew", "notAfter"
     from line join certificate using ("id") join authority on authority."id" = "authorityId"
-    order by line."first", "status" = 'active' desc, certificate."createdAt" desc,
-      certificate."id" desc`)
+    order by line."first", "status" = 'active' desc, "keySource" = 'server' desc,
+      certificate."createdAt" desc, certificate."id" desc`)
   return new Map(rows.map(({ first, ...member }) => [first, member]))
 }
