@@ -14,12 +14,15 @@ import { sdl } from '../src/api/graphql/schema.ts'
 import { buildServer } from '../src/api/server.ts'
 import { readConfig } from '../src/core/config.ts'
 import { openContext } from '../src/core/context.ts'
+import { fileSchema } from './fileschema.ts'
 import { problemsPage } from './problems.ts'
 
 /** The contracts as the code has them, by the path that they are committed under. */
 export async function contracts(): Promise<Readonly<Record<string, string>>> {
+  const openapi = `${JSON.stringify(await openApi(), inOrder, 2)}\n`
   return {
-    'openapi/openapi.json': `${JSON.stringify(await openApi(), inOrder, 2)}\n`,
+    'openapi/openapi.json': openapi,
+    'openapi/files.schema.json': `${JSON.stringify(fileSchema(JSON.parse(openapi)), null, 2)}\n`,
     'openapi/schema.graphql': graphqlSchema(),
     'docs/problems.md': problemsPage(),
   }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict'
-import { stat, writeFile } from 'node:fs/promises'
+import { readFile, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { Ajv } from 'ajv'
 import { Command } from 'commander'
+import { parseAllDocuments } from 'yaml'
 import { addClientCommands, runProgram } from '../../src/cli/program.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
 import { openFolder, startProcess } from '../support/process.ts'
@@ -13,6 +15,7 @@ const { ctx, url } = await openTestApi()
 const folder = await openFolder()
 const config = join(folder, 'kept', 'config.json')
 const token = await tokenFor(ctx, null)
+const schemaPath = 'openapi/files.schema.json'
 const tokenFile = join(folder, 'token')
 await writeFile(tokenFile, `${token}\n`)
 
@@ -119,6 +122,10 @@ test('files are applied in the order that they need, once; diff says 1 where the
   assert.equal(await done(['diff', '-f', file]), '')
   const exported = await done(['export', '-A'])
   assert.ok(!exported.includes('the-secret-token'))
+  const validate = new Ajv().compile(JSON.parse(await readFile(schemaPath, 'utf8')))
+  for (const document of parseAllDocuments(exported)) {
+    assert.ok(validate(document.toJS()), JSON.stringify(validate.errors))
+  }
   assert.equal((await done(['apply', '-f', '-'], exported)).match(/ unchanged/g)?.length, 5)
 })
 

@@ -23,6 +23,9 @@ export type Spec = Readonly<Record<string, unknown>>
 
 export const apiVersion = 'gatesmith.dev/v1'
 
+/** Members that hold secrets or PEM; they may stand in a file beside: `kubeconfigFile: ./kubeconfig`. */
+export const inFiles = ['kubeconfig', 'ca', 'token', 'certificate', 'privateKey'] as const
+
 /** A manifest and where it stands. */
 export type Found = { readonly manifest: Manifest; readonly at: string }
 
@@ -103,11 +106,9 @@ function isManifest(value: unknown): value is Manifest {
   return faultOf(value) === undefined
 }
 
-/** Members that hold secrets or PEM may stand in a file beside: `kubeconfigFile: ./kubeconfig`. */
 async function withFiles(manifest: Manifest, folder: string): Promise<Manifest> {
-  const members = ['kubeconfig', 'ca', 'token', 'certificate', 'privateKey']
   const spec: Record<string, unknown> = { ...manifest.spec }
-  for (const member of members) {
+  for (const member of inFiles) {
     const path = spec[`${member}File`]
     if (manifest.kind === 'Host' || typeof path !== 'string') continue
     delete spec[`${member}File`]
