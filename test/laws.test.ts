@@ -31,6 +31,8 @@ const known: Readonly<Record<string, RegExp>> = {
   jose: /^src\/api\/signin\//,
   nodemailer: /^src\/notices\/sending\/mail\.ts$/,
   'prom-client': /^src\/core\/metrics\.ts$/,
+  '@opentelemetry/api': /^src\/(core|main)\/tracing\.ts$/,
+  '@opentelemetry/sdk-trace': /^src\/main\/tracing\.ts$/,
   ajv: /^src\/api\/edge\/validate\.ts$/,
 }
 

@@ -2,15 +2,17 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { keepAccess, noteRefusal } from '../audit/access.ts'
 import type { Context } from '../core/context.ts'
 import { metersOf } from '../core/metrics.ts'
+import { type OpenSpan, openSpan } from '../core/tracing.ts'
 import { isRecord } from '../shared/shape.ts'
 import { askerOf } from './edge/admission.ts'
 import { isAboutAccess, problemOf } from './problem.ts'
 
-/** Has it told of every request what came of it: measured, in one line of the log, and in the audit trail when
+/** Has it told of every request what came of it: in a trace, measured, in one line of the log, and in the audit trail when
  *  it was refused for who asked. Of a URL its pattern alone is told, and of what was sent nothing: it has no bound,
  *  and may hold a secret. */
 export function tellsOutcomes(api: FastifyInstance, ctx: Context): void {
   const writeRest = keepAccess(ctx)
+  traces(api)
   // A socket that is closed has no address any more.
   api.addHook('onRequest', async (request) => void addresses.set(request, request.ip))
   api.addHook('onResponse', async (request, reply) => {
@@ -22,6 +24,44 @@ export function tellsOutcomes(api: FastifyInstance, ctx: Context): void {
 }
 
 const addresses = new WeakMap<FastifyRequest, string>()
+
+const spans = new WeakMap<FastifyRequest, OpenSpan>()
+
+/** Each request is a span: inside that of its traceparent, where there is one. */
+function traces(api: FastifyInstance): void {
+  api.addHook('onRequest', (request, reply, done) => {
+    const { method, headers, protocol, id } = request
+    const route = routeOf(request)
+    if (quiet.has(route)) return done()
+    const { traceparent } = headers
+    const span = openSpan(
+      {
+        name: `${method} ${route}`,
+        kind: 'server',
+        facts: {
+          'http.request.method': method,
+          'http.route': route,
+          'url.scheme': protocol,
+          'gatesmith.request.id': id,
+        },
+      },
+      typeof traceparent === 'string' ? { traceparent } : null,
+    )
+    spans.set(request, span)
+    reply.raw.once('close', () => {
+      const { statusCode: status } = reply
+      span.note({ 'http.response.status_code': status })
+      span.end(status >= 500 ? (problemOf(request)?.type ?? String(status)) : undefined)
+    })
+    span.within(done)
+  })
+  // What was read of a body came outside of it.
+  api.addHook('preValidation', (request, _, done) => {
+    const span = spans.get(request)
+    if (span) span.within(done)
+    else done()
+  })
+}
 
 function routeOf({ routeOptions }: FastifyRequest): string {
   return routeOptions.url ?? 'none'
@@ -47,6 +87,7 @@ function log(request: FastifyRequest, reply: FastifyReply): void {
     ...(kind === undefined ? {} : { actor: { kind, id, name, role } }),
     tenantId: tenantId ?? undefined,
     tenant: status < 400 ? tenantIn(request) : undefined,
+    traceId: spans.get(request)?.traceId,
     problem: problem?.type,
     // That of others may quote what was sent.
     reason: problem && (isAboutAccess(problem) || status >= 500) ? problem.message : undefined,

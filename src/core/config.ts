@@ -66,6 +66,14 @@ const Environment = Type.Object({
   GATESMITH_DATABASE_POOL: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,2}$' })),
   GATESMITH_METRICS_HOST: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_METRICS_PORT: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
+  OTEL_SDK_DISABLED: Type.Optional(Type.String()),
+  OTEL_TRACES_EXPORTER: Type.Optional(Type.String()),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(Type.String()),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: Type.Optional(Type.String()),
+  OTEL_EXPORTER_OTLP_PROTOCOL: Type.Optional(Type.String()),
+  OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: Type.Optional(Type.String()),
+  OTEL_TRACES_SAMPLER: Type.Optional(Type.String()),
+  OTEL_TRACES_SAMPLER_ARG: Type.Optional(Type.String()),
   GATESMITH_LOG_LEVEL: Type.Optional(
     Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
   ),
@@ -111,6 +119,19 @@ export type Siem = {
   /** `ca`: PEM, instead of the roots that Node knows. */
   readonly syslog?: { readonly url: string; readonly ca?: string }
 }
+
+/** That traces are sent, and of which requests and jobs. */
+export type Traces = {
+  readonly sampler: (typeof samplers)[number]
+  /** Of the traces that begin here, for the samplers that take a part of them; 0 to 1. */
+  readonly ratio: number
+}
+
+/** As OpenTelemetry names them (OTEL_TRACES_SAMPLER). */
+const samplers = [
+  ...(['parentbased_always_on', 'parentbased_always_off', 'parentbased_traceidratio'] as const),
+  ...(['always_on', 'always_off', 'traceidratio'] as const),
+] as const
 
 /** How much of each a tenant may have. */
 export type QuotaDefaults = {
@@ -178,6 +199,8 @@ export type Config = {
   readonly siem?: Siem
   /** Where /metrics is served; not set: nowhere. */
   readonly metrics?: { readonly host: string; readonly port: number } | undefined
+  /** Not set: nothing is traced. */
+  readonly traces?: Traces | undefined
   readonly logLevel: string
   readonly development: boolean
 }
@@ -285,6 +308,15 @@ export const settings = [
   ['GATESMITH_DATABASE_POOL', 'database connections of this process (10)'],
   ['GATESMITH_METRICS_PORT', 'port of this process for /metrics, without a token (none)'],
   ['GATESMITH_METRICS_HOST', 'address for that port, which no client may reach (127.0.0.1)'],
+  [
+    'OTEL_EXPORTER_OTLP_ENDPOINT',
+    'where traces are sent by OTLP over HTTP, such as http://localhost:4318; also OTEL_EXPORTER_OTLP_TRACES_ENDPOINT and the others of OTEL_EXPORTER_OTLP_* (none)',
+  ],
+  [
+    'OTEL_TRACES_SAMPLER',
+    'what is traced: always_on, always_off or traceidratio, or one of these behind parentbased_ (parentbased_always_on)',
+  ],
+  ['OTEL_TRACES_SAMPLER_ARG', 'which part, for traceidratio, 0 to 1 (1)'],
   ['GATESMITH_LOG_LEVEL', 'fatal, error, warn, info, debug, trace or silent (info)'],
 ] as const
 
@@ -334,9 +366,31 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
             host: env.GATESMITH_METRICS_HOST ?? '127.0.0.1',
             port: Number(env.GATESMITH_METRICS_PORT),
           },
+    traces: tracesOf(env),
     logLevel: env.GATESMITH_LOG_LEVEL ?? 'info',
     development: false,
   }
+}
+
+/** None where the standard variables of OpenTelemetry name no endpoint, or say that nothing is to be sent. */
+function tracesOf(env: Type.Static<typeof Environment>): Traces | undefined {
+  const endpoint = env.OTEL_EXPORTER_OTLP_TRACES_ENDPOINT || env.OTEL_EXPORTER_OTLP_ENDPOINT
+  const isOff = env.OTEL_SDK_DISABLED === 'true' || env.OTEL_TRACES_EXPORTER === 'none'
+  if (!endpoint || isOff) return undefined
+  const protocol = env.OTEL_EXPORTER_OTLP_TRACES_PROTOCOL || env.OTEL_EXPORTER_OTLP_PROTOCOL
+  if (protocol && protocol !== 'http/protobuf') {
+    throw new SettingError(`OTEL_EXPORTER_OTLP_PROTOCOL: traces are sent by http/protobuf alone`)
+  }
+  const name = env.OTEL_TRACES_SAMPLER || 'parentbased_always_on'
+  const sampler = samplers.find((each) => each === name)
+  const ratio = Number(env.OTEL_TRACES_SAMPLER_ARG || 1)
+  if (sampler === undefined) {
+    throw new SettingError(`OTEL_TRACES_SAMPLER must be one of ${samplers.join(', ')}`)
+  }
+  if (!(ratio >= 0 && ratio <= 1)) {
+    throw new SettingError('OTEL_TRACES_SAMPLER_ARG must be a number from 0 to 1')
+  }
+  return { sampler, ratio }
 }
 
 function ratesOf(env: Type.Static<typeof Environment>): Rates {

@@ -1,34 +1,42 @@
 import type { Context } from '../core/context.ts'
+import { givenIn } from '../core/database/due.ts'
+import { errorType, type Facts, inSpan } from '../core/tracing.ts'
+import { isRecord } from '../shared/shape.ts'
 
 /** Why a job failed, in a word that the queue may keep: the error itself, whose message may quote what
  *  was being stored, goes to the log alone. */
 export class JobFailure extends Error {}
 
-/** Does the work of a job. When it fails, that is logged once, with its cause, and the queue is told no
- *  more than the kind of error. */
+/** A job as the queue keeps it. */
+type Job = { readonly task: string; readonly payload: unknown }
+
+/** Does the work of a job, in a span of the trace in which it was asked for. When it fails, that is logged once,
+ *  with its cause, and the queue is told no more than the kind of error. */
 export async function attempt(
   ctx: Context,
-  job: { readonly task: string; readonly key: unknown },
-  work: () => Promise<unknown>,
+  { task, payload }: Job,
+  work: (key: unknown) => Promise<unknown>,
 ): Promise<void> {
+  const { key, trace: from } = givenIn(payload)
+  const name = `process ${task}`
   try {
-    await work()
+    await inSpan({ name, kind: 'consumer', facts: factsOf(task, key), from }, () => work(key))
   } catch (error) {
-    const failure = kindOf(error)
-    ctx.log.error({ ...job, failure, err: error }, 'a job failed; the queue tries again later')
+    const failure = errorType(error)
+    ctx.log.error({ task, key, failure, err: error }, 'a job failed; the queue tries again later')
     throw new JobFailure(failure)
   }
 }
 
-/** Its class, and its code where it has one: `KubeError unreachable`, `PrismaClientKnownRequestError
- *  P2034`. Never its message. */
-function kindOf(error: unknown): string {
-  if (!(error instanceof Error)) return typeof error
-  const facts = [
-    'fault' in error ? error.fault : undefined,
-    'type' in error ? error.type : undefined,
-    'code' in error ? error.code : undefined,
-  ]
-  const words = facts.filter((fact) => typeof fact === 'string' && /^[\w-]{1,40}$/.test(fact))
-  return [error.name, ...words].join(' ')
+/** Keys are ids, and digests of public keys. */
+function factsOf(task: string, key: unknown): Facts {
+  const ids = Object.entries(isRecord(key) ? key : {}).flatMap(([name, id]) =>
+    typeof id === 'string' ? [[`gatesmith.${name}`, id] as const] : [],
+  )
+  return {
+    'messaging.system': 'graphile-worker',
+    'messaging.operation.type': 'process',
+    'messaging.destination.name': task,
+    ...Object.fromEntries(ids),
+  }
 }

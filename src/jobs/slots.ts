@@ -117,7 +117,7 @@ function tasksOf(ctx: Context, all: Work): TaskList {
   return Object.fromEntries(
     Object.entries(all).map(([task, work]) => [
       task,
-      (key: unknown) => attempt(ctx, { task, key }, () => work(key)),
+      (payload: unknown) => attempt(ctx, { task, payload }, work),
     ]),
   )
 }

@@ -1,6 +1,14 @@
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
-import { type Due, due, dueTasks, isDueKind, jobKey, readKey } from '../core/database/due.ts'
+import {
+  type Due,
+  due,
+  dueTasks,
+  givenIn,
+  isDueKind,
+  jobKey,
+  readKey,
+} from '../core/database/due.ts'
 import { hour } from '../shared/moment.ts'
 
 type Dead = {
@@ -29,7 +37,7 @@ export async function sweepQueue(ctx: Context, periodic: readonly string[]): Pro
     return rows
   })
   for (const { task, key, payload, lastError } of dead.filter((row) => row.key !== null)) {
-    const facts = { task, key: payload, failure: kindIn(lastError) }
+    const facts = { task, key: givenIn(payload).key, failure: kindIn(lastError) }
     ctx.log.error(facts, `gave up ${key} after all its attempts; it is tried again later`)
   }
   const superseded = dead.filter(({ key }) => key === null)

@@ -4,7 +4,7 @@ import { onErrand } from '../clusters/kubernetes/errand.ts'
 import { type Bell, openBell } from '../core/bell.ts'
 import { canonical } from '../core/canonical.ts'
 import type { Context } from '../core/context.ts'
-import { type Lane, slowFlag } from '../core/database/due.ts'
+import { givenIn, type Lane, slowFlag } from '../core/database/due.ts'
 import { isRecord } from '../shared/shape.ts'
 import { attempt, JobFailure } from './failure.ts'
 import type { Work } from './tasks.ts'
@@ -131,7 +131,7 @@ async function takeTurn(ctx: Context, { id, table, work, bell, signal }: Turn): 
     const kind = job.priority < 0 ? 'urgent' : 'usual'
     running[kind]++
     // Of one thing one job runs at a time.
-    const subject = canonical(job.payload)
+    const subject = canonical(givenIn(job.payload).key)
     const before = chains.get(subject) ?? Promise.resolve()
     const now = before
       .then(() => run(ctx, work, job))
@@ -189,9 +189,7 @@ async function run(ctx: Context, work: Work, { task, payload, priority, since }:
   try {
     const act = work[task]
     if (!act) throw new Error(`nobody takes jobs of ${task}`)
-    await onErrand({ urgent: priority < 0, since }, () =>
-      attempt(ctx, { task, key: payload }, () => act(payload)),
-    )
+    await onErrand({ urgent: priority < 0, since }, () => attempt(ctx, { task, payload }, act))
     return null
   } catch (error) {
     return error instanceof JobFailure ? error.message : 'Error'

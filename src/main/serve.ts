@@ -11,6 +11,10 @@ import { openTls } from './tls.ts'
 export async function serve(config: Config): Promise<void> {
   const log = openLogger(config.logLevel)
   await runUntilSignal(async (stops) => {
+    if (config.traces) {
+      const { openTracing } = await import('./tracing.ts')
+      stops.add(openTracing(config.traces, { log, service: 'gatesmith-serve' }))
+    }
     await migrate(config.databaseUrl)
     const ctx = openContext(config, log)
     stops.add(() => ctx.db.close())

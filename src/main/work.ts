@@ -10,6 +10,10 @@ import { runUntilSignal } from './stopping.ts'
 export async function work(config: Config, concurrency: number): Promise<void> {
   const log = openLogger(config.logLevel)
   await runUntilSignal(async (stops) => {
+    if (config.traces) {
+      const { openTracing } = await import('./tracing.ts')
+      stops.add(openTracing(config.traces, { log, service: 'gatesmith-worker' }))
+    }
     await migrate(config.databaseUrl)
     const ctx = openContext(config, log)
     stops.add(() => ctx.db.close())

@@ -5,11 +5,12 @@ import { Duplex } from 'node:stream'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { parse } from 'yaml'
+import { inSpan, traceHeaders } from '../../core/tracing.ts'
 import { must } from '../../shared/must.ts'
 import { bareHost } from '../../x509/names/ip.ts'
 import { forbiddenMessage, isForbiddenAddress, safeLookup } from '../addresses.ts'
 import { openGate } from './errand.ts'
-import type { Kind } from './kinds.ts'
+import { type Kind, resourceOf } from './kinds.ts'
 import { KubeError } from './kube.ts'
 import { forwardPort } from './portforward.ts'
 import { refusal } from './refusal.ts'
@@ -68,26 +69,27 @@ export function openLine(kubeconfig: string): Line {
         ...options.headers,
       }
       const sent = { url: `${server}${path}`, method, headers }
-      return gate(method !== 'GET', async () => {
-        const message = await send(
-          body ? { ...sent, body: JSON.stringify(body) } : sent,
-          agent,
-          seen,
-        )
-        const octets = await read(message)
-        const { statusCode: code = 0 } = message
-        if (code < 200 || code > 299) throw refusal({ code, body: octets.toString('utf8') }, kind)
-        return { octets, warnings: warningsIn(message.headers.warning) }
-      })
+      return gate(method !== 'GET', () =>
+        called(sent, kind, async (traced, noteStatus) => {
+          const whole = body ? { ...traced, body: JSON.stringify(body) } : traced
+          const message = await send(whole, agent, seen)
+          const octets = await read(message)
+          const code = noteStatus(message)
+          if (code < 200 || code > 299) throw refusal({ code, body: octets.toString('utf8') }, kind)
+          return { octets, warnings: warningsIn(message.headers.warning) }
+        }),
+      )
     },
     async open(path, kind, signal) {
       const { streams, seen } = wired()
       const headers = { accept: json, ...options.headers }
       const sent = { url: `${server}${path}`, method: 'GET', headers, signal }
-      const message = await send(sent, streams, seen)
-      if (message.statusCode === 200) return message
-      const body = (await read(message)).toString('utf8')
-      throw refusal({ code: message.statusCode ?? 0, body }, kind)
+      return called(sent, kind, async (traced, noteStatus) => {
+        const message = await send(traced, streams, seen)
+        const code = noteStatus(message)
+        if (code === 200) return message
+        throw refusal({ code, body: (await read(message)).toString('utf8') }, kind)
+      })
     },
     async forward(path) {
       wired()
@@ -188,6 +190,30 @@ type Sent = {
   readonly headers: NonNullable<RequestOptions['headers']>
   readonly body?: string
   readonly signal?: AbortSignal
+}
+
+/** A call to the API of a cluster, in a span: its path names objects and nothing that is in them. The query stays
+ *  out of it, since it may go on at any length. */
+function called<T>(
+  { headers, ...sent }: Sent,
+  kind: Kind | undefined,
+  work: (sent: Sent, noteStatus: (message: IncomingMessage) => number) => Promise<T>,
+): Promise<T> {
+  const { method, url } = sent
+  const { hostname, port, pathname } = new URL(url)
+  const facts = {
+    'http.request.method': method,
+    'server.address': bareHost(hostname),
+    'server.port': Number(port || 443),
+    'url.path': pathname,
+  }
+  const name = kind ? `${method} ${resourceOf(kind)}` : method
+  return inSpan({ name, kind: 'client', facts }, (note) =>
+    work({ ...sent, headers: { ...headers, ...traceHeaders() } }, ({ statusCode = 0 }) => {
+      note({ 'http.response.status_code': statusCode })
+      return statusCode
+    }),
+  )
 }
 
 /** Sends it, and again where a connection that was kept turns out to be closed by the other end meanwhile: each of

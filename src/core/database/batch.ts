@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { outsideTraces } from '../tracing.ts'
 
 /** Group commit: calls that come while the work for earlier ones is under way wait and are worked off
  *  together, so that many requests share one statement and one fsync. `work` answers for each item, in
@@ -46,7 +47,7 @@ export function batched<Item, Answer>(
     new Promise((resolve, reject) => {
       waiting.push({ item, resolve, reject })
       // One turn of the event loop gathers what arrived together.
-      if (busy < lanes) setImmediate(() => (busy < lanes ? void lane() : undefined))
+      if (busy < lanes) setImmediate(() => (busy < lanes ? void outsideTraces(lane) : undefined))
     })
 }
 

@@ -1,5 +1,7 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
+import { isRecord } from '../../shared/shape.ts'
+import { Trace, traceHere } from '../tracing.ts'
 import { sql, type Tx } from './db.ts'
 
 /** What the queue is told of a kind of work. */
@@ -43,7 +45,10 @@ function kindOf<Key extends Type.TObject>(
     urgency,
     queueOf: (key) => queue?.(key) ?? null,
     members: Object.keys(Key.properties),
-    read: (key) => (Value.Check(Key, key) ? key : undefined),
+    read: (key) => {
+      const own: unknown = Value.Clean(Key, isRecord(key) ? { ...key } : key)
+      return Value.Check(Key, own) ? own : undefined
+    },
   }
 }
 
@@ -147,6 +152,12 @@ export type Lane = 'main' | 'slow'
 /** The flag by which the queue keeps jobs of the slow lane from all other slots. */
 export const slowFlag = 'slow'
 
+/** A key, with the trace that it belongs to where that is not the one that is open. */
+type Asked<Key> = Key & { readonly trace?: Trace | undefined }
+
+/** What is due this soon goes on in the trace in which it was asked for. */
+const soonMilliseconds = 30_000
+
 /** How jobs are added. */
 type DueOptions = {
   /** When it is due; default: now. */
@@ -171,7 +182,7 @@ export function due<Kind extends keyof Due>(
 export async function dueMany<Kind extends keyof Due>(
   tx: Tx,
   kind: Kind,
-  keys: readonly Due[Kind][],
+  keys: readonly Asked<Due[Kind]>[],
   options: DueOptions = {},
 ): Promise<void> {
   // The queue adds nothing when a worker takes the job of a key between two of its statements. That one may
@@ -190,12 +201,17 @@ export async function dueMany<Kind extends keyof Due>(
 async function add<Kind extends keyof Due>(
   tx: Tx,
   kind: Kind,
-  keys: readonly Due[Kind][],
+  keys: readonly Asked<Due[Kind]>[],
   { at = null, lane = 'main', urgency }: DueOptions,
 ): Promise<ReadonlySet<string>> {
   const of = dueKinds[kind]
   const priority = priorities[urgency ?? of.urgency]
-  const rows = keys.map((key) => ({ name: jobKey(kind, key), queue: of.queueOf(key), key }))
+  const here = traceHere()
+  const rows = keys.map((key) => {
+    const { trace = here, ...own } = key
+    const carried = trace && { trace: isSoon(at) ? trace : { ...trace, later: true } }
+    return { name: jobKey(kind, key), queue: of.queueOf(key), key: { ...own, ...carried } }
+  })
   const items = sql`${JSON.stringify(rows)}::jsonb`
   const flag = lane === 'slow' ? slowFlag : null
   const added = isTogether(kind)
@@ -209,6 +225,18 @@ async function add<Kind extends keyof Due>(
             )::graphile_worker.job_spec order by item."name")
           from jsonb_to_recordset(${items}) as item ("name" text, "queue" text, "key" json)))`)
   return new Set(added.map(({ key }) => key))
+}
+
+function isSoon(at: Date | null): boolean {
+  return at === null || at.getTime() < Date.now() + soonMilliseconds
+}
+
+/** The parts of a job's payload: its key, which nobody has read yet, and the trace that it goes on in; null where
+ *  there is none. */
+export function givenIn(payload: unknown): { readonly key: unknown; readonly trace: Trace | null } {
+  if (!isRecord(payload)) return { key: payload, trace: null }
+  const { trace, ...key } = payload
+  return { key, trace: Value.Check(Trace, trace) ? trace : null }
 }
 
 /** The name by which jobs coalesce: the kind, then the members of its key in their order. */

@@ -6,6 +6,7 @@ import { batched } from '../../core/database/batch.ts'
 import { joinSql, rawSql, sql, type Tx } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
 import { oncePer } from '../../core/onceper.ts'
+import { type Trace, traceHere } from '../../core/tracing.ts'
 import { hostLock, lock } from '../../hosts/lock.ts'
 import { releaseNames } from '../../hosts/names.ts'
 import type { PlacementRow } from '../gather.ts'
@@ -64,20 +65,23 @@ export const storeIntent: (ctx: Context) => (intent: StoredIntent) => Promise<tr
 /** Stores a change, unless the host is wanted otherwise by now: whoever changed it has made the next push due.
  *  What ends at about one time is stored by one transaction. */
 export async function store(ctx: Context, change: Change): Promise<void> {
-  const error = await storing(ctx)(change)
+  const error = await storing(ctx)({ ...change, trace: traceHere() })
   if (error !== null) throw error.cause
 }
 
 const storing = oncePer((ctx) =>
-  batched((changes: readonly Change[]) => storeAll(ctx, changes), {
+  batched((changes: readonly Asked<Change>[]) => storeAll(ctx, changes), {
     ...{ size: 64, lanes: 1, milliseconds: 50 },
   }),
 )
 
+/** With the trace in which it was asked for: what is stored together is asked for in many. */
+type Asked<What> = What & { readonly trace: Trace | undefined }
+
 /** Answers why each of these could not be stored: one of them keeps none of the others. */
 async function storeAll(
   ctx: Context,
-  changes: readonly Change[],
+  changes: readonly Asked<Change>[],
 ): Promise<readonly (Error | null)[]> {
   const ids = new Set(changes.map(({ placement }) => placement.id))
   if (ids.size === changes.length) {
@@ -89,7 +93,7 @@ async function storeAll(
   return errors
 }
 
-async function tried(ctx: Context, changes: readonly Change[]): Promise<Error | null> {
+async function tried(ctx: Context, changes: readonly Asked<Change>[]): Promise<Error | null> {
   try {
     await ctx.db.transaction((tx) => storeIn(tx, changes, ctx.now()))
     return null
@@ -98,19 +102,19 @@ async function tried(ctx: Context, changes: readonly Change[]): Promise<Error | 
   }
 }
 
-async function storeIn(tx: Tx, all: readonly Change[], now: Date): Promise<void> {
+async function storeIn(tx: Tx, all: readonly Asked<Change>[], now: Date): Promise<void> {
   const current = await heldAsPushed(tx, all)
   const changes: Change[] = []
   const dues = new Map<string, Due>()
   for (const change of all) {
-    const { placement, silent } = change
+    const { placement, silent, trace } = change
     if (!current.has(placement.id)) continue
     // What waits for a cluster that has come back was told before this was stored.
     const back = silent === true && !(await holdSilent(tx, placement.clusterId))
-    if (back) addDue(dues, placement, { kind: 'placement.push', at: now })
+    if (back) addDue(dues, placement, { kind: 'placement.push', at: now, trace })
     else {
       changes.push(change)
-      for (const each of change.due ?? []) addDue(dues, placement, each)
+      for (const each of change.due ?? []) addDue(dues, placement, { ...each, trace })
     }
   }
   await update(tx, changes)
@@ -123,17 +127,17 @@ async function storeIn(tx: Tx, all: readonly Change[], now: Date): Promise<void>
 type Due = {
   readonly kind: DueKind
   readonly at: Date
-  readonly keys: { readonly placementId: string; readonly clusterId: string }[]
+  readonly keys: Asked<{ readonly placementId: string; readonly clusterId: string }>[]
 }
 
 function addDue(
   dues: Map<string, Due>,
   { id, clusterId }: Next['placement'],
-  { kind, at }: { readonly kind: DueKind; readonly at: Date },
+  { kind, at, trace }: Asked<{ readonly kind: DueKind; readonly at: Date }>,
 ): void {
   const name = `${kind} ${at.getTime()}`
   const known = dues.get(name) ?? { kind, at, keys: [] }
-  known.keys.push({ placementId: id, clusterId })
+  known.keys.push({ placementId: id, clusterId, trace })
   dues.set(name, known)
 }
 
@@ -165,13 +169,17 @@ type Next = {
 
 /** Makes something due of a placement; what is asked for at about one time by one statement, and what is due at
  *  about one time at one. */
-export const dueNext: (ctx: Context) => (next: Next) => Promise<true> = oncePer((ctx) =>
+export function dueNext(ctx: Context, next: Next): Promise<true> {
+  return makingDue(ctx)({ ...next, trace: traceHere() })
+}
+
+const makingDue = oncePer((ctx) =>
   batched(
-    async (all: readonly Next[]) => {
+    async (all: readonly Asked<Next>[]) => {
       const dues = new Map<string, Due>()
-      for (const { kind, placement, at } of all) {
+      for (const { kind, placement, at, trace } of all) {
         const rounded = new Date(Math.ceil(at.getTime() / roundMilliseconds) * roundMilliseconds)
-        addDue(dues, placement, { kind, at: rounded })
+        addDue(dues, placement, { kind, at: rounded, trace })
       }
       await ctx.db.transaction(async (tx) => {
         for (const { kind, at, keys } of dues.values()) await dueMany(tx, kind, keys, { at })

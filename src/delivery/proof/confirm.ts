@@ -45,7 +45,7 @@ async function again(ctx: Context, placement: PlacementRow, age: number): Promis
   const { least, most } = pauseMilliseconds
   const pause = Math.min(Math.max(isBehind(ctx, placement) ? age : age / 2, least), most)
   const at = new Date(ctx.now().getTime() + pause)
-  await dueNext(ctx)({ kind: 'placement.confirm', placement, at })
+  await dueNext(ctx, { kind: 'placement.confirm', placement, at })
 }
 
 /** Synced only when what is served is what was issued, and who is to be let in is. */
