@@ -1,10 +1,12 @@
 #!/bin/sh
 # A new user's afternoon, by command line alone, on the sandbox that npm start runs:
 #   STATE=.gatesmith SERVER=http://127.0.0.1:4000 TLS=8443 examples/afternoon.sh
+# HOSTS is another file than mine.yaml, for another cluster than `sandbox`.
 set -eu
 here=$(CDPATH= cd -- "$(dirname -- "$0")" && pwd)
 PATH=$here/../bin:$PATH
 state=${STATE:-.gatesmith}
+hosts=${HOSTS:-$here/mine.yaml}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 export GATESMITH_CONFIG="$work/config.json"
@@ -15,10 +17,10 @@ gatesmith login "${SERVER:-http://127.0.0.1:4000}" --token-file "$state/token" -
 echo "2. Three hosts out of a file: seen first, then served"
 gatesmith delete host/mine.example.com host/hello.example.com host/through.example.com 2> "$work/none" || true
 gatesmith wait host/mine.example.com host/hello.example.com host/through.example.com --for Removed
-if gatesmith diff -f "$here/mine.yaml" > "$work/diff"; then echo "nothing differs, which is wrong"; exit 1; fi
-gatesmith plan -f "$here/mine.yaml"
-gatesmith apply -f "$here/mine.yaml" --wait
-gatesmith diff -f "$here/mine.yaml"
+if gatesmith diff -f "$hosts" > "$work/diff"; then echo "nothing differs, which is wrong"; exit 1; fi
+gatesmith plan -f "$hosts"
+gatesmith apply -f "$hosts" --wait
+gatesmith diff -f "$hosts"
 gatesmith probe hello.example.com
 
 echo "3. A client certificate opens the door"
@@ -55,4 +57,5 @@ gatesmith audit verify "$work/events"
 
 echo "8. Tidy up"
 gatesmith delete host/mine.example.com host/hello.example.com host/through.example.com
+gatesmith wait host/mine.example.com host/hello.example.com host/through.example.com --for Removed
 echo "Done"

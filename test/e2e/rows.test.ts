@@ -6,6 +6,7 @@ import type { Host, ObjectRef } from '../../src/hosts/host.ts'
 import { recordedRefs } from '../../src/hosts/objects.ts'
 import { until } from '../support/process.ts'
 import { realCluster } from '../support/real.ts'
+import { afternoonCases } from './rows/afternoon.ts'
 import { certificateCases } from './rows/certificates.ts'
 import { listenerCases, meshCases, probeCases, serviceCases } from './rows/cluster.ts'
 import { deliveryCases } from './rows/deliveries.ts'
@@ -30,6 +31,7 @@ probeCases(stage)
 certificateCases(stage.http)
 deliveryCases(stage)
 refusalCases(stage)
+afternoonCases(stage)
 test('R9 hosts that are removed leave nothing on the cluster', () => clear(stage))
 
 async function clear({ http, kubeconfig, timeoutSeconds }: Stage): Promise<void> {

@@ -23,6 +23,8 @@ export function httpOf(url: string, token: string) {
 /** A running Gatesmith with a cluster on which the runbook's workloads are, and tenant `example`. */
 export type Stage = {
   readonly http: Http
+  /** Of the API. */
+  readonly url: string
   /** Of the cluster, as the API knows it. */
   readonly cluster: string
   /** IP address and TLS port of the ingress. */
@@ -38,7 +40,7 @@ export type Stage = {
   readonly grant: (() => Promise<void>) | undefined
   /** Whether backends take a certificate up as soon as it is in their Secret. */
   readonly backendsReload: boolean
-  /** Where files may be put; `ca.crt` is there. */
+  /** Where files may be put; `ca.crt` and the admin's `token` are there. */
   readonly folder: string
   /** The hosts; those of the runbook are served already. */
   readonly names: Readonly<Record<'simple' | 'hello' | 'mutual' | 'through' | 'off', string>>
@@ -115,6 +117,7 @@ export async function openSandboxStage(): Promise<Stage> {
   const kubeconfig = await readFile(join(folder, 'kubeconfig'), 'utf8')
   return {
     http,
+    url: `http://127.0.0.1:${ports.api}`,
     cluster: 'sandbox',
     address: '127.0.0.1',
     tlsPort: ports.tls,
@@ -153,9 +156,11 @@ export async function openClusterStage(real: RealCluster): Promise<Stage> {
   const settings = await settingsFor(await openTestDatabase())
   const key = startProcess(['admin-key'], settings)
   await key.ended
+  const token = key.said.out.trim()
   const server = startProcess(['serve'], settings)
   startProcess(['worker'], settings)
-  const http = httpOf(await untilReady(server, settings), key.said.out.trim())
+  const url = await untilReady(server, settings)
+  const http = httpOf(url, token)
   const kubeconfig = await readFile(real.kubeconfig, 'utf8')
   const { ingress: address, envoyAdmin, plainPort } = real
   const colon = address.lastIndexOf(':')
@@ -176,11 +181,13 @@ export async function openClusterStage(real: RealCluster): Promise<Stage> {
   const folder = await openFolder()
   const { body: root } = await http.get('/v1/authorities/example-root').expect(200)
   await writeFile(join(folder, 'ca.crt'), root.pem)
+  await writeFile(join(folder, 'token'), token, { mode: 0o600 })
   // Other names than last time: what a run left behind belongs to a database that is gone.
   const run = randomUUID().slice(0, 8)
   const name = (of: string) => `${of}-${run}.example.com`
   const stage: Stage = {
     http,
+    url,
     cluster: 'real',
     address: (await lookup(host.replace(/^\[|\]$/g, ''))).address,
     tlsPort: Number(address.slice(colon + 1)),

@@ -13,7 +13,7 @@ function isOnPath(program: string): boolean {
   return folders.some((folder) => folder !== '' && existsSync(join(folder, program)))
 }
 
-const hasCurl = isOnPath('curl')
+export const hasCurl = isOnPath('curl')
 export const hasOpenssl = isOnPath('openssl')
 
 /** What asks and what looks in these tests, for their names. */

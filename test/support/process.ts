@@ -30,12 +30,8 @@ export function startProcess(
   settings: Readonly<Record<string, string>> = {},
   script = entry,
 ): Running {
-  const inherited = Object.entries(process.env).filter(
-    ([name]) =>
-      !name.startsWith('GATESMITH_') && name !== 'DATABASE_URL' && name !== 'NODE_OPTIONS',
-  )
   const child = spawn(process.execPath, [script, ...args], {
-    env: { ...Object.fromEntries(inherited), ...settings },
+    env: { ...productEnvironment(), ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const said = { out: '', err: '' }
@@ -48,6 +44,15 @@ export function startProcess(
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   after(() => kill({ child, said, ended }))
   return { child, said, ended }
+}
+
+/** This process's environment without what the product reads of it. */
+export function productEnvironment(): Readonly<NodeJS.ProcessEnv> {
+  const inherited = Object.entries(process.env).filter(
+    ([name]) =>
+      !name.startsWith('GATESMITH_') && name !== 'DATABASE_URL' && name !== 'NODE_OPTIONS',
+  )
+  return Object.fromEntries(inherited)
 }
 
 /** kill -9; resolves when it is gone. */
