@@ -171,6 +171,72 @@ test('what a host’s gateway shows to backends follows its line, as a delivery 
   assert.equal((await shown()).serial, again.serial)
 })
 
+/** The certificates in a store, as openssl reads them. */
+function opened(store: string | undefined, password: string): readonly string[] {
+  const file = { 's.p12': Buffer.from(store ?? '', 'base64') }
+  const told = openssl(['pkcs12', '-in', 's.p12', '-passin', `pass:${password}`, '-nodes'], file)
+  return told
+    .split('-----BEGIN ')
+    .filter((block) => block.startsWith('CERTIFICATE'))
+    .map((block) => new X509Certificate(`-----BEGIN ${block}`).serialNumber.toLowerCase())
+}
+
+test('stores for Java lie beside the PEM, follow the certificate, and are not written twice', async () => {
+  const first = await order()
+  await put('java', { certificate: first.id, keystores: { pkcs12: {} } })
+  assert.deepEqual((await work('java')).keystores, { pkcs12: {} })
+  const secret = await secretOf('java-tls')
+  const { data } = secret ?? {}
+  const password = text(data?.['keystore.password'])
+  assert.match(password, /^[A-Za-z0-9_-]{32}$/)
+  const [leaf, issuer, ...more] = opened(data?.['keystore.p12'], password)
+  assert.deepEqual([leaf, typeof issuer, more], [first.serial, 'string', []])
+  const root = new X509Certificate(text(data?.['ca.crt'])).serialNumber.toLowerCase()
+  assert.deepEqual(opened(data?.['truststore.p12'], password), [root])
+  // The same to the octet, and the same once more changes nothing.
+  await work('java')
+  const versionOf = (of: typeof secret) => of?.metadata.resourceVersion
+  assert.equal(versionOf(await secretOf('java-tls')), versionOf(secret))
+  const asked = { tenant: 'shop', id: first.id, csr: undefined, idempotencyKey: undefined }
+  const next = await renewCertificate(ctx, admin, asked)
+  await work('java')
+  const { data: renewed } = (await secretOf('java-tls')) ?? {}
+  assert.equal(text(renewed?.['keystore.password']), password)
+  assert.equal(opened(renewed?.['keystore.p12'], password)[0], next.serial)
+  await put('java', { certificate: next.id })
+  await work('java')
+  const { data: plain = {} } = (await secretOf('java-tls')) ?? {}
+  assert.deepEqual(Object.keys(plain).toSorted(), ['ca.crt', 'tls.crt', 'tls.key'])
+})
+
+test('the password of stores may be the tenant’s, and without it the Secret stays as it is', async () => {
+  const { id, serial } = await order()
+  const own = { namespace: 'test', name: 'store-password' }
+  const say = (password: string) =>
+    kube.apply({
+      ...{ ...kinds.secret, metadata: own, type: 'Opaque' },
+      data: { password: Buffer.from(password).toString('base64') },
+    })
+  const keystores = { pkcs12: { passwordSecretRef: { name: own.name, key: 'password' } } }
+  await put('worded', { certificate: id, keystores })
+  const status = async () => (await work('worded')).status.clusters[0]
+  assert.match((await status())?.message ?? '', /^There is no Secret test\/store-password/)
+  await say('open sesame')
+  assert.equal((await status())?.status, 'Synced')
+  const { data } = (await secretOf('worded-tls')) ?? {}
+  assert.equal(opened(data?.['keystore.p12'], 'open sesame')[0], serial)
+  assert.equal(data?.['keystore.password'], undefined)
+  await say('another')
+  await status()
+  const { data: changed } = (await secretOf('worded-tls')) ?? {}
+  assert.equal(opened(changed?.['keystore.p12'], 'another')[0], serial)
+  await say('zwölf')
+  const failed = await status()
+  assert.equal(failed?.status, 'Failed')
+  assert.match(failed?.message ?? '', /cannot be used .*printable ASCII/)
+  assert.deepEqual((await secretOf('worded-tls'))?.data, changed)
+})
+
 test('what others change or remove is put right, and recorded', async () => {
   const { id } = await order()
   await put('drift', { certificate: id })
@@ -248,6 +314,14 @@ test('what cannot be delivered is refused with every rule that it breaks', async
     [{ certificate: theirs.id }, ['/certificate']],
     [{ certificate: status.certificate?.id ?? '' }, ['/certificate']],
     [{ certificate: kept.id }, ['/certificate']],
+    [
+      {
+        certificate: own.id,
+        secret: { name: 'self', namespace: 'test' },
+        keystores: { pkcs12: { passwordSecretRef: { name: 'self', key: 'p' } } },
+      },
+      ['/keystores/pkcs12/passwordSecretRef/name'],
+    ],
     [{ certificate: own.id, secret: elsewhere }, ['/secret/namespace', '/secret/name']],
     [{ certificate: own.id, clusters: ['sandbox', 'nowhere'] }, ['/clusters/1']],
   ] as const

@@ -247,6 +247,7 @@ const words: Words = {
   Delivery: {
     '': 'A certificate that clusters are handed as a Secret, and whatever takes its place',
     clusters: 'Where it is wanted',
+    keystores: 'The stores that the Secret has beside its PEM; null: none',
     restart: 'What is rolled out anew with another certificate; null: nothing',
     secret: 'The Secret that it becomes',
     status: 'How it stands',
@@ -256,6 +257,14 @@ const words: Words = {
     autoRenew: 'Whether it is renewed without being asked',
   },
   DeliveredSecret: { '': 'The Secret of a delivery', name: 'Of the Secret' },
+  DeliveryKeystores: {
+    '': 'Stores of a Secret beside its PEM',
+    pkcs12: 'keystore.p12 and truststore.p12',
+  },
+  Pkcs12Keystores: {
+    passwordSecretRef: 'Where the password is; null: keystore.password beside them',
+  },
+  SecretKeyRef: { '': 'A key of a Secret', name: 'Of the Secret', key: 'Of its data' },
   DeliveryRestart: { '': 'What is rolled out anew' },
   DeliveryStatus: {
     '': 'How a delivery stands',

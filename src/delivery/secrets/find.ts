@@ -9,9 +9,9 @@ import { type Cursored, type List, listQuery, NameSort } from '../../shared/list
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import { Name, Namespace } from '../../shared/schema.ts'
-import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
+import { shown, shownJson, timestamp, timestampOrNull } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
-import { Delivery } from './schema.ts'
+import { Delivery, Keystores } from './schema.ts'
 
 const related = {
   tenant: { select: { name: true } },
@@ -134,14 +134,24 @@ async function viewDeliveries(tx: Tx, rows: readonly DeliveryRow[]): Promise<Del
   )
 }
 
+/** The stores that were asked for. */
+export function keystoresAsked({
+  keystores,
+}: Pick<DeliveryRow, 'keystores'>): Keystores | undefined {
+  const { pkcs12 } = shownJson(Type.Partial(Keystores), keystores)
+  return pkcs12 && { pkcs12 }
+}
+
 function deliveryView(row: DeliveryRow, newest: LineMember): Delivery {
   const { id, serial, notAfter, autoRenew } = newest
   const wanted = row.targets.filter((target) => target.wanted)
+  const keystores = keystoresAsked(row)
   return shown(Delivery, {
     name: row.name,
     tenant: row.tenant.name,
     certificate: id,
     secret: { name: row.secretName, namespace: row.namespace },
+    ...(keystores ? { keystores } : {}),
     ...(row.deployment === null ? {} : { restart: { deployment: row.deployment } }),
     clusters: wanted.map(({ cluster }) => cluster.name),
     createdAt: timestamp(row.createdAt),

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { record } from '../../audit/record.ts'
 import { type Actor, allow } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
-import { isDuplicate, type Tx } from '../../core/database/db.ts'
+import { isDuplicate, json, type Tx } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
 import type { Precondition } from '../../core/precondition.ts'
 import { lock } from '../../hosts/lock.ts'
@@ -10,7 +10,13 @@ import { type LineMember, newestInLine } from '../../hosts/request/line.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
 import { holdRoom } from '../../tenants/quotas/usage.ts'
-import { type DeliveryRow, deliveryRow, findDelivery, viewDelivery } from './find.ts'
+import {
+  type DeliveryRow,
+  deliveryRow,
+  findDelivery,
+  keystoresAsked,
+  viewDelivery,
+} from './find.ts'
 import type { Delivery, DeliverySpec } from './schema.ts'
 
 /** What a caller says of a delivery. */
@@ -78,7 +84,7 @@ async function check(tx: Tx, tenant: TenantRow, { name, spec }: DeliveryRequest)
   const newest = await newestInLine(tx, spec.certificate)
   refuse('delivery-refused', [
     ...certificateFaults(newest, tenant.id),
-    ...namespaceFaults(spec, tenant.namespaces),
+    ...secretFaults(spec, tenant.namespaces),
     ...spec.clusters.flatMap((each, index) =>
       clusters.some((cluster) => cluster.name === each)
         ? []
@@ -110,11 +116,15 @@ function certificateFaults(newest: LineMember | undefined, tenantId: string): re
   return []
 }
 
-function namespaceFaults({ secret }: DeliverySpec, namespaces: readonly string[]) {
+function secretFaults({ secret, keystores }: DeliverySpec, namespaces: readonly string[]) {
   const faults: Violation[] = []
   if (!namespaces.includes(secret.namespace)) {
     const message = `Namespace "${secret.namespace}" is not one of the tenant's: ${namespaces.join(', ') || 'it has none'}`
     faults.push({ field: '/secret/namespace', message })
+  }
+  if (keystores?.pkcs12.passwordSecretRef?.name === secret.name) {
+    const message = 'The password lies in another Secret than the one that is delivered'
+    faults.push({ field: '/keystores/pkcs12/passwordSecretRef/name', message })
   }
   // Istio reads a Secret of such a name as client CA only (istio.md 1.5).
   if (secret.name.endsWith('-cacert')) {
@@ -143,6 +153,7 @@ async function store(
     namespace: spec.secret.namespace,
     secretName: spec.secret.name,
     deployment: spec.restart?.deployment ?? null,
+    keystores: json(spec.keystores ?? {}),
     removedAt: null,
     updatedAt: now,
   }
@@ -157,6 +168,8 @@ async function store(
       serial: newest.serial,
       secret: `${spec.secret.namespace}/${spec.secret.name}`,
       restart: spec.restart?.deployment,
+      keystores: spec.keystores && Object.keys(spec.keystores),
+      passwordSecret: spec.keystores?.pkcs12.passwordSecretRef?.name,
       clusters: clusters.map((cluster) => cluster.name).toSorted(),
     },
   })
@@ -168,12 +181,20 @@ async function isSame(tx: Tx, row: DeliveryRow, { spec, newest }: Checked): Prom
   const stands = await newestInLine(tx, row.certificateId)
   const wanted = row.targets.filter((target) => target.wanted).map(({ cluster }) => cluster.name)
   return isDeepStrictEqual(
-    [stands?.id, row.namespace, row.secretName, row.deployment, wanted.toSorted()],
+    [
+      stands?.id,
+      row.namespace,
+      row.secretName,
+      row.deployment,
+      keystoresAsked(row),
+      wanted.toSorted(),
+    ],
     [
       newest.id,
       spec.secret.namespace,
       spec.secret.name,
       spec.restart?.deployment ?? null,
+      spec.keystores,
       spec.clusters.toSorted(),
     ],
   )

@@ -14,6 +14,8 @@ import { Problem } from '../../shared/problem.ts'
 import { pemOf } from '../pairs/pem.ts'
 import { matches } from '../plan.ts'
 import { labels, manager } from '../renderer.ts'
+import { keystoresAsked } from './find.ts'
+import { keystoresOf, passwordOf } from './keystores.ts'
 import { restart } from './restart.ts'
 
 const actor = systemActor('delivery.reconcile')
@@ -93,9 +95,11 @@ async function bring(ctx: Context, kube: Kube, target: Target): Promise<Outcome>
     const message = 'Its certificate was revoked, and nothing has taken its place: renew it'
     return { status: 'Failed', message, again: true }
   }
-  const wanted = await secretOf(ctx, target, newest)
   const ref = { ...kinds.secret, namespace, name: secretName }
   const found = await kube.get(ref)
+  const wanted = await secretOf(ctx, kube, { target, newest, found })
+  // The Secret stays whole: with no stores at all nothing would start.
+  if ('fault' in wanted) return { status: 'Failed', message: wanted.fault, again: true }
   if (found && !isOurs(found, delivery.id)) {
     const message = `Secret ${namespace}/${secretName} exists and was not made for this delivery; remove it, or ask for another name`
     return { status: 'Conflict', message, again: true }
@@ -128,20 +132,32 @@ function expiryOf({ notAfter }: LineMember, now: Date): string | null {
   return notAfter < now ? `Its certificate ended at ${notAfter.toISOString()}` : null
 }
 
+/** The Secret as it is wanted, or why it cannot be made. */
 async function secretOf(
   ctx: Context,
-  { delivery, namespace, secretName }: Target,
-  newest: LineMember,
-): Promise<KubeObject> {
-  const { serial, chain, key } = await pemOf(ctx, newest)
-  const data = {
-    'tls.crt': chain,
-    'tls.key': key,
-    'ca.crt': await getTrustBundle(ctx, newest.authority),
-  }
-  const encoded = Object.entries(data).map(([name, text]) => [
+  kube: Kube,
+  {
+    target: { delivery, namespace, secretName },
+    newest,
+    found,
+  }: {
+    readonly target: Target
+    readonly newest: LineMember
+    readonly found: KubeObject | undefined
+  },
+): Promise<KubeObject | { readonly fault: string }> {
+  const pair = await pemOf(ctx, newest)
+  const { serial, chain, key } = pair
+  const trust = await getTrustBundle(ctx, newest.authority)
+  const keystores = keystoresAsked(delivery)
+  const password = keystores && (await passwordOf(ctx, kube, { keystores, namespace, found }))
+  if (password && 'fault' in password) return password
+  const { tenantId, name: alias } = delivery
+  const stores = password && (await keystoresOf(ctx, { tenantId, alias, pair, trust }, password))
+  const data = { 'tls.crt': chain, 'tls.key': key, 'ca.crt': trust, ...stores }
+  const encoded = Object.entries(data).map(([name, value]) => [
     name,
-    Buffer.from(text).toString('base64'),
+    Buffer.from(value).toString('base64'),
   ])
   return {
     ...kinds.secret,

@@ -12,6 +12,32 @@ const Deployment = Type.String({
     'A Deployment of that namespace that is rolled out anew whenever another certificate is there',
 })
 
+const passwordRef = closed(
+  {
+    name: Type.String({ pattern: '^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$' }),
+    key: Type.String({ pattern: '^[A-Za-z0-9._-]{1,253}$' }),
+  },
+  { title: 'SecretKeyRef' },
+)
+const Pkcs12 = closed(
+  {
+    passwordSecretRef: Type.Optional({
+      ...passwordRef,
+      description:
+        'A Secret of that namespace that has the password of both stores (made here: keystore.password beside them)',
+    }),
+  },
+  {
+    title: 'Pkcs12Keystores',
+    description:
+      'RFC 7292, as Java reads it: keystore.p12 with the key and its chain, truststore.p12 with what to trust',
+  },
+)
+
+/** The stores that a Secret has beside its PEM. */
+export const Keystores = closed({ pkcs12: Pkcs12 }, { title: 'DeliveryKeystores' })
+export type Keystores = Type.Static<typeof Keystores>
+
 const asked = {
   certificate: Type.String({
     format: 'uuid',
@@ -19,6 +45,7 @@ const asked = {
       'A certificate whose key is held here. Whatever takes its place, by renewal or replacement, is delivered in its stead',
   }),
   secret: closed({ name: SecretName, namespace: Namespace }, { title: 'SecretRef' }),
+  keystores: Type.Optional(Keystores),
   restart: Type.Optional(closed({ deployment: Deployment }, { title: 'DeliveryRestart' })),
   clusters: Type.Array(Name, { minItems: 1, maxItems: 64, uniqueItems: true }),
 }

@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto'
 import { after, test } from 'node:test'
 import { connect } from '../../../src/clusters/kubernetes/connect.ts'
 import { kinds } from '../../../src/clusters/kubernetes/kinds.ts'
+import { openssl } from '../../support/openssl.ts'
 import { until } from '../../support/process.ts'
 import type { Stage } from '../stage.ts'
 
@@ -19,7 +20,8 @@ export function deliveryCases(stage: Stage): void {
     const order = { profile: 'client', subject: { commonName: 'delivered' }, autoRenew: true }
     const made = await http.post('/v1/tenants/example/certificates').send(order).expect(201)
     const secret = { name, namespace: 'test' }
-    const spec = { certificate: made.body.id, secret, clusters: [cluster] }
+    const keystores = { pkcs12: {} }
+    const spec = { certificate: made.body.id, secret, keystores, clusters: [cluster] }
     const put = await http.put(url).send(spec)
     assert.equal(put.status, 201, put.text)
     const lies = (serial: string) =>
@@ -40,6 +42,13 @@ export function deliveryCases(stage: Stage): void {
       .send({})
     assert.equal(renewed.status, 201, renewed.text)
     await lies(renewed.body.serial)
+    const { data = {} } = (await find()) ?? {}
+    const octets = (key: string) => Buffer.from(data[key] ?? '', 'base64')
+    const password = octets('keystore.password').toString('utf8')
+    for (const store of ['keystore.p12', 'truststore.p12']) {
+      const args = ['pkcs12', '-in', store, '-passin', `pass:${password}`, '-nodes', '-info']
+      assert.match(openssl(args, { [store]: octets(store) }), /BEGIN CERTIFICATE/, store)
+    }
     await http.delete(url).expect(202)
     const gone = async () => ((await find()) === undefined ? true : undefined)
     await until('the Secret is gone', gone, timeoutSeconds)

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "delivery" ADD COLUMN     "keystores" JSONB NOT NULL DEFAULT '{}';
