@@ -17,7 +17,7 @@ const row = [
 /** Libraries that are known to one file; here to folders, where one file each would be too strict. */
 const known: Readonly<Record<string, RegExp>> = {
   '@prisma/adapter-pg': /^src\/core\/database\/(db|schemaengine)\.ts$/,
-  '@kubernetes/client-node': /^src\/clusters\/kubernetes\/capabilities\.ts$/,
+  '@kubernetes/client-node': /^src\/clusters\/kubernetes\/library\.ts$/,
   'graphile-worker': /^src\/(jobs\/slots|core\/database\/migrate)\.ts$/,
   pg: /^src\/core\/database\/postgres\.ts$/,
   mercurius: /^src\/api\/graphql\//,

@@ -19,6 +19,8 @@ export async function serve(config: Config): Promise<void> {
     const ctx = openContext(config, log)
     stops.add(() => ctx.db.close())
     if (config.metrics) stops.add((await openMetrics(ctx, config.metrics)).close)
+    // Loading it takes half a second, for which no request is to hold up the others.
+    await import('../clusters/kubernetes/library.ts')
     const api = await buildServer(ctx, log)
     stops.add(() => api.close())
     await api.listen({ host: config.host, port: config.port })

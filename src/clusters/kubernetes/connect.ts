@@ -1,6 +1,5 @@
 import Type from 'typebox'
 import Value from 'typebox/value'
-import { capabilitiesOf } from './capabilities.ts'
 import { groupOf, type Kind, type KubeRef, resourceOf } from './kinds.ts'
 import {
   fieldManager,
@@ -10,6 +9,7 @@ import {
   type KubePage,
   type Where,
 } from './kube.ts'
+import type { libraryOf } from './library.ts'
 import { type KubeAnswer, type Line, openLine } from './line.ts'
 import { jsonOf } from './refusal.ts'
 import { inServedVersion } from './versions.ts'
@@ -22,6 +22,11 @@ const pageLimit = 40
  *  is sent before the first question. */
 export function connect(kubeconfig: string): Kube {
   const line = openLine(kubeconfig)
+  let loaded: Promise<ReturnType<typeof libraryOf>> | undefined
+  const library = () => {
+    loaded ??= import('./library.ts').then((module) => module.libraryOf(line))
+    return loaded
+  }
   return inServedVersion({
     get: (ref) =>
       orUndefined(async () => asObject(answered(await asked(line, ref, { method: 'GET' })))),
@@ -41,7 +46,10 @@ export function connect(kubeconfig: string): Kube {
       const query = dryRun ? { dryRun: 'All' } : {}
       await orUndefined(() => asked(line, ref, { method: 'DELETE', query }))
     },
-    ...capabilitiesOf(line),
+    version: async () => (await library()).version(),
+    can: async (access) => (await library()).can(access),
+    mayAccount: async (account, access) => (await library()).mayAccount(account, access),
+    served: async (apiVersion) => (await library()).served(apiVersion),
     forward: ({ namespace, name, port }) =>
       line.forward(`/api/v1/namespaces/${namespace}/pods/${name}/portforward?ports=${port}`),
     close: line.close,
