@@ -42,7 +42,7 @@ const pure = new RegExp(
     'x509/(?!keys/(public|sign|generate))',
     'clusters/(credentials/|listeners/(prune|dump|table)|mesh/(text|owner))',
     'hosts/(route|request/(hostname|annotations|complete|headers|re2|routes)|neighbours/conflicts)',
-    'certificates/(renewal/(rules|info)|hosts/need|vetting/(policy|limits))',
+    'certificates/(renewal/(rules|info|windows)|hosts/need|vetting/(policy|limits))',
     'notices/(thresholds|sending/messages)',
     'delivery/(istio/|plan|drift/(difference|digest|managers|policy))',
   ].join('|')})`,

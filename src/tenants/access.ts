@@ -9,7 +9,7 @@ import { oncePer } from '../core/onceper.ts'
 import { Problem } from '../shared/problem.ts'
 import { KeyAlgorithm, Profile } from '../shared/schema.ts'
 import { shownJson } from '../shared/view.ts'
-import { Policy } from './tenant.ts'
+import { Policy, type RenewalWindows } from './tenant.ts'
 
 /** A tenant as the rooms to the right need it. */
 export type TenantRow = NonNullable<Awaited<ReturnType<typeof readTenant>>>
@@ -61,6 +61,16 @@ const storedPolicy = Compile(Policy)
  *  has another form than here: it would be read as no rule at all. */
 export function policyOf({ policy }: { policy: unknown }): Policy {
   return storedPolicy.Check(policy) ? policy : knownPolicy(policy)
+}
+
+/** Its renewal windows: none where the policy cannot be read, for which what is due is refused all the same. */
+export function windowsOf(tenant: { policy: unknown }): RenewalWindows | undefined {
+  try {
+    return policyOf(tenant).renewalWindows
+  } catch (error) {
+    if (error instanceof Problem) return undefined
+    throw error
+  }
 }
 
 function knownPolicy(stored: unknown): Policy {

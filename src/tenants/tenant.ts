@@ -20,6 +20,48 @@ export const RenewBefore = closed(
 )
 export type RenewBefore = Type.Static<typeof RenewBefore>
 
+const TimeOfDay = Type.String({
+  pattern: '^([01][0-9]|2[0-3]):(00|15|30|45)$',
+  description: 'HH:MM, a quarter of an hour',
+})
+
+/** When automatic renewal may happen. */
+export const RenewalWindows = closed(
+  {
+    timeZone: Type.String({
+      minLength: 1,
+      maxLength: 64,
+      description: 'A name of the IANA time zone database, such as Europe/Berlin',
+    }),
+    windows: Type.Array(
+      closed(
+        {
+          days: Type.Array(
+            Type.Enum(
+              ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'],
+              { title: 'Weekday' },
+            ),
+            { minItems: 1, maxItems: 7, uniqueItems: true, description: 'On which it begins' },
+          ),
+          from: TimeOfDay,
+          to: TimeOfDay,
+        },
+        {
+          title: 'TimeWindow',
+          description: 'To the next day where `to` is no later than `from`',
+        },
+      ),
+      { minItems: 1, maxItems: 14, description: 'Any of them will do' },
+    ),
+  },
+  {
+    title: 'RenewalWindows',
+    description:
+      'When certificates that are due may be renewed by themselves (at any time). One that would end before the next window closes is renewed all the same, and says so (`reason` early). What was revoked, ordered or asked for, or no longer fits, never waits',
+  },
+)
+export type RenewalWindows = Type.Static<typeof RenewalWindows>
+
 const allowed = (maxLength: number) =>
   Type.Optional(Type.Array(Type.String({ minLength: 1, maxLength }), { maxItems: 100 }))
 
@@ -69,6 +111,7 @@ export const Policy = closed(
       }),
     ),
     renewBefore: Type.Optional(RenewBefore),
+    renewalWindows: Type.Optional(RenewalWindows),
     subject: Type.Optional(SubjectPolicy),
     onHostRemoval: Type.Optional(OnRemoval),
   },

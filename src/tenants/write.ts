@@ -167,6 +167,7 @@ async function authorityId(tx: Tx, name: string | null, tenantId: string): Promi
 }
 
 function faults(request: TenantPatch): readonly Violation[] {
+  const policy = request.policy ?? {}
   const domains = (request.domains ?? []).flatMap((domain, index) => {
     const message = domainFault(domain)
     return message ? [{ field: `/domains/${index}`, message }] : []
@@ -181,7 +182,25 @@ function faults(request: TenantPatch): readonly Violation[] {
           },
         ],
   )
-  return [...domains, ...ranges, ...renewalFaults(request.policy ?? {})]
+  return [...domains, ...ranges, ...renewalFaults(policy), ...windowFaults(policy)]
+}
+
+function windowFaults({ renewalWindows }: Policy): readonly Violation[] {
+  if (renewalWindows === undefined || isTimeZone(renewalWindows.timeZone)) return []
+  const message = `${renewalWindows.timeZone} is no time zone such as Europe/Berlin or UTC`
+  return [{ field: '/policy/renewalWindows/timeZone', message }]
+}
+
+/** By name: offsets such as +02:00 know no summer time. */
+function isTimeZone(name: string): boolean {
+  if (!/^[A-Za-z]/.test(name)) return false
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name })
+    return true
+  } catch (error) {
+    if (error instanceof RangeError) return false
+    throw error
+  }
 }
 
 function renewalFaults({ renewBefore, maxValidityDays }: Policy): readonly Violation[] {

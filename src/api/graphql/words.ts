@@ -44,6 +44,16 @@ const words: Words = {
     keep: 'They stay good until they end',
     revoke: 'They are revoked for cessationOfOperation at once',
   },
+  Weekday: {
+    '': 'A day of the week',
+    Monday: 'ISO 8601 day 1',
+    Tuesday: 'ISO 8601 day 2',
+    Wednesday: 'ISO 8601 day 3',
+    Thursday: 'ISO 8601 day 4',
+    Friday: 'ISO 8601 day 5',
+    Saturday: 'ISO 8601 day 6',
+    Sunday: 'ISO 8601 day 7',
+  },
   AuthorityKind: {
     '': 'Whether an authority is signed by itself',
     root: 'Signed by itself',

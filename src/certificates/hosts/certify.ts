@@ -14,14 +14,14 @@ import { recordCertificate, recordRefusal } from './outcome.ts'
 /** Sees that a host has a certificate that fits what it asks for and is not due for renewal, and that
  *  its clusters are told. Driven by what is stored alone: run twice, late, or after a crash, it comes to
  *  the same end. What is refused is tried again an hour later, then after twice as long, up to 32 hours,
- *  or when the host or its tenant's policy is changed. */
-export async function certifyHost(ctx: Context, hostId: string): Promise<void> {
+ *  or when the host or its tenant's policy is changed. Somebody who `asked` for its renewal waits for no window. */
+export async function certifyHost(ctx: Context, hostId: string, asked = false): Promise<void> {
   const host = await findCertifiedHost(ctx.db.read, hostId)
   if (!host || host.removedAt !== null) return
   const spec = await readableSpec(ctx, host)
   if (!spec) return
   // 1. What would be issued now, and whether the host needs it.
-  const { need, order } = await orderFor(ctx, host, spec)
+  const { need, order } = await orderFor(ctx, host, spec, asked)
   // 2. Issued, or why not said on the host.
   const certificateId = need ? await replace(ctx, host, { need, order }) : host.certificateId
   if (certificateId === null) return

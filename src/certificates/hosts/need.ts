@@ -46,6 +46,7 @@ const sentences: Readonly<Record<RenewalReason, string>> = {
   'issuer-retired': 'its authority signs with another key now',
   policy: 'it is not allowed as it is any more',
   due: 'it is due for renewal',
+  early: 'it is due and would end before the next renewal window closes',
   asked: 'a new one was asked for',
 }
 

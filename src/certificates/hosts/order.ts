@@ -3,8 +3,9 @@ import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
+import { windowsOf } from '../../tenants/access.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
-import { renewalState, withIssuer } from '../renewal/rules.ts'
+import { type Renewable, renewalState, withIssuer } from '../renewal/rules.ts'
 import { type AllowedRequest, allowed, checkAgain } from '../vetting/check.ts'
 import type { IssuanceRequest } from '../vetting/request.ts'
 import { type CertificateNeed, certificateNeed } from './need.ts'
@@ -18,7 +19,10 @@ export type CertifiedHost = NonNullable<Awaited<ReturnType<typeof findCertifiedH
 export function findCertifiedHost(tx: Tx, id: string) {
   return tx.host.findUnique({
     where: { id },
-    include: { tenant: { select: { name: true } }, certificate: { include: withIssuer } },
+    include: {
+      tenant: { select: { name: true, policy: true } },
+      certificate: { include: withIssuer },
+    },
   })
 }
 
@@ -28,14 +32,17 @@ export type HostOrder = {
   readonly order: AllowedRequest | Problem
 }
 
-/** What a host is to be issued, by the rules of today, and whether it needs it. */
+/** What a host is to be issued, by the rules of today, and whether it needs it. Somebody who `asked` for its renewal
+ *  waits for no window. */
 export async function orderFor(
   ctx: Context,
   host: CertifiedHost,
   spec: CompleteSpec,
+  asked = false,
 ): Promise<HostOrder> {
   const { days, order } = await checkedFor(ctx, host, spec)
-  const held = heldBy(host, !(order instanceof Problem))
+  const windows = asked ? undefined : windowsOf(host.tenant)
+  const held = heldBy(host, { allowed: !(order instanceof Problem), windows })
   return { need: certificateNeed(held, { name: host.name, spec, days, now: ctx.now() }), order }
 }
 
@@ -75,7 +82,7 @@ function requestFor(name: string, spec: CompleteSpec): IssuanceRequest {
   }
 }
 
-function heldBy({ certificate }: CertifiedHost, isAllowed: boolean) {
+function heldBy({ certificate }: CertifiedHost, rules: Pick<Renewable, 'allowed' | 'windows'>) {
   if (!certificate) return undefined
   const { subject, issuer } = certificate
   const organization =
@@ -88,6 +95,6 @@ function heldBy({ certificate }: CertifiedHost, isAllowed: boolean) {
     authority: certificate.authority.name,
     organization,
     issuerNotAfter: issuer.notAfter,
-    allowed: isAllowed,
+    ...rules,
   }
 }

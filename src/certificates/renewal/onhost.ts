@@ -41,7 +41,7 @@ export async function renewOnHost(
     })
   })
   if (ctx.rehearses) return rehearseCertify(ctx, host.id)
-  await certifyHost(ctx, host.id)
+  await certifyHost(ctx, host.id, true)
   const { certificateId } = await ctx.db.read.host.findUniqueOrThrow({
     where: { id: host.id },
     select: { certificateId: true },

@@ -3,7 +3,7 @@ import type { Context } from '../../core/context.ts'
 import { Labels } from '../../shared/lists/labels.ts'
 import { Problem } from '../../shared/problem.ts'
 import { shownJson } from '../../shared/view.ts'
-import { accessTenant, readTenant } from '../../tenants/access.ts'
+import { accessTenant, readTenant, windowsOf } from '../../tenants/access.ts'
 import type { Certificate } from '../certificate.ts'
 import { certificateView, getCertificate } from '../find.ts'
 import { isRepeated, type RequestIdentity } from '../issuance/idempotency.ts'
@@ -98,7 +98,7 @@ async function renewByItself(ctx: Context, certificateId: string): Promise<void>
   try {
     const order = await renewalOrder(ctx, tenant, { row, csr: undefined })
     const held = { ...row, ...renewalState(row), allowed: order.faults.length === 0 }
-    const reason = renewalReason(held, ctx.now())
+    const reason = renewalReason({ ...held, windows: windowsOf(tenant) }, ctx.now())
     if (reason === undefined) return
     // Whoever revoked it wants it no more; one that ended before its turn is renewed all the same.
     if (reason === 'revoked') return retire(ctx.db.read, row.id)

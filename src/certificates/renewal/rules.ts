@@ -1,6 +1,7 @@
 import { day, hour } from '../../shared/moment.ts'
-import type { RenewBefore } from '../../tenants/tenant.ts'
+import type { RenewalWindows, RenewBefore } from '../../tenants/tenant.ts'
 import type { Validity } from '../../x509/der/time.ts'
+import { nextWindow, turnOf } from './windows.ts'
 
 /** When to renew: at two thirds of the lifetime, or as long before the end as `before` says, up to a
  *  tenth of the lifetime earlier as `spread` goes 0..1, so that what was issued together does not come
@@ -42,6 +43,7 @@ const renewalReasons = [
   'issuer-retired',
   'policy',
   'due',
+  'early',
   'asked',
 ] as const
 export type RenewalReason = (typeof renewalReasons)[number]
@@ -57,11 +59,15 @@ export type Renewable = {
   readonly issuerSigns: boolean
   /** The tenant's policy and the authority's limits would still let it be issued. */
   readonly allowed: boolean
+  /** When what is due may be renewed by itself; undefined: at any time. */
+  readonly windows: RenewalWindows | undefined
 }
 
 /** Why to renew now, or undefined. The questions in their order; the first that is answered with yes
  *  counts. */
 export function renewalReason(held: Renewable, now: Date): RenewalReason | undefined {
+  const isDue = held.renewAt !== null && held.renewAt <= now
+  const turn = isDue ? turnOf(nextWindow(held.windows, now), held.notAfter) : undefined
   const questions: readonly (readonly [boolean, RenewalReason])[] = [
     // Nobody may go on using it.
     [held.status === 'revoked', 'revoked'],
@@ -74,14 +80,19 @@ export function renewalReason(held: Renewable, now: Date): RenewalReason | undef
     // It would not be issued like this today.
     [!held.allowed, 'policy'],
     // Its time has come.
-    [held.renewAt !== null && held.renewAt <= now, 'due'],
+    [turn === 'now', 'due'],
+    // It would end before the next window closes.
+    [turn === 'early', 'early'],
   ]
   return questions.find(([yes]) => yes)?.[1]
 }
 
 /** Whether it may be replaced whatever the quota says: nothing that is in use ever ends because its
  *  tenant has ordered too much. */
-export function isOwed(held: Omit<Renewable, 'allowed' | 'notAfter'>, now: Date): boolean {
+export function isOwed(
+  held: Omit<Renewable, 'allowed' | 'notAfter' | 'windows'>,
+  now: Date,
+): boolean {
   const isDue = held.renewAt !== null && held.renewAt <= now
   return isDue || held.status === 'revoked' || held.ordered || !held.issuerSigns
 }

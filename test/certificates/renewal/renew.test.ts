@@ -132,6 +132,49 @@ test('renewBefore of the policy counts, and must leave a lifetime', async () => 
   await policy({})
 })
 
+test('what is due waits for a window of its tenant, unless it would end before that closes', async () => {
+  const time = { from: '22:00', to: '02:00' }
+  const windows = (days: string[], timeZone = 'Europe/Berlin') =>
+    policy({ renewalWindows: { timeZone, windows: [{ days, ...time }] } })
+  for (const zone of ['Mars/Olympus', '+01:00']) {
+    const wrong = windows(['Monday'], zone)
+    assert.deepEqual(await fieldsOf('request-invalid', wrong), ['/policy/renewalWindows/timeZone'])
+  }
+  const before = clock
+  clock = Date.parse('2027-02-01T11:00:00Z')
+  const long = await order({ validityDays: 30, autoRenew: true })
+  const short = await order({ validityDays: 12, autoRenew: true })
+  // A Tuesday; both are due, and Saturday’s window closes four hours after the short one has ended.
+  clock = Date.parse('2027-02-23T12:00:00Z')
+  const almost = await ctx.db.read.certificate.update({
+    where: { id: short.id },
+    data: { notAfter: new Date('2027-02-27T21:00:00Z') },
+  })
+  await windows(['Saturday'])
+  await renewalsDue(ctx)
+  for (const { id } of [long, almost]) await renewDue(ctx, id)
+  const due = await jobs(ctx, 'certificate.renew')
+  assert.ok(due.includes(`certificate.renew/${short.id}`))
+  assert.ok(!due.includes(`certificate.renew/${long.id}`))
+  assert.equal((await read(long.id)).replacedBy, null)
+  const early = await read((await read(short.id)).replacedBy ?? '')
+  assert.equal(early.reason, 'early')
+  const told = await ctx.db.read.auditEvent.findFirstOrThrow({
+    where: { action: 'certificate.issued', subjectId: early.id },
+  })
+  assert.match(JSON.stringify(told.changes), /"reason": ?.*early/)
+  // It is looked at as soon as the window opens, and not before.
+  const { renewAfter } = await ctx.db.read.certificate.findUniqueOrThrow({ where: { id: long.id } })
+  assert.equal(renewAfter?.toISOString(), '2027-02-27T21:00:00.000Z')
+  clock = Date.parse('2027-02-27T21:00:00Z')
+  await renewalsDue(ctx)
+  assert.ok((await jobs(ctx, 'certificate.renew')).includes(`certificate.renew/${long.id}`))
+  await renewDue(ctx, long.id)
+  assert.equal((await read((await read(long.id)).replacedBy ?? '')).reason, 'due')
+  await policy({})
+  clock = before
+})
+
 test('what asked for it is renewed by itself, once, when it is due', async () => {
   const old = await order({ validityDays: 10, autoRenew: true })
   const other = await order({ validityDays: 10 })
@@ -209,6 +252,17 @@ test('a host is given the next certificate when the time has come, or policy cha
   assert.deepEqual([(await read(second)).replaces, (await read(second)).reason], [first, 'due'])
   assert.deepEqual((await read(second)).labels, labels)
   assert.equal((await read(first)).autoRenew, false)
+  // Whoever asks waits for no window; nothing else happens outside of one.
+  const { id: tenantId } = await ctx.db.read.tenant.findFirstOrThrow()
+  const sunday = { days: ['Sunday'], from: '03:00', to: '04:00' }
+  await policy({ renewalWindows: { timeZone: 'UTC', windows: [sunday] } })
+  await reviewTenant(ctx, tenantId)
+  const begun = clock
+  clock += 21 * day
+  assert.equal((await certified()).status.certificate?.id, second)
+  const asked = await renew(second)
+  assert.deepEqual([asked.replaces, asked.reason], [second, 'due'])
+  clock = begun
   await policy({ maxValidityDays: 20 })
   const third = (await certified()).status.certificate?.id ?? ''
   assert.equal((await read(third)).reason, 'misfit')

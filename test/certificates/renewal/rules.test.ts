@@ -78,6 +78,7 @@ const good: Renewable = {
   ordered: false,
   issuerSigns: true,
   allowed: true,
+  windows: undefined,
 }
 
 const reasons: readonly (readonly [string, Partial<Renewable>, string | undefined])[] = [
