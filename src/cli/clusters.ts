@@ -1,6 +1,6 @@
 import { answerOf, each, type Schemas } from '@gatesmith/client'
 import { openSession, type Remote } from './contexts.ts'
-import type { Io } from './io.ts'
+import { CommandError, type Io } from './io.ts'
 import { filterIn, queryOf } from './nouns.ts'
 import { asData, print } from './print.ts'
 
@@ -88,11 +88,35 @@ export async function meshTls(io: Io, cluster: string, options: MeshOptions): Pr
 
 const said = ({ effective, source }: Schemas['MeshTlsSetting']) => `${effective} (${source})`
 
-/** `gatesmith rbac <cluster>`: what the service's account lacks or needs there, as YAML for kubectl. */
-export async function rbac(io: Io, cluster: string, options: Remote): Promise<void> {
+/** Which service `gatesmith rbac <cluster>` asks. */
+export type RbacRemote = Pick<Remote, 'server' | 'tokenFile' | 'context'>
+
+type RbacOptions = RbacRemote & {
+  readonly name?: string
+  readonly namespace?: string
+  readonly listeners?: true
+  readonly meshTls?: true
+  readonly token?: true
+  /** The options that were said. */
+  readonly given: readonly string[]
+}
+
+/** `gatesmith rbac <cluster>`: what the service's account needs there, as YAML for kubectl. Options that say what the
+ *  service itself knows of a cluster that is registered are refused. */
+export async function rbac(io: Io, cluster: string, options: RbacOptions): Promise<void> {
+  const { name, namespace, listeners, meshTls, token, given } = options
+  const taken = ['name', 'namespace', 'listeners', 'meshTls', 'token', 'server', 'tokenFile']
+  const known = given.filter((each) => ![...taken, 'context'].includes(each))
+  if (known.length > 0) {
+    const flags = known.map((each) => `--${each.replace(/[A-Z]/g, (it) => `-${it.toLowerCase()}`)}`)
+    throw new CommandError(
+      `Leave out ${flags.join(', ')}: the service knows that of "${cluster}", as its hosts need it`,
+    )
+  }
   const session = await openSession(io, options)
+  const query = JSON.parse(JSON.stringify({ name, namespace, listeners, meshTls, token }))
   const call = session.client.GET('/v1/clusters/{cluster}/rbac', {
-    params: { path: { cluster } },
+    params: { path: { cluster }, query },
     parseAs: 'text',
     headers: { accept: 'application/yaml' },
   })

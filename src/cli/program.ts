@@ -205,13 +205,13 @@ A file holds one or more documents (---), a directory .yaml, .yml and .json file
   files(program.command('plan'))
     .description('what the hosts of files would change on their clusters, and what is in the way')
     .action((options: FileOptions) =>
-      run(import('./files/apply.ts').then((it) => it.plan(io, options))),
+      run(import('./files/plan.ts').then((it) => it.plan(io, options))),
     )
   remote(program.command('export'))
     .description('what is there, as YAML that applies without a change; no secrets are in it')
     .option('-l, --selector <labels>', 'hosts and tenants that have these labels')
     .option('--kind <kind>', 'Host, Tenant, Authority or Cluster; give it once for each', collected)
-    .action((options) => run(import('./files/apply.ts').then((it) => it.exportAll(io, options))))
+    .action((options) => run(import('./files/export.ts').then((it) => it.exportAll(io, options))))
 }
 
 function addCertificates(program: Command, io: Io, run: Run): void {

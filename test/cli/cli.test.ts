@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict'
-import { readFile, stat, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { execFile } from 'node:child_process'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { test } from 'node:test'
+import { promisify } from 'node:util'
 import { Ajv } from 'ajv'
 import { Command } from 'commander'
 import { parseAllDocuments } from 'yaml'
 import { addClientCommands, runProgram } from '../../src/cli/program.ts'
+import { bundleCommandLine } from '../../tools/clibundle.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
 import { openFolder, startProcess } from '../support/process.ts'
+import { type Changed, documentOf, elsewhere, kubeconfig, members, schemas } from './members.ts'
 
 // The command line against a server of this process; it is run here, where what it prints is caught.
 
+const run = promisify(execFile)
 const { ctx, url } = await openTestApi()
 const folder = await openFolder()
 const config = join(folder, 'kept', 'config.json')
@@ -96,13 +101,11 @@ test('login keeps the API key in a file of its user alone, and no command ever p
 test('files are applied in the order that they need, once; diff says 1 where they differ', async () => {
   const file = join(folder, 'house.yaml')
   await writeFile(file, house)
-  const kubeconfig = {
-    'current-context': 'k',
-    contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-    clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-    users: [{ name: 'k', user: { token: 'the-secret-token' } }],
-  }
   await writeFile(join(folder, 'kubeconfig'), JSON.stringify(kubeconfig))
+  const planned = await gatesmith(['diff', '-f', file])
+  assert.equal(planned.code, 1, planned.err)
+  assert.match(planned.err, /host\/www\.fair\.test.*: not checked yet, since it needs tenant\/shop/)
+  assert.match(planned.out, /^tenant\/shop$/m)
   const first = await done(['apply', '-f', file])
   assert.deepEqual(first.trim().split('\n'), [
     'authority/root created',
@@ -152,6 +155,20 @@ test('what is wrong has its exit code, and every rule that is broken is named', 
   assert.equal(refused.code, 3)
   assert.match(refused.err, /www\.fair\.test.*[\s\S]*\/routes\/0\/to/)
   assert.match(refused.out, /tenant\/shop unchanged/)
+  // The gravest of all refusals, whichever comes last; what would be new is held to the service's rules, too.
+  const tenant = (name: string, domain: string) =>
+    `kind: Tenant\napiVersion: gatesmith.dev/v1\nmetadata: { name: ${name} }\nspec: { domains: [${domain}] }\n`
+  const several = `${house.replace('kind: intermediate', 'kind: root')}---\n${broken.split('---')[0]?.replace('www', 'also')}`
+  const gravest = await gatesmith(['apply', '-f', '-'], { input: several })
+  assert.match(gravest.err, /authority\/issuing: kind.*cannot be changed/)
+  assert.equal(gravest.code, 3, gravest.err)
+  const taken = await gatesmith(['diff', '-f', '-'], { input: tenant('new', 'a_b..test') })
+  assert.equal(taken.code, 3, taken.out)
+  assert.match(taken.err, /tenant\/new: .*underscore/)
+  const moved = house.replace(/kubeconfigFile:[^,]*/, "server: 'https://elsewhere.test'")
+  const server = await gatesmith(['apply', '-f', '-'], { input: moved })
+  assert.equal(server.code, 6)
+  assert.match(server.err, /cluster\/one: its server is https:\/\/127\.0\.0\.1:1.*--credentials/)
   const rows = [
     [['get', 'host/none.fair.test'], '', 5],
     [['get', 'cows'], '', 2],
@@ -178,8 +195,82 @@ test('what is wrong has its exit code, and every rule that is broken is named', 
 test('as a program of its own it takes all from the environment', async () => {
   const settings = { GATESMITH_SERVER: url, GATESMITH_TOKEN: token, GATESMITH_CONFIG: config }
   const running = startProcess(['get', 'tenants', '-o', 'name'], settings)
+  const refused = startProcess(['get', 'tenant/none'], settings)
+  const rights = startProcess(['rbac', 'one', '--mesh-tls', '--name', 'little'], settings)
+  const known = startProcess(['rbac', 'one', '--backend-tls'], settings)
   assert.equal(await running.ended, 0, running.said.err)
   assert.equal(running.said.out, 'tenant/shop\n')
-  const refused = startProcess(['get', 'tenant/none'], settings)
   assert.equal(await refused.ended, 5)
+  // Of a cluster that is registered the service knows what its hosts need; the rest is asked for.
+  assert.equal(await rights.ended, 0, rights.said.err)
+  assert.match(rights.said.out, /kind: ServiceAccount\nmetadata:\n {2}name: little\n/)
+  assert.match(rights.said.out, /configmaps/)
+  assert.equal(await known.ended, 2)
+  assert.match(known.said.err, /Leave out --backend-tls/)
+})
+
+test('as one file, installed as a package with nothing beside it, it asks the service', async () => {
+  const [packed, prefix] = [join(folder, 'packed'), join(folder, 'prefix')]
+  await bundleCommandLine(packed)
+  const install = ['install', '--global', '--install-links', '--offline', '--prefix', prefix]
+  await run('npm', [...install, '--no-audit', '--no-fund', packed])
+  assert.deepEqual(
+    await readdir(join(prefix, 'lib/node_modules/@gatesmith/cli/node_modules')).catch(() => []),
+    [],
+  )
+  const gatesmith = (...args: string[]) =>
+    run(join(prefix, 'bin/gatesmith'), args, {
+      env: { PATH: dirname(process.execPath), GATESMITH_SERVER: url, GATESMITH_TOKEN: token },
+    })
+  assert.match((await gatesmith('--help')).stdout, /Usage: gatesmith/)
+  assert.equal((await gatesmith('get', 'tenants', '-o', 'name')).stdout, 'tenant/shop\n')
+})
+
+test('whatever a file can say of a thing is seen when it changes: made, refused or told', async () => {
+  await done(['apply', '-f', '-'], house.split('---').slice(1).join('---'))
+  const second = house.split('---')[4]?.replace('name: one', 'name: two') ?? ''
+  await done(['apply', '-f', '-'], second)
+  const files = (which: 'from' | 'to', list = members) =>
+    list.map((each) => JSON.stringify(documentOf(each, which))).join('\n---\n')
+  const labelIn = (changed: Changed) => {
+    const { kind, metadata } = JSON.parse(JSON.stringify(documentOf(changed, 'to')))
+    return `${kind.toLowerCase()}/${metadata.name}`
+  }
+  assert.doesNotMatch(await done(['apply', '-f', '-'], files('from')), /unchanged/)
+  const changed = await gatesmith(['diff', '-f', '-'], { input: files('to') })
+  assert.equal(changed.code, 6, changed.err)
+  const silent = members.filter((each) => {
+    const label = labelIn(each)
+    const line = changed.err.split('\n').find((text) => text.startsWith(`${label}:`))
+    if (each.end !== undefined) return !line?.includes(each.path.split('.')[0] ?? '')
+    return !new RegExp(`^${label}( \\(shop\\))?$`, 'm').test(changed.out)
+  })
+  assert.deepEqual(silent.map(labelIn), [])
+  const able = members.filter((each) => each.end === undefined)
+  const after = await done(['apply', '-f', '-'], files('to', able))
+  assert.equal(after.match(/ configured$/gm)?.length, able.length, after)
+})
+
+test('no member of the contract is missing in the list of what changes', async () => {
+  const contract = JSON.parse(await readFile('openapi/openapi.json', 'utf8'))
+  const said = new Set([...members.map(({ kind, path }) => `${kind} ${path}`), ...elsewhere])
+  const inside = [/^Tenant (policy|quotas)$/, /^Authority (subject|nameConstraints)$/]
+  const nested = [...inside, /^Cluster ingress$/, /^Host (tls|certificate)$/]
+  const schemaOf = (name: string) => contract.components.schemas[name].properties
+  const all = Object.entries(schemas).flatMap(([kind, names]) =>
+    names.flatMap((name) =>
+      Object.entries<{ $ref?: string }>(schemaOf(name))
+        .flatMap(([member, { $ref }]) =>
+          $ref !== undefined && nested.some((each) => each.test(`${kind} ${member}`))
+            ? Object.keys(schemaOf($ref.split('/').at(-1) ?? '')).map((each) => `${member}.${each}`)
+            : [member],
+        )
+        .map((path) => `${kind} ${path}`),
+    ),
+  )
+  assert.ok(all.length > 60)
+  assert.deepEqual(
+    [...new Set(all)].filter((each) => !said.has(each)),
+    [],
+  )
 })

@@ -1,17 +1,11 @@
-import { answerOf, each, ProblemError, type Schemas } from '@gatesmith/client'
+import { answerOf, ProblemError, type Schemas } from '@gatesmith/client'
 import { openSession, type Remote, type Session, tenantOf } from '../contexts.ts'
 import { CommandError, exits, type Io } from '../io.ts'
-import { hostsOf, queryOf } from '../nouns.ts'
+import { hostsOf } from '../nouns.ts'
 import { asData, isData, painted, printable, yamlOf } from '../print.ts'
-import { exitOf, sentenceOf } from '../refusal.ts'
-import { type Found, type Kind, labelOf, type Manifest, readManifests } from './documents.ts'
-import {
-  authorityManifest,
-  clusterManifest,
-  hostManifest,
-  states,
-  tenantManifest,
-} from './states.ts'
+import { exitOf, gravestOf, sentenceOf } from '../refusal.ts'
+import { type Found, labelOf, type Manifest, readManifests } from './documents.ts'
+import { hostManifest, states, withoutSecrets } from './states.ts'
 
 export type FileOptions = Remote & {
   readonly filename: readonly string[]
@@ -24,69 +18,54 @@ export type FileOptions = Remote & {
   readonly timeout?: number
 }
 
-type Outcome = 'created' | 'configured' | 'unchanged'
+type Outcome = 'created' | 'configured' | 'unchanged' | 'deleted' | 'refused'
 
-/** `gatesmith apply`: makes what is in the files so. What is refused is told, and the rest is still done. */
+/** `gatesmith apply`: makes what is in the files so. What is refused is told, and the rest is still done; the exit
+ *  code is the gravest of all refusals. */
 export async function apply(io: Io, options: FileOptions): Promise<number> {
   refuseBarePrune(options)
-  const { filename, recursive = false, dryRun = false, credentials = false } = options
-  const found = await readManifests(io, filename, recursive)
+  const found = await readManifests(io, options.filename, options.recursive ?? false)
   const session = await openSession(io, options)
-  const done: { outcome: Outcome | 'deleted' | 'refused'; what: string; message?: string }[] = []
-  const tell = (what: string, outcome: (typeof done)[number]['outcome'], message?: string) => {
+  const dryRun = options.dryRun ?? false
+  const done: { outcome: Outcome; what: string; message?: string }[] = []
+  const tell = (what: string, outcome: Outcome, message?: string) => {
     done.push({ outcome, what, ...(message === undefined ? {} : { message }) })
+    if (message !== undefined) io.err.write(`${what}: ${message}\n`)
     if (isData(session.output)) return
     if (session.output === 'name') io.out.write(`${what}\n`)
-    else if (message === undefined) {
-      io.out.write(
-        `${what} ${painted(io, colours[outcome], outcome)}${dryRun ? ' (dry run)' : ''}\n`,
-      )
-    }
-    if (message !== undefined) io.err.write(`${what}: ${message}\n`)
-  }
-  let worst: number = exits.done
-  for (const { manifest: wanted, at } of found) {
-    try {
-      const before = await states[wanted.kind].read(session, wanted)
-      const after = await states[wanted.kind].write(session, {
-        wanted,
-        before,
-        dryRun,
-        credentials,
-      })
-      tell(labelOf(wanted), await outcomeOf(before, after))
-    } catch (error) {
-      if (!(error instanceof ProblemError || error instanceof CommandError)) throw error
-      // Nobody else's turn would come to another end without credentials.
-      if (error instanceof ProblemError && error.status === 401) throw error
-      worst = error instanceof CommandError ? error.exitCode : exitOf(error)
-      tell(labelOf(wanted), 'refused', `${sentenceOf(error)} (${at})`)
+    else if (outcome !== 'refused') {
+      const word = painted(io, colours[outcome], outcome)
+      io.out.write(`${what} ${word}${dryRun ? ' (dry run)' : ''}\n`)
     }
   }
-  if (options.prune && worst === exits.done) {
-    for (const host of await leftOver(session, options, found)) {
-      const path = { tenant: host.tenant, host: host.name }
-      const params = { path, query: dryRun ? { dryRun } : {} }
-      await answerOf(session.client.DELETE('/v1/tenants/{tenant}/hosts/{host}', { params }))
-      tell(labelOf(hostManifest(host)), 'deleted')
-    }
-  }
-  if (isData(session.output)) io.out.write(await asData(session.output, { items: done }))
-  if (options.wait && !dryRun && worst === exits.done) {
-    const { waitFor } = await import('../follow.ts')
-    return waitFor(session, hostsIn(session, found), {
-      state: 'Synced',
-      seconds: options.timeout ?? 120,
+  let code: number
+  try {
+    code = await eachWritten(session, found, { ...options, dryRun }, async (one) => {
+      const what = labelOf(one.wanted)
+      if ('refused' in one) return tell(what, 'refused', one.refused)
+      tell(what, await outcomeOf(one.before, one.after), one.note)
     })
+    if (options.prune && code === exits.done) {
+      for (const host of await leftOver(session, options, found)) {
+        const path = { tenant: host.tenant, host: host.name }
+        const params = { path, query: dryRun ? { dryRun } : {} }
+        await answerOf(session.client.DELETE('/v1/tenants/{tenant}/hosts/{host}', { params }))
+        tell(labelOf(hostManifest(host)), 'deleted')
+      }
+    }
+  } finally {
+    if (isData(session.output)) io.out.write(await asData(session.output, { items: done }))
   }
-  return worst
+  if (!options.wait || dryRun || code !== exits.done) return code
+  const { waitFor } = await import('../follow.ts')
+  const seconds = options.timeout ?? 120
+  return waitFor(session, hostsIn(session, found), { state: 'Synced', seconds })
 }
 
-/** `gatesmith diff`: what apply would change, line by line. 1 when there is a difference. */
+/** `gatesmith diff`: what apply would change, line by line. 1 when there is a difference; a refusal is graver. */
 export async function diff(io: Io, options: FileOptions): Promise<number> {
   refuseBarePrune(options)
-  const { filename, recursive = false, credentials = false } = options
-  const found = await readManifests(io, filename, recursive)
+  const found = await readManifests(io, options.filename, options.recursive ?? false)
   const session = await openSession(io, options)
   let differs = false
   const show = async (label: string, before: Manifest | undefined, after: Manifest | undefined) => {
@@ -99,111 +78,78 @@ export async function diff(io: Io, options: FileOptions): Promise<number> {
       io.out.write(`${painted(io, colour, printable(line))}\n`)
     }
   }
-  for (const { manifest: wanted } of found) {
-    const before = await states[wanted.kind].read(session, wanted)
-    const change = { wanted, before, dryRun: true, credentials }
-    const after = await states[wanted.kind].write(session, change)
-    await show(labelOf(wanted), before, after)
-  }
+  const code = await eachWritten(session, found, { ...options, dryRun: true }, async (one) => {
+    const what = labelOf(one.wanted)
+    const message = 'refused' in one ? one.refused : one.note
+    if (message !== undefined) io.err.write(`${what}: ${message}\n`)
+    if (!('refused' in one)) await show(what, one.before, one.after)
+  })
   if (options.prune) {
     for (const host of await leftOver(session, options, found)) {
       await show(labelOf(hostManifest(host)), hostManifest(host), undefined)
     }
   }
-  return differs ? exits.no : exits.done
+  return code === exits.done && differs ? exits.no : code
 }
 
-/** `gatesmith export`: what is there, as files that apply without a change; of the session's tenant, or everything. */
-export async function exportAll(
-  io: Io,
-  options: Remote & { readonly selector?: string; readonly kind?: readonly string[] },
-): Promise<void> {
-  const session = await openSession(io, options)
-  const { client, tenant } = session
-  const wants = (kind: Kind) =>
-    options.kind === undefined ||
-    options.kind.some((each) => each.toLowerCase() === kind.toLowerCase())
-  const label = options.selector
-  const filters = { limit: '200', label }
-  const write = async (manifest: Manifest) => io.out.write(`---\n${await yamlOf(manifest)}`)
-  if (tenant === undefined && label === undefined) {
-    if (wants('Authority')) {
-      for await (const authority of each<Schemas['Authority']>((page) =>
-        client.GET('/v1/authorities', queryOf({ limit: '200', ...page })),
-      )) {
-        if (authority.retiredAt === null) await write(authorityManifest(authority))
-      }
-    }
-    if (wants('Cluster')) {
-      for await (const cluster of each<Schemas['Cluster']>((page) =>
-        client.GET('/v1/clusters', queryOf({ limit: '200', ...page })),
-      )) {
-        await write(clusterManifest(cluster))
-      }
-    }
-  }
-  if (wants('Tenant')) {
-    for await (const one of each<Schemas['Tenant']>((page) =>
-      client.GET('/v1/tenants', queryOf({ ...filters, ...page })),
-    )) {
-      if (tenant === undefined || one.name === tenant) await write(tenantManifest(one))
-    }
-  }
-  if (wants('Host')) {
-    for await (const host of hostsOf(session, filters)) {
-      if (host.removedAt === null) await write(hostManifest(host))
-    }
-  }
-}
+type Written = { readonly wanted: Manifest } & (
+  | { readonly refused: string }
+  | { readonly before: Manifest | undefined; readonly after: Manifest; readonly note?: string }
+)
 
-/** `gatesmith plan`: what the hosts of the files would change on their clusters, object by object. */
-export async function plan(io: Io, options: FileOptions): Promise<number> {
-  const found = await readManifests(io, options.filename, options.recursive ?? false)
-  const session = await openSession(io, options)
-  const plans: Schemas['HostPlan'][] = []
-  for (const {
-    manifest: { kind, metadata, spec },
-  } of found) {
-    if (kind !== 'Host') continue
-    const path = { tenant: metadata.tenant ?? tenantOf(session), host: metadata.name }
-    const { labels = {} } = metadata
-    const body = JSON.parse(JSON.stringify({ spec: { ...spec, labels } }))
-    plans.push(
-      await answerOf(
-        session.client.POST('/v1/tenants/{tenant}/hosts/{host}/plan', { params: { path }, body }),
-      ),
-    )
-  }
-  return printPlans(session, plans)
-}
-
-/** Answers 1 when something is in the way. */
-async function printPlans(
-  { io, output }: Session,
-  plans: readonly Schemas['HostPlan'][],
+/** Writes one after the other, or rehearses it, and tells what came of each. Answers the gravest exit code. Without
+ *  credentials, or a service that answers, the rest is left: it would come to the same end. */
+async function eachWritten(
+  session: Session,
+  found: readonly Found[],
+  { dryRun, credentials = false }: { dryRun: boolean; credentials?: boolean },
+  tell: (written: Written) => Promise<void>,
 ): Promise<number> {
-  const places = plans.flatMap(({ clusters }) => clusters)
-  const blocked = places.some(({ conflicts, error, changes }) =>
-    [...conflicts, error, ...changes.map(({ refused }) => refused)].some(Boolean),
-  )
-  if (isData(output)) io.out.write(await asData(output, { items: plans }))
-  else {
-    for (const { host, clusters } of plans) {
-      for (const { cluster, ingress, changes, conflicts, warnings, error } of clusters) {
-        io.out.write(`${painted(io, 'bold', host)} on ${cluster} (${ingress})\n`)
-        for (const { action, kind, namespace, name, fields, refused } of changes) {
-          io.out.write(`  ${action.padEnd(7)} ${kind} ${namespace}/${name}\n`)
-          for (const { change, pointer } of fields)
-            io.out.write(`    ${change} ${printable(pointer)}\n`)
-          if (refused !== null) io.out.write(`    refused: ${printable(refused)}\n`)
-        }
-        for (const each of conflicts) io.out.write(`  conflict: ${printable(each)}\n`)
-        for (const each of warnings) io.out.write(`  warning: ${printable(each)}\n`)
-        if (error !== null) io.out.write(`  cannot be planned: ${printable(error)}\n`)
-      }
+  const codes: number[] = [exits.done]
+  const made: Manifest[] = []
+  for (const { manifest: wanted, at } of found) {
+    try {
+      const before = await states[wanted.kind].read(session, wanted)
+      const change = { wanted, before, dryRun, credentials }
+      const written = await states[wanted.kind]
+        .write(session, change)
+        .then((after) => ({ wanted, before, after }))
+        .catch((error: unknown) => unchecked(session, { error, change, made }))
+      if (!before) made.push(wanted)
+      await tell(written)
+    } catch (error) {
+      if (!(error instanceof ProblemError || error instanceof CommandError)) throw error
+      if (error instanceof ProblemError && error.status === 401) throw error
+      codes.push(error instanceof CommandError ? error.exitCode : exitOf(error))
+      await tell({ wanted, refused: `${sentenceOf(error)} (${at})` })
     }
   }
-  return blocked ? exits.no : exits.done
+  return gravestOf(codes)
+}
+
+/** What needs something that these files are still to make cannot be rehearsed: it is shown as the file says it. */
+function unchecked(
+  { tenant }: Session,
+  {
+    error,
+    change: { wanted, before, dryRun },
+    made,
+  }: {
+    error: unknown
+    change: { wanted: Manifest; before: Manifest | undefined; dryRun: boolean }
+    made: readonly Manifest[]
+  },
+): Written {
+  const [, kind] =
+    /^(authority|cluster|tenant)-unknown$/.exec(error instanceof ProblemError ? error.type : '') ??
+    []
+  const text = JSON.stringify([wanted.metadata.tenant ?? tenant, wanted.spec])
+  const missing = made.find(
+    (one) => one.kind.toLowerCase() === kind && text.includes(`"${one.metadata.name}`),
+  )
+  if (!dryRun || missing === undefined) throw error
+  const after = { ...wanted, spec: withoutSecrets(wanted.spec) }
+  return { wanted, before, after, note: `not checked yet, since it needs ${labelOf(missing)}` }
 }
 
 const colours = {

@@ -1,7 +1,8 @@
 import { answerOf, ProblemError, type Schemas } from '@gatesmith/client'
 import { type Session, tenantOf } from '../contexts.ts'
-import { CommandError, exits } from '../io.ts'
+import { CommandError } from '../io.ts'
 import { apiVersion, isRecord, type Kind, type Manifest, type Spec } from './documents.ts'
+import { changeableOf, refuseOtherAuthority, refuseOtherServer } from './fixed.ts'
 
 /** How one kind of thing is read and written, as manifests. */
 export type State = {
@@ -37,10 +38,12 @@ export function tenantManifest(tenant: Schemas['Tenant']): Manifest {
 export function authorityManifest(authority: Schemas['Authority']): Manifest {
   const { name, displayName, kind, parent, tenant, subject, keyAlgorithm, outlive } = authority
   const { crlShards, listOverflow, pathLength, nameConstraints, profiles } = authority
-  const { maxValidityDays, defaultValidityDays } = authority
+  const { maxValidityDays, defaultValidityDays, approval, retiredAt } = authority
   const said = { displayName, kind, parent, tenant, subject, keyAlgorithm, outlive, crlShards }
   const limits = { listOverflow, pathLength, nameConstraints, maxValidityDays, defaultValidityDays }
-  return manifest('Authority', { name }, { ...said, ...limits, profiles })
+  // One that signs is not made with `retired`.
+  const retired = retiredAt === null ? {} : { retired: true }
+  return manifest('Authority', { name }, { ...said, ...limits, profiles, approval, ...retired })
 }
 
 /** A cluster as a manifest. Credentials are never answered, so they are not in it. */
@@ -74,17 +77,14 @@ export const states: Readonly<Record<Kind, State>> = {
     },
     write: async ({ client }, { wanted, before, dryRun }) => {
       const { metadata, spec } = wanted
-      const body = bodyOf({ ...spec, ...labelled(metadata.labels) })
-      const { name } = metadata
-      if (before) {
-        const params = { path: { tenant: name }, query: dryRun ? { dryRun } : {} }
-        const changed = await answerOf(client.PATCH('/v1/tenants/{tenant}', { params, body }))
-        const { affected: _, ...tenant } = changed
-        return tenantManifest(tenant)
-      }
-      if (dryRun) return wanted
-      const made = await answerOf(client.POST('/v1/tenants', { body: { ...body, name } }))
-      const { affected: _, ...tenant } = made
+      const { labels, name } = metadata
+      const body = bodyOf({ ...spec, ...(labels ? { labels } : {}) })
+      const query = dryRun ? { dryRun } : {}
+      const params = { path: { tenant: name }, query }
+      const call = before
+        ? client.PATCH('/v1/tenants/{tenant}', { params, body })
+        : client.POST('/v1/tenants', { params: { query }, body: { ...body, name } })
+      const { affected: _, ...tenant } = await answerOf(call)
       return tenantManifest(tenant)
     },
   },
@@ -108,69 +108,59 @@ export const states: Readonly<Record<Kind, State>> = {
   },
 }
 
-async function writeAuthority({ client }: Session, change: Change): Promise<Manifest> {
+async function writeAuthority(session: Session, change: Change): Promise<Manifest> {
+  const { client } = session
   const { wanted, before, dryRun } = change
   const { name } = wanted.metadata
+  const query = dryRun ? { dryRun } : {}
   if (before) {
-    const patch = patchOf(wanted.spec)
+    const path = { authority: name }
+    const found = await answerOf(client.GET('/v1/authorities/{authority}', { params: { path } }))
+    await refuseOtherAuthority(session, wanted, found)
+    const patch = changeableOf(wanted.spec)
     if (Object.keys(patch).length === 0) return before
-    const params = { path: { authority: name }, query: dryRun ? { dryRun } : {} }
+    const params = { path, query }
     const call = client.PATCH('/v1/authorities/{authority}', { params, body: bodyOf(patch) })
-    const after = authorityManifest(await answerOf(call))
-    refuseFixed(wanted, after)
-    return after
+    return authorityManifest(await answerOf(call))
   }
-  if (dryRun) return wanted
   const body = { ...bodyOf(withoutNull(wanted.spec)), name }
+  const params = { query }
   const call =
     'certificate' in wanted.spec
-      ? client.POST('/v1/authorities/import', { body })
-      : client.POST('/v1/authorities', { body })
+      ? client.POST('/v1/authorities/import', { params, body })
+      : client.POST('/v1/authorities', { params, body })
   return authorityManifest(await answerOf(call))
 }
 
 async function writeCluster({ client }: Session, change: Change): Promise<Manifest> {
   const { wanted, before, dryRun, credentials } = change
   const { name } = wanted.metadata
-  if (!before && dryRun) return withoutSecrets(wanted)
-  const spec = before && !credentials ? withoutSecrets(wanted).spec : wanted.spec
+  const query = dryRun ? { dryRun } : {}
   if (!before) {
-    const body = { ...bodyOf(withoutNull(spec)), name }
-    return clusterManifest(await answerOf(client.POST('/v1/clusters', { body })))
+    const body = { ...bodyOf(withoutNull(wanted.spec)), name }
+    return clusterManifest(await answerOf(client.POST('/v1/clusters', { params: { query }, body })))
   }
-  // With a kubeconfig the server is the one that it names, and is not said beside it.
+  if (!credentials) await refuseOtherServer(wanted, before)
+  const spec = credentials ? wanted.spec : withoutSecrets(wanted.spec)
   const { server: _, ...rest } = spec
+  // With a kubeconfig the server is the one that it names, and is not said beside it.
   const sent = credentials && 'token' in spec ? spec : rest
-  const params = { path: { cluster: name }, query: dryRun ? { dryRun } : {} }
-  const call = client.PATCH('/v1/clusters/{cluster}', { params, body: bodyOf(sent) })
-  return clusterManifest(await answerOf(call))
+  const body = bodyOf({ ...sent, ...wholeIngresses(spec, before.spec) })
+  const params = { path: { cluster: name }, query }
+  return clusterManifest(await answerOf(client.PATCH('/v1/clusters/{cluster}', { params, body })))
 }
 
-/** What of an authority can be changed. */
-function patchOf(spec: Spec): Spec {
-  const changeable = ['displayName', 'maxValidityDays', 'defaultValidityDays', 'profiles']
-  const more = ['outlive', 'listOverflow', 'retired']
-  return Object.fromEntries(
-    Object.entries(spec).filter(([name]) => [...changeable, ...more].includes(name)),
-  )
+/** A file that says further ingresses says all of them: null takes one away. */
+function wholeIngresses(spec: Spec, { ingresses: found }: Spec): Spec {
+  if (!isRecord(spec.ingresses) || !isRecord(found)) return {}
+  const gone = Object.keys(found).map((name) => [name, null] as const)
+  return { ingresses: { ...Object.fromEntries(gone), ...spec.ingresses } }
 }
 
-/** What a certificate was signed with stays as it is. */
-function refuseFixed(wanted: Manifest, after: Manifest): void {
-  const fixed = ['kind', 'parent', 'tenant', 'keyAlgorithm', 'crlShards', 'pathLength']
-  const other = fixed.filter(
-    (name) => name in wanted.spec && wanted.spec[name] !== after.spec[name],
-  )
-  if (other.length === 0) return
-  throw new CommandError(
-    `authority/${wanted.metadata.name}: ${other.join(', ')} cannot be changed; make another authority`,
-    exits.conflict,
-  )
-}
-
-function withoutSecrets(wanted: Manifest): Manifest {
-  const { kubeconfig: _, token: _1, ca: _2, ...spec } = wanted.spec
-  return { ...wanted, spec }
+/** A cluster's spec without its credentials. */
+export function withoutSecrets(spec: Spec): Spec {
+  const { kubeconfig: _, token: _1, ca: _2, ...rest } = spec
+  return rest
 }
 
 const withoutNull = (spec: Spec): Spec =>

@@ -2,10 +2,10 @@ import { createReadStream } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import Value from 'typebox/value'
-import { readCheckpoint, readVerifierKey } from '../audit/chain/checkpoint.ts'
-import { entryHash, linkHash, startOf } from '../audit/chain/hash.ts'
-import { grown, merkleRoot } from '../audit/chain/tree.ts'
-import { AuditEvent } from '../audit/event.ts'
+import { readCheckpoint, readVerifierKey } from '../../audit/chain/checkpoint.ts'
+import { entryHash, linkHash, startOf } from '../../audit/chain/hash.ts'
+import { grown, merkleRoot } from '../../audit/chain/tree.ts'
+import { AuditEvent } from '../../audit/event.ts'
 
 type Options = { readonly checkpoint?: string; readonly key?: string }
 

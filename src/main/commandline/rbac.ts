@@ -1,5 +1,5 @@
-import { rbacManifest } from '../clusters/rights/manifest.ts'
-import { featuresWith, meshNamespace } from '../clusters/rights/table.ts'
+import { rbacManifest } from '../../clusters/rights/manifest.ts'
+import { featuresWith, meshNamespace } from '../../clusters/rights/table.ts'
 
 /** What `gatesmith rbac` is asked for. */
 export type RbacFlags = {
@@ -10,7 +10,7 @@ export type RbacFlags = {
   readonly configMapNamespace?: readonly string[]
   readonly istioNamespace: string
   readonly revision?: readonly string[]
-  readonly name: string
+  readonly name?: string
   readonly namespace?: string
   readonly backendTls?: true
   readonly gatewayApi?: true
@@ -21,7 +21,7 @@ export type RbacFlags = {
 
 /** `gatesmith rbac`: prints the rights that the service needs on a cluster, as YAML to apply. */
 export function printRbac(flags: RbacFlags): void {
-  const { ingressNamespace: ingress = [meshNamespace], name, token = false } = flags
+  const { ingressNamespace: ingress = [meshNamespace], name = 'gatesmith', token = false } = flags
   const manifest = rbacManifest({
     account: { name, namespace: flags.namespace ?? ingress[0] ?? meshNamespace },
     api: flags.gatewayApi ? 'gateway-api' : 'istio',

@@ -1,0 +1,138 @@
+import { answerOf, type Schemas } from '@gatesmith/client'
+import type { Session } from '../contexts.ts'
+import { CommandError, exits } from '../io.ts'
+import { isRecord, labelOf, type Manifest, type Spec } from './documents.ts'
+
+// What stays as it was made: a file that says otherwise is refused, never passed over.
+
+/** Members of an authority that are in its certificate or are its key: they are said when it is made. */
+const ofAuthorities = [
+  ...['kind', 'parent', 'tenant', 'subject', 'keyAlgorithm', 'pathLength', 'crlShards'],
+  ...['nameConstraints', 'validityDays', 'key', 'certificate', 'privateKey'],
+]
+
+/** What of an authority's file is sent when it is there: all that is not fixed, so that the service takes or refuses it. */
+export function changeableOf(spec: Spec): Spec {
+  return Object.fromEntries(Object.entries(spec).filter(([name]) => !ofAuthorities.includes(name)))
+}
+
+/** Refuses a file that says of an authority what it is not and cannot become. Tells of what cannot be compared. */
+export async function refuseOtherAuthority(
+  session: Session,
+  wanted: Manifest,
+  found: Schemas['Authority'],
+): Promise<void> {
+  const { spec } = wanted
+  const note = (text: string) => session.io.err.write(`${labelOf(wanted)}: ${text}\n`)
+  const plain = ['kind', 'parent', 'tenant', 'subject', 'keyAlgorithm', 'pathLength', 'crlShards']
+  const answered: Spec = { ...found }
+  const other = plain.filter((name) => name in spec && !isSame(spec[name], answered[name]))
+  if (!(await hasConstraints(session, spec.nameConstraints, found))) other.push('nameConstraints')
+  if ('certificate' in spec && !isCertificate(spec.certificate, found.pem)) {
+    other.push('certificate')
+  }
+  if ('privateKey' in spec && !found.keyHeld) other.push('privateKey')
+  if ('key' in spec && found.keyStore !== 'pkcs11') other.push('key')
+  if (other.length > 0) {
+    throw new CommandError(
+      `${other.join(', ')} cannot be changed: that is in its certificate or its key; make another authority`,
+      exits.conflict,
+    )
+  }
+  if ('key' in spec) note('which key of the token it has is not answered, so "key" is not compared')
+  const days = lifetimeDays(found)
+  if ('validityDays' in spec && spec.validityDays !== days) {
+    note(`validityDays counts when it is made or rotated; its certificate is for ${days} days`)
+  }
+}
+
+/** Refuses a file with another server than the cluster has, unless its credentials are sent with it. */
+export async function refuseOtherServer(wanted: Manifest, before: Manifest): Promise<void> {
+  const { server, kubeconfig } = wanted.spec
+  const said = typeof kubeconfig === 'string' ? await serverIn(kubeconfig) : server
+  const { server: known } = before.spec
+  // A kubeconfig that cannot be read is told where it is sent; a tenant is not shown the server.
+  if (typeof said !== 'string' || typeof known !== 'string' || isSameUrl(said, known)) return
+  throw new CommandError(
+    `its server is ${known}, not ${said}: that is changed together with its credentials, by --credentials`,
+    exits.conflict,
+  )
+}
+
+async function serverIn(kubeconfig: string): Promise<unknown> {
+  const { parse } = await import('yaml')
+  try {
+    const config: unknown = parse(kubeconfig)
+    if (!isRecord(config)) return undefined
+    const context = named(config.contexts, config['current-context'])?.context
+    return inside(named(config.clusters, inside(context, 'cluster'))?.cluster, 'server')
+  } catch {
+    return undefined
+  }
+}
+
+function named(list: unknown, name: unknown): Record<string, unknown> | undefined {
+  const all: readonly unknown[] = Array.isArray(list) ? list : []
+  return all.filter(isRecord).find((each) => each.name === name)
+}
+
+const inside = (value: unknown, name: string) => (isRecord(value) ? value[name] : undefined)
+
+const isSameUrl = (a: string, b: string) =>
+  a === b || (URL.canParse(a) && URL.canParse(b) && new URL(a).href === new URL(b).href)
+
+/** Equal, where null, nothing and an empty list say the same. */
+function isSame(wanted: unknown, found: unknown): boolean {
+  return JSON.stringify(normal(wanted)) === JSON.stringify(normal(found))
+}
+
+function normal(value: unknown): unknown {
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.map(normal).toSorted()
+  if (!isRecord(value)) return value ?? undefined
+  const said = Object.entries(value).flatMap(([name, inner]) => {
+    const one = normal(inner)
+    return one === undefined ? [] : [[name, one] as const]
+  })
+  return said.length === 0 ? undefined : Object.fromEntries(said.toSorted())
+}
+
+/** Whether the certificate has these constraints: those of the authorities above were added to what was asked for. */
+async function hasConstraints(
+  { client }: Session,
+  wanted: unknown,
+  { nameConstraints: found, parent }: Schemas['Authority'],
+): Promise<boolean> {
+  if (wanted === undefined || isSame(wanted, found)) return true
+  if (parent === null) return false
+  const above = await answerOf(
+    client.GET('/v1/authorities/{authority}', { params: { path: { authority: parent } } }),
+  )
+  const [asked, has, added] = [wanted, found, above.nameConstraints].map(subtreesOf)
+  if (!asked || !has || !added) return false
+  return (
+    asked.every((one) => has.includes(one)) &&
+    has.every((one) => [...asked, ...added].includes(one))
+  )
+}
+
+/** `permitted dnsNames example.com`, one for each subtree. */
+function subtreesOf(constraints: unknown): readonly string[] {
+  const of = (value: unknown) => Object.entries(isRecord(value) ? value : {})
+  return of(constraints).flatMap(([side, kinds]) =>
+    of(kinds).flatMap(([kind, names]) =>
+      (Array.isArray(names) ? names : []).map((name) => `${side} ${kind} ${name}`),
+    ),
+  )
+}
+
+/** Whether a file's first certificate is this one. */
+function isCertificate(file: unknown, pem: string): boolean {
+  const octets = (text: string) =>
+    /-----BEGIN CERTIFICATE-----([^-]*)-----END/.exec(text)?.[1]?.replace(/\s/g, '')
+  return typeof file === 'string' && octets(file) === octets(pem)
+}
+
+/** Of a certificate in whole days: both ends belong to its period. */
+function lifetimeDays({ notBefore, notAfter }: Schemas['Authority']): number {
+  return Math.round((Date.parse(notAfter) + 1000 - Date.parse(notBefore)) / 86_400_000)
+}
