@@ -58,6 +58,7 @@ export const members: readonly Changed[] = [
   ...tenant('policy.wildcards', true, false),
   ...tenant('policy.ipRanges', ['10.0.0.0/8'], []),
   ...tenant('policy.renewBefore', { days: 10 }, { percent: 40 }),
+  ...tenant('policy.renewalWindows', windows('Monday'), windows('Tuesday')),
   ...tenant('policy.subject', { country: ['DE'] }, { country: ['FR'] }),
   ...tenant('policy.onHostRemoval', 'keep', 'revoke'),
   ...tenant('quotas.hosts', 5, 6),
@@ -132,6 +133,10 @@ export const members: readonly Changed[] = [
   ...host('owner', 'one', 'two'),
   ...host('contact', 'one', undefined),
 ]
+
+function windows(day: string): object {
+  return { timeZone: 'UTC', windows: [{ days: [day], from: '01:00', to: '02:00' }] }
+}
 
 function tenant(path: string, from: unknown, to: unknown): readonly Changed[] {
   return [{ kind: 'Tenant', path, from, to }]
