@@ -100,9 +100,16 @@ export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (typeof error !== 'object' || error === null) return internal
   const code = sqlState(error) ?? ('code' in error ? error.code : undefined)
+  if (error instanceof Error && lostConnection.test(error.message)) {
+    return new Problem('unavailable', 'The database went away; try again')
+  }
   if (typeof code !== 'string') return internal
   return byCode(code) ?? byStatus(code, error) ?? internal
 }
+
+/** What node-postgres says, without a code, of a connection that ended before a statement was sent. */
+const lostConnection =
+  /(Client has encountered a connection error|Client was closed) and is not queryable|Connection terminated/
 
 /** What PostgreSQL itself said, inside an error of Prisma's (P2039). */
 function sqlState(error: object): string | undefined {
