@@ -10,7 +10,7 @@ const lockKey = 0x67617465
 
 /** Brings the database at `url` to the schema of this release: our tables, then those of the job
  *  queue. Safe to call from any number of processes at once. Answers the migrations just applied. Where nothing is left
- *  to do neither the engine nor the queue is loaded, which take 40 MB. */
+ *  to do neither the engine nor the queue is loaded. */
 export async function migrate(url: string): Promise<readonly string[]> {
   const lock = await openSession(url)
   try {
