@@ -99,15 +99,16 @@ export function problemDocument(problem: Problem, requestId: string) {
 export function asProblem(error: unknown): Problem {
   if (error instanceof Problem) return error
   if (typeof error !== 'object' || error === null) return internal
-  const code = sqlState(error) ?? ('code' in error ? error.code : undefined)
-  if (error instanceof Error && lostConnection.test(error.message)) {
-    return new Problem('unavailable', 'The database went away; try again')
-  }
+  const code = sqlState(error) ?? lossOf(error) ?? ('code' in error ? error.code : undefined)
   if (typeof code !== 'string') return internal
   return byCode(code) ?? byStatus(code, error) ?? internal
 }
 
-/** What node-postgres says, without a code, of a connection that ended before a statement was sent. */
+/** Prisma's code for a connection that ended. node-postgres has none of its own where no statement was sent yet. */
+function lossOf(error: object): 'P1017' | undefined {
+  return error instanceof Error && lostConnection.test(error.message) ? 'P1017' : undefined
+}
+
 const lostConnection =
   /(Client has encountered a connection error|Client was closed) and is not queryable|Connection terminated/
 

@@ -1,9 +1,9 @@
 import { chainPem } from '../authorities/issuers/ready.ts'
 import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import { emptySql, sql } from '../core/database/db.ts'
+import { sql } from '../core/database/db.ts'
 import { listRows } from '../core/database/lists.ts'
-import { readRows } from '../core/database/rows.ts'
+import { readRows, rowsOwnedBy } from '../core/database/rows.ts'
 import { hostRow } from '../hosts/find.ts'
 import { Labels } from '../shared/lists/labels.ts'
 import type { List } from '../shared/lists/query.ts'
@@ -47,8 +47,10 @@ export async function getHostCertificate(
 }
 
 function ofTenant(ctx: Context, tenantId: string, id: string) {
-  const where = sql`certificate."id" = ${id}::uuid and certificate."tenantId" = ${tenantId}::uuid`
-  return readRows(ctx.db.read, certificateRows, where)
+  return readRows(ctx.db.read, certificateRows, [
+    sql`certificate."id" = ${id}::uuid`,
+    sql`certificate."tenantId" = ${tenantId}::uuid`,
+  ])
 }
 
 /** The certificates of these ids that the actor may see, in no order; `hostId` joins them to hosts and
@@ -59,10 +61,11 @@ export async function certificatesByIds(
   ids: readonly string[],
 ): Promise<readonly (Certificate & { readonly hostId: string | null })[]> {
   allow(actor, 'read')
-  const { tenantId } = actor
-  const own = tenantId === null ? emptySql : sql`and certificate."tenantId" = ${tenantId}::uuid`
-  const where = sql`certificate."id" = any(${[...ids]}::uuid[]) ${own}`
-  return joinedCertificates(ctx, await readRows(ctx.db.read, certificateRows, where))
+  const rows = await readRows(ctx.db.read, certificateRows, [
+    sql`certificate."id" = any(${[...ids]}::uuid[])`,
+    ...rowsOwnedBy(actor, sql`certificate."tenantId"`),
+  ])
+  return joinedCertificates(ctx, rows)
 }
 
 /** These rows with what joins them to hosts. */

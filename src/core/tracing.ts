@@ -51,13 +51,13 @@ export type OpenSpan = {
 /** Begins a span: inside the one that is open here, or that of `from`, or inside none where that is null. */
 export function openSpan({ name, kind, facts }: SpanOf, from?: Trace | null): OpenSpan {
   const parent = from === undefined ? context.active() : contextOf(from)
-  const links = from?.later ? [traces.getSpanContext(parent) ?? []].flat() : []
+  const linked = from?.later ? traces.getSpanContext(parent) : undefined
   const options = {
     kind: kinds[kind],
     attributes: facts,
-    links: links.map((each) => ({ context: each })),
+    links: linked ? [{ context: linked }] : [],
   }
-  const span = tracer.startSpan(name, options, links.length > 0 ? ROOT_CONTEXT : parent)
+  const span = tracer.startSpan(name, options, linked ? ROOT_CONTEXT : parent)
   const inside = traces.setSpan(ROOT_CONTEXT, span)
   let hasEnded = false
   return {

@@ -2,9 +2,9 @@ import Type from 'typebox'
 import Value from 'typebox/value'
 import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
-import { emptySql, sql, type Tx } from '../core/database/db.ts'
+import { sql, type Tx } from '../core/database/db.ts'
 import { listRows } from '../core/database/lists.ts'
-import { readRows } from '../core/database/rows.ts'
+import { readRows, rowsOwnedBy } from '../core/database/rows.ts'
 import { marksOf } from '../shared/lists/labels.ts'
 import type { List } from '../shared/lists/query.ts'
 import { must } from '../shared/must.ts'
@@ -154,10 +154,11 @@ export async function hostsByIds(
   ids: readonly string[],
 ): Promise<readonly (Host & HostKeys)[]> {
   allow(actor, 'read')
-  const { tenantId } = actor
-  const own = tenantId === null ? emptySql : sql`and host."tenantId" = ${tenantId}::uuid`
-  const where = sql`host."id" = any(${[...ids]}::uuid[]) ${own}`
-  return joinedHosts(ctx, await readRows(ctx.db.read, hostListing.rows, where))
+  const rows = await readRows(ctx.db.read, hostListing.rows, [
+    sql`host."id" = any(${[...ids]}::uuid[])`,
+    ...rowsOwnedBy(actor, sql`host."tenantId"`),
+  ])
+  return joinedHosts(ctx, rows)
 }
 
 /** How these hosts stand on their clusters, for all of them at once, by cluster and ingress name. */

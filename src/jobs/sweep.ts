@@ -66,7 +66,7 @@ async function again<Kind extends keyof Due>(
   { id, key, payload }: Dead,
   now: Date,
 ): Promise<void> {
-  const read = readKey(kind, payload)
+  const read = readKey(kind, givenIn(payload).key)
   // Nobody could do anything about it.
   if (read === undefined) return
   const name = jobKey(kind, read)

@@ -45,7 +45,8 @@ export async function renewalsDue(ctx: Context): Promise<number> {
     const until = waitOf(row, next)
     return until ? [{ id: row.id, until }] : []
   })
-  const rows = found.filter(({ id }) => !waiting.some((each) => each.id === id))
+  const waits = new Set(waiting.map(({ id }) => id))
+  const rows = found.filter(({ id }) => !waits.has(id))
   const idle = rows.filter(({ hostId, servedBy }) => hostId !== null && servedBy.length === 0)
   const ids = rows.map(({ id }) => id)
   await ctx.db.transaction(async (tx) => {

@@ -5,9 +5,11 @@ import { isRecord, labelOf, type Manifest, type Spec } from './documents.ts'
 
 // What stays as it was made: a file that says otherwise is refused, never passed over.
 
+/** Members of an authority that are answered as they were said. */
+const answered = ['kind', 'parent', 'tenant', 'subject', 'keyAlgorithm', 'pathLength', 'crlShards']
 /** Members of an authority that are in its certificate or are its key: they are said when it is made. */
 const ofAuthorities = [
-  ...['kind', 'parent', 'tenant', 'subject', 'keyAlgorithm', 'pathLength', 'crlShards'],
+  ...answered,
   ...['nameConstraints', 'validityDays', 'key', 'certificate', 'privateKey'],
 ]
 
@@ -24,9 +26,8 @@ export async function refuseOtherAuthority(
 ): Promise<void> {
   const { spec } = wanted
   const note = (text: string) => session.io.err.write(`${labelOf(wanted)}: ${text}\n`)
-  const plain = ['kind', 'parent', 'tenant', 'subject', 'keyAlgorithm', 'pathLength', 'crlShards']
-  const answered: Spec = { ...found }
-  const other = plain.filter((name) => name in spec && !isSame(spec[name], answered[name]))
+  const has: Spec = { ...found }
+  const other = answered.filter((name) => name in spec && !isSame(spec[name], has[name]))
   if (!(await hasConstraints(session, spec.nameConstraints, found))) other.push('nameConstraints')
   if ('certificate' in spec && !isCertificate(spec.certificate, found.pem)) {
     other.push('certificate')

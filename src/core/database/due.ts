@@ -45,10 +45,7 @@ function kindOf<Key extends Type.TObject>(
     urgency,
     queueOf: (key) => queue?.(key) ?? null,
     members: Object.keys(Key.properties),
-    read: (key) => {
-      const own: unknown = Value.Clean(Key, isRecord(key) ? { ...key } : key)
-      return Value.Check(Key, own) ? own : undefined
-    },
+    read: (key) => (Value.Check(Key, key) ? key : undefined),
   }
 }
 

@@ -1,3 +1,4 @@
+import type { Actor } from '../actor.ts'
 import {
   columnsOf,
   joinSql,
@@ -51,11 +52,17 @@ export function named(table: Sql, id: Sql): Beside<{ readonly name: string }> {
   )
 }
 
-/** The rows that a condition holds for, in no order. */
+/** The rows that all these conditions hold for, at least one, in no order. */
 export function readRows<Row>(
   tx: Tx,
   { table, columns }: Rows<Row>,
-  condition: Sql,
+  conditions: readonly [Sql, ...Sql[]],
 ): Promise<readonly Row[]> {
-  return tx.$queryRaw<readonly Row[]>(sql`select ${columns} from ${table} where ${condition}`)
+  const where = joinSql([...conditions], ' and ')
+  return tx.$queryRaw<readonly Row[]>(sql`select ${columns} from ${table} where ${where}`)
+}
+
+/** What holds for the rows that an actor may see, by the column of their tenant: its own, or all. */
+export function rowsOwnedBy({ tenantId }: Actor, column: Sql): readonly Sql[] {
+  return tenantId === null ? [] : [sql`${column} = ${tenantId}::uuid`]
 }

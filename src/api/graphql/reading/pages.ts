@@ -16,6 +16,7 @@ import {
   listRowsBelow,
   type Parents,
 } from '../../../core/database/lists.ts'
+import { rowsOwnedBy } from '../../../core/database/rows.ts'
 import {
   type DeliveryQuery,
   deliveryConditions,
@@ -112,7 +113,7 @@ export const hostsOfClusters = below({
     sql`not exists (select from placement other where other."clusterId" = placed."clusterId"
       and other."name" = placed."name" and other."hostId" = placed."hostId"
       and other."ingress" < placed."ingress")`,
-    ...own(sql`placed."tenantId"`, actor),
+    ...rowsOwnedBy(actor, sql`placed."tenantId"`),
     ...hostConditions(null, query),
   ],
   view: joinedHosts,
@@ -172,7 +173,7 @@ function below<T, Sort extends string, Row, Query extends Cursored<ListQuery<Sor
 
 function tenants(actor: Actor, names: readonly string[]): Parents {
   const { conditions, ...parents } = named(sql`tenant parent`, names)
-  return { ...parents, conditions: [...conditions, ...own(sql`parent."id"`, actor)] }
+  return { ...parents, conditions: [...conditions, ...rowsOwnedBy(actor, sql`parent."id"`)] }
 }
 
 function named(from: Sql, names: readonly string[]): Parents {
@@ -181,8 +182,4 @@ function named(from: Sql, names: readonly string[]): Parents {
     key: sql`parent."name"`,
     conditions: [sql`parent."name" = any(${[...names]}::text[])`],
   }
-}
-
-function own(column: Sql, { tenantId }: Actor): readonly Sql[] {
-  return tenantId === null ? [] : [sql`${column} = ${tenantId}::uuid`]
 }
