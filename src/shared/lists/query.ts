@@ -23,7 +23,7 @@ const common = {
   ),
   fields: Type.Optional(
     Type.String({
-      pattern: '^[A-Za-z]{1,40}(,[A-Za-z]{1,40}){0,31}$',
+      pattern: '^[A-Za-z0-9]{1,40}(,[A-Za-z0-9]{1,40}){0,31}$',
       maxLength: 512,
       description:
         'Members of the items, separated by commas: the items then have these and no others, whatever else their schema requires',

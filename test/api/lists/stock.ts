@@ -1,0 +1,143 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
+import { openTestApi, tokenFor } from '../../support/api.ts'
+
+// Something of everything that lists show, of two tenants and more: of each filter there are those that it finds, and
+// those that it does not.
+
+let shift = -3 * 24 * 60 * 60 * 1000
+const { ctx, http, send } = await openTestApi({ now: () => new Date(Date.now() + shift) })
+
+export { ctx, http, send }
+
+/** Has something made, or changed; answers what is said of it. */
+export async function make(
+  method: 'post' | 'put' | 'patch',
+  url: string,
+  body: object,
+): Promise<Made> {
+  const { status, body: answer, text } = await http[method](`/v1${url}`).send(body)
+  if (status >= 300) throw new Error(`${method} ${url}: ${status} ${text}`)
+  return answer
+}
+
+export type Made = {
+  readonly id: string
+  readonly serial: string
+  readonly fingerprintSha256: string
+  readonly notAfter: string
+}
+
+for (const name of ['first', 'second', 'third']) {
+  await make('post', '/authorities', { name, kind: 'root', subject: { commonName: name } })
+}
+await make('patch', '/authorities/third', { retired: true })
+
+const marks = {
+  one: { owner: 'the shop team', labels: { team: 'shop', env: 'prod' } },
+  two: { owner: 'the bank team', labels: { team: 'bank' } },
+  three: {},
+}
+for (const [name, marked] of Object.entries(marks)) {
+  await make('post', '/tenants', {
+    ...{ name, domains: [`${name}.test`, `${name}.example`], namespaces: ['test', 'other'] },
+    ...(name === 'three' ? {} : { defaultAuthority: name === 'one' ? 'first' : 'second' }),
+    ...marked,
+  })
+}
+await make('post', '/authorities', {
+  ...{ name: 'issuing', kind: 'intermediate', parent: 'first', tenant: 'one' },
+  subject: { commonName: 'issuing' },
+})
+
+const kubeconfig = JSON.stringify({
+  'current-context': 'k',
+  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
+  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
+  users: [{ name: 'k', user: { token: 't' } }],
+})
+for (const name of ['east', 'west', 'north']) {
+  await make('post', '/clusters', { name, kubeconfig, ingress: { address: '127.0.0.1:1' } })
+}
+
+/** One that has ended by the time that all is there. */
+export const ended = await issue('one', { dnsNames: ['ended.one.test'], validityDays: 1 })
+shift = 0
+export const deep = await issue('one', {
+  ...{ profile: 'peer', dnsNames: ['a.b.one.test', 'c.one.test'], authority: 'issuing' },
+  ...{ keyAlgorithm: 'ECDSA_P384', validityDays: 20, labels: { env: 'prod', team: 'shop' } },
+})
+export const wild = await issue('one', { dnsNames: ['*.one.test'], validityDays: 60 })
+await issue('two', {
+  ...{ profile: 'client', subject: { commonName: 'client' }, validityDays: 70 },
+  labels: { env: 'test' },
+})
+const revoked = await issue('one', { dnsNames: ['gone.one.test'], validityDays: 40 })
+await make('post', `/tenants/one/certificates/${revoked.id}/revoke`, { reason: 'superseded' })
+
+function issue(tenant: string, asked: object): Promise<Made> {
+  return make('post', `/tenants/${tenant}/certificates`, { profile: 'server', ...asked })
+}
+
+const to = { service: 'httpbin', namespace: 'test', port: 80 }
+const hosts: readonly (readonly [string, string, object])[] = [
+  ['one', 'www.one.test', { clusters: ['east', 'west'], labels: { env: 'prod' } }],
+  ['one', 'api.one.test', { clusters: ['east'], aliases: ['rest.one.example'] }],
+  ['one', 'shop.one.test', { clusters: ['west'], certificate: { authority: 'issuing' } }],
+  ['two', 'www.two.test', { clusters: ['east'], labels: { env: 'test' } }],
+  ['two', 'bank.two.test', { clusters: ['west'] }],
+]
+for (const [tenant, name, asked] of hosts) {
+  await make('put', `/tenants/${tenant}/hosts/${name}`, { routes: [{ to }], ...asked })
+  const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name } })
+  await certifyHost(ctx, id)
+}
+await make('patch', '/tenants/one/hosts/www.one.test', { labels: { env: 'prod', tier: 'front' } })
+
+for (const [name, namespace, cluster] of [
+  ['first', 'test', 'east'],
+  ['second', 'test', 'west'],
+  ['third', 'other', 'east'],
+] as const) {
+  await make('put', `/tenants/one/deliveries/${name}`, {
+    ...{ certificate: name === 'third' ? wild.id : deep.id, clusters: [cluster] },
+    secret: { name: `${name}-tls`, namespace },
+  })
+}
+
+// As clusters would have it.
+const stand = [
+  `update cluster set status = 'Ready' where name = 'east'`,
+  `update cluster set status = 'Failed' where name = 'west'`,
+  ...['Applied', 'Synced', 'Failed', 'Conflict'].map(
+    (status, at) => `update placement set status = '${status}' where id =
+      (select id from placement where status = 'Pending' order by id limit 1 offset ${at === 0 ? 0 : 1})`,
+  ),
+  `update delivery_target set status = 'Synced' where "secretName" = 'first-tls'`,
+  `update delivery_target set status = 'Failed' where "secretName" = 'second-tls'`,
+  `update delivery_target set status = 'Conflict' where "secretName" = 'third-tls'`,
+]
+for (const statement of stand) await ctx.db.statement(statement, [])
+for (const digit of ['a', 'b', 'c']) {
+  await make('post', '/blocked-keys', { spkiSha256: digit.repeat(64), reason: `key ${digit}` })
+}
+for (const tenant of [null, 'one']) {
+  for (const role of ['viewer', 'auditor', 'operator'] as const) await tokenFor(ctx, tenant, role)
+}
+const asked = await make('post', '/authorities/first/approvals', { action: 'remove' })
+await make('post', `/authorities/first/approvals/${asked.id}/reject`, {})
+await make('post', '/authorities/first/approvals', { action: 'remove' })
+await make('post', '/authorities/first/approvals', { action: 'one-person' })
+
+// Refusals are recorded while nobody waits for it, and so is who has come for the first time.
+await send(await tokenFor(ctx, 'one', 'viewer'))
+  .get('/v1/tenants')
+  .expect(200)
+await send(null).get('/v1/tenants').expect(401)
+const seen = { where: { action: { startsWith: 'access.' } } }
+while ((await ctx.db.read.auditEvent.count(seen)) < 3) await wait(20)
+
+/** What stands for the parameters of a path. */
+export const places: Readonly<Record<string, string>> = {
+  ...{ tenant: 'one', authority: 'first', host: 'www.one.test' },
+}
