@@ -1,5 +1,8 @@
-# The service; `serve` unless told otherwise (docker run … worker).
-FROM node:24-slim AS build
+# The service; `serve` unless told otherwise (docker run … worker). What it is built on may be told by digest.
+ARG BUILD=node:24
+ARG BASE=node:24-slim
+# With a compiler, which pkcs11js needs to be built: without one npm would leave it out, as it is optional.
+FROM ${BUILD} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 COPY clients/typescript ./clients/typescript
@@ -11,7 +14,7 @@ COPY src ./src
 COPY tools ./tools
 RUN npm run build && npm prune --omit=dev --ignore-scripts
 
-FROM node:24-slim
+FROM ${BASE}
 ENV NODE_ENV=production
 # V8 would otherwise let the heap grow far beyond what is in use.
 ENV NODE_OPTIONS="--max-semi-space-size=24 --max-old-space-size=256"

@@ -3,8 +3,11 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { parse } from 'yaml'
+import { readConfig, settings } from '../src/core/config.ts'
 
-// What goes into a Docker build: .dockerignore as Docker reads it, the last pattern that matches counts.
+// What goes into a Docker build: .dockerignore as Docker reads it, the last pattern that matches counts; and what
+// Compose starts.
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (name: string) => readFileSync(join(root, name), 'utf8')
@@ -68,5 +71,26 @@ test('the Dockerfile copies what it names, and it is there', () => {
   for (const source of copied) {
     assert.ok(existsSync(join(root, source)), `${source} is not there`)
     assert.ok(isSent(source), `${source} is not sent`)
+  }
+})
+
+test('what Compose starts are commands of the product, with settings that it reads', () => {
+  const told = read('docker-compose.yml')
+    .replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1')
+    .replace(/\$\{GATESMITH_SEALING_KEY:\?[^}]*\}/, Buffer.alloc(32).toString('base64'))
+  const { services } = parse(told, { merge: true })
+  const known = new Set<string>(['NODE_OPTIONS', ...settings.map(([name]) => name)])
+  for (const [name, command] of [
+    ['api', 'serve'],
+    ['worker', 'worker'],
+  ] as const) {
+    const { command: given, environment, depends_on: needs } = services[name]
+    assert.deepEqual(given, [command])
+    assert.deepEqual(
+      Object.keys(environment).filter((each) => !known.has(each)),
+      [],
+    )
+    const { databaseUrl } = readConfig(environment)
+    assert.ok(Object.keys(needs).includes(new URL(databaseUrl).hostname))
   }
 })

@@ -12,14 +12,18 @@ const patienceMilliseconds = 5_000
 
 const json = { 'content-type': 'application/json' }
 
-/** Serves GET /metrics, and GET /readyz for processes that serve nothing else, at an address of its own, where the
- *  API's clients cannot reach it: it asks for no token. Answers its URL. */
+/** Serves GET /metrics, and GET /livez and /readyz for processes that serve nothing else, at an address of its own,
+ *  where the API's clients cannot reach it: it asks for no token. Answers its URL. */
 export async function openMetrics(ctx: Context, { host, port }: { host: string; port: number }) {
   measureProcess(ctx.config)
   const { registry } = metersOf(ctx.config)
   const refresh = refresher(ctx)
   const server = createServer({ requestTimeout: 10_000 }, async (request, response) => {
     const path = request.method === 'GET' ? request.url?.split('?')[0] : undefined
+    if (path === '/livez') {
+      response.writeHead(200, json).end('{"status":"ok"}')
+      return
+    }
     if (path === '/readyz') {
       const readiness = await readinessOf(ctx)
       response.writeHead(readiness.status === 'ready' ? 200 : 503, json)
@@ -27,7 +31,7 @@ export async function openMetrics(ctx: Context, { host, port }: { host: string; 
       return
     }
     if (path !== '/metrics') {
-      response.writeHead(404).end('GET /metrics or /readyz\n')
+      response.writeHead(404).end('GET /metrics, /livez or /readyz\n')
       return
     }
     await Promise.race([refresh(), wait(patienceMilliseconds, undefined, { ref: false })])

@@ -65,7 +65,7 @@ test('what is asked, issued and about to end is told by pattern, and no host or 
 test('rules and dashboard ask for nothing that is not told', async () => {
   const told = new Set((await scrape()).match(/(?<=^# TYPE )\w+/gm))
   for (const file of ['prometheus-rules.yaml', 'grafana-dashboard.json']) {
-    const asked = readFileSync(new URL(`../../deploy/${file}`, import.meta.url), 'utf8')
+    const asked = readFileSync(new URL(`../../deploy/helm/files/${file}`, import.meta.url), 'utf8')
     const names = asked.match(/\b(gatesmith_\w+|nodejs_\w+)/g) ?? []
     assert.ok(names.length > 5)
     for (const name of names) {

@@ -1,0 +1,124 @@
+{{- define "gatesmith.selector" -}}
+app.kubernetes.io/name: gatesmith
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "gatesmith.labels" -}}
+{{ include "gatesmith.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* What every pod is: it speaks to no API by an account of its own, and writes nothing. */}}
+{{- define "gatesmith.pod" -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  # `node` of the image.
+  runAsUser: 1000
+  runAsGroup: 1000
+  fsGroup: 1000
+  seccompProfile: { type: RuntimeDefault }
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "gatesmith.container" -}}
+image: {{ .Values.image | quote }}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: { drop: [ALL] }
+volumeMounts:
+  - name: secrets
+    mountPath: /etc/gatesmith
+    readOnly: true
+{{- with .Values.settingsSecret }}
+envFrom:
+  - secretRef: { name: {{ . }} }
+{{- end }}
+{{- end }}
+
+{{/* Settings that all processes have; `database` is the Secret with the URL. */}}
+{{- define "gatesmith.settings" -}}
+- name: DATABASE_URL
+  valueFrom:
+    secretKeyRef: { name: {{ .database }}, key: {{ .root.Values.database.key }} }
+- name: GATESMITH_SEALING_KEY_FILE
+  value: /etc/gatesmith/sealing-key
+{{- if .root.Values.sealing.formerKey }}
+- name: GATESMITH_SEALING_KEYS_FORMER_FILE
+  value: /etc/gatesmith/sealing-keys-former
+{{- end }}
+- name: GATESMITH_PUBLIC_URL
+  value: {{ .root.Values.publicUrl | quote }}
+{{- range $name, $value := .root.Values.settings }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Not at loopback: kubelet and Prometheus ask from outside the pod, and the NetworkPolicy keeps others out. */}}
+{{- define "gatesmith.metrics" -}}
+{{- if not (hasKey .Values.settings "GATESMITH_METRICS_HOST") }}
+- name: GATESMITH_METRICS_HOST
+  value: 0.0.0.0
+{{- end }}
+- name: GATESMITH_METRICS_PORT
+  value: '9464'
+{{- end }}
+
+{{- define "gatesmith.secrets" -}}
+- name: secrets
+  projected:
+    defaultMode: 0440
+    sources:
+      - secret:
+          name: {{ .root.Values.sealing.secret }}
+          items:
+            - { key: {{ .root.Values.sealing.key }}, path: sealing-key }
+            {{- with .root.Values.sealing.formerKey }}
+            - { key: {{ . }}, path: sealing-keys-former }
+            {{- end }}
+      {{- with .root.Values.database.ca }}
+      - secret:
+          name: {{ $.database }}
+          items:
+            - { key: {{ . }}, path: database-ca.crt }
+      {{- end }}
+{{- end }}
+
+{{/* It is alive as long as it answers at all, and has two minutes to begin: it may wait for a migration. */}}
+{{- define "gatesmith.probes" -}}
+startupProbe:
+  httpGet: { path: /livez, port: {{ .port }} }
+  periodSeconds: 2
+  failureThreshold: 60
+livenessProbe:
+  httpGet: { path: /livez, port: {{ .port }} }
+  timeoutSeconds: 5
+  failureThreshold: 6
+readinessProbe:
+  httpGet: { path: /readyz, port: {{ .port }} }
+  periodSeconds: 5
+  # It answers within three, whatever the database does.
+  timeoutSeconds: 4
+{{- end }}
+
+{{/* One pod more before one less, and the pods of a kind on machines of their own where there are as many. */}}
+{{- define "gatesmith.spread" -}}
+topologySpreadConstraints:
+  - maxSkew: 1
+    topologyKey: kubernetes.io/hostname
+    whenUnsatisfiable: ScheduleAnyway
+    labelSelector:
+      matchLabels:
+        {{- include "gatesmith.selector" .root | nindent 8 }}
+        app.kubernetes.io/component: {{ .component }}
+{{- end }}
