@@ -1,6 +1,6 @@
 import Type from 'typebox'
-import Value from 'typebox/value'
 import { fieldManager, type KubeObject } from '../../clusters/kubernetes/kube.ts'
+import { fits, isRecord } from '../../shared/shape.ts'
 
 /** As much of metadata.managedFields as is read: who has which fields, as what, and since when. */
 const Entry = Type.Object({
@@ -54,7 +54,7 @@ export function managersOf(
 }
 
 function entriesOf({ metadata }: KubeObject): readonly Entry[] {
-  return Value.Check(Managed, metadata) ? metadata.managedFields : []
+  return fits(Managed, metadata) ? metadata.managedFields : []
 }
 
 function isOurs({ manager, operation }: Entry): boolean {
@@ -76,8 +76,6 @@ function at(set: unknown, path: readonly string[]): unknown {
   return path.reduce<unknown>((inside, name) => fieldsOf(inside)[`f:${name}`], set)
 }
 
-const Fields = Type.Record(Type.String(), Type.Unknown())
-
 function fieldsOf(set: unknown): Readonly<Record<string, unknown>> {
-  return Value.Check(Fields, set) ? set : {}
+  return isRecord(set) ? set : {}
 }

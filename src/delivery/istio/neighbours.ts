@@ -1,10 +1,10 @@
 import Type from 'typebox'
-import Value from 'typebox/value'
 import type { Ingress } from '../../clusters/cluster.ts'
 import { selectorText } from '../../clusters/ingresses.ts'
 import { type Kind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError, type KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { oncePer } from '../../core/onceper.ts'
+import { fits } from '../../shared/shape.ts'
 import { orNothing } from '../observe.ts'
 import { labels, manager } from '../renderer.ts'
 import type { Neighbours } from './collisions.ts'
@@ -68,7 +68,7 @@ const PodStatus = Type.Object({
 })
 
 function addressesOf({ status }: KubeObject): readonly string[] {
-  if (!Value.Check(PodStatus, status)) return []
+  if (!fits(PodStatus, status)) return []
   const { podIP, podIPs = [] } = status
   return [...(podIP === undefined ? [] : [podIP]), ...podIPs.map(({ ip }) => ip)]
 }
