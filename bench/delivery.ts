@@ -16,6 +16,7 @@ import { changeTenant } from '../src/tenants/write.ts'
 import {
   actor,
   allSynced,
+  inLanes,
   processorTimes,
   putCertified,
   seconds,
@@ -81,7 +82,7 @@ try {
   await changeTenant(ctx, actor, { name: 'bench', patch: { namespaces: ['test'] } })
   await createCluster(ctx, actor, { name: 'real', kubeconfig, ingress: { address } })
   say(`putting ${hosts} hosts, and issuing their certificates`)
-  for (let n = 0; n < hosts; n++) await putCertified(ctx, `h${n}.bench.test`)
+  await inLanes(hosts, (n) => putCertified(ctx, `h${n}.bench.test`))
   const before = await times()
   const worker = await startWorker(stage)
   const begun = performance.now()

@@ -6,6 +6,7 @@ import { certifyHost } from '../src/certificates/hosts/certify.ts'
 import { systemActor } from '../src/core/actor.ts'
 import type { Context } from '../src/core/context.ts'
 import { sql } from '../src/core/database/db.ts'
+import { jobKey } from '../src/core/database/due.ts'
 import type { HostSpec } from '../src/hosts/host.ts'
 import { putHost } from '../src/hosts/put.ts'
 import type { Stage } from './stage.ts'
@@ -27,7 +28,16 @@ export async function putReal(
   })
 }
 
-/** The same, with its certificate. */
+/** Does this for each number below `count`, eight at a time. */
+export async function inLanes(count: number, work: (n: number) => Promise<void>): Promise<void> {
+  const left = Array.from({ length: count }, (_, n) => n).values()
+  const lane = async () => {
+    for (const n of left) await work(n)
+  }
+  await Promise.all(Array.from({ length: 8 }, lane))
+}
+
+/** Puts such a host, with its certificate. What else is due of that would only find that it has one. */
 export async function putCertified(
   ctx: Context,
   name: string,
@@ -36,6 +46,9 @@ export async function putCertified(
   await putReal(ctx, name, spec)
   const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name } })
   await certifyHost(ctx, id)
+  await ctx.db.read.$queryRaw(
+    sql`select graphile_worker.remove_job(${jobKey('host.certify', { hostId: id })})`,
+  )
 }
 
 /** A worker of the built product, once it works. V8 may keep as much as in the Dockerfile. */

@@ -26,18 +26,18 @@ export async function markHost(
     where: { id },
     data: { ...marks, labels: json(marks.labels), updatedAt: now },
   })
-  await labelCertificate(tx, id)
+  await labelCertificates(tx, [id])
   await record(tx, { actor, now }, 'host.changed', {
     subject: { kind: 'host', id, name, tenantId },
     changes: { changed: differences(before, marks) },
   })
 }
 
-/** Has the certificate in use bear the labels of its host. Whoever calls this has written the host's row in
- *  this transaction, so that it is the labels of now, whoever changes them at the same time. */
-export async function labelCertificate(tx: Tx, hostId: string): Promise<void> {
+/** Has the certificates in use bear the labels of their hosts. Whoever calls this has written or locked the hosts' rows
+ *  in this transaction, so that it is the labels of now, whoever changes them at the same time. */
+export async function labelCertificates(tx: Tx, hostIds: readonly string[]): Promise<void> {
   await tx.$executeRaw(sql`
     update certificate set "labels" = host."labels" from host
-    where host."id" = ${hostId}::uuid and certificate."id" = host."certificateId"
+    where host."id" = any(${hostIds}::uuid[]) and certificate."id" = host."certificateId"
       and certificate."labels" <> host."labels"`)
 }

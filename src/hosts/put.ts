@@ -17,7 +17,7 @@ import { countOne, holdRoom } from '../tenants/quotas/usage.ts'
 import { findHost, hostRow, viewHost } from './find.ts'
 import { CompleteSpec, type Host, namesOf } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
-import { labelCertificate, markHost } from './marks.ts'
+import { labelCertificates, markHost } from './marks.ts'
 import { holdNames } from './names.ts'
 import { conflictsOn } from './neighbours/conflictson.ts'
 import { withTwins } from './neighbours/twins.ts'
@@ -138,7 +138,7 @@ async function store(tx: Tx, { ctx, actor, checked, marks }: Write): Promise<boo
   } else {
     await tx.host.create({ data: { id, tenantId, name, ...stored, createdAt: now } })
   }
-  await labelCertificate(tx, id)
+  await labelCertificates(tx, [id])
   await holdBackendClients(tx, { tenantId, hostId: id }, spec)
   await place(tx, { now, hostId: id, checked })
   await record(tx, { actor, now }, created ? 'host.created' : 'host.changed', {

@@ -21,9 +21,9 @@ export type QueueTurns = {
 }
 
 /** So many jobs of a queue run at a time; and beside them so many that are urgent, which wait for no others. */
-const width = { usual: 32, urgent: 32 } as const
+const width = { usual: 64, urgent: 32 } as const
 /** So many must have ended before others are taken: what begins together is read and stored together. */
-const least = 12
+const least = 24
 /** What ends within this time is given back together. */
 const gatherMilliseconds = 15
 /** Between two looks at what is due, and when nobody tells that something is. */

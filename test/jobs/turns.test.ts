@@ -65,18 +65,18 @@ function isBegun(begun: readonly { readonly key: unknown }[], count: number) {
 test('what is urgent begins while as many run as may, and a cluster is one process’s at a time', async (t) => {
   const clusterId = randomUUID()
   const one = turnsOf(t)
-  const usual = keysOf(clusterId, 40)
+  const usual = keysOf(clusterId, 80)
   await dueNow(usual, 'placement.push')
   one.wake()
-  await isBegun(one.begun, 32)
+  await isBegun(one.begun, 64)
   // It looks for work by itself, and would have taken the cluster.
   const other = turnsOf(t)
   const urgent = keysOf(clusterId, 1)
   await dueNow(urgent, 'placement.push', true)
   one.wake()
   other.wake()
-  await isBegun(one.begun, 33)
-  assert.deepEqual(one.begun[32]?.key, urgent[0])
+  await isBegun(one.begun, 65)
+  assert.deepEqual(one.begun[64]?.key, urgent[0])
   // Another cluster is nobody's yet.
   const elsewhere = keysOf(randomUUID(), 1)
   await dueNow(elsewhere, 'placement.push')

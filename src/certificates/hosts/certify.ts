@@ -16,7 +16,7 @@ import { recordCertificate, recordRefusal } from './outcome.ts'
  *  the same end. What is refused is tried again an hour later, then after twice as long, up to 32 hours,
  *  or when the host or its tenant's policy is changed. Somebody who `asked` for its renewal waits for no window. */
 export async function certifyHost(ctx: Context, hostId: string, asked = false): Promise<void> {
-  const host = await findCertifiedHost(ctx.db.read, hostId)
+  const host = await findCertifiedHost(ctx, hostId)
   if (!host || host.removedAt !== null) return
   const spec = await readableSpec(ctx, host)
   if (!spec) return
@@ -26,8 +26,7 @@ export async function certifyHost(ctx: Context, hostId: string, asked = false): 
   const certificateId = need ? await replace(ctx, host, { need, order }) : host.certificateId
   if (certificateId === null) return
   // 3. The host has it, and its clusters are told.
-  const now = ctx.now()
-  await ctx.db.transaction((tx) => recordCertificate(tx, host, { certificateId, now }))
+  await recordCertificate(ctx, { host, certificateId })
 }
 
 /** As certifyHost, for a job: what is busy is due again in a moment, so that the slot of the worker is
@@ -69,7 +68,7 @@ async function replace(
 /** What a host would be issued if its certificate were to be renewed now. Only for a rehearsal, in which nothing is
  *  stored. Throws certificate-refused and the like, host-unknown. */
 export async function rehearseCertify(ctx: Context, hostId: string): Promise<Issued> {
-  const host = await findCertifiedHost(ctx.db.read, hostId)
+  const host = await findCertifiedHost(ctx, hostId)
   if (!host) throw new Problem('host-unknown', 'It was removed just now')
   const { need, order } = await orderFor(ctx, host, specOf(host))
   return issueNext(ctx, host, { need: need ?? { reason: 'asked', message: 'rehearsed' }, order })

@@ -1,6 +1,7 @@
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import type { Tx } from '../../core/database/db.ts'
+import { batchedReads } from '../../core/database/batch.ts'
+import { oncePer } from '../../core/onceper.ts'
 import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
 import { windowsOf } from '../../tenants/access.ts'
@@ -16,15 +17,24 @@ export const actor = systemActor('host.certify')
 /** A host with the certificate that it has. */
 export type CertifiedHost = NonNullable<Awaited<ReturnType<typeof findCertifiedHost>>>
 
-export function findCertifiedHost(tx: Tx, id: string) {
-  return tx.host.findUnique({
-    where: { id },
-    include: {
-      tenant: { select: { name: true, policy: true } },
-      certificate: { include: withIssuer },
-    },
-  })
+/** Those who ask at once share one statement. */
+export function findCertifiedHost(ctx: Context, id: string) {
+  return certifiedHosts(ctx)(id)
 }
+
+const certifiedHosts = oncePer((ctx) =>
+  batchedReads(
+    (ids) =>
+      ctx.db.read.host.findMany({
+        where: { id: { in: ids } },
+        include: {
+          tenant: { select: { name: true, policy: true } },
+          certificate: { include: withIssuer },
+        },
+      }),
+    ({ id }) => id,
+  ),
+)
 
 /** What would be issued for a host now, or why nothing would be; and why it needs that, if it does. */
 export type HostOrder = {
