@@ -5,17 +5,21 @@ import { getBundle } from '../src/certificates/bundle.ts'
 import { issueCertificate } from '../src/certificates/issuance/issue.ts'
 import { revokeCertificate } from '../src/certificates/revocation/revoke.ts'
 import { connect } from '../src/clusters/kubernetes/connect.ts'
+import { kinds } from '../src/clusters/kubernetes/kinds.ts'
+import { KubeObject } from '../src/clusters/kubernetes/kube.ts'
 import { createCluster } from '../src/clusters/register.ts'
 import { sql } from '../src/core/database/db.ts'
 import { shakeHands } from '../src/delivery/proof/handshake.ts'
 import { recordedObjects } from '../src/hosts/objects.ts'
+import { fitted } from '../src/shared/shape.ts'
 import { changeTenant } from '../src/tenants/write.ts'
-import { actor, allSynced, putCertified, putReal, seconds, startWorker } from './real.ts'
+import { actor, allSynced, inLanes, putCertified, putReal, seconds, startWorker } from './real.ts'
 import { setStage } from './stage.ts'
 
 // node bench/refused.ts <kubeconfig> <host:port of the ingress> [hosts = 1000] [revocations = 100]
 // How long after a client certificate is revoked a real ingress refuses it, first by itself and then while so many
-// hosts are changed, over and over. npm run build first.
+// hosts are changed, over and over. Then the machine's own limit: a client that does nothing but apply the same
+// Secret, by itself and while it changes as many hosts. npm run build first.
 
 const [path = '', address = '', ...counts] = process.argv.slice(2)
 const [hosts = 1000, revocations = 100] = counts.map(Number)
@@ -43,12 +47,22 @@ async function isLetIn({ pem }: Client): Promise<boolean> {
   return (await shakeHands({ address, name, client, leafAlone: true })).accepted
 }
 
-/** What the Secrets of the host have on the cluster. */
-async function listThere(): Promise<string> {
+/** The host's Secrets as whoever applies them says them. */
+async function secretsThere(): Promise<readonly KubeObject[]> {
   const { objects } = await ctx.db.read.placement.findFirstOrThrow({ where: { name } })
   const secrets = recordedObjects(objects).filter(({ kind }) => kind === 'Secret')
   const found = await Promise.all(secrets.map((ref) => kube.get(ref)))
-  return JSON.stringify(found.map((object) => object?.data))
+  return found.flatMap((object) => (object ? [stated(object)] : []))
+}
+
+function stated({ metadata, status: _, ...object }: KubeObject): KubeObject {
+  const { name, namespace = '', labels = {}, annotations = {} } = metadata
+  return { ...object, metadata: { name, namespace, labels, annotations } }
+}
+
+/** What the Secrets of the host have on the cluster. */
+async function listThere(): Promise<string> {
+  return JSON.stringify((await secretsThere()).map(({ data }) => data))
 }
 
 /** Milliseconds until this is so. */
@@ -96,11 +110,74 @@ async function measure(what: string, count: number): Promise<void> {
     times.push(await refusedAfter(await newClient()))
   }
   for (const step of ['listed', 'applied', 'theirs', 'refused'] as const) {
-    const sorted = times.map((each) => each[step]).toSorted((a, b) => a - b)
-    const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed()
     const words = step === 'theirs' ? 'from applied to refused' : `${step} after`
-    say(`${what}: ${words} p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms`)
+    tell(
+      `${what}: ${words}`,
+      times.map((each) => each[step]),
+    )
   }
+}
+
+function tell(what: string, times: readonly number[]): void {
+  const sorted = times.toSorted((a, b) => a - b)
+  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed()
+  say(`${what} p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms`)
+}
+
+/** The same by a client alone: the list of before, until the client is let in, then that of after. */
+async function measureBare(what: string, { before, after, client }: Last): Promise<void> {
+  const put = async (objects: readonly KubeObject[]) => {
+    for (const object of objects) await kube.apply(object, { force: true })
+  }
+  const times: number[] = []
+  for (let n = 0; n < revocations / 5; n++) {
+    await put(before)
+    await untilSo(0, () => isLetIn(client))
+    const begun = performance.now()
+    await put(after)
+    times.push(await untilSo(begun, async () => !(await isLetIn(client))))
+  }
+  tell(`limit, a bare client, ${what}: refused after`, times)
+}
+
+/** Changes routes of the hosts, as many at a time as a worker does, until it is told to stop. */
+function changeBarely(): () => Promise<void> {
+  let stopped = false
+  const lane = async (services: readonly KubeObject[]) => {
+    for (let turn = 0; !stopped; turn++) {
+      for (const object of services) {
+        if (stopped) return
+        const text = JSON.stringify(stated(object))
+        const changed: unknown = JSON.parse(
+          text.replace(/"prefix":"[^"]*"/, `"prefix":"/bare-${turn}"`),
+        )
+        await kube.apply(fitted(KubeObject, changed, 'it is still an object'), { force: true })
+      }
+    }
+  }
+  const lanes = kube
+    .list(kinds.istioVirtualService, { labelSelector: 'app.kubernetes.io/managed-by=gatesmith' })
+    .then((all) =>
+      Promise.all(Array.from({ length: 16 }, (_, n) => lane(all.filter((_, at) => at % 16 === n)))),
+    )
+  return async () => {
+    stopped = true
+    await lanes
+  }
+}
+
+/** The last revocation: the Secrets before and after it, and whose it was. */
+type Last = {
+  readonly before: readonly KubeObject[]
+  readonly after: readonly KubeObject[]
+  readonly client: Client
+}
+
+async function revokeOneMore(): Promise<Last> {
+  const client = await newClient()
+  const before = await secretsThere()
+  await refusedAfter(client)
+  return { before, after: await secretsThere(), client }
 }
 
 let loaded = false
@@ -120,7 +197,7 @@ async function changeAgain(): Promise<void> {
   turn++
   const to = { service: 'httpbin', namespace: 'test', port: 80 }
   const routes = [{ match: { prefix: `/${turn}` }, to }]
-  for (let n = 0; n < hosts; n++) await putReal(ctx, `h${n}.bench.test`, { routes })
+  await inLanes(hosts, (n) => putReal(ctx, `h${n}.bench.test`, { routes }))
   say(`changed ${hosts} hosts; ${await left()} changes are under way`)
 }
 
@@ -128,7 +205,7 @@ try {
   await changeTenant(ctx, actor, { name: 'bench', patch: { namespaces: ['test'] } })
   await createCluster(ctx, actor, { name: 'real', kubeconfig, ingress: { address } })
   await putCertified(ctx, name, { tls: { mode: 'MUTUAL', clientAuthority: 'bench-issuing' } })
-  for (let n = 0; n < hosts; n++) await putCertified(ctx, `h${n}.bench.test`)
+  await inLanes(hosts, (n) => putCertified(ctx, `h${n}.bench.test`))
   const worker = await startWorker(stage)
   const begun = performance.now()
   await allSynced(ctx, hosts + 1)
@@ -136,8 +213,13 @@ try {
   await measure('nothing else under way', Math.ceil(revocations / 5))
   loaded = true
   await measure(`${hosts / 2} to ${hosts} changes under way`, revocations)
+  const last = await revokeOneMore()
   worker.kill('SIGTERM')
   await once(worker, 'exit')
+  await measureBare('nothing else under way', last)
+  const stopChanging = changeBarely()
+  await measureBare('changes under way', last)
+  await stopChanging()
 } finally {
   kube.close()
   await stage.stop()

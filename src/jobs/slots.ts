@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events'
 import { setTimeout as wait } from 'node:timers/promises'
 import {
+  type JobHelpers,
   Logger,
   parseCronItems,
   type Runner,
@@ -8,7 +9,9 @@ import {
   type TaskList,
   type WorkerEvents,
 } from 'graphile-worker'
+import { onErrand } from '../clusters/kubernetes/errand.ts'
 import type { Context, Log } from '../core/context.ts'
+import { urgencyOf } from '../core/database/due.ts'
 import type { openPool as openConnections } from '../core/database/postgres.ts'
 import { attempt } from './failure.ts'
 import type { Leases } from './leases.ts'
@@ -117,7 +120,10 @@ function tasksOf(ctx: Context, all: Work): TaskList {
   return Object.fromEntries(
     Object.entries(all).map(([task, work]) => [
       task,
-      (payload: unknown) => attempt(ctx, { task, payload }, work),
+      (payload: unknown, { job: { priority } }: JobHelpers) =>
+        onErrand({ ...urgencyOf(priority), since: performance.now() }, () =>
+          attempt(ctx, { task, payload }, work),
+        ),
     ]),
   )
 }

@@ -4,7 +4,7 @@ import { onErrand } from '../clusters/kubernetes/errand.ts'
 import { type Bell, openBell } from '../core/bell.ts'
 import { canonical } from '../core/canonical.ts'
 import type { Context } from '../core/context.ts'
-import { givenIn, type Lane, slowFlag } from '../core/database/due.ts'
+import { givenIn, type Lane, slowFlag, urgencyOf } from '../core/database/due.ts'
 import { isRecord } from '../shared/shape.ts'
 import { attempt, JobFailure } from './failure.ts'
 import type { Work } from './tasks.ts'
@@ -189,7 +189,8 @@ async function run(ctx: Context, work: Work, { task, payload, priority, since }:
   try {
     const act = work[task]
     if (!act) throw new Error(`nobody takes jobs of ${task}`)
-    await onErrand({ urgent: priority < 0, since }, () => attempt(ctx, { task, payload }, act))
+    const errand = { ...urgencyOf(priority), since }
+    await onErrand(errand, () => attempt(ctx, { task, payload }, act))
     return null
   } catch (error) {
     return error instanceof JobFailure ? error.message : 'Error'

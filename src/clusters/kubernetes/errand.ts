@@ -1,18 +1,60 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { setTimeout as wait } from 'node:timers/promises'
 
 /** For what a cluster is asked. */
 export type Errand = {
   /** Before whatever else the cluster is asked for meanwhile. */
   readonly urgent: boolean
+  /** While it is under way nothing begins that is not urgent, and no cluster is asked for such: whatever runs on the
+   *  machine has time for this alone. */
+  readonly alone?: boolean
   /** What was seen from then on will do: when it became due (performance.now()). */
   readonly since: number
 }
 
 const errands = new AsyncLocalStorage<Errand>()
 
-/** Does this on an errand. */
+/** How long one errand may have others wait, and how long others wait in all: a cluster may be slow, or be told of
+ *  revocations without end. In milliseconds. */
+const aloneMilliseconds = 1_000
+const heldMilliseconds = 1_500
+
+/** The errands that have others wait. */
+const alone = new Set<Errand>()
+let calm = Promise.withResolvers<void>()
+
+/** Does this on an errand, when its turn has come. */
 export function onErrand<T>(errand: Errand, work: () => Promise<T>): Promise<T> {
-  return errands.run(errand, work)
+  return errands.run(errand, async () => {
+    if (errand.alone) return aside(errand, work)
+    await othersFirst()
+    return work()
+  })
+}
+
+async function aside<T>(errand: Errand, work: () => Promise<T>): Promise<T> {
+  alone.add(errand)
+  const end = () => {
+    if (!alone.delete(errand) || alone.size > 0) return
+    calm.resolve()
+    calm = Promise.withResolvers()
+  }
+  const timer = setTimeout(end, aloneMilliseconds)
+  try {
+    return await work()
+  } finally {
+    clearTimeout(timer)
+    end()
+  }
+}
+
+/** Waits while others are to be alone, if this is not urgent itself. */
+async function othersFirst(): Promise<void> {
+  if (alone.size === 0 || isUrgent()) return
+  const over = new AbortController()
+  const late = wait(heldMilliseconds, undefined, { signal: over.signal }).catch(() => undefined)
+  await Promise.race([calm.promise, late])
+  over.abort()
 }
 
 /** From when on what was seen will do for what is being done: from now on, unless that is on an errand. */
@@ -38,7 +80,7 @@ export function openGate(width: number) {
     usual: [],
   }
   let inside = 0
-  let quietUntil = 0
+  let quietUntil = Number.NEGATIVE_INFINITY
 
   function isHeld(isChange: boolean): boolean {
     return isChange && performance.now() < quietUntil
@@ -68,6 +110,7 @@ export function openGate(width: number) {
   /** Does the work when its turn has come. */
   return async <T>(isChange: boolean, work: () => Promise<T>): Promise<T> => {
     const urgent = isUrgent()
+    await othersFirst()
     await new Promise<void>((go) => {
       waiting[urgent ? 'urgent' : 'usual'].push({ isChange, go })
       open()

@@ -28,6 +28,11 @@ const priorities = {
 } as const
 export type Urgency = keyof typeof priorities
 
+/** How urgent a job of this priority is: `alone`, nothing else is begun while it is done. */
+export function urgencyOf(priority: number): { readonly urgent: boolean; readonly alone: boolean } {
+  return { urgent: priority < 0, alone: priority <= priorities.revocation }
+}
+
 type DueKind<Key> = {
   readonly urgency: Urgency
   readonly queueOf: (key: Key) => string | null

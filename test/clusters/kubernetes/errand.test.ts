@@ -40,3 +40,35 @@ test('after an urgent change other changes wait for a moment, and what is only r
   await change
   assert.deepEqual(order.at(-1), 'change')
 })
+
+test('while one is alone nothing begins that is not urgent, and what has begun asks for nothing', async () => {
+  const { order, asked } = gateOf(8)
+  const begun = Promise.withResolvers<void>()
+  const under = onErrand({ urgent: false, since: 0 }, async () => {
+    await begun.promise
+    await asked('begun before')
+  })
+  const held = Promise.withResolvers<void>()
+  const revocation = onErrand({ urgent: true, alone: true, since: 0 }, async () => {
+    begun.resolve()
+    await held.promise
+    order.push('revocation')
+  })
+  const later = asked('later')
+  await asked('urgent', { urgent: true })
+  assert.deepEqual(order, ['urgent'])
+  held.resolve()
+  await Promise.all([under, revocation, later])
+  assert.deepEqual(order.slice(0, 2), ['urgent', 'revocation'])
+  assert.deepEqual(order.slice(2).toSorted(), ['begun before', 'later'])
+})
+
+test('one that is alone for good has nobody wait for good', async () => {
+  const { order, asked } = gateOf(8)
+  const held = Promise.withResolvers<void>()
+  const stuck = onErrand({ urgent: true, alone: true, since: 0 }, () => held.promise)
+  await asked('usual')
+  assert.deepEqual(order, ['usual'])
+  held.resolve()
+  await stuck
+})
