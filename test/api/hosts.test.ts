@@ -467,5 +467,7 @@ test('what a certificate replaced is told in order, and what was done to a host'
   const { body } = await http.get(history).expect(200)
   const actions = body.items.map(({ action }: { action: string }) => action)
   assert.deepEqual(actions, ['host.removed', 'host.created'])
+  const capitals = await http.get(history.replace('b.going', 'B.Going')).expect(200)
+  assert.deepEqual(capitals.body.items, body.items)
   await http.get('/v1/tenants/shop/hosts/never.fair.test/history').expect(404)
 })

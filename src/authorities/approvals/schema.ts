@@ -54,7 +54,7 @@ export const Approval = closed(
     }),
     askedBy: Person,
     askedAt: Timestamp,
-    expiresAt: Type.Union([Timestamp], { description: 'Until when it can be approved' }),
+    expiresAt: Type.String({ format: 'date-time', description: 'Until when it can be approved' }),
     decidedBy: nullable(Person),
     decidedAt: nullable(Timestamp),
   },

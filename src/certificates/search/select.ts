@@ -5,6 +5,7 @@ import { named, type Row, rowsOf, value } from '../../core/database/rows.ts'
 import { endingOf } from '../../hosts/request/query.ts'
 import { labelTerms } from '../../shared/lists/labels.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
+import { hostSpelling } from '../../shared/spelling.ts'
 import { canonicalSerial } from '../../x509/certificates/serial.ts'
 import type { CertificateFilter, CertificateSort } from './filter.ts'
 
@@ -163,7 +164,7 @@ function relationConditions({
     ...(host === undefined
       ? []
       : [
-          sql`certificate."hostId" in (select "id" from host where "name" = ${host.toLowerCase()})`,
+          sql`certificate."hostId" in (select "id" from host where "name" = ${hostSpelling(host)})`,
         ]),
     ...(cluster === undefined ? [] : [onCluster(cluster, hostIds)]),
   ]

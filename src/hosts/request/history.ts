@@ -7,10 +7,11 @@ import type { List } from '../../shared/lists/query.ts'
 import { closed } from '../../shared/schema.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import { hostRow } from '../find.ts'
+import { parseHostname } from './hostname.ts'
 
 /** What of the audit trail is asked for, of one host. */
 export const HistoryQuery = closed(
-  Type.Omit(AuditQuery, ['tenant', 'subjectKind', 'subjectId', 'subject']).properties,
+  Type.Omit(AuditQuery, ['tenant', 'subjectKind', 'subjectId', 'subject', 'address']).properties,
 )
 type HistoryQuery = Type.Static<typeof HistoryQuery>
 
@@ -21,7 +22,9 @@ export async function hostHistory(
   actor: Actor,
   { tenant, name, query }: { tenant: string; name: string; query: HistoryQuery },
 ): Promise<List<AuditEvent>> {
-  const own = { tenant, subjectKind: 'host', subject: name } as const
+  const parsed = parseHostname(name)
+  const subject = 'name' in parsed ? parsed.name : name
+  const own = { tenant, subjectKind: 'host', subject } as const
   const page = await findAuditEvents(ctx, actor, { ...query, ...own })
   if (page.items.length > 0) return page
   const any = await findAuditEvents(ctx, actor, { ...own, limit: 1 })

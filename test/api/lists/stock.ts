@@ -1,6 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
+import { putHost } from '../../../src/hosts/put.ts'
 import { openTestApi, tokenFor } from '../../support/api.ts'
+import { admin } from '../../support/context.ts'
 
 // Something of everything that lists show, of two tenants and more: of each filter there are those that it finds, and
 // those that it does not.
@@ -68,10 +70,8 @@ export const deep = await issue('one', {
   ...{ keyAlgorithm: 'ECDSA_P384', validityDays: 20, labels: { env: 'prod', team: 'shop' } },
 })
 export const wild = await issue('one', { dnsNames: ['*.one.test'], validityDays: 60 })
-await issue('two', {
-  ...{ profile: 'client', subject: { commonName: 'client' }, validityDays: 70 },
-  labels: { env: 'test' },
-})
+await issue('one', { profile: 'client', subject: { commonName: 'client' }, validityDays: 70 })
+await issue('two', { dnsNames: ['one.two.test'], validityDays: 70, labels: { env: 'test' } })
 const revoked = await issue('one', { dnsNames: ['gone.one.test'], validityDays: 40 })
 await make('post', `/tenants/one/certificates/${revoked.id}/revoke`, { reason: 'superseded' })
 
@@ -82,9 +82,10 @@ function issue(tenant: string, asked: object): Promise<Made> {
 const to = { service: 'httpbin', namespace: 'test', port: 80 }
 const hosts: readonly (readonly [string, string, object])[] = [
   ['one', 'www.one.test', { clusters: ['east', 'west'], labels: { env: 'prod' } }],
-  ['one', 'api.one.test', { clusters: ['east'], aliases: ['rest.one.example'] }],
+  ['one', 'api.one.test', { clusters: ['east', 'west'], aliases: ['rest.one.example'] }],
   ['one', 'shop.one.test', { clusters: ['west'], certificate: { authority: 'issuing' } }],
-  ['two', 'www.two.test', { clusters: ['east'], labels: { env: 'test' } }],
+  ['one', 'mail.one.test', { clusters: ['north'] }],
+  ['two', 'www.two.test', { clusters: ['east'], labels: { env: 'test', team: 'bank' } }],
   ['two', 'bank.two.test', { clusters: ['west'] }],
 ]
 for (const [tenant, name, asked] of hosts) {
@@ -92,7 +93,11 @@ for (const [tenant, name, asked] of hosts) {
   const { id } = await ctx.db.read.host.findFirstOrThrow({ where: { name } })
   await certifyHost(ctx, id)
 }
-await make('patch', '/tenants/one/hosts/www.one.test', { labels: { env: 'prod', tier: 'front' } })
+await make('patch', '/tenants/one/hosts/www.one.test', { labels: { tier: 'front' } })
+// By another than the one who does everything else.
+const labels = { env: 'prod', tier: 'front', team: 'shop' }
+const spec = { routes: [{ to }], clusters: ['east', 'west'], labels }
+await putHost(ctx, admin, { tenant: 'one', name: 'www.one.test', spec })
 
 for (const [name, namespace, cluster] of [
   ['first', 'test', 'east'],
@@ -106,18 +111,23 @@ for (const [name, namespace, cluster] of [
 }
 
 // As clusters would have it.
-const stand = [
-  `update cluster set status = 'Ready' where name = 'east'`,
-  `update cluster set status = 'Failed' where name = 'west'`,
-  ...['Applied', 'Synced', 'Failed', 'Conflict'].map(
-    (status, at) => `update placement set status = '${status}' where id =
-      (select id from placement where status = 'Pending' order by id limit 1 offset ${at === 0 ? 0 : 1})`,
-  ),
-  `update delivery_target set status = 'Synced' where "secretName" = 'first-tls'`,
-  `update delivery_target set status = 'Failed' where "secretName" = 'second-tls'`,
-  `update delivery_target set status = 'Conflict' where "secretName" = 'third-tls'`,
-]
-for (const statement of stand) await ctx.db.statement(statement, [])
+for (const [name, status] of Object.entries({ east: 'Ready', west: 'Failed' })) {
+  await ctx.db.statement('update cluster set status = $2 where name = $1', [name, status])
+}
+for (const [name, cluster, status] of [
+  ['www.one.test', 'east', 'Synced'],
+  ['api.one.test', 'east', 'Applied'],
+  ['api.one.test', 'west', 'Failed'],
+  ['shop.one.test', 'west', 'Conflict'],
+]) {
+  const text = `update placement set status = $3 where name = $1
+    and "clusterId" = (select id from cluster where name = $2)`
+  await ctx.db.statement(text, [name, cluster, status])
+}
+for (const [name, status] of Object.entries({ first: 'Synced', second: 'Failed' })) {
+  const text = 'update delivery_target set status = $2 where "secretName" = $1'
+  await ctx.db.statement(text, [`${name}-tls`, status])
+}
 for (const digit of ['a', 'b', 'c']) {
   await make('post', '/blocked-keys', { spkiSha256: digit.repeat(64), reason: `key ${digit}` })
 }

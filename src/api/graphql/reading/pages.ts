@@ -15,6 +15,7 @@ import {
   type Listing,
   listRowsBelow,
   type Parents,
+  when,
 } from '../../../core/database/lists.ts'
 import { rowsOwnedBy } from '../../../core/database/rows.ts'
 import {
@@ -114,10 +115,22 @@ export const hostsOfClusters = below({
       and other."name" = placed."name" and other."hostId" = placed."hostId"
       and other."ingress" < placed."ingress")`,
     ...rowsOwnedBy(actor, sql`placed."tenantId"`),
-    ...hostConditions(null, query),
+    ...(query.cluster === undefined ? standingHere(query) : hostConditions(null, query)),
   ],
   view: joinedHosts,
 })
+
+/** What is asked for of the hosts of a cluster: how they stand is how they stand there. */
+function standingHere({ status, ...query }: HostQuery): readonly Sql[] {
+  return [
+    ...hostConditions(null, query),
+    ...when(
+      status,
+      (one) => sql`exists (select from placement where placement."hostId" = placed."hostId"
+        and placement."clusterId" = placed."clusterId" and placement."status" = ${one})`,
+    ),
+  ]
+}
 
 /** The certificates of each authority that the actor may see. */
 export const certificatesOfAuthorities = below({
