@@ -83,7 +83,8 @@ function addService(gatesmith: Command): void {
     .action(async ({ grantTo: role }: { grantTo?: string }) => {
       const { databaseUrl } = await config()
       const { migrate } = await import('./core/database/migrate.ts')
-      const applied = await migrate(databaseUrl)
+      const say = (_: object, sentence: string) => process.stderr.write(`${sentence}\n`)
+      const applied = await migrate(databaseUrl, { info: say, warn: say, error: say })
       process.stdout.write(
         applied.length === 0 ? 'Up to date\n' : `Applied ${applied.join(', ')}\n`,
       )

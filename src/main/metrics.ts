@@ -1,9 +1,11 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { readinessOf } from '../api/public/readiness.ts'
 import type { Context } from '../core/context.ts'
 import { measureProcess, metersOf } from '../core/metrics.ts'
+import { takePort } from './port.ts'
 import { readStock } from './stock.ts'
 
 /** The database is asked no more often, however many ask here, and no scrape waits longer for it. */
@@ -39,8 +41,9 @@ export async function openMetrics(ctx: Context, { host, port }: { host: string; 
     response.writeHead(200, { 'content-type': registry.contentType })
     response.end(await registry.metrics())
   })
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject).listen(port, host, resolve)
+  await takePort({ host, port, setting: 'GATESMITH_METRICS_PORT' }, async () => {
+    server.listen(port, host)
+    await once(server, 'listening')
   })
   const { port: bound } = server.address() as AddressInfo
   const close = async () => {

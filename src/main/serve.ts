@@ -1,9 +1,8 @@
 import { buildServer } from '../api/server.ts'
 import type { Config } from '../core/config.ts'
-import { openContext } from '../core/context.ts'
-import { migrate } from '../core/database/migrate.ts'
+import { begin } from './begin.ts'
 import { openLogger } from './logger.ts'
-import { openMetrics } from './metrics.ts'
+import { takePort } from './port.ts'
 import { runUntilSignal } from './stopping.ts'
 import { openTls } from './tls.ts'
 
@@ -11,19 +10,13 @@ import { openTls } from './tls.ts'
 export async function serve(config: Config): Promise<void> {
   const log = openLogger(config.logLevel)
   await runUntilSignal(async (stops) => {
-    if (config.traces) {
-      const { openTracing } = await import('./tracing.ts')
-      stops.add(openTracing(config.traces, { log, service: 'gatesmith-serve' }))
-    }
-    await migrate(config.databaseUrl)
-    const ctx = openContext(config, log)
-    stops.add(() => ctx.db.close())
-    if (config.metrics) stops.add((await openMetrics(ctx, config.metrics)).close)
+    const ctx = await begin(config, { log, stops, service: 'serve' })
     // Loading it takes half a second, for which no request is to hold up the others.
     await import('../clusters/kubernetes/library.ts')
     const api = await buildServer(ctx, log)
     stops.add(() => api.close())
-    await api.listen({ host: config.host, port: config.port })
+    const { host, port } = config
+    await takePort({ host, port, setting: 'GATESMITH_PORT' }, () => api.listen({ host, port }))
     if (config.tls) stops.add(await openTls(api.server, ctx, config.tls))
   })
 }

@@ -1,9 +1,11 @@
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { createServer } from 'node:tls'
 import type { Config } from '../core/config.ts'
 import type { Context } from '../core/context.ts'
 import { minute } from '../shared/moment.ts'
+import { takePort } from './port.ts'
 
 const rereadMilliseconds = 10 * minute
 const handshakeMilliseconds = 10_000
@@ -31,9 +33,10 @@ export async function openTls(
       .catch((err: unknown) => log.error({ err }, 'the certificate of the API cannot be read'))
   }, rereadMilliseconds)
   again.unref()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, config.host, resolve)
+  const { host } = config
+  await takePort({ host, port, setting: 'GATESMITH_TLS_PORT' }, async () => {
+    server.listen(port, host)
+    await once(server, 'listening')
   })
   log.info({ address: server.address() }, 'the API is served over TLS, too')
   // What it has let in is the server's own, which ends it in its turn.

@@ -2,22 +2,37 @@ import { readdir } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { isRecord } from '../../shared/shape.ts'
-import { unapplied } from './migrations.ts'
+import type { Log } from '../context.ts'
+import { refuseHelpless, refuseUnfit } from './fitting.ts'
+import { migrationNames, unapplied } from './migrations.ts'
 import { type DatabaseSession, openSession } from './postgres.ts'
 
 /** One replica migrates at a time; the others wait and find nothing left to do. */
 const lockKey = 0x67617465
 
 /** Brings the database at `url` to the schema of this release: our tables, then those of the job
- *  queue. Safe to call from any number of processes at once. Answers the migrations just applied. Where nothing is left
- *  to do neither the engine nor the queue is loaded. */
-export async function migrate(url: string): Promise<readonly string[]> {
-  const lock = await openSession(url)
+ *  queue. Safe to call from any number of processes at once: one does it, and the others tell the log that they wait. Answers the
+ *  migrations just applied. Where nothing is left to do neither the engine nor the queue is loaded. Throws one sentence where the
+ *  database does not answer, is not one of ours, or cannot be migrated by this role. */
+export async function migrate(url: string, log?: Log): Promise<readonly string[]> {
+  const lock = await open(url)
   try {
-    await lock.query('select pg_advisory_lock($1)', [lockKey])
-    const applied = (await isCurrent(lock))
-      ? []
-      : await (await import('./schemaengine.ts')).applyMigrations(url)
+    const [free] = await lock.query('select pg_try_advisory_lock($1) as it', [lockKey])
+    if (!isRecord(free) || free.it !== true) {
+      log?.info({}, 'Another process migrates the database: waiting until it has ended')
+      await lock.query('select pg_advisory_lock($1)', [lockKey])
+    }
+    const newer = await refuseUnfit(lock)
+    if (newer.length > 0) {
+      log?.warn(
+        { newer },
+        'The database has migrations of a newer release, which this one can do with',
+      )
+    }
+    const missing = await missingIn(lock)
+    if (missing > 0) await refuseHelpless(lock, missing)
+    const applied =
+      missing === 0 ? [] : await (await import('./schemaengine.ts')).applyMigrations(url)
     if (!(await isQueueCurrent(lock))) {
       const { runMigrations } = await import('graphile-worker')
       await runMigrations({ connectionString: url })
@@ -28,10 +43,30 @@ export async function migrate(url: string): Promise<readonly string[]> {
   }
 }
 
-/** Whether every migration of this release has been applied. */
-async function isCurrent(session: DatabaseSession): Promise<boolean> {
-  if (!(await isThere(session, '_prisma_migrations'))) return false
-  return (await unapplied(session.query)).length === 0
+async function open(url: string): Promise<DatabaseSession> {
+  try {
+    return await openSession(url)
+  } catch (cause) {
+    const { host, pathname } = new URL(url)
+    throw new Error(
+      `The database ${pathname.slice(1)} at ${host} cannot be used: ${reasonOf(cause)}`,
+      {
+        cause,
+      },
+    )
+  }
+}
+
+/** A name with several addresses fails for each of them, and says nothing of its own. */
+function reasonOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === '') return reasonOf(error.errors[0])
+  return error instanceof Error ? error.message : String(error)
+}
+
+/** How many migrations of this release have not been applied. */
+async function missingIn(session: DatabaseSession): Promise<number> {
+  if (!(await isThere(session, '_prisma_migrations'))) return (await migrationNames()).length
+  return (await unapplied(session.query)).length
 }
 
 /** Whether the tables of the job queue are those of its release, whose migrations lie beside its code by their

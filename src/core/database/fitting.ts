@@ -1,0 +1,47 @@
+import { isRecord } from '../../shared/shape.ts'
+import { migrationNames } from './migrations.ts'
+import type { DatabaseSession } from './postgres.ts'
+
+const oldest = 15
+
+/** Throws one sentence where the database cannot be brought to the schema of this release: its PostgreSQL is too old, or it
+ *  is in use for something else. Answers the migrations in it that this release does not know, which a newer one made. */
+export async function refuseUnfit({ query }: DatabaseSession): Promise<readonly string[]> {
+  const [found] = await query(
+    `select current_setting('server_version_num')::int / 10000 as version,
+       current_setting('server_version') as full, current_database() as name,
+       to_regclass('_prisma_migrations') is not null as migrated,
+       exists (select from pg_class as own
+         where relnamespace = current_schema()::regnamespace and relkind in ('r', 'p') and not exists (
+           select from pg_depend where classid = 'pg_class'::regclass and objid = own.oid and deptype = 'e')) as used`,
+  )
+  if (!isRecord(found)) throw new Error('The database does not say what it is')
+  const { version, full, name, migrated, used } = found
+  if (Number(version) < oldest) {
+    throw new Error(`PostgreSQL ${full} is too old: it must be ${oldest} or later`)
+  }
+  const other = `The database "${name}" is in use for something else: give DATABASE_URL one of its own`
+  if (!migrated) {
+    if (used) throw new Error(other)
+    return []
+  }
+  const rows = await query('select migration_name as name from _prisma_migrations')
+  const known = new Set(await migrationNames())
+  const strange = rows.flatMap((row) => {
+    const each = isRecord(row) ? String(row.name) : ''
+    return known.has(each) ? [] : [each]
+  })
+  if (rows.length > 0 && strange.length === rows.length) throw new Error(other)
+  return strange
+}
+
+/** Throws one sentence where who asks may not make what migrations make. */
+export async function refuseHelpless({ query }: DatabaseSession, missing: number): Promise<void> {
+  const [found] = await query(
+    `select current_user as name, has_schema_privilege(current_schema(), 'create') as may`,
+  )
+  if (!isRecord(found) || found.may) return
+  throw new Error(
+    `${missing} migrations of this release are not applied, and "${found.name}" may not: run gatesmith migrate as who owns the tables`,
+  )
+}
