@@ -81,16 +81,17 @@ function addService(gatesmith: Command): void {
     )
     .addHelpText('after', environment)
     .action(async ({ grantTo: role }: { grantTo?: string }) => {
-      const { databaseUrl } = await config()
+      const { directUrl } = await import('./core/config.ts')
+      const url = directUrl(await config())
       const { migrate } = await import('./core/database/migrate.ts')
       const say = (_: object, sentence: string) => process.stderr.write(`${sentence}\n`)
-      const applied = await migrate(databaseUrl, { info: say, warn: say, error: say })
+      const applied = await migrate(url, { info: say, warn: say, error: say })
       process.stdout.write(
         applied.length === 0 ? 'Up to date\n' : `Applied ${applied.join(', ')}\n`,
       )
       if (role === undefined) return
       const { grantTo } = await import('./core/database/grant.ts')
-      await grantTo(databaseUrl, role)
+      await grantTo(url, role)
       process.stdout.write(`"${role}" may do what serve and worker need\n`)
     })
 

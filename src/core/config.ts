@@ -8,6 +8,7 @@ const Count = Type.String({ pattern: '^(0|[1-9][0-9]{0,7})$' })
 
 const Environment = Type.Object({
   DATABASE_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
+  GATESMITH_DATABASE_DIRECT_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
   GATESMITH_SEALING_KEY: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9+/]{43}=$' })),
   GATESMITH_SEALING_KEY_FILE: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_SEALING_KEYS_FORMER: Type.Optional(
@@ -164,6 +165,8 @@ export const defaultRates: Rates = {
 /** The settings of one process. */
 export type Config = {
   readonly databaseUrl: string
+  /** The same database past a pooler that `databaseUrl` leads to; not set: there is none. */
+  readonly databaseDirectUrl?: string | undefined
   readonly databasePool: number
   /** 32 octets; never printed. */
   readonly sealingKey: Buffer
@@ -205,9 +208,18 @@ export type Config = {
   readonly development: boolean
 }
 
+/** Where sessions of our own lead to: what holds locks, hears what is told (LISTEN) or migrates goes through no pooler. */
+export function directUrl({ databaseUrl, databaseDirectUrl }: Config): string {
+  return databaseDirectUrl ?? databaseUrl
+}
+
 /** What each setting is for; `gatesmith serve --help` prints it. */
 export const settings = [
   ['DATABASE_URL', 'PostgreSQL 15 or later, postgres://user:password@host:port/database'],
+  [
+    'GATESMITH_DATABASE_DIRECT_URL',
+    'the same database past a pooler such as PgBouncer, where DATABASE_URL leads to one (DATABASE_URL)',
+  ],
   [
     'GATESMITH_SEALING_KEY',
     '32 random octets in base64 (openssl rand -base64 32); seals secrets at rest',
@@ -337,6 +349,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
   const port = Number(env.GATESMITH_PORT ?? 4000)
   return {
     databaseUrl: env.DATABASE_URL,
+    databaseDirectUrl: env.GATESMITH_DATABASE_DIRECT_URL,
     databasePool: Number(env.GATESMITH_DATABASE_POOL ?? 10),
     sealingKey: sealingKey(env),
     formerSealingKeys: formerKeys(env),

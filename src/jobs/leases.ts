@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { directUrl } from '../core/config.ts'
 import type { Context } from '../core/context.ts'
 import { type DatabaseSession, openLockSession } from '../core/database/postgres.ts'
 import { isRecord } from '../shared/shape.ts'
@@ -90,7 +91,7 @@ type Line = {
 }
 
 async function open(ctx: Context): Promise<Line> {
-  const session = await openLockSession(ctx.config.databaseUrl)
+  const session = await openLockSession(directUrl(ctx.config))
   return { session, holds: new Set(), missing: new Map() }
 }
 

@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { directUrl } from '../core/config.ts'
 import type { Context } from '../core/context.ts'
 import { type DatabaseSession, openLockSession } from '../core/database/postgres.ts'
 import { followCluster } from '../delivery/drift/follow.ts'
@@ -66,7 +67,7 @@ export async function startWatches(ctx: Context): Promise<Watches> {
     while (!stopping.signal.aborted) {
       let session: DatabaseSession | undefined
       try {
-        session = await openLockSession(ctx.config.databaseUrl)
+        session = await openLockSession(directUrl(ctx.config))
         await session.query('select pg_advisory_lock_shared(hashtextextended($1, 0))', [present])
         while (!stopping.signal.aborted) {
           await turn(session)

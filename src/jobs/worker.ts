@@ -1,3 +1,4 @@
+import { directUrl } from '../core/config.ts'
 import type { Context } from '../core/context.ts'
 import { slowFlag, togetherChannel } from '../core/database/due.ts'
 import { listen, openPool } from '../core/database/postgres.ts'
@@ -29,7 +30,7 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   const leases = await openLeases(ctx)
   const watches = await startWatches(ctx)
   // A slot has a connection only while it takes a job or gives it back.
-  const pgPool = openPool(ctx.config.databaseUrl, concurrency + 2)
+  const pgPool = openPool(directUrl(ctx.config), concurrency + 2)
   const lost = (err: unknown) => ctx.log.warn({ err }, 'the queue lost a connection')
   // Without a listener a lost connection would end the process, also while a job has it.
   pgPool.on('error', lost)
@@ -43,7 +44,7 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
     startTurns(ctx, { lane: 'main', work: lanes.together.main, queues: concurrency, hold }),
     startTurns(ctx, { lane: 'slow', work: lanes.together.slow, queues: slowSlots, hold }),
   ]
-  const listening = listen(ctx.config.databaseUrl, togetherChannel, () => {
+  const listening = listen(directUrl(ctx.config), togetherChannel, () => {
     for (const { wake } of turns) wake()
   })
   const start = (options: Omit<SlotOptions, 'pgPool'>) =>

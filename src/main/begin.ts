@@ -1,4 +1,4 @@
-import type { Config } from '../core/config.ts'
+import { type Config, directUrl } from '../core/config.ts'
 import { type Context, openContext } from '../core/context.ts'
 import { migrate } from '../core/database/migrate.ts'
 import { unopenable } from '../core/sealing/rewrap.ts'
@@ -20,7 +20,7 @@ export async function begin(
     const { openTracing } = await import('./tracing.ts')
     stops.add(openTracing(config.traces, { log, service: `gatesmith-${service}` }))
   }
-  await migrate(config.databaseUrl, log)
+  await migrate(directUrl(config), log)
   const ctx = openContext(config, log)
   stops.add(() => ctx.db.close())
   await refuseOtherKey(ctx)

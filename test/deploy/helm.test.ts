@@ -38,7 +38,12 @@ const note = skip ? ` (skipped: ${skip})` : ''
 /** All that the chart can make. */
 const everything = {
   imagePullSecrets: ['pull'],
-  database: { ca: 'ca.crt', ownerSecret: 'gatesmith-owner', role: 'gatesmith_app' },
+  database: {
+    direct: 'direct',
+    ca: 'ca.crt',
+    ownerSecret: 'gatesmith-owner',
+    role: 'gatesmith_app',
+  },
   sealing: { formerKey: 'former' },
   settings: { GATESMITH_LOG_LEVEL: 'warn', GATESMITH_TRUSTED_PROXIES: '10.0.0.0/8' },
   settingsSecret: 'more',

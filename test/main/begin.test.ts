@@ -55,7 +55,8 @@ test('with another sealing key nothing starts that would seal by it, unless it c
   const [said = '', ...others] = await refusals(settings, ['serve', 'worker'])
   assert.deepEqual(others, [])
   assert.match(said, /^gatesmith: GATESMITH_SEALING_KEY is another key than .+FORMER\n$/)
-  assert.doesNotMatch(said, new RegExp(settings.GATESMITH_SEALING_KEY ?? ''))
+  assert.ok(settings.GATESMITH_SEALING_KEY)
+  assert.ok(!said.includes(settings.GATESMITH_SEALING_KEY))
   const former = { GATESMITH_SEALING_KEYS_FORMER: sealingKey.toString('base64') }
   const server = startProcess(['serve'], { ...settings, ...former })
   await untilReady(server, settings)
@@ -88,7 +89,7 @@ test('a database that cannot be used is named, and its password is not', async (
     const said = (await refusals(await settingsFor(wrong))).join('')
     assert.match(said, names)
     assert.doesNotMatch(said, /secret-word/)
-    assert.doesNotMatch(said, new RegExp(url.password))
+    assert.ok(!said.includes(url.password))
   }
 })
 

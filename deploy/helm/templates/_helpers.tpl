@@ -50,6 +50,11 @@ envFrom:
 - name: DATABASE_URL
   valueFrom:
     secretKeyRef: { name: {{ .database }}, key: {{ .root.Values.database.key }} }
+{{- with .root.Values.database.direct }}
+- name: GATESMITH_DATABASE_DIRECT_URL
+  valueFrom:
+    secretKeyRef: { name: {{ $.database }}, key: {{ . }} }
+{{- end }}
 - name: GATESMITH_SEALING_KEY_FILE
   value: /etc/gatesmith/sealing-key
 {{- if .root.Values.sealing.formerKey }}

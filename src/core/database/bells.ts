@@ -1,5 +1,6 @@
 import { Problem } from '../../shared/problem.ts'
 import { type Bell, openBell } from '../bell.ts'
+import { directUrl } from '../config.ts'
 import type { Context } from '../context.ts'
 import { oncePer } from '../onceper.ts'
 import { type DatabaseSession, openListener } from './postgres.ts'
@@ -96,7 +97,7 @@ function ringAll({ bells }: Tower): void {
 /** Opens the session; one that is lost is followed by another while anybody waits, and then everybody looks,
  *  since what was told meanwhile was not heard. */
 async function listen(ctx: Context, tower: Tower): Promise<DatabaseSession> {
-  const opening = openListener(ctx.config.databaseUrl, channels, (channel, id) => {
+  const opening = openListener(directUrl(ctx.config), channels, (channel, id) => {
     ringOne(tower, channel, id)
   })
   opening.catch(() => {

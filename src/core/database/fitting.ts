@@ -4,6 +4,16 @@ import type { DatabaseSession } from './postgres.ts'
 
 const oldest = 15
 
+/** Throws one sentence where a pooler stands before the database: it hands a session with its locks on to the next one, and tells
+ *  nobody what nobody is said to hear. */
+export async function refusePooler({ query, backend }: DatabaseSession): Promise<void> {
+  const [found] = await query('select pg_backend_pid() as backend')
+  if (isRecord(found) && found.backend === backend) return
+  throw new Error(
+    'A pooler stands before the database: give GATESMITH_DATABASE_DIRECT_URL, which leads past it',
+  )
+}
+
 /** Throws one sentence where the database cannot be brought to the schema of this release: its PostgreSQL is too old, or it
  *  is in use for something else. Answers the migrations in it that this release does not know, which a newer one made. */
 export async function refuseUnfit({ query }: DatabaseSession): Promise<readonly string[]> {

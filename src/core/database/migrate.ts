@@ -3,7 +3,7 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { isRecord } from '../../shared/shape.ts'
 import type { Log } from '../context.ts'
-import { refuseHelpless, refuseUnfit } from './fitting.ts'
+import { refuseHelpless, refusePooler, refuseUnfit } from './fitting.ts'
 import { migrationNames, unapplied } from './migrations.ts'
 import { type DatabaseSession, openSession } from './postgres.ts'
 
@@ -17,6 +17,7 @@ const lockKey = 0x67617465
 export async function migrate(url: string, log?: Log): Promise<readonly string[]> {
   const lock = await open(url)
   try {
+    await refusePooler(lock)
     const [free] = await lock.query('select pg_try_advisory_lock($1) as it', [lockKey])
     if (!isRecord(free) || free.it !== true) {
       log?.info({}, 'Another process migrates the database: waiting until it has ended')

@@ -4,6 +4,8 @@ import pg from 'pg'
 /** One connection of its own, for what hangs on a session: advisory locks, and LISTEN. */
 export type DatabaseSession = {
   readonly query: (text: string, values?: readonly unknown[]) => Promise<readonly unknown[]>
+  /** The process of PostgreSQL's that was said to be ours when we connected: a pooler names one that is none. */
+  readonly backend: number
   /** Resolves when the connection is gone, by `close` or by itself. */
   readonly ended: Promise<void>
   readonly close: () => Promise<void>
@@ -24,6 +26,7 @@ async function connectSession(
     client.on('error', () => resolve())
   })
   await client.connect()
+  const backend: unknown = Reflect.get(client, 'processID')
   // One statement after the other: a connection has no more than one under way.
   let last: Promise<unknown> = Promise.resolve()
   const session: DatabaseSession = {
@@ -32,6 +35,7 @@ async function connectSession(
       last = next.catch(() => undefined)
       return next
     },
+    backend: Number(backend),
     ended,
     close: () => client.end(),
   }
