@@ -75,8 +75,12 @@ async function deliver(
   placement: PlacementRow,
   certificate: CertificateRow,
 ): Promise<void> {
-  const delivery = await deliveryOf(ctx, placement, certificate)
-  const kube = await openCluster(ctx, placement.clusterId)
+  // Read while many read at one moment: they share statements.
+  const [delivery, kube, foreign] = await Promise.all([
+    deliveryOf(ctx, placement, certificate),
+    openCluster(ctx, placement.clusterId),
+    foreignNames(ctx, placement),
+  ])
   const intent = await intend(ctx, kube, { placement, delivery })
   if ('conflicts' in intent) {
     const message = intent.conflicts.join('. ')
@@ -88,7 +92,7 @@ async function deliver(
   const warnings = [
     ...advice,
     ...risks.map(({ message }) => message),
-    ...(await foreignNames(ctx, placement)),
+    ...foreign,
     ...(await backendClientWarnings(ctx, delivery.host.spec)),
     ...drift.warnings,
   ]

@@ -114,7 +114,9 @@ async function storeIn(tx: Tx, all: readonly Asked<Change>[], now: Date): Promis
     if (back) addDue(dues, placement, { kind: 'placement.push', at: now, trace })
     else {
       changes.push(change)
-      for (const each of change.due ?? []) addDue(dues, placement, { ...each, trace })
+      for (const { kind, at } of change.due ?? []) {
+        addDue(dues, placement, { kind, at: rounded(at, now), trace })
+      }
     }
   }
   await update(tx, changes)
@@ -177,9 +179,9 @@ const makingDue = oncePer((ctx) =>
   batched(
     async (all: readonly Asked<Next>[]) => {
       const dues = new Map<string, Due>()
+      const now = ctx.now()
       for (const { kind, placement, at, trace } of all) {
-        const rounded = new Date(Math.ceil(at.getTime() / roundMilliseconds) * roundMilliseconds)
-        addDue(dues, placement, { kind, at: rounded, trace })
+        addDue(dues, placement, { kind, at: rounded(at, now), trace })
       }
       await ctx.db.transaction(async (tx) => {
         for (const { kind, at, keys } of dues.values()) await dueMany(tx, kind, keys, { at })
@@ -191,6 +193,12 @@ const makingDue = oncePer((ctx) =>
 )
 
 const roundMilliseconds = 100
+
+/** What is due by now is due now, and what is due at about one time is due at one: it is told by one statement. */
+function rounded(at: Date, now: Date): Date {
+  if (at <= now) return now
+  return new Date(Math.ceil(at.getTime() / roundMilliseconds) * roundMilliseconds)
+}
 
 /** Holds the hosts until the transaction ends, so that no changes are under way then; answers the placements
  *  that are still wanted as they were pushed. */
