@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { cp, mkdtemp, rm, symlink } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { test } from 'node:test'
+import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
 import { parse } from 'yaml'
 import { readConfig, settings } from '../src/core/config.ts'
 
@@ -62,10 +66,12 @@ test('all that the build reads goes into it', () => {
   )
 })
 
+/** What the Dockerfile copies into its build. */
+const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)]
+  .flatMap(([, sources = '']) => sources.split(' '))
+  .filter((source) => source !== '')
+
 test('the Dockerfile copies what it names, and it is there', () => {
-  const copied = [...read('Dockerfile').matchAll(/^COPY (?!--from)(.+) \S+$/gm)]
-    .flatMap(([, sources = '']) => sources.split(' '))
-    .filter((source) => source !== '')
   assert.ok(copied.includes('src'))
   assert.ok(!copied.some((source) => /^[./*]*$/.test(source)), 'a whole folder is copied')
   for (const source of copied) {
@@ -93,4 +99,25 @@ test('what Compose starts are commands of the product, with settings that it rea
     const { databaseUrl } = readConfig(environment)
     assert.ok(Object.keys(needs).includes(new URL(databaseUrl).hostname))
   }
+})
+
+test('what is copied is all that the build needs, and what is built needs no other code', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'gatesmith-image-'))
+  after(() => rm(folder, { recursive: true, force: true }))
+  for (const source of copied) {
+    await cp(join(root, source), join(folder, source), {
+      recursive: true,
+      filter: (path) => path === join(root, source) || isSent(path.slice(root.length)),
+    })
+  }
+  await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
+  const run = promisify(execFile)
+  // `npm run build` but for the types, which are looked at anyway.
+  for (const step of ['generate', 'bundle'])
+    await run(process.execPath, [`tools/${step}.ts`], { cwd: folder })
+  await rm(join(folder, 'src'), { recursive: true })
+  const { stdout } = await run(process.execPath, ['dist/main.js', 'serve', '--help'], {
+    cwd: folder,
+  })
+  assert.match(stdout, /GATESMITH_SEALING_KEY/)
 })

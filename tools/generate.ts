@@ -37,15 +37,15 @@ async function makeClient(): Promise<void> {
   process.exitCode = ended.status ?? 1
 }
 
-/** Writes dist/gatesmith, the command line as one file, when anything that it may be made of has changed. */
+/** Writes dist/gatesmith/gatesmith.mjs, the command line as one file, when anything that it may be made of has changed. */
 async function makeCommandLine(): Promise<void> {
   const root = fileURLToPath(new URL('..', import.meta.url))
   const made = join(root, 'dist/gatesmith/gatesmith.mjs')
-  const read = globSync(['src/**/*.ts', 'clients/typescript/dist/*.js', 'tools/clibundle.ts'], {
+  const read = globSync(['src/**/*.ts', 'clients/typescript/dist/*.js', 'tools/bundle.ts'], {
     cwd: root,
   })
   if (read.every((path) => age(join(root, path)) < age(made))) return
-  const { bundleCommandLine } = await import('./clibundle.ts')
+  const { bundleCommandLine } = await import('./bundle.ts')
   await bundleCommandLine(join(root, 'dist/gatesmith'))
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import Value from 'typebox/value'
-import type { Precondition } from '../core/precondition.ts'
+import type { Precondition } from '../core/refusal.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import { isRecord } from '../shared/shape.ts'
 import { preconditionOf, versionOf } from './edge/conditions.ts'

@@ -4,7 +4,7 @@ import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { bytes, isDuplicate, isReferenced, json, sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
-import type { Precondition } from '../core/precondition.ts'
+import type { Precondition } from '../core/refusal.ts'
 import { Problem, refuse } from '../shared/problem.ts'
 import {
   type Cluster,

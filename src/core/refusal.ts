@@ -12,3 +12,7 @@ export function orRefuse<T>(type: ProblemType, field: string, work: () => T): T 
     throw new Problem(type, error.message)
   }
 }
+
+/** What a write expects of the thing as it stands, asked in its transaction with the thing as it is shown, or null
+ *  where there is none. Throws precondition-failed. */
+export type Precondition = (current: object | null) => void

@@ -8,7 +8,7 @@ import { Ajv } from 'ajv'
 import { Command } from 'commander'
 import { parseAllDocuments } from 'yaml'
 import { addClientCommands, runProgram } from '../../src/cli/program.ts'
-import { bundleCommandLine } from '../../tools/clibundle.ts'
+import { packageCommandLine } from '../../tools/bundle.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
 import { openFolder, startProcess } from '../support/process.ts'
 import { type Changed, documentOf, elsewhere, kubeconfig, members, schemas } from './members.ts'
@@ -211,7 +211,7 @@ test('as a program of its own it takes all from the environment', async () => {
 
 test('as one file, installed as a package with nothing beside it, it asks the service', async () => {
   const [packed, prefix] = [join(folder, 'packed'), join(folder, 'prefix')]
-  await bundleCommandLine(packed)
+  await packageCommandLine(packed)
   const install = ['install', '--global', '--install-links', '--offline', '--prefix', prefix]
   await run('npm', [...install, '--no-audit', '--no-fund', packed])
   assert.deepEqual(

@@ -3,10 +3,10 @@ import { randomBytes, randomInt } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { after } from 'node:test'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
+import { installation } from '../../src/core/installation.ts'
 
 /** A process of the product under test. */
 export type Running = {
@@ -17,20 +17,18 @@ export type Running = {
   readonly ended: Promise<number | null>
 }
 
-const entry = fileURLToPath(new URL('../../src/main.ts', import.meta.url))
+const entry = 'src/main.ts'
 /** What `npm start` runs. */
-export const developmentEntry = fileURLToPath(
-  new URL('../../sandbox/dev/start.ts', import.meta.url),
-)
+export const developmentEntry = 'sandbox/dev/start.ts'
 
-/** Starts `gatesmith <args>` as a process of its own, with these settings and no others of ours. It is
- *  killed when the tests of the file are over. */
+/** Starts `gatesmith <args>`, or another program of this repository, as a process of its own, with these settings and no
+ *  others of ours. It is killed when the tests of the file are over. */
 export function startProcess(
   args: readonly string[],
   settings: Readonly<Record<string, string>> = {},
   script = entry,
 ): Running {
-  const child = spawn(process.execPath, [script, ...args], {
+  const child = spawn(process.execPath, [built(script), ...args], {
     env: { ...productEnvironment(), ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
@@ -44,6 +42,13 @@ export function startProcess(
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   after(() => kill({ child, said, ended }))
   return { child, said, ended }
+}
+
+/** A program as the run has built it; as it stands, for a file that is run alone. */
+function built(script: string): string {
+  const folder = process.env.GATESMITH_TEST_PROGRAMS
+  if (folder === undefined) return join(installation, script)
+  return join(folder, `${basename(script, '.ts')}.js`)
 }
 
 /** This process's environment without what the product reads of it. */
@@ -74,7 +79,10 @@ export async function until<T>(
   look: () => Promise<T | undefined> | T | undefined,
   seconds = 300,
 ): Promise<T> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await delay(20)) {
+  // Soon at first, then seldom: to look costs as much as what is waited for.
+  let pause = 10
+  for (const end = Date.now() + seconds * 1000; Date.now() < end; await delay(pause)) {
+    pause = Math.min(100, pause * 1.3)
     const found = await look()
     if (found !== undefined) return found
   }

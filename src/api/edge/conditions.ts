@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { canonical } from '../../core/canonical.ts'
-import type { Precondition } from '../../core/precondition.ts'
+import type { Precondition } from '../../core/refusal.ts'
 import { Problem } from '../../shared/problem.ts'
 import { isRecord } from '../../shared/shape.ts'
 

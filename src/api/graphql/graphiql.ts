@@ -1,9 +1,10 @@
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import files from '@fastify/static'
 import type { FastifyInstance } from 'fastify'
+import { installation } from '../../core/installation.ts'
 
-const own = fileURLToPath(new URL('graphiql/', import.meta.url))
+const own = join(installation, 'src/api/graphql/graphiql')
 
 /** Where each file of the page lies; nothing else is served. */
 const assets: Readonly<Record<string, readonly [folder: string, file: string]>> = {

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import type { Precondition } from '../../core/precondition.ts'
+import type { Precondition } from '../../core/refusal.ts'
 import { CompleteSpec, type Host } from '../../hosts/host.ts'
 import { removeHost } from '../../hosts/remove.ts'
 import { closed, Id } from '../../shared/schema.ts'

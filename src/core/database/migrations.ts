@@ -1,9 +1,10 @@
 import { readdir } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { join } from 'node:path'
 import { isRecord } from '../../shared/shape.ts'
+import { installation } from '../installation.ts'
 
 /** Where the migrations of this release lie. */
-export const migrations = fileURLToPath(new URL('../../../prisma/migrations', import.meta.url))
+export const migrations = join(installation, 'prisma/migrations')
 
 /** Their names, in the order in which they are applied. */
 export async function migrationNames(): Promise<readonly string[]> {

@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { createAuthority } from '../../../src/authorities/create.ts'
@@ -26,7 +25,7 @@ const settings = {
   ...own,
   GATESMITH_SEALING_KEY: ctx.config.sealingKey.toString('base64'),
 }
-const script = fileURLToPath(new URL('../../support/measuredserver.ts', import.meta.url))
+const script = 'test/support/measuredserver.ts'
 const url = await untilReady(startProcess([], settings, script), settings)
 const watch = `http://127.0.0.1:${Number(port) + 1}`
 

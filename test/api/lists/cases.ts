@@ -156,14 +156,14 @@ const ofHosts: Readonly<Record<string, readonly Case[]>> = {
   ],
 }
 
-const keysNamed = (one: string): Readonly<Record<string, readonly Case[]>> => ({
+const apiKeys: Readonly<Record<string, readonly Case[]>> = {
   role: [['auditor', ({ role }) => role === 'auditor']],
-  name: [[one, ({ name }) => name === one]],
-})
+  name: [['one-operator', ({ name }) => name === 'one-operator']],
+}
 
 /** What each filter of each list is asked for. */
 const cases: Readonly<Record<string, Readonly<Record<string, readonly Case[]>>>> = {
-  ...{ listApiKeys: keysNamed('key-1'), listTenantApiKeys: keysNamed('key-4') },
+  ...{ listApiKeys: apiKeys, listTenantApiKeys: apiKeys },
   ...{ listCertificates: certificates, listTenantCertificates: certificates },
   ...{ listHosts: ofHosts, listTenantHosts: ofHosts },
   listTenants: {

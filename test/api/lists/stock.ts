@@ -131,8 +131,10 @@ for (const [name, status] of Object.entries({ first: 'Synced', second: 'Failed' 
 for (const digit of ['a', 'b', 'c']) {
   await make('post', '/blocked-keys', { spkiSha256: digit.repeat(64), reason: `key ${digit}` })
 }
-for (const tenant of [null, 'one']) {
-  for (const role of ['viewer', 'auditor', 'operator'] as const) await tokenFor(ctx, tenant, role)
+for (const owner of ['', '/tenants/one']) {
+  for (const role of ['viewer', 'auditor', 'operator']) {
+    await make('post', `${owner}/api-keys`, { name: `one-${role}`, role })
+  }
 }
 const asked = await make('post', '/authorities/first/approvals', { action: 'remove' })
 await make('post', `/authorities/first/approvals/${asked.id}/reject`, {})

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict'
 import { randomInt, X509Certificate } from 'node:crypto'
 import { after, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { createAuthority } from '../../../src/authorities/create.ts'
@@ -79,7 +78,7 @@ test('killed at any step of issuing, a retry answers with the one certificate th
     ['after sign', ['signing']],
     ['after complete', ['active']],
   ] as const
-  const script = fileURLToPath(new URL('../../support/dyingserver.ts', import.meta.url))
+  const script = 'test/support/dyingserver.ts'
   const ports = await freePorts(steps.length)
   const recorded = await Promise.all(
     steps.map(async ([step, statuses], index) => {
@@ -115,7 +114,7 @@ test('killed at any step of issuing, a retry answers with the one certificate th
 
 test('what nobody asks for again is settled by itself', async () => {
   const own = { ...settings, GATESMITH_TEST_DIE: 'after sign' }
-  const script = fileURLToPath(new URL('../../support/dyingserver.ts', import.meta.url))
+  const script = 'test/support/dyingserver.ts'
   const dying = startProcess([], own, script)
   await assert.rejects(post(await untilReady(dying, own), 'forgotten'))
   assert.equal(await finishCertificates(ctx), 0)

@@ -2,7 +2,6 @@ import { execFile } from 'node:child_process'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import {
   freePorts,
@@ -62,7 +61,7 @@ export async function openProcess(
 export async function openSandbox(name: string): Promise<Cluster> {
   const directory = await openFolder()
   const ports = (await freePorts(3)).map(String)
-  const script = fileURLToPath(new URL('../../support/clusterprocess.ts', import.meta.url))
+  const script = 'test/support/clusterprocess.ts'
   const begin = async () => {
     const running = startProcess([directory, ...ports], {}, script)
     await untilSaid(running, 'the cluster is running')
