@@ -49,6 +49,12 @@ function endsAt(key: Schemas['ApiKey']): Date | null {
 
 type Refused = paths['/v1/tenants']['post']['responses'][409]['content']['application/problem+json']
 const violations = (refused: Refused): Schemas['Violation'][] => refused.violations ?? []
+/** What \`fields\` asks for: any member may be missing, and no list beside it is any the worse. */
+type Listed = paths['/v1/hosts']['get']['responses'][200]['content']
+const sparse = (list: Listed['application/vnd.gatesmith.sparse+json']): (string | undefined)[] =>
+  list.items.map(({ name }) => name)
+const whole = (list: Listed['application/json']): string[] => list.items.map(({ name }) => name)
+
 type ListHosts = NonNullable<operations['listTenantHosts']['parameters']['query']>
 const ask: ListHosts = { limit: 10, sort: '-createdAt', status: 'Failed' }
 // @ts-expect-error There is no such mode.

@@ -2,6 +2,7 @@ import type { FastifyContextConfig, FastifySchema } from 'fastify'
 import { type ProblemType, problemBase, problems } from '../shared/problem.ts'
 import { isRecord } from '../shared/shape.ts'
 import { tagListPattern } from './edge/conditions.ts'
+import answers from './examples.json' with { type: 'json' }
 import { idempotencyHeader } from './idempotency.ts'
 
 declare module 'fastify' {
@@ -61,7 +62,7 @@ type Json = Readonly<Record<string, unknown>>
  *  may come with each of those. */
 export function answersOf(
   { '4XX': refused, ...declared }: Json,
-  { method, route }: { readonly method: string; readonly route: AnsweringRoute },
+  { id, method, route }: Answered,
   shared: Record<string, unknown>,
 ): Json {
   const byStatus = Map.groupBy(problemsOf(route), (type) => problems[type].status)
@@ -75,7 +76,7 @@ export function answersOf(
   const all = reads ? { 304: { description: success[304] }, ...declared } : declared
   const own = Object.entries(all).map(([status, answer]) => {
     if (!isRecord(answer)) return [status, answer]
-    const { description, ...rest } = answer
+    const { description, ...rest } = withExample(id, answer)
     const told = description === 'Default Response' ? success[status] : undefined
     const names = [...always, ...borneBy(Number(status), route)]
     return [status, { ...rest, description: told ?? description, headers: headersNamed(names) }]
@@ -83,6 +84,24 @@ export function answersOf(
   shared.Refused ??= refusal(0, beforeRoutes)
   const rest = { default: { $ref: '#/components/responses/Refused' } }
   return Object.fromEntries([...own, ...refusals, ...Object.entries(rest)])
+}
+
+/** An operation by its name and its route. */
+type Answered = {
+  readonly id: string
+  readonly method: string
+  readonly route: AnsweringRoute
+}
+
+const examples = new Map<string, unknown>(Object.entries(answers))
+
+/** An answer with what a service was seen to answer (test/api/examples.test.ts). */
+function withExample(id: string, answer: Json): Json {
+  const content = isRecord(answer.content) ? answer.content : {}
+  const json = content['application/json']
+  if (!isRecord(json) || !examples.has(id)) return answer
+  const shown = { ...json, example: examples.get(id) }
+  return { ...answer, content: { ...content, 'application/json': shown } }
 }
 
 /** What answers of success bear beside what all do. */

@@ -6,7 +6,7 @@ import { isRecord } from '../shared/shape.ts'
 import { type AnsweringRoute, answersOf, sharedParts } from './answers.ts'
 import type { Api } from './api.ts'
 import { namedSchemas } from './components.ts'
-import { membersOf } from './edge/fields.ts'
+import { membersOf, sparseType, withSparse } from './edge/fields.ts'
 import { operationId } from './operationid.ts'
 
 const description = `From a host name to working, renewed, revocable, audited TLS on every Istio
@@ -71,15 +71,20 @@ function openApi(): FastifyDynamicSwaggerOptions {
   }
 }
 
-/** `fields`, which names the members that the items of this list have. */
+/** `fields`, which names the members that the items of this list have, and what is answered to it. */
 function withFields(schema: FastifySchema): FastifySchema {
   const { querystring, response } = schema
   if (!isRecord(querystring) || !isRecord(querystring.properties)) return schema
   const { fields } = querystring.properties
   if (!isRecord(fields)) return schema
-  const description = `${fields.description}. There are ${membersOf(response).join(', ')}`
+  const members = membersOf(response).join(', ')
+  const description = `${fields.description}; answered as ${sparseType}. There are ${members}`
   const properties = { ...querystring.properties, fields: { ...fields, description } }
-  return { ...schema, querystring: { ...querystring, properties } }
+  return {
+    ...schema,
+    querystring: { ...querystring, properties },
+    response: withSparse(response),
+  }
 }
 
 type Documented = { readonly schema: FastifySchema; readonly url: string }
@@ -140,10 +145,11 @@ function hoist<T extends object>(document: T, routes: ByMark): T {
   const { value, schemas } = namedSchemas('paths' in document ? document.paths : {})
   const responses: Record<string, unknown> = {}
   const paths = mapped(value, (item, path) =>
-    mapped(item, (operation, method) => ({
-      operationId: operationId(method, path),
-      ...complete(operation, { method, route: routes.get(operation['x-route']) ?? {} }, responses),
-    })),
+    mapped(item, (operation, method) => {
+      const id = operationId(method, path)
+      const route = routes.get(operation['x-route']) ?? {}
+      return { operationId: id, ...complete(operation, { id, method, route }, responses) }
+    }),
   )
   const components: Json =
     'components' in document && isRecord(document.components) ? document.components : {}
@@ -163,7 +169,7 @@ function mapped(value: unknown, made: (member: Json, name: string) => unknown): 
 /** An operation with all its parameters and answers. */
 function complete(
   { 'x-route': _, ...operation }: Json,
-  from: { readonly method: string; readonly route: AnsweringRoute },
+  from: Parameters<typeof answersOf>[1],
   shared: Record<string, unknown>,
 ): Json {
   const { responses, parameters } = operation

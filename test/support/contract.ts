@@ -1,5 +1,8 @@
+import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { formats } from '../../src/shared/formats.ts'
 
 type Answer = {
   readonly $ref?: string
@@ -53,4 +56,19 @@ export function undeclaredIn(request: FastifyRequest, reply: FastifyReply): read
 function resolved(answer: Answer | undefined): Answer | undefined {
   const name = answer?.$ref?.split('/').at(-1)
   return name === undefined ? answer : components.responses[name]
+}
+
+const ajv = new Ajv2020({ strict: false })
+for (const [name, validate] of formats) ajv.addFormat(name, validate)
+for (const name of ['uri', 'uri-reference', 'binary']) ajv.addFormat(name, true)
+ajv.addSchema(JSON.parse(text), 'contract')
+
+const validators = new Map<string, ReturnType<typeof ajv.compile>>()
+
+/** Holds a value to a schema of the contract. */
+export function fits(schema: object | undefined, value: unknown, what: string): void {
+  const own = JSON.stringify(schema).replaceAll('"#/', '"contract#/')
+  const validate = validators.get(own) ?? ajv.compile(JSON.parse(own))
+  validators.set(own, validate)
+  assert.ok(validate(value), `${what}: ${ajv.errorsText(validate.errors)}`)
 }

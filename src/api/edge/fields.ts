@@ -2,6 +2,10 @@ import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { refuse } from '../../shared/problem.ts'
 import { isRecord } from '../../shared/shape.ts'
 
+/** What a list answers where `fields` names the members of its items: any may be missing. A media type of its own, so
+ *  that what clients are generated of it for the whole list need not look whether each member is there. */
+export const sparseType = 'application/vnd.gatesmith.sparse+json'
+
 /** Has every list that is registered here afterwards answer with the members alone that `fields` names. Which
  *  there are is looked up before anything is read. Throws request-invalid for names that the items of the
  *  list do not have. */
@@ -18,6 +22,7 @@ export function answersFields(api: FastifyInstance): void {
     const asked = askedFields(request)
     if (asked === undefined || reply.statusCode !== 200) return answer
     if (!isRecord(answer) || !Array.isArray(answer.items)) return answer
+    reply.header('content-type', `${sparseType}; charset=utf-8`)
     return { ...answer, items: answer.items.map((item: unknown) => only(item, asked)) }
   })
 }
@@ -31,10 +36,42 @@ function askedFields({ query, routeOptions }: FastifyRequest): readonly string[]
 
 /** The members of the items of the list that a route answers with. */
 export function membersOf(response: unknown): readonly string[] {
-  const way = ['200', 'properties', 'items', 'items', 'properties']
-  const typed = ['200', 'content', 'application/json', 'schema', ...way.slice(1)]
-  const members = [way, typed].map((each) => each.reduce(memberOf, response)).find(isRecord)
-  return Object.keys(members ?? {})
+  const item = itemOf(listOf(response))
+  return Object.keys(memberOf(item, 'properties') ?? {})
+}
+
+/** The answers of a list with that which `fields` asks for beside the whole one. */
+export function withSparse(response: unknown): unknown {
+  const list = listOf(response)
+  const item = itemOf(list)
+  const { properties } = list ?? {}
+  if (!isRecord(response) || !list || !isRecord(item) || !isRecord(properties)) return response
+  const { required: _, examples: _shown, ...members } = item
+  const about = 'Those members of it that `fields` names'
+  const items = {
+    ...{ type: 'array' },
+    items: { ...members, title: `Sparse${item.title}`, description: about },
+  }
+  const sparse = { ...list, title: `Sparse${list.title}`, properties: { ...properties, items } }
+  const whole = isRecord(response['200']) ? response['200'] : {}
+  const content = isRecord(whole.content) ? whole.content : { 'application/json': { schema: list } }
+  const description = typeof whole.description === 'string' ? whole.description : 'As asked for'
+  return {
+    ...response,
+    200: { description, content: { ...content, [sparseType]: { schema: sparse } } },
+  }
+}
+
+function listOf(response: unknown): Readonly<Record<string, unknown>> | undefined {
+  const ways = [['200'], ['200', 'content', 'application/json', 'schema']]
+  return ways
+    .map((way) => way.reduce(memberOf, response))
+    .filter(isRecord)
+    .find(({ properties }) => isRecord(properties))
+}
+
+function itemOf(list: unknown): unknown {
+  return ['properties', 'items', 'items'].reduce(memberOf, list)
 }
 
 function memberOf(value: unknown, name: string): unknown {

@@ -86,6 +86,7 @@ export const Delivery = closed(
     name: Name,
     tenant: Name,
     ...asked,
+    clusters: Type.Array(Name, { description: 'None of one that is being taken off them' }),
     createdAt: Timestamp,
     updatedAt: Timestamp,
     removedAt: Type.Union([Timestamp, Type.Null()], {

@@ -26,7 +26,7 @@ const common = {
       pattern: '^[A-Za-z0-9]{1,40}(,[A-Za-z0-9]{1,40}){0,31}$',
       maxLength: 512,
       description:
-        'Members of the items, separated by commas: the items then have these and no others, whatever else their schema requires',
+        'Members of the items, separated by commas: the items then have these and no others',
     }),
   ),
 } as const

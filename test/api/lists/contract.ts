@@ -8,7 +8,8 @@ type Schema = {
   readonly properties?: Readonly<Record<string, Schema>>
 }
 type Parameter = { readonly in?: string; readonly name?: string; readonly schema?: Schema }
-type Media = { readonly schema: Schema }
+/** What is answered as one media type. */
+export type Media = { readonly schema: Schema }
 type Operation = {
   readonly operationId: string
   readonly parameters?: readonly Parameter[]
