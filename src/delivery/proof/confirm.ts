@@ -5,13 +5,15 @@ import { type PlacementRow, readPlacement } from '../gather.ts'
 import { propagation, settle } from '../outcome/settle.ts'
 import { dueNext } from '../outcome/store.ts'
 import { whyFrozen, whyNotTaken } from './frozen.ts'
-import { isBehind, noteServed } from './pace.ts'
+import { isBehind, isOnItsWay, noteServed, noteWaiting } from './pace.ts'
 import { type Proof, prove } from './prove.ts'
 
 /** How long the ingress is waited for at a time; and the pause before it is asked again after a change, which
  *  grows with the time since. */
 const lookMilliseconds = 1_000
-const pauseMilliseconds = { least: 250, most: 4_000 } as const
+const pauseMilliseconds = { least: 250, most: 4_000, behind: 10_000 } as const
+/** How long an ingress that goes on taking up what was applied before is waited for in all. */
+const patienceMilliseconds = 180_000
 
 /** Sees whether the ingress serves a host as it was pushed, and says so: Synced, or why not. After a change it
  *  is given time: then this is due again and again, and holds no slot meanwhile. */
@@ -25,13 +27,15 @@ export async function confirmPlacement(
   // Whatever else it is has a push under way.
   if (placement.status !== 'Applied' && placement.status !== 'Synced') return
   const age = placement.appliedAt && ctx.now().getTime() - placement.appliedAt.getTime()
-  const isRecent = age !== null && age < propagation
-  if (isRecent && isBehind(ctx, placement)) return again(ctx, placement, age)
+  const patience = isOnItsWay(ctx, placement) ? patienceMilliseconds : propagation
+  const isRecent = age !== null && age < patience
+  if (isRecent && isBehind(ctx, placement)) return standBy(ctx, placement)
   const timeoutMilliseconds = lookMilliseconds
   const proof = await prove(ctx, { placement, certificate, timeoutMilliseconds })
   if (proof.unanswered) await noteUnanswered(ctx, placement.clusterId)
   else await noteAnswered(ctx, placement.cluster)
-  noteServed(ctx, placement, proof.fault === null)
+  const served = noteServed(ctx, placement, proof.fault === null)
+  await Promise.all(served.map((each) => lookNow(ctx, each)))
   if (proof.fault !== null && !proof.unanswered && isRecent) return again(ctx, placement, age)
   const reasons =
     proof.fault === null
@@ -41,11 +45,25 @@ export async function confirmPlacement(
   await settle(ctx, placement, verdict(placement, proof, why))
 }
 
+/** It was asked for in vain. */
 async function again(ctx: Context, placement: PlacementRow, age: number): Promise<void> {
   const { least, most } = pauseMilliseconds
-  const pause = Math.min(Math.max(isBehind(ctx, placement) ? age : age / 2, least), most)
+  await later(ctx, placement, Math.min(Math.max(age / 2, least), most))
+}
+
+/** Others are asked for, and it is when one of them is served. */
+async function standBy(ctx: Context, placement: PlacementRow): Promise<void> {
+  noteWaiting(ctx, placement)
+  await later(ctx, placement, pauseMilliseconds.behind)
+}
+
+async function later(ctx: Context, placement: PlacementRow, pause: number): Promise<void> {
   const at = new Date(ctx.now().getTime() + pause)
   await dueNext(ctx, { kind: 'placement.confirm', placement, at })
+}
+
+function lookNow(ctx: Context, placement: Pick<PlacementRow, 'id' | 'clusterId'>): Promise<true> {
+  return dueNext(ctx, { kind: 'placement.confirm', placement, at: ctx.now() })
 }
 
 /** Synced only when what is served is what was issued, and who is to be let in is. */
