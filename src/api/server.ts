@@ -20,6 +20,7 @@ import { answerError } from './problem.ts'
 import { pki } from './public/pki.ts'
 import { probes } from './public/readiness.ts'
 import { rest } from './rest/routes.ts'
+import { resourceMetadata } from './signin/oidc.ts'
 
 /** The whole HTTP surface, not yet listening: REST under /v1, GraphQL, the public /pki, operations
  *  and docs. */
@@ -78,6 +79,7 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
   api.addHook('onClose', () => takeDownBells(ctx))
   await docs(api)
   probes(api, ctx)
+  if (ctx.config.oidc) resourceMetadata(api, ctx.config.oidc)
   await api.register(pki, { ctx })
   await api.register(rest, { ctx, prefix: '/v1' })
   await api.register(graphql, { ctx })

@@ -1,10 +1,10 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { answerOf, type Schemas } from '@gatesmith/client'
-import { openSession, type Remote, type Session, tenantOf } from './contexts.ts'
 import { certificateId } from './follow.ts'
 import { CommandError, type Io, textOf } from './io.ts'
 import { certificateColumns, certificatesOf, filterIn } from './nouns.ts'
 import { print } from './print.ts'
+import { openSession, type Remote, type Session, tenantOf } from './session/contexts.ts'
 
 type IssueOptions = Remote & {
   readonly profile: string

@@ -1,8 +1,8 @@
 import { answerOf, each, type Schemas } from '@gatesmith/client'
-import { openSession, type Remote } from './contexts.ts'
 import { CommandError, type Io } from './io.ts'
 import { filterIn, queryOf } from './nouns.ts'
 import { asData, print } from './print.ts'
+import { openSession, type Remote } from './session/contexts.ts'
 
 /** `gatesmith listeners`: which names each gateway answers to, and where they lead. */
 export async function listeners(

@@ -1,8 +1,8 @@
 import { answerOf, each, follow, type Schemas } from '@gatesmith/client'
-import { openSession, type Remote, type Session, tenantOf } from './contexts.ts'
 import { CommandError, exits, type Io } from './io.ts'
 import { hostOf, named, nounOf, queryOf } from './nouns.ts'
 import { painted, print, printable } from './print.ts'
+import { openSession, type Remote, type Session, tenantOf } from './session/contexts.ts'
 
 type HostName = { readonly tenant: string; readonly name: string }
 type State = 'Applied' | 'Synced' | 'Settled' | 'Removed'

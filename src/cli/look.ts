@@ -1,7 +1,7 @@
-import { openSession, type Remote } from './contexts.ts'
 import { CommandError, type Io } from './io.ts'
 import { filterIn, named } from './nouns.ts'
 import { yamlOf } from './print.ts'
+import { openSession, type Remote } from './session/contexts.ts'
 
 export type ListOptions = Remote & {
   readonly selector?: string

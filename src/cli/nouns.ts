@@ -1,7 +1,7 @@
 import { answerOf, each, type Schemas } from '@gatesmith/client'
-import { type Session, tenantOf } from './contexts.ts'
 import { CommandError } from './io.ts'
 import { type Column, print, span, until } from './print.ts'
+import { type Session, tenantOf } from './session/contexts.ts'
 
 /** What a list is narrowed by, as its parameters have it. */
 export type Filters = Readonly<Record<string, string | undefined>>

@@ -1,9 +1,9 @@
 import { type Command, CommanderError, InvalidArgumentError, Option } from 'commander'
-import type { Remote } from './contexts.ts'
 import type { FileOptions } from './files/apply.ts'
 import { CommandError, exits, type Io } from './io.ts'
 import type { ListOptions } from './look.ts'
 import { outputs } from './print.ts'
+import type { Remote } from './session/contexts.ts'
 
 // What the commands that ask a service are called, and what they take. What they do is loaded when it is asked for.
 
@@ -84,8 +84,11 @@ function addContexts(program: Command, io: Io, run: Run): void {
   program
     .command('login')
     .argument('<server>', 'where the service is: https://gatesmith.example.com')
-    .description('keep a service and an API key as a context')
+    .description('keep a service, and an API key or a sign-in there, as a context')
     .option('--token-file <file>', 'that the API key is in, - for the standard input')
+    .option('--oidc', 'sign in as yourself in a browser, at the provider that the service names')
+    .option('--client-id <id>', 'that the provider knows this program by, with --oidc', 'gatesmith')
+    .option('--scope <scopes>', 'that the provider is asked for', 'openid offline_access')
     .option('--name <context>', 'of the context (default: the host of the server)')
     .option('-t, --tenant <tenant>', 'whose things are meant when nothing else is said')
     .option('--ca-file <file>', 'with the certificate that the server’s is trusted by (PEM)')
@@ -93,37 +96,44 @@ function addContexts(program: Command, io: Io, run: Run): void {
       'after',
       `
 The API key is asked for, or comes by --token-file, GATESMITH_TOKEN or the standard input; never on the command line,
-where others could read it. It is kept in a file that only you can read.
+where others could read it. It is kept in a file that only you can read. With --oidc there is none: you are told where
+to go with which code, on any machine with a browser, and stay signed in for as long as the provider lets you.
 
   gatesmith login https://gatesmith.example.com
   pass show gatesmith | gatesmith login https://gatesmith.example.com --token-file -
+  gatesmith login https://gatesmith.example.com --oidc
   gatesmith login http://127.0.0.1:4000 --token-file .gatesmith/token -t example`,
     )
     .action((server, options) =>
-      run(import('./login.ts').then((it) => it.login(io, server, options))),
+      run(import('./session/login.ts').then((it) => it.login(io, server, options))),
     )
   program
     .command('logout')
     .argument('[context]', 'the current one where none is named')
     .description('forget a context and its API key')
-    .action((name) => run(import('./login.ts').then((it) => it.logout(io, name))))
+    .action((name) => run(import('./session/login.ts').then((it) => it.logout(io, name))))
   remote(
     program.command('whoami').description('who you are to the service, and what you may do'),
-  ).action((options: Remote) => run(import('./login.ts').then((it) => it.whoami(io, options))))
+  ).action((options: Remote) =>
+    run(import('./session/login.ts').then((it) => it.whoami(io, options))),
+  )
   const context = program.command('context').description('what login has kept')
   output(context.command('list').description('all contexts; the current one has a star')).action(
-    ({ output = 'table' }) => run(import('./login.ts').then((it) => it.listContexts(io, output))),
+    ({ output = 'table' }) =>
+      run(import('./session/login.ts').then((it) => it.listContexts(io, output))),
   )
   context
     .command('use')
     .argument('<context>')
     .description('mean this one from now on')
-    .action((name) => run(import('./login.ts').then((it) => it.setContext(io, { name }))))
+    .action((name) => run(import('./session/login.ts').then((it) => it.setContext(io, { name }))))
   context
     .command('set')
     .requiredOption('-t, --tenant <tenant>', 'whose things are meant from now on')
     .description('change the current context')
-    .action(({ tenant }) => run(import('./login.ts').then((it) => it.setContext(io, { tenant }))))
+    .action(({ tenant }) =>
+      run(import('./session/login.ts').then((it) => it.setContext(io, { tenant }))),
+    )
 }
 
 function addReading(program: Command, io: Io, run: Run): void {

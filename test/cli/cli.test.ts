@@ -5,11 +5,10 @@ import { dirname, join } from 'node:path'
 import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { Ajv } from 'ajv'
-import { Command } from 'commander'
 import { parseAllDocuments } from 'yaml'
-import { addClientCommands, runProgram } from '../../src/cli/program.ts'
 import { packageCommandLine } from '../../tools/bundle.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
+import { openCommandLine } from '../support/commandline.ts'
 import { openFolder, startProcess } from '../support/process.ts'
 import { type Changed, documentOf, elsewhere, kubeconfig, members, schemas } from './members.ts'
 
@@ -24,23 +23,7 @@ const schemaPath = 'openapi/files.schema.json'
 const tokenFile = join(folder, 'token')
 await writeFile(tokenFile, `${token}\n`)
 
-async function gatesmith(args: readonly string[], more: { input?: string; env?: object } = {}) {
-  const said = { out: '', err: '' }
-  const io = {
-    out: { write: (text: string) => (said.out += text) },
-    err: { write: (text: string) => (said.err += text) },
-    input: (async function* () {
-      yield more.input ?? ''
-    })(),
-    env: { GATESMITH_CONFIG: config, ...more.env },
-    terminal: false,
-    signal: new AbortController().signal,
-  }
-  const program = new Command('gatesmith')
-  const outcome = addClientCommands(program, io)
-  const code = await runProgram(program, args, io, outcome)
-  return { code, ...said }
-}
+const gatesmith = openCommandLine(config)
 
 async function done(args: readonly string[], input?: string): Promise<string> {
   const { code, out, err } = await gatesmith(args, input === undefined ? {} : { input })

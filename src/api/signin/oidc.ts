@@ -8,6 +8,7 @@ import { Problem } from '../../shared/problem.ts'
 import { Name } from '../../shared/schema.ts'
 import { isRecord } from '../../shared/shape.ts'
 import { accessTenant } from '../../tenants/access.ts'
+import type { Api } from '../api.ts'
 import { providerKeys } from './keys.ts'
 
 /** How far the provider's clock may be from ours. */
@@ -139,4 +140,15 @@ function idOf(issuer: string, subject: string): string {
     variant + hex.slice(17, 20),
     hex.slice(20, 32),
   ].join('-')
+}
+
+/** Where bearer tokens for this service come from, without a token: OAuth 2.0 Protected Resource Metadata (RFC 9728 2),
+ *  and beside it the audience that tokens must name. */
+export function resourceMetadata(api: Api, { issuer, audience }: Oidc): void {
+  api.get('/.well-known/oauth-protected-resource', async ({ protocol, host }) => ({
+    resource: `${protocol}://${host}`,
+    authorization_servers: [issuer],
+    bearer_methods_supported: ['header'],
+    audience,
+  }))
 }

@@ -1,9 +1,9 @@
 import { answerOf, ProblemError, type Schemas } from '@gatesmith/client'
-import { openSession, type Remote, type Session, tenantOf } from '../contexts.ts'
 import { CommandError, exits, type Io } from '../io.ts'
 import { hostsOf } from '../nouns.ts'
 import { asData, isData, painted, printable, yamlOf } from '../print.ts'
 import { exitOf, gravestOf, sentenceOf } from '../refusal.ts'
+import { openSession, type Remote, type Session, tenantOf } from '../session/contexts.ts'
 import { type Found, labelOf, type Manifest, readManifests } from './documents.ts'
 import { hostManifest, states, withoutSecrets } from './states.ts'
 

@@ -1,8 +1,8 @@
 import { each, type Schemas } from '@gatesmith/client'
-import { openSession, type Remote } from '../contexts.ts'
 import type { Io } from '../io.ts'
 import { hostsOf, queryOf } from '../nouns.ts'
 import { yamlOf } from '../print.ts'
+import { openSession, type Remote } from '../session/contexts.ts'
 import type { Kind, Manifest } from './documents.ts'
 import { authorityManifest, clusterManifest, hostManifest, tenantManifest } from './states.ts'
 

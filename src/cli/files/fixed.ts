@@ -1,6 +1,6 @@
 import { answerOf, type Schemas } from '@gatesmith/client'
-import type { Session } from '../contexts.ts'
 import { CommandError, exits } from '../io.ts'
+import type { Session } from '../session/contexts.ts'
 import { isRecord, labelOf, type Manifest, type Spec } from './documents.ts'
 
 // What stays as it was made: a file that says otherwise is refused, never passed over.

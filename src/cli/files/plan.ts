@@ -1,7 +1,7 @@
 import { answerOf, type Schemas } from '@gatesmith/client'
-import { openSession, type Session, tenantOf } from '../contexts.ts'
 import { exits, type Io } from '../io.ts'
 import { asData, isData, painted, printable } from '../print.ts'
+import { openSession, type Session, tenantOf } from '../session/contexts.ts'
 import type { FileOptions } from './apply.ts'
 import { readManifests } from './documents.ts'
 

@@ -1,6 +1,6 @@
 import { answerOf, ProblemError, type Schemas } from '@gatesmith/client'
-import { type Session, tenantOf } from '../contexts.ts'
 import { CommandError } from '../io.ts'
+import { type Session, tenantOf } from '../session/contexts.ts'
 import { apiVersion, isRecord, type Kind, type Manifest, type Spec } from './documents.ts'
 import { changeableOf, refuseOtherAuthority, refuseOtherServer } from './fixed.ts'
 

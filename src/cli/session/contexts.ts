@@ -2,12 +2,15 @@ import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type Client, createClient } from '@gatesmith/client'
-import { CommandError, exits, type Io, textOf, tokenIn } from './io.ts'
+import { CommandError, exits, type Io, textOf, tokenIn } from '../io.ts'
+import type { SignIn } from './signin.ts'
 
 /** A service and who one is there, kept by name. */
 export type Context = {
   readonly server: string
   readonly token?: string
+  /** That the token is of a person, who signed in at a provider. */
+  readonly signIn?: SignIn
   /** Whose things are meant when no --tenant is given. */
   readonly tenant?: string
   /** A file with certificates that the service's own is trusted by, beside the system's. */
@@ -80,16 +83,17 @@ export async function openSession(io: Io, options: Remote): Promise<Session> {
   if (server === undefined) {
     throw new CommandError('Log in first: gatesmith login <server>, or say --server', exits.usage)
   }
-  const kept = context?.server === server ? context.token : undefined
-  const token = await tokenOf(io, options.tokenFile, kept)
+  const { caFile } = context ?? {}
+  if (caFile !== undefined) await trust(caFile)
+  const token =
+    (await givenToken(io, options.tokenFile)) ??
+    (context?.server === server ? await keptToken(io, context) : undefined)
   if (token === undefined) {
     throw new CommandError(
       `No API key for ${server}: gatesmith login ${server}, or set GATESMITH_TOKEN`,
       exits.credentials,
     )
   }
-  const { caFile } = context ?? {}
-  if (caFile !== undefined) await trust(caFile)
   const tenant = options.tenant ?? (io.env.GATESMITH_TENANT || context?.tenant)
   return {
     io,
@@ -141,7 +145,22 @@ async function contextOf(io: Io, options: Remote): Promise<Context | undefined> 
   return found
 }
 
-async function tokenOf(io: Io, file: string | undefined, kept: string | undefined) {
-  if (file !== undefined) return tokenIn(file)
-  return io.env.GATESMITH_TOKEN?.trim() || kept
+async function givenToken(io: Io, file: string | undefined): Promise<string | undefined> {
+  return file === undefined ? io.env.GATESMITH_TOKEN?.trim() || undefined : tokenIn(file)
+}
+
+/** The token of a context. That of a person who signed in is renewed, and kept, when it has ended. */
+async function keptToken(io: Io, context: Context): Promise<string | undefined> {
+  if (context.signIn === undefined) return context.token
+  const { renewed } = await import('./signin.ts')
+  const fresh = await renewed(io, context.signIn)
+  if (fresh === undefined) return context.token
+  const { contexts, ...rest } = await readContexts(io)
+  // Under whatever name it is kept: the provider may take the old refresh token only once.
+  const changed = Object.entries(contexts).map(([name, each]) => [
+    name,
+    each.signIn?.refreshToken === context.signIn?.refreshToken ? { ...each, ...fresh } : each,
+  ])
+  await writeContexts(io, { ...rest, contexts: Object.fromEntries(changed) })
+  return fresh.token
 }

@@ -1,5 +1,7 @@
 import { resolve } from 'node:path'
 import { answerOf } from '@gatesmith/client'
+import { CommandError, exits, type Io, inputOf, tokenIn } from '../io.ts'
+import { print } from '../print.ts'
 import {
   type Context,
   clientFor,
@@ -10,24 +12,29 @@ import {
   trust,
   writeContexts,
 } from './contexts.ts'
-import { CommandError, exits, type Io, inputOf, tokenIn } from './io.ts'
-import { print } from './print.ts'
+
+type LoginOptions = {
+  readonly name?: string
+  readonly tokenFile?: string
+  readonly oidc?: true
+  readonly clientId: string
+  readonly scope: string
+  readonly tenant?: string
+  readonly caFile?: string
+}
 
 /** `gatesmith login`: asks the service who this is, and keeps it as a context. */
-export async function login(
-  io: Io,
-  server: string,
-  options: { name?: string; tokenFile?: string; tenant?: string; caFile?: string },
-): Promise<void> {
+export async function login(io: Io, server: string, options: LoginOptions): Promise<void> {
   const url = server.includes('://') ? server.replace(/\/+$/, '') : `https://${server}`
   const caFile = options.caFile === undefined ? undefined : resolve(options.caFile)
   if (caFile !== undefined) await trust(caFile)
-  const token = await askedToken(io, options.tokenFile)
+  const credentials = await credentialsFor(io, url, options)
+  const { token } = credentials
   const who = await answerOf(clientFor(io, url, token).GET('/v1/whoami'))
   const tenant = options.tenant ?? who.tenant ?? undefined
   const context: Context = {
     server: url,
-    token,
+    ...credentials,
     ...(tenant === undefined ? {} : { tenant }),
     ...(caFile === undefined ? {} : { caFile }),
   }
@@ -46,10 +53,14 @@ export async function logout(io: Io, name: string | undefined): Promise<void> {
   if (chosen === undefined || !(chosen in contexts)) {
     throw new CommandError(`There is no context "${chosen ?? ''}"`)
   }
+  const key =
+    contexts[chosen]?.signIn === undefined
+      ? 'Its API key stays good until it is revoked.'
+      : 'You stay signed in at your provider.'
   const left = Object.fromEntries(Object.entries(contexts).filter(([each]) => each !== chosen))
   const stays = current !== undefined && current !== chosen ? { current } : {}
   await writeContexts(io, { ...stays, contexts: left })
-  io.out.write(`Forgot context "${chosen}". Its API key stays good until it is revoked.\n`)
+  io.out.write(`Forgot context "${chosen}". ${key}\n`)
 }
 
 /** `gatesmith context list`. Tokens are never shown. */
@@ -106,6 +117,15 @@ export async function whoami(io: Io, options: Remote): Promise<void> {
       { title: 'EXPIRES', value: ({ expiresAt }) => expiresAt ?? 'never' },
     ],
   })
+}
+
+async function credentialsFor(io: Io, server: string, options: LoginOptions) {
+  if (options.oidc === undefined) return { token: await askedToken(io, options.tokenFile) }
+  if (options.tokenFile !== undefined) {
+    throw new CommandError('Say --oidc or --token-file: one of them is how you log in')
+  }
+  const { signInByDevice } = await import('./signin.ts')
+  return signInByDevice(io, server, options)
 }
 
 /** From a file, the environment, or the standard input: what is typed at a terminal is not shown. */
