@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { keepAccess, noteRefusal } from '../audit/access.ts'
 import type { Context } from '../core/context.ts'
 import { metersOf } from '../core/metrics.ts'
-import { type OpenSpan, openSpan } from '../core/tracing.ts'
+import { type OpenSpan, openSpan, traceIn } from '../core/tracing.ts'
 import { isRecord } from '../shared/shape.ts'
 import { askerOf } from './edge/admission.ts'
 import { isAboutAccess, problemOf } from './problem.ts'
@@ -33,7 +33,6 @@ function traces(api: FastifyInstance): void {
     const { method, headers, protocol, id } = request
     const route = routeOf(request)
     if (quiet.has(route)) return done()
-    const { traceparent } = headers
     const span = openSpan(
       {
         name: `${method} ${route}`,
@@ -45,7 +44,7 @@ function traces(api: FastifyInstance): void {
           'gatesmith.request.id': id,
         },
       },
-      typeof traceparent === 'string' ? { traceparent } : null,
+      traceIn(headers),
     )
     spans.set(request, span)
     reply.raw.once('close', () => {

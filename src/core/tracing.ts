@@ -10,10 +10,11 @@ import {
 } from '@opentelemetry/api'
 import Type from 'typebox'
 
-/** Where in a trace something was asked for (W3C Trace Context, 3.2), as it is stored beside a job's key. What is
+/** Where in a trace something was asked for (W3C Trace Context, 3.2 and 3.3), as it is stored beside a job's key. What is
  *  done `later` has a trace of its own, which is linked to this one. */
 export const Trace = Type.Object({
   traceparent: Type.String({ maxLength: 255 }),
+  tracestate: Type.Optional(Type.String({ maxLength: 512 })),
   later: Type.Optional(Type.Boolean()),
 })
 export type Trace = Type.Static<typeof Trace>
@@ -99,8 +100,18 @@ export function outsideTraces<T>(work: () => T): T {
 
 /** The span that is open here; undefined where nothing is traced. */
 export function traceHere(): Trace | undefined {
-  const { traceparent } = traceHeaders()
-  return traceparent === undefined ? undefined : { traceparent }
+  return traceIn(traceHeaders()) ?? undefined
+}
+
+/** The span that headers tell of; null: none. What tracers note of it by the way goes with it, if it is no longer than
+ *  everybody hands on (3.3.1.5). */
+export function traceIn({
+  traceparent,
+  tracestate,
+}: Readonly<Record<string, unknown>>): Trace | null {
+  if (typeof traceparent !== 'string') return null
+  const noted = typeof tracestate === 'string' && tracestate.length <= 512
+  return { traceparent, ...(noted ? { tracestate } : {}) }
 }
 
 /** What tells another service of the span that is open here. */

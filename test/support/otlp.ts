@@ -8,6 +8,8 @@ export type ReceivedSpan = {
   readonly service: string
   readonly traceId: string
   readonly spanId: string
+  /** What tracers note of the trace by the way (tracestate). */
+  readonly state: string
   readonly parentId: string
   readonly name: string
   /** 2: server, 3: client, 5: consumer. */
@@ -59,6 +61,7 @@ function spansIn(body: Buffer): readonly ReceivedSpan[] {
         service: String(service),
         traceId: hex(parts(span, 1)),
         spanId: hex(parts(span, 2)),
+        state: text(parts(span, 3)),
         parentId: hex(parts(span, 4)),
         name: text(parts(span, 5)),
         kind: numberIn(span, 6),

@@ -192,21 +192,16 @@ type Sent = {
   readonly signal?: AbortSignal
 }
 
-/** A call to the API of a cluster, in a span: its path names objects and nothing that is in them. The query stays
- *  out of it, since it may go on at any length. */
+/** A call to the API of a cluster, in a span. Who reads traces may be anybody: they learn what kind of thing was asked
+ *  for, and neither where the API is, which tenants are not told either, nor names, which are those of tenants'
+ *  namespaces and Secrets. Which cluster it was the job around it tells. */
 function called<T>(
   { headers, ...sent }: Sent,
   kind: Kind | undefined,
   work: (sent: Sent, noteStatus: (message: IncomingMessage) => number) => Promise<T>,
 ): Promise<T> {
   const { method, url } = sent
-  const { hostname, port, pathname } = new URL(url)
-  const facts = {
-    'http.request.method': method,
-    'server.address': bareHost(hostname),
-    'server.port': Number(port || 443),
-    'url.path': pathname,
-  }
+  const facts = { 'http.request.method': method, 'url.template': templateOf(new URL(url).pathname) }
   const name = kind ? `${method} ${resourceOf(kind)}` : method
   return inSpan({ name, kind: 'client', facts }, (note) =>
     work({ ...sent, headers: { ...headers, ...traceHeaders() } }, ({ statusCode = 0 }) => {
@@ -214,6 +209,19 @@ function called<T>(
       return statusCode
     }),
   )
+}
+
+const placesIn =
+  /\/(?<group>api\/[^/]+|apis\/[^/]+\/[^/]+)(?<space>\/namespaces\/[^/]+)?(?:\/(?<resource>[^/]+)(?<name>\/[^/]+)?(?<rest>\/.*)?)?$/
+
+/** A path of the API with what stands for its names: `/api/v1/namespaces/{namespace}/secrets/{name}`. What there is
+ *  before the API of a server that has several is left out. */
+function templateOf(path: string): string {
+  const { group, space, resource, name, rest = '' } = placesIn.exec(path)?.groups ?? {}
+  if (group === undefined) return path.replace(/^.*(\/[^/]+)$/, '$1')
+  const inside = space === undefined ? '' : '/namespaces/{namespace}'
+  const object = resource === undefined ? '' : `/${resource}${name === undefined ? '' : '/{name}'}`
+  return `/${group}${inside}${object}${rest}`
 }
 
 /** Sends it, and again where a connection that was kept turns out to be closed by the other end meanwhile: each of
