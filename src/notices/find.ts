@@ -28,13 +28,16 @@ export async function accessReceivers(
 const related = { tenant: { select: { name: true } } } as const
 
 type ReceiverRow = Awaited<ReturnType<typeof receiverRow>>
+type ReceiverKey = { readonly tenantId: string | null; readonly name: string }
+
+/** The row of this name. */
+export function findReceiver(tx: Tx, where: ReceiverKey) {
+  return tx.receiver.findFirst({ where, include: related })
+}
 
 /** The row of this name. Throws receiver-unknown. */
-export async function receiverRow(
-  tx: Tx,
-  where: { readonly tenantId: string | null; readonly name: string },
-) {
-  const row = await tx.receiver.findFirst({ where, include: related })
+export async function receiverRow(tx: Tx, where: ReceiverKey) {
+  const row = await findReceiver(tx, where)
   if (!row) throw new Problem('receiver-unknown', `There is no receiver "${where.name}"`)
   return row
 }

@@ -3,8 +3,15 @@ import type { Actor } from '../core/actor.ts'
 import type { Config } from '../core/config.ts'
 import { type Context, newId } from '../core/context.ts'
 import { bytes, sql, type Tx } from '../core/database/db.ts'
+import type { Precondition } from '../core/refusal.ts'
 import { Problem, refuse, type Violation } from '../shared/problem.ts'
-import { accessReceivers, type ReceiverRef, receiverRow, receiverView } from './find.ts'
+import {
+  accessReceivers,
+  findReceiver,
+  type ReceiverRef,
+  receiverRow,
+  receiverView,
+} from './find.ts'
 import { noticeTypes, type Receiver, type ReceiverSpec } from './receiver.ts'
 import { newSecret, type Secrets, sealSecrets, secretsOf } from './secrets.ts'
 import { urlFault } from './sending/post.ts'
@@ -12,11 +19,12 @@ import { urlFault } from './sending/post.ts'
 const most = 20
 
 /** Makes the receiver what is asked for. A new webhook's signing secret is in this answer and nowhere else. Throws
- *  tenant-unknown, forbidden, receiver-refused, quota-exceeded. */
+ *  tenant-unknown, forbidden, receiver-refused, quota-exceeded, and precondition-failed where it is not as expected. */
 export async function putReceiver(
   ctx: Context,
   actor: Actor,
   { tenant, name, spec }: ReceiverRef & { readonly spec: ReceiverSpec },
+  expected?: Precondition,
 ): Promise<{ readonly receiver: Receiver; readonly created: boolean }> {
   const tenantId = await accessReceivers(ctx, actor, tenant, 'write-notices')
   refuse('receiver-refused', faults(spec, ctx.config))
@@ -25,7 +33,8 @@ export async function putReceiver(
     await tx.$executeRaw(
       sql`select pg_advisory_xact_lock(hashtextextended(${`receivers/${tenantId}`}, 0))`,
     )
-    const before = await tx.receiver.findFirst({ where: { tenantId, name } })
+    const before = await findReceiver(tx, { tenantId, name })
+    expected?.(before && receiverView(before))
     if (!before) await refuseMany(tx, tenantId)
     const id = before?.id ?? newId(now)
     const fields = {

@@ -32,6 +32,7 @@ const Operation = Type.Object({
         in: Type.Optional(Type.String()),
         name: Type.Optional(Type.String()),
         description: Type.Optional(Type.String()),
+        $ref: Type.Optional(Type.String()),
       }),
     ),
   ),
@@ -107,6 +108,45 @@ test('every operation says what it does, what it answers and refuses, and who ma
     assert.equal(who, isPublic ? '[]' : '[{"apiKey":[]}]', name)
     assert.equal(codes.includes('401'), !isPublic, name)
   }
+})
+
+/** What of writes is left out, and why. */
+const exceptions: Readonly<Record<string, readonly string[]>> = {
+  // What it writes is the mesh config of a cluster, which others write too.
+  IfMatch: ['PUT /v1/clusters/{cluster}/mesh-tls'],
+  // They change nothing here.
+  dryRun: [
+    'POST /v1/clusters/{cluster}/check',
+    'POST /v1/notices/{notice}/test',
+    'POST /v1/tenants/{tenant}/hosts/{host}/plan',
+    'POST /v1/tenants/{tenant}/hosts/{host}/probe',
+    'POST /v1/tenants/{tenant}/notices/{notice}/test',
+  ],
+  // An issuer of an authority has no URL of its own.
+  Location: ['POST /v1/authorities/{authority}/cross-sign'],
+}
+
+test('what is written can be rehearsed, expected to be as it was, sent again, and says where it is', () => {
+  const without: Record<string, string[]> = { IfMatch: [], dryRun: [], IdempotencyKey: [] }
+  const Headed = Type.Object({ headers: Type.Record(Type.String(), Type.Unknown()) })
+  const placeless: string[] = []
+  for (const { name, path, parameters = [], responses } of operations) {
+    if (name.startsWith('GET ') || !path.startsWith('/v1/')) continue
+    const taken = parameters.map(({ name: own, $ref = '' }) => own ?? $ref.split('/').at(-1))
+    const made = responses['201']
+    const wanted = {
+      IfMatch: /^(PUT|PATCH) /.test(name),
+      dryRun: true,
+      IdempotencyKey: made !== undefined && name.startsWith('POST '),
+    }
+    for (const [parameter, holds] of Object.entries(wanted)) {
+      if (holds && !taken.includes(parameter)) without[parameter]?.push(name)
+    }
+    const headers = Value.Check(Headed, made) ? Object.keys(made.headers) : []
+    if (made && !headers.includes('Location')) placeless.push(name)
+  }
+  const { Location, ...others } = exceptions
+  assert.deepEqual({ ...without, Location: placeless }, { IdempotencyKey: [], ...others, Location })
 })
 
 test('every parameter in a path is described', () => {

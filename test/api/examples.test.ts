@@ -95,8 +95,10 @@ async function ask(id: string, params: Params = {}, known: object = {}) {
     const request = http[operation.method as 'get' | 'post' | 'put' | 'patch' | 'delete'](path)
     if (type !== '') request.set('content-type', type)
     const sent = body === undefined ? request : request.send({ ...Object(body), ...known })
-    const { status, type: media, body: answer, text } = await sent
+    const { status, type: media, body: answer, text, headers } = await sent
     assert.ok(status < 300, `${id}: ${status} ${text}`)
+    // What was made is where the answer says.
+    if (headers.location !== undefined) await http.get(headers.location).expect(200)
     const declared = operation.responses[status]?.content?.[media]
     if (media.endsWith('json')) fits(declared?.schema, answer, `${id} ${status}`)
     if (media === 'application/json') answered[id] = settled(answer)

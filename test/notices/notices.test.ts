@@ -158,6 +158,24 @@ test('a receiver is told once of each threshold that an end crosses, and of the 
   ])
 })
 
+test('a receiver that was changed meanwhile is not overwritten', async () => {
+  const url = `${own}/ops`
+  const { headers } = await shop.get(url).expect(200)
+  assert.ok(headers.etag)
+  const put = (condition: string, tag: string) =>
+    shop
+      .put(url)
+      .set(condition, tag)
+      .send({ kind: 'webhook', url: `${hook}/in` })
+  await shop.get(url).set('if-none-match', headers.etag).expect(304)
+  const first = await put('if-match', headers.etag).expect(200)
+  const { body } = await put('if-match', headers.etag).expect(412)
+  assert.match(body.type, /precondition-failed$/)
+  await put('if-none-match', '*').expect(412)
+  assert.ok(first.headers.etag)
+  await put('if-match', first.headers.etag).expect(200)
+})
+
 test('a webhook is signed by Standard Webhooks, also by the secret before for a day', async () => {
   assert.match(made.secret, /^whsec_/)
   const again = await shop
@@ -165,7 +183,10 @@ test('a webhook is signed by Standard Webhooks, also by the secret before for a 
     .send({ kind: 'webhook', url: `${hook}/in` })
     .expect(200)
   assert.equal(again.body.secret, undefined)
-  const { body: rotated } = await shop.post(`${own}/ops/rotate`).expect(200)
+  // A retry whose first answer was lost gets the same secret.
+  const rotate = () => shop.post(`${own}/ops/rotate`).set('idempotency-key', 'turn').expect(200)
+  const { body: rotated } = await rotate()
+  assert.deepEqual((await rotate()).body, rotated)
   posts.length = 0
   const tried = await shop.post(`${own}/ops/test`).expect(200)
   assert.deepEqual([tried.body.answer, tried.body.error], [200, null])

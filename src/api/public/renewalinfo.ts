@@ -13,7 +13,7 @@ export function renewalInfo(api: Api, ctx: Context): void {
   api.get(
     '/renewal-info/:id',
     {
-      config: { bears: ['Retry-After'], problems: ['request-malformed', 'certificate-unknown'] },
+      config: { bears: ['Retry-After'], problems: ['certificate-unknown'] },
       schema: {
         tags: ['pki'],
         summary: 'When to renew a certificate (RFC 9773)',
@@ -23,7 +23,9 @@ export function renewalInfo(api: Api, ctx: Context): void {
         params: closed({
           id: Type.String({
             maxLength: 200,
-            description: 'base64url(keyIdentifier).base64url(serial), as of RFC 9773 4.1',
+            pattern: '^[A-Za-z0-9_-]+\\.[A-Za-z0-9_-]+$',
+            description:
+              'base64url(keyIdentifier).base64url(serial), without padding (RFC 9773 4.1)',
           }),
         }),
         response: { 200: RenewalInfo },

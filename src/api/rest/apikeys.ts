@@ -64,7 +64,6 @@ export const apiKeys: Routes = {
         ...idempotent(ctx),
         config: {
           idempotent: true,
-          placeless: true,
           needs: 'write-api-keys',
           problems: ['tenant-unknown', 'quota-exceeded'],
         },

@@ -19,15 +19,11 @@ export type RenewalInfo = Type.Static<typeof RenewalInfo>
 
 /** When the holder of a certificate is best to renew it (RFC 9773 4.2): a window in the past when it was
  *  revoked, when its replacement was ordered, and when the key of its issuer was changed. Public.
- *  Throws request-malformed, certificate-unknown. */
+ *  Throws certificate-unknown, also for what no certificate can be asked for by. */
 export async function getRenewalInfo(ctx: Context, text: string): Promise<RenewalInfo> {
+  const unknown = new Problem('certificate-unknown', 'This key issued no such certificate')
   const id = readRenewalId(text)
-  if (!id) {
-    throw new Problem(
-      'request-malformed',
-      'Ask by base64url(keyIdentifier).base64url(serial), without padding (RFC 9773 4.1)',
-    )
-  }
+  if (!id) throw unknown
   const row = await ctx.db.read.certificate.findUnique({
     where: { serial: id.serial },
     select: {
@@ -45,7 +41,6 @@ export async function getRenewalInfo(ctx: Context, text: string): Promise<Renewa
       },
     },
   })
-  const unknown = new Problem('certificate-unknown', 'This key issued no such certificate')
   if (!row || row.status === 'signing') throw unknown
   const { subjectKeyIdentifier } = readCertificate(Buffer.from(row.issuer.der))
   if (subjectKeyIdentifier?.toString('hex') !== id.keyIdentifier) throw unknown

@@ -98,6 +98,8 @@ test('a certificate of another key, or of none, is unknown; rubbish is malformed
   const other = `${Buffer.alloc(20, 1).toString('base64url')}.${serial}`
   await anybody.get(`/renewal-info/${other}`).expect(404)
   await anybody.get(`/renewal-info/${key}.QUFB`).expect(404)
-  await anybody.get(`/renewal-info/${key}`).expect(400)
+  await anybody.get(`/renewal-info/${key}`).expect(422)
+  // Below zero: no serial.
+  await anybody.get(`/renewal-info/${key}.gA`).expect(404)
   await anybody.get('/pki/issuing/chains.pem').expect(200)
 })

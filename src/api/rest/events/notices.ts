@@ -15,9 +15,14 @@ import { testReceiver } from '../../../notices/sending/send.ts'
 import { closed, Id, Name, PageOf, PageQuery } from '../../../shared/schema.ts'
 import type { Api, Routes } from '../../api.ts'
 import { actorOf } from '../../edge/admission.ts'
+import { preconditionOf } from '../../edge/conditions.ts'
+import { idempotent } from '../../idempotency.ts'
 import { DryRun, writing } from '../../rehearsal.ts'
 
 const tags = ['notices']
+
+/** What of a receiver can be written; what is secret of it is not shown, and changes when it was. */
+const versioned = ['kind', 'target', 'events', 'updatedAt']
 
 /** Where receivers are: those of a tenant, or the platform's. */
 type Under = {
@@ -81,6 +86,7 @@ function put(under: Under): Register {
         config: {
           needs: 'write-notices',
           platform: under.platform,
+          versioned,
           problems: ['tenant-unknown', 'receiver-refused', 'quota-exceeded'],
         },
         schema: {
@@ -100,6 +106,7 @@ function put(under: Under): Register {
           writing(ctx, request),
           actorOf(request),
           asked,
+          preconditionOf(request),
         )
         return reply.code(created ? 201 : 200).send(receiver)
       },
@@ -142,6 +149,7 @@ function get(under: Under): Register {
         config: {
           needs: 'read',
           platform: under.platform,
+          versioned,
           problems: ['tenant-unknown', 'receiver-unknown'],
         },
         schema: {
@@ -209,7 +217,9 @@ function rotate(under: Under): Register {
     api.post(
       `${under.url}/:notice/rotate`,
       {
+        ...idempotent(ctx),
         config: {
+          idempotent: true,
           needs: 'write-notices',
           platform: under.platform,
           problems: ['tenant-unknown', 'receiver-unknown', 'receiver-refused'],
