@@ -1,3 +1,4 @@
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -181,6 +182,7 @@ async function revokeOneMore(): Promise<Last> {
 }
 
 let loaded = false
+let worker: ChildProcess | undefined
 let turn = 0
 
 function left(): Promise<number> {
@@ -191,14 +193,16 @@ function left(): Promise<number> {
     .then(([row]) => row?.left ?? 0)
 }
 
-/** Sees to it that changes are under way. */
+/** Sees to it that changes are under way: all are asked for while the worker is held. */
 async function changeAgain(): Promise<void> {
   if (!loaded || (await left()) > hosts / 2) return
+  worker?.kill('SIGSTOP')
   turn++
   const to = { service: 'httpbin', namespace: 'test', port: 80 }
   const routes = [{ match: { prefix: `/${turn}` }, to }]
   await inLanes(hosts, (n) => putReal(ctx, `h${n}.bench.test`, { routes }))
   say(`changed ${hosts} hosts; ${await left()} changes are under way`)
+  worker?.kill('SIGCONT')
 }
 
 try {
@@ -206,7 +210,7 @@ try {
   await createCluster(ctx, actor, { name: 'real', kubeconfig, ingress: { address } })
   await putCertified(ctx, name, { tls: { mode: 'MUTUAL', clientAuthority: 'bench-issuing' } })
   await inLanes(hosts, (n) => putCertified(ctx, `h${n}.bench.test`))
-  const worker = await startWorker(stage)
+  worker = await startWorker(stage)
   const begun = performance.now()
   await allSynced(ctx, hosts + 1)
   say(`${hosts + 1} hosts Synced after ${seconds(begun).toFixed()} s`)
