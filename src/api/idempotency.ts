@@ -90,7 +90,8 @@ async function answerAgain(
     throw new Problem('idempotency-busy', 'The first one is under way; try again in a moment')
   }
   const body = ctx.seal.open(bindingOf(place), Buffer.from(first.sealed)).toString('utf8')
-  return reply.code(first.status).type('application/json; charset=utf-8').send(body)
+  // As an answer, not as text: what the first one bore, such as Location, it bears again.
+  return reply.code(first.status).send(body === '' ? undefined : JSON.parse(body))
 }
 
 async function end(

@@ -59,6 +59,8 @@ test('an Idempotency-Key makes a creation happen once and gives the same answer 
   const first = await post(asked).expect(201)
   const again = await post(asked).expect(201)
   assert.deepEqual(again.body, first.body)
+  assert.equal(again.headers.location, `/v1/api-keys/${first.body.id}`)
+  assert.equal(first.headers.location, again.headers.location)
   const other = await post({ ...asked, role: 'admin' }).expect(422)
   assert.equal(other.body.type, 'https://gatesmith.dev/problems/idempotency-mismatch')
   const rows = await ctx.db.read.idempotencyKey.findMany()
