@@ -12,7 +12,7 @@ import { createCluster } from '../src/clusters/register.ts'
 import { sql } from '../src/core/database/db.ts'
 import { shakeHands } from '../src/delivery/proof/handshake.ts'
 import { recordedObjects } from '../src/hosts/objects.ts'
-import { fitted } from '../src/shared/shape.ts'
+import { mustConform } from '../src/shared/shape.ts'
 import { changeTenant } from '../src/tenants/write.ts'
 import { actor, allSynced, inLanes, putCertified, putReal, seconds, startWorker } from './real.ts'
 import { setStage } from './stage.ts'
@@ -152,7 +152,7 @@ function changeBarely(): () => Promise<void> {
         const changed: unknown = JSON.parse(
           text.replace(/"prefix":"[^"]*"/, `"prefix":"/bare-${turn}"`),
         )
-        await kube.apply(fitted(KubeObject, changed, 'it is still an object'), { force: true })
+        await kube.apply(mustConform(KubeObject, changed, 'it is still an object'), { force: true })
       }
     }
   }

@@ -6,7 +6,7 @@ import { byName, listRows, when } from '../core/database/lists.ts'
 import { rowsOf } from '../core/database/rows.ts'
 import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
-import { fits, fitted } from '../shared/shape.ts'
+import { conforms, mustConform } from '../shared/shape.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { Checks, ClusterFound } from './checks/schema.ts'
 import {
@@ -88,7 +88,7 @@ export function ingressOf(row: ClusterRow, name: string): NamedIngress {
 
 /** The first Service by name that leads to the pods of an ingress by port 443, as the last check found it. */
 function serviceOf({ found }: ClusterRow, ingress: string): string | undefined {
-  if (!fits(ClusterFound, found)) return undefined
+  if (!conforms(ClusterFound, found)) return undefined
   const workload = found.ingresses.find(({ name }) => name === ingress)
   const names = (workload?.services ?? [])
     .filter(({ ports }) => ports.some(({ port }) => port === 443))
@@ -104,7 +104,7 @@ function registeredIngress(row: ClusterRow, name: string): NamedIngress {
       address: row.ingressAddress,
       ...furtherAddressesOf(row),
     }
-    return fitted(Ingress, stored, `the ingress of cluster ${row.id} reads oddly`)
+    return mustConform(Ingress, stored, `the ingress of cluster ${row.id} reads oddly`)
   }
   const found = new Map(Object.entries(ingressesOf(row))).get(name)
   if (!found) throw new Problem('host-refused', `Cluster "${row.name}" has no ingress "${name}"`)
@@ -124,7 +124,7 @@ function furtherAddressesOf({
 /** Its further ingresses, in the order of their names. */
 export function ingressesOf({ ingresses }: Pick<ClusterRow, 'ingresses'>): Ingresses {
   const found = Object.entries(
-    fitted(Ingresses, ingresses, 'the ingresses of a cluster read oddly'),
+    mustConform(Ingresses, ingresses, 'the ingresses of a cluster read oddly'),
   )
   return Object.fromEntries(found.toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
@@ -167,7 +167,7 @@ export function clusterView(row: ClusterRow, actor: Actor): Cluster {
     ),
     api: apiOf(row),
     drift: driftPolicy(row),
-    watch: platform && fits(Watched, row.watch) ? row.watch : null,
+    watch: platform && conforms(Watched, row.watch) ? row.watch : null,
     status: row.status,
     message: platform || row.silentSince !== null ? row.message : messageToTenants(row),
     kubernetesVersion: row.kubernetes,

@@ -4,7 +4,7 @@ import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/ku
 import { oncePer } from '../core/onceper.ts'
 import type { Condition } from '../hosts/host.ts'
 import { type Destination, destinationsOf, type Route } from '../hosts/route.ts'
-import { fits } from '../shared/shape.ts'
+import { conforms } from '../shared/shape.ts'
 import { refOf } from './plan.ts'
 import { asWanted } from './snapshot.ts'
 
@@ -79,7 +79,7 @@ async function backendOf(
     return { missing: `There is no Service ${namespace}/${name}: requests to it fail` }
   }
   const { spec } = service
-  const ports = fits(ServiceSpec, spec) ? spec.ports : []
+  const ports = conforms(ServiceSpec, spec) ? spec.ports : []
   if (ports.some((each) => each.port === port)) return { missing: null }
   const there = ports.map((each) => `${each.port}${each.name ? ` (${each.name})` : ''}`)
   return {

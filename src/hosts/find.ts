@@ -9,7 +9,7 @@ import { marksOf } from '../shared/lists/labels.ts'
 import type { List } from '../shared/lists/query.ts'
 import { must } from '../shared/must.ts'
 import { Problem } from '../shared/problem.ts'
-import { fits } from '../shared/shape.ts'
+import { conforms } from '../shared/shape.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { CompleteSpec, Condition, DriftView, Host, PlacementView } from './host.ts'
@@ -201,7 +201,7 @@ export function specOf(row: { readonly spec: unknown }): CompleteSpec {
   const before = known.get(text)
   if (before) return before
   const spec = Value.Clean(CompleteSpec, structuredClone(row.spec))
-  if (fits(CompleteSpec, spec)) {
+  if (conforms(CompleteSpec, spec)) {
     if (known.size >= mostKnown) known.clear()
     known.set(text, spec)
     return spec

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { type Kind, type KubeRef, kinds } from '../clusters/kubernetes/kinds.ts'
 import { Problem } from '../shared/problem.ts'
-import { fits } from '../shared/shape.ts'
+import { conforms } from '../shared/shape.ts'
 import { shown, shownJson } from '../shared/view.ts'
 import { ObjectRef } from './host.ts'
 
@@ -37,7 +37,7 @@ const plainKinds: readonly Kind[] = [
 /** The objects that are recorded to carry a host. Throws host-refused for what another release recorded in
  *  words that this one does not know: nothing is done about a host whose objects are not known. */
 export function recordedObjects(objects: unknown): readonly RecordedObject[] {
-  if (!fits(RecordedList, objects)) throw unknownObjects('what is recorded')
+  if (!conforms(RecordedList, objects)) throw unknownObjects('what is recorded')
   return objects.map(({ apiVersion, kind, namespace, name, digest, applied }) => {
     const known = apiVersion ?? plainKinds.find((each) => each.kind === kind)?.apiVersion
     if (known === undefined) throw unknownObjects(`${kind} ${namespace}/${name}`)

@@ -57,17 +57,20 @@ type Check = (value: unknown) => boolean
 const checks = new WeakMap<Type.TSchema, Check>()
 
 /** Whether a value is what a schema describes. The schema is one that lives as long as its module. */
-export function fits<T extends Type.TSchema>(schema: T, value: unknown): value is Type.Static<T> {
+export function conforms<T extends Type.TSchema>(
+  schema: T,
+  value: unknown,
+): value is Type.Static<T> {
   return checkOf(schema)(value)
 }
 
 /** The value, which is what a schema describes; `otherwise` says what went wrong if it is not. */
-export function fitted<T extends Type.TSchema>(
+export function mustConform<T extends Type.TSchema>(
   schema: T,
   value: unknown,
   otherwise: string,
 ): Type.Static<T> {
-  if (!fits(schema, value)) throw new Error(otherwise)
+  if (!conforms(schema, value)) throw new Error(otherwise)
   return value
 }
 

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { kinds } from '../kubernetes/kinds.ts'
 import { type Kube, KubeError } from '../kubernetes/kube.ts'
 import { ask } from './ask.ts'
@@ -13,7 +13,7 @@ const PodSpec = Type.Object({ serviceAccountName: Type.String() })
 export async function secretsCheck(kube: Kube, workload: Workload): Promise<Check> {
   const { name, ingress } = workload
   const { namespace } = ingress
-  const specs = podsOf(workload).flatMap(({ spec }) => (fits(PodSpec, spec) ? [spec] : []))
+  const specs = podsOf(workload).flatMap(({ spec }) => (conforms(PodSpec, spec) ? [spec] : []))
   const [account] = specs.map(({ serviceAccountName }) => serviceAccountName)
   const item = 'gateway-secrets'
   if (account === undefined) {

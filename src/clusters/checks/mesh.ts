@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { kinds } from '../kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../kubernetes/kube.ts'
 import { ask } from './ask.ts'
@@ -53,7 +53,7 @@ export function meshIn(pods: readonly KubeObject[]): Mesh {
 }
 
 function versionOf({ metadata: { labels = {} }, spec }: KubeObject): string | undefined {
-  const images = fits(Containers, spec) ? spec.containers.map(({ image }) => image) : []
+  const images = conforms(Containers, spec) ? spec.containers.map(({ image }) => image) : []
   // Not a registry's port, and without the digest that may follow.
   const tags = images.map((image) => /\/(?:pilot|proxyv2):([^@]+)/.exec(image ?? '')?.[1])
   const stated = [labels['app.kubernetes.io/version'], ...tags]

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import type { Ingress } from '../cluster.ts'
 import { type AllIngresses, selectorText } from '../ingresses.ts'
 import { kinds } from '../kubernetes/kinds.ts'
@@ -135,7 +135,7 @@ function servicesTo({ services, ...workload }: Workload): readonly KubeObject[] 
   if ('why' in services) return []
   const labels = podsOf({ ...workload, services }).map(({ metadata }) => metadata.labels ?? {})
   return services.answer.filter(({ spec }) => {
-    if (!fits(Selected, spec)) return false
+    if (!conforms(Selected, spec)) return false
     const wanted = Object.entries(spec.selector)
     return (
       wanted.length > 0 &&
@@ -145,7 +145,7 @@ function servicesTo({ services, ...workload }: Workload): readonly KubeObject[] 
 }
 
 function portsOf({ spec }: KubeObject): { port: number; targetPort: string }[] {
-  if (!fits(Ports, spec)) return []
+  if (!conforms(Ports, spec)) return []
   return spec.ports
     .slice(0, 50)
     .map(({ port, targetPort }) => ({ port, targetPort: String(targetPort ?? port) }))
@@ -157,7 +157,7 @@ const Conditions = Type.Object({
 
 function isReady({ status }: KubeObject): boolean {
   return (
-    fits(Conditions, status) &&
+    conforms(Conditions, status) &&
     status.conditions.some((each) => each.type === 'Ready' && each.status === 'True')
   )
 }

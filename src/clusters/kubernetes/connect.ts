@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { groupOf, type Kind, type KubeRef, resourceOf } from './kinds.ts'
 import {
   fieldManager,
@@ -127,7 +127,7 @@ async function* pagesOf(line: Line, kind: Kind, where: Where): AsyncIterable<Kub
     const query = { limit: String(pageSize), ...(next ? { continue: next } : {}) }
     const path = pathOf(kind, where, query)
     const answer = answered(await line.ask({ method: 'GET', path, kind }))
-    if (!fits(List, answer)) throw noObject()
+    if (!conforms(List, answer)) throw noObject()
     const { metadata, items } = answer
     const objects = items.map((item) => asObject({ ...item, apiVersion, kind: kind.kind }))
     yield { objects, resourceVersion: metadata.resourceVersion }
@@ -161,7 +161,7 @@ function answered({ octets }: KubeAnswer): unknown {
 }
 
 function asObject(object: unknown): KubeObject {
-  if (fits(KubeObject, object)) return object
+  if (conforms(KubeObject, object)) return object
   throw noObject()
 }
 

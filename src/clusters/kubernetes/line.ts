@@ -6,7 +6,7 @@ import Type from 'typebox'
 import { parse } from 'yaml'
 import { inSpan, traceHeaders } from '../../core/tracing.ts'
 import { must } from '../../shared/must.ts'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { bareHost } from '../../x509/names/ip.ts'
 import { forbiddenMessage, isForbiddenAddress, safeLookup } from '../addresses.ts'
 import { openGate } from './errand.ts'
@@ -158,7 +158,7 @@ function endpointOf(kubeconfig: string): {
   readonly options: RequestOptions
 } {
   const config: unknown = parse(kubeconfig)
-  if (!fits(Kubeconfig, config)) throw new Error('a kubeconfig was let through that is none')
+  if (!conforms(Kubeconfig, config)) throw new Error('a kubeconfig was let through that is none')
   const named = <T extends { readonly name: string }>(list: readonly T[], name: string): T =>
     must(
       list.find((each) => each.name === name),

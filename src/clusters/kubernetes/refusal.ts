@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import type { Kind } from './kinds.ts'
 import { type FieldConflict, KubeError, type KubeFault } from './kube.ts'
 
@@ -65,7 +65,7 @@ function heldByOthers({ details }: Type.Static<typeof Status>): readonly FieldCo
 
 function statusOf(body: string): Type.Static<typeof Status> {
   const value = jsonOf(body)
-  return fits(Status, value) ? value : {}
+  return conforms(Status, value) ? value : {}
 }
 
 /** The value of a JSON text; undefined where it is none. */

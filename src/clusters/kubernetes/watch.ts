@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import Type from 'typebox'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import type { Kind } from './kinds.ts'
 import { KubeError, KubeObject, type WatchEvent } from './kube.ts'
 
@@ -67,16 +67,16 @@ const Failure = Type.Object({
 
 function eventOf({ apiVersion, kind }: Kind, line: string): WatchEvent {
   const told = parsed(line)
-  if (!fits(Told, told)) throw unreadable()
+  if (!conforms(Told, told)) throw unreadable()
   const { type } = told
   // That a version is not kept any more is told inside an answer that began well.
   if (type === 'ERROR') throw failure(told.object)
-  if (!fits(Marked, told.object)) throw unreadable()
+  if (!conforms(Marked, told.object)) throw unreadable()
   const { resourceVersion } = told.object.metadata
   if (type === 'BOOKMARK') return { type, resourceVersion, object: undefined }
   const object = { ...told.object, apiVersion, kind }
   if (type !== 'ADDED' && type !== 'MODIFIED' && type !== 'DELETED') throw unreadable()
-  if (!fits(KubeObject, object)) throw unreadable()
+  if (!conforms(KubeObject, object)) throw unreadable()
   return { type, resourceVersion, object }
 }
 
@@ -89,7 +89,7 @@ function parsed(line: string): unknown {
 }
 
 function failure(status: unknown): KubeError {
-  const { code, message } = fits(Failure, status) ? status : {}
+  const { code, message } = conforms(Failure, status) ? status : {}
   const said = (message ?? 'no reason is given').slice(0, 2000)
   return new KubeError(code === 410 ? 'expired' : 'unavailable', `The watch has ended: ${said}`)
 }

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import type { Ingress } from '../cluster.ts'
 import { selectorText } from '../ingresses.ts'
 import { kinds } from '../kubernetes/kinds.ts'
@@ -108,7 +108,7 @@ async function podsOf(
     const found = pods.map((pod) => ({
       name: pod.metadata.name,
       isReady:
-        fits(PodStatus, pod) &&
+        conforms(PodStatus, pod) &&
         pod.status.conditions.some(({ type, status }) => type === 'Ready' && status === 'True'),
     }))
     return {

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import type { KubeObject } from '../kubernetes/kube.ts'
 
 const Managed = Type.Object({
@@ -30,7 +30,7 @@ export function ownerOf(map: KubeObject): string | null {
     annotations['argocd.argoproj.io/tracking-id'] ?? labels['argocd.argoproj.io/instance']
   const flux = labels['helm.toolkit.fluxcd.io/name'] ?? labels['kustomize.toolkit.fluxcd.io/name']
   const resource = labels['install.operator.istio.io/owning-resource'] ?? 'unknown'
-  const { ownerReferences = [], managedFields = [] } = fits(Managed, map) ? map.metadata : {}
+  const { ownerReferences = [], managedFields = [] } = conforms(Managed, map) ? map.metadata : {}
   const [controller] = ownerReferences
   const managers = managedFields
     .filter(({ fieldsV1 }) => holdsMesh(fieldsV1))

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { Problem } from '../../shared/problem.ts'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { ask } from '../checks/ask.ts'
 import { meshIn, misreadsTlsDefaults } from '../checks/mesh.ts'
 import type { AllIngresses } from '../ingresses.ts'
@@ -194,7 +194,7 @@ async function sharedVersions(
   istiods: readonly KubeObject[],
 ): Promise<{ readonly versions: Versions; readonly warnings: readonly string[] }> {
   const variables = istiods.flatMap(({ spec }) =>
-    fits(Env, spec) ? spec.containers.flatMap(({ env = [] }) => env) : [],
+    conforms(Env, spec) ? spec.containers.flatMap(({ env = [] }) => env) : [],
   )
   const name = variables.find((each) => each.name === 'SHARED_MESH_CONFIG')?.value
   if (!name) return { versions: none, warnings: [] }

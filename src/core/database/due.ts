@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { fits, isRecord } from '../../shared/shape.ts'
+import { conforms, isRecord } from '../../shared/shape.ts'
 import { Trace, traceHere } from '../tracing.ts'
 import { sql, type Tx } from './db.ts'
 
@@ -49,7 +49,7 @@ function kindOf<Key extends Type.TObject>(
     urgency,
     queueOf: (key) => queue?.(key) ?? null,
     members: Object.keys(Key.properties),
-    read: (key) => (fits(Key, key) ? key : undefined),
+    read: (key) => (conforms(Key, key) ? key : undefined),
   }
 }
 
@@ -237,7 +237,7 @@ function isSoon(at: Date | null): boolean {
 export function givenIn(payload: unknown): { readonly key: unknown; readonly trace: Trace | null } {
   if (!isRecord(payload)) return { key: payload, trace: null }
   const { trace, ...key } = payload
-  return { key, trace: fits(Trace, trace) ? trace : null }
+  return { key, trace: conforms(Trace, trace) ? trace : null }
 }
 
 /** The name by which jobs coalesce: the kind, then the members of its key in their order. */

@@ -3,9 +3,9 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { isRecord } from '../../shared/shape.ts'
 import type { Log } from '../context.ts'
-import { refuseHelpless, refusePooler, refuseUnfit } from './fitting.ts'
 import { migrationNames, unapplied } from './migrations.ts'
 import { type DatabaseSession, openSession } from './postgres.ts'
+import { refuseHelpless, refusePooler, refuseUnsuitable } from './suitability.ts'
 
 /** One replica migrates at a time; the others wait and find nothing left to do. */
 const lockKey = 0x67617465
@@ -23,7 +23,7 @@ export async function migrate(url: string, log?: Log): Promise<readonly string[]
       log?.info({}, 'Another process migrates the database: waiting until it has ended')
       await lock.query('select pg_advisory_lock($1)', [lockKey])
     }
-    const newer = await refuseUnfit(lock)
+    const newer = await refuseUnsuitable(lock)
     if (newer.length > 0) {
       log?.warn(
         { newer },

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { fieldManager, type KubeObject } from '../../clusters/kubernetes/kube.ts'
-import { fits, isRecord } from '../../shared/shape.ts'
+import { conforms, isRecord } from '../../shared/shape.ts'
 
 /** As much of metadata.managedFields as is read: who has which fields, as what, and since when. */
 const Entry = Type.Object({
@@ -54,7 +54,7 @@ export function managersOf(
 }
 
 function entriesOf({ metadata }: KubeObject): readonly Entry[] {
-  return fits(Managed, metadata) ? metadata.managedFields : []
+  return conforms(Managed, metadata) ? metadata.managedFields : []
 }
 
 function isOurs({ manager, operation }: Entry): boolean {

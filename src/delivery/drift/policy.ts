@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import type { Drift as Policy } from '../../clusters/cluster.ts'
 import { isSameObject, type KubeRef } from '../../clusters/kubernetes/kinds.ts'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { type ObjectDrift, sentenceOf } from './difference.ts'
 
 /** How often an object was put right lately, and when last: with a placement. */
@@ -40,7 +40,7 @@ const manyTimes = 3
 /** The repairs that are stored with a placement; what another release stored is forgotten. */
 export function repairsIn(stored: unknown): readonly Repair[] {
   const repairs = Type.Array(Repair)
-  return fits(repairs, stored) ? stored : []
+  return conforms(repairs, stored) ? stored : []
 }
 
 /** Puts right at once what differs; what is changed again and again, later and later, so that two who want

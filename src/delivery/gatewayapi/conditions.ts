@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { isKind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { nameOf, refOf } from '../plan.ts'
 
 const Conditions = Type.Array(
@@ -38,9 +38,9 @@ export function conditionFaults(observed: readonly KubeObject[]): readonly strin
 function faultsOf(object: KubeObject): readonly string[] {
   const what = nameOf(refOf(object))
   const { status } = object
-  if (!fits(Status, status)) return []
+  if (!conforms(Status, status)) return []
   const { conditions = [], listeners = [], parents = [] } = status
-  const generation = fits(Generation, object) ? object.metadata.generation : undefined
+  const generation = conforms(Generation, object) ? object.metadata.generation : undefined
   const groups = [
     { who: what, conditions },
     ...listeners.map((each) => ({

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { includesLabels, type KubeObject } from '../../clusters/kubernetes/kube.ts'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 
 /** What of a cluster decides who is served: the labels and addresses of the ingress pods, the Services that
  *  lead to them, and Gateways and VirtualServices. */
@@ -120,7 +120,7 @@ function ageOf(object: KubeObject): string {
 
 /** When it was made, as the API server writes it; nothing where that is not known. */
 export function creationOf({ metadata }: KubeObject): string {
-  return fits(Aged, metadata) ? metadata.creationTimestamp : ''
+  return conforms(Aged, metadata) ? metadata.creationTimestamp : ''
 }
 
 /** The object as if it had been made then. */
@@ -367,5 +367,5 @@ export function readSpec<T extends Type.TSchema>(
   schema: T,
   { spec }: { readonly spec?: unknown },
 ): Partial<Type.Static<T>> {
-  return fits(schema, spec) ? spec : {}
+  return conforms(schema, spec) ? spec : {}
 }

@@ -4,7 +4,7 @@ import { selectorText } from '../../clusters/ingresses.ts'
 import { type Kind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError, type KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { oncePer } from '../../core/onceper.ts'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { orNothing } from '../observe.ts'
 import { labels, manager } from '../renderer.ts'
 import type { Neighbours } from './collisions.ts'
@@ -68,7 +68,7 @@ const PodStatus = Type.Object({
 })
 
 function addressesOf({ status }: KubeObject): readonly string[] {
-  if (!fits(PodStatus, status)) return []
+  if (!conforms(PodStatus, status)) return []
   const { podIP, podIPs = [] } = status
   return [...(podIP === undefined ? [] : [podIP]), ...podIPs.map(({ ip }) => ip)]
 }

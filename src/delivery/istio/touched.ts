@@ -3,7 +3,7 @@ import type { NamedIngress } from '../../clusters/cluster.ts'
 import { isKind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
-import { fits } from '../../shared/shape.ts'
+import { conforms } from '../../shared/shape.ts'
 import { type Manager, managersOf } from '../drift/managers.ts'
 import { nameOf, refOf } from '../plan.ts'
 import { labels, manager, type Refusal, type TouchedQuestion } from '../renderer.ts'
@@ -103,7 +103,7 @@ const ServiceSpec = Type.Object({
 /** The names that a VirtualService routes at a gateway. */
 function routed(object: KubeObject): readonly string[] {
   const { spec } = object
-  if (!isKind(object, kinds.istioVirtualService) || !fits(ServiceSpec, spec)) return []
+  if (!isKind(object, kinds.istioVirtualService) || !conforms(ServiceSpec, spec)) return []
   const atGateways = spec.gateways.some((each) => each !== 'mesh')
   return atGateways ? spec.hosts.map((name) => name.toLowerCase()) : []
 }

@@ -16,7 +16,7 @@ export async function refusePooler({ query, backend }: DatabaseSession): Promise
 
 /** Throws one sentence where the database cannot be brought to the schema of this release: its PostgreSQL is too old, or it
  *  is in use for something else. Answers the migrations in it that this release does not know, which a newer one made. */
-export async function refuseUnfit({ query }: DatabaseSession): Promise<readonly string[]> {
+export async function refuseUnsuitable({ query }: DatabaseSession): Promise<readonly string[]> {
   const [found] = await query(
     `select current_setting('server_version_num')::int / 10000 as version,
        current_setting('server_version') as full, current_database() as name,
