@@ -18,7 +18,7 @@ const { runGatesmith } = await import('./main/commandline/gatesmith.ts')
 const environment = isService ? await settingsHelp() : ''
 
 async function settingsHelp(): Promise<string> {
-  const { settings } = await import('./core/config.ts')
+  const { settings } = await import('./core/settings/environment.ts')
   const lines = settings.map(([name, meaning]) => `  ${name.padEnd(36)}${meaning}`)
   return `\nEnvironment:\n${lines.join('\n')}`
 }
@@ -121,7 +121,7 @@ try {
   await runGatesmith({ add: addService, isService })
 } catch (error) {
   process.stderr.write(`gatesmith: ${error instanceof Error ? error.message : String(error)}\n`)
-  const { SettingError } = await import('./core/config.ts')
+  const { SettingError } = await import('./core/settings/environment.ts')
   if (!(error instanceof SettingError) && process.env.GATESMITH_LOG_LEVEL === 'debug') throw error
   process.exitCode = 1
 }

@@ -8,7 +8,8 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { parse } from 'yaml'
-import { readConfig, settings } from '../src/core/config.ts'
+import { readConfig } from '../src/core/config.ts'
+import { settings } from '../src/core/settings/environment.ts'
 
 // What goes into a Docker build: .dockerignore as Docker reads it, the last pattern that matches counts; and what
 // Compose starts.

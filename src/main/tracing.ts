@@ -17,8 +17,8 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace'
-import type { Traces } from '../core/config.ts'
 import type { Log } from '../core/context.ts'
+import type { Traces } from '../core/settings/sending.ts'
 
 /** Sends traces over OTLP from here on. Loading this takes a quarter of a second and 20 MB: only who has an endpoint
  *  pays for it. Where to, with which headers, certificates and limits, the exporter itself reads from OTEL_EXPORTER_OTLP_*.

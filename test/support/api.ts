@@ -6,6 +6,7 @@ import supertest from 'supertest'
 import { problemsOf } from '../../src/api/answers.ts'
 import { buildServer } from '../../src/api/server.ts'
 import type { Context } from '../../src/core/context.ts'
+import { oncePer } from '../../src/core/onceper.ts'
 import { Problem } from '../../src/shared/problem.ts'
 import { createApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import { admin, openTestContext } from './context.ts'
@@ -46,7 +47,8 @@ export async function openTestApi(...options: Parameters<typeof openTestContext>
   return { ctx, api, url, send, http: send(root) }
 }
 
-let made = 0
+/** How many each context has: names do not depend on what ran before in this process. */
+const made = oncePer(() => ({ count: 0 }))
 
 /** A token with this role, of a tenant or platform-wide. */
 export async function tokenFor(
@@ -54,6 +56,6 @@ export async function tokenFor(
   tenant: string | null,
   role: 'admin' | 'operator' | 'viewer' | 'auditor' = 'admin',
 ): Promise<string> {
-  const asked = { name: `key-${made++}`, role }
+  const asked = { name: `key-${made(ctx).count++}`, role }
   return (await createApiKey(ctx, admin, { tenant, request: asked })).token
 }

@@ -2,8 +2,9 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { after } from 'node:test'
 import pg from 'pg'
 import { type Actor, systemActor } from '../../src/core/actor.ts'
-import { type Config, defaultQuotas, defaultRates } from '../../src/core/config.ts'
+import type { Config } from '../../src/core/config.ts'
 import { type Context, openContext } from '../../src/core/context.ts'
+import { defaultQuotas, defaultRates } from '../../src/core/settings/limits.ts'
 
 /** A migrated database of its own for this test file, dropped afterwards. Answers its URL. An empty one
  *  comes from `template0`. */

@@ -1,7 +1,7 @@
 import { linkedEvents } from '../../audit/find.ts'
-import type { Siem } from '../../core/config.ts'
 import type { Context } from '../../core/context.ts'
 import { type Due, due } from '../../core/database/due.ts'
+import type { Siem } from '../../core/settings/sending.ts'
 import { minute } from '../../shared/moment.ts'
 import { timestamp } from '../../shared/view.ts'
 import { webhookMessage } from '../sending/messages.ts'

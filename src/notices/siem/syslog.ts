@@ -1,7 +1,8 @@
 import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { AuditEvent } from '../../audit/event.ts'
-import type { Config, Siem } from '../../core/config.ts'
+import type { Config } from '../../core/config.ts'
+import type { Siem } from '../../core/settings/sending.ts'
 import { bareHost } from '../../x509/names/ip.ts'
 import { connectionTo, failureOf, type Posted } from '../sending/post.ts'
 

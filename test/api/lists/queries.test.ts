@@ -84,7 +84,7 @@ for (const list of lists) {
   test(`each order of ${list.id} is the same page by page, and the other one backwards`, async () => {
     const upwards = list.sorts.filter((sort) => !sort.startsWith('-'))
     assert.ok(upwards.length > 0 && list.sorts.length === 2 * upwards.length)
-    for (const sort of upwards) {
+    for (const [turn, sort] of upwards.entries()) {
       const { items } = await page(list, { sort, limit: '500' })
       assert.equal(items.length, all.length)
       assert.ok(isInOrder(items, sort), `${sort}: ${JSON.stringify(keysOf(items))}`)
@@ -94,7 +94,9 @@ for (const list of lists) {
         const expected = each === sort ? keysOf(items) : down
         const read = (query: Query) => page(list, query)
         assert.deepEqual(keysOf(await whole(read, { sort: each, limit: '2' })), expected, each)
-        for (const { query, holds } of cases) {
+        // Over the orders all filters have their turn.
+        const some = cases.filter((_, at) => at % upwards.length === turn)
+        for (const { query, holds } of some) {
           const found = new Set(keysOf(all.filter((item) => holds(item, query))))
           assert.deepEqual(
             keysOf(await whole(read, { ...query, sort: each, limit: '1' })),

@@ -13,7 +13,8 @@ import {
   UnsecuredJWT,
 } from 'jose'
 import Provider from 'oidc-provider'
-import { readConfig, SettingError } from '../../../src/core/config.ts'
+import { readConfig } from '../../../src/core/config.ts'
+import { SettingError } from '../../../src/core/settings/environment.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { openTestApi } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
