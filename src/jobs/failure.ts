@@ -1,5 +1,6 @@
+import { onErrand } from '../clusters/kubernetes/errand.ts'
 import type { Context } from '../core/context.ts'
-import { givenIn } from '../core/database/due.ts'
+import { givenIn, urgencyOf } from '../core/database/due.ts'
 import { errorType, type Facts, inSpan } from '../core/tracing.ts'
 import { isRecord } from '../shared/shape.ts'
 
@@ -7,20 +8,27 @@ import { isRecord } from '../shared/shape.ts'
  *  was being stored, goes to the log alone. */
 export class JobFailure extends Error {}
 
-/** A job as the queue keeps it. */
-type Job = { readonly task: string; readonly payload: unknown }
+/** A job as the queue keeps it, and from when on what was seen of a cluster will do for it (performance.now()). */
+type Job = {
+  readonly task: string
+  readonly payload: unknown
+  readonly priority: number
+  readonly since: number
+}
 
-/** Does the work of a job, in a span of the trace in which it was asked for. When it fails, that is logged once,
- *  with its cause, and the queue is told no more than the kind of error. */
+/** Does the work of a job as urgently as its priority says, in a span of the trace in which it was asked for. When it
+ *  fails, that is logged once, with its cause, and the queue is told no more than the kind of error. */
 export async function attempt(
   ctx: Context,
-  { task, payload }: Job,
+  { task, payload, priority, since }: Job,
   work: (key: unknown) => Promise<unknown>,
 ): Promise<void> {
   const { key, trace: from } = givenIn(payload)
   const name = `process ${task}`
   try {
-    await inSpan({ name, kind: 'consumer', facts: factsOf(task, key), from }, () => work(key))
+    await onErrand({ ...urgencyOf(priority), since }, () =>
+      inSpan({ name, kind: 'consumer', facts: factsOf(task, key), from }, () => work(key)),
+    )
   } catch (error) {
     const failure = errorType(error)
     ctx.log.error({ task, key, failure, err: error }, 'a job failed; the queue tries again later')

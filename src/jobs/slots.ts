@@ -9,9 +9,7 @@ import {
   type TaskList,
   type WorkerEvents,
 } from 'graphile-worker'
-import { onErrand } from '../clusters/kubernetes/errand.ts'
 import type { Context, Log } from '../core/context.ts'
-import { urgencyOf } from '../core/database/due.ts'
 import type { openPool as openConnections } from '../core/database/postgres.ts'
 import { attempt } from './failure.ts'
 import type { Leases } from './leases.ts'
@@ -121,9 +119,7 @@ function tasksOf(ctx: Context, all: Work): TaskList {
     Object.entries(all).map(([task, work]) => [
       task,
       (payload: unknown, { job: { priority } }: JobHelpers) =>
-        onErrand({ ...urgencyOf(priority), since: performance.now() }, () =>
-          attempt(ctx, { task, payload }, work),
-        ),
+        attempt(ctx, { task, payload, priority, since: performance.now() }, work),
     ]),
   )
 }

@@ -1,10 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { onErrand } from '../clusters/kubernetes/errand.ts'
 import { type Bell, openBell } from '../core/bell.ts'
 import { canonical } from '../core/canonical.ts'
 import type { Context } from '../core/context.ts'
-import { givenIn, type Lane, slowFlag, urgencyOf } from '../core/database/due.ts'
+import { givenIn, type Lane, slowFlag } from '../core/database/due.ts'
 import { isRecord } from '../shared/shape.ts'
 import { attempt, JobFailure } from './failure.ts'
 import type { Work } from './tasks.ts'
@@ -185,12 +184,11 @@ async function giveUp(table: Table, id: number, signal: AbortSignal): Promise<vo
 }
 
 /** Answers the word for its failure, or null. */
-async function run(ctx: Context, work: Work, { task, payload, priority, since }: Job) {
+async function run(ctx: Context, work: Work, job: Job) {
   try {
-    const act = work[task]
-    if (!act) throw new Error(`nobody takes jobs of ${task}`)
-    const errand = { ...urgencyOf(priority), since }
-    await onErrand(errand, () => attempt(ctx, { task, payload }, act))
+    const act = work[job.task]
+    if (!act) throw new Error(`nobody takes jobs of ${job.task}`)
+    await attempt(ctx, job, act)
     return null
   } catch (error) {
     return error instanceof JobFailure ? error.message : 'Error'

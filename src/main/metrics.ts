@@ -1,11 +1,10 @@
-import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { setTimeout as wait } from 'node:timers/promises'
 import { readinessOf } from '../api/public/readiness.ts'
 import type { Context } from '../core/context.ts'
 import { measureProcess, metersOf } from '../core/metrics.ts'
-import { takePort } from './port.ts'
+import { listenAt } from './port.ts'
 import { readStock } from './stock.ts'
 
 /** The database is asked no more often, however many ask here, and no scrape waits longer for it. */
@@ -41,10 +40,7 @@ export async function openMetrics(ctx: Context, { host, port }: { host: string; 
     response.writeHead(200, { 'content-type': registry.contentType })
     response.end(await registry.metrics())
   })
-  await takePort({ host, port, setting: 'GATESMITH_METRICS_PORT' }, async () => {
-    server.listen(port, host)
-    await once(server, 'listening')
-  })
+  await listenAt(server, { host, port, setting: 'GATESMITH_METRICS_PORT' })
   const { port: bound } = server.address() as AddressInfo
   const close = async () => {
     server.closeAllConnections()

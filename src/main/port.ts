@@ -1,6 +1,18 @@
+import { once } from 'node:events'
+import type { Server } from 'node:net'
+
+/** Where to listen, and the setting that chooses the port. */
+type Place = { readonly host: string; readonly port: number; readonly setting: string }
+
+/** Has a server listen there. Throws what takePort throws. */
+export function listenAt(server: Server, place: Place): Promise<unknown> {
+  const { host, port } = place
+  return takePort(place, () => once(server.listen(port, host), 'listening'))
+}
+
 /** Listens; a port that is taken is told in one sentence, with the setting that chooses another. */
 export async function takePort<T>(
-  { host, port, setting }: { host: string; port: number; setting: string },
+  { host, port, setting }: Place,
   listen: () => Promise<T>,
 ): Promise<T> {
   try {

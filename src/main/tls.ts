@@ -1,11 +1,10 @@
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import type { Server } from 'node:http'
 import { createServer } from 'node:tls'
 import type { Config } from '../core/config.ts'
 import type { Context } from '../core/context.ts'
 import { minute } from '../shared/moment.ts'
-import { takePort } from './port.ts'
+import { listenAt } from './port.ts'
 
 const rereadMilliseconds = 10 * minute
 const handshakeMilliseconds = 10_000
@@ -33,11 +32,7 @@ export async function openTls(
       .catch((err: unknown) => log.error({ err }, 'the certificate of the API cannot be read'))
   }, rereadMilliseconds)
   again.unref()
-  const { host } = config
-  await takePort({ host, port, setting: 'GATESMITH_TLS_PORT' }, async () => {
-    server.listen(port, host)
-    await once(server, 'listening')
-  })
+  await listenAt(server, { host: config.host, port, setting: 'GATESMITH_TLS_PORT' })
   log.info({ address: server.address() }, 'the API is served over TLS, too')
   // What it has let in is the server's own, which ends it in its turn.
   return async () => {

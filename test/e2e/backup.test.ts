@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { installedPostgres, openInstalledPostgres } from '../support/installed.ts'
 import {
+  adminKey,
   kill,
   openFolder,
   type Running,
@@ -13,7 +14,7 @@ import {
   until,
   untilReady,
 } from '../support/process.ts'
-import { type Http, httpOf } from './stage.ts'
+import { type Http, httpOf, makeShop } from './stage.ts'
 
 // The drill of docs/deploying.md: a copy is made while certificates are issued, everything is lost, and what was there
 // before the copy began is there again.
@@ -33,16 +34,11 @@ test(`a copy made while it serves brings everything back${note}`, { skip }, asyn
   const at = (database: string) => Object.assign(new URL(server), { pathname: `/${database}` }).href
   await program('createdb', ['first'])
   const settings = await settingsFor(at('first'))
+  const migrated = startProcess(['migrate'], settings)
+  assert.equal(await migrated.ended, 0, migrated.said.err)
   const token = await adminKey(settings)
   const first = await openService(settings, token)
-  await first.http
-    .post('/v1/authorities')
-    .send({ name: 'ca', kind: 'root', subject: { commonName: 'ca' } })
-    .expect(201)
-  await first.http
-    .post('/v1/tenants')
-    .send({ name: 'shop', domains: ['shop.test'], defaultAuthority: 'ca' })
-    .expect(201)
+  await makeShop(first.http)
 
   const issued: { id: string; pem: string }[] = []
   let over = false
@@ -103,15 +99,6 @@ test(`a copy made while it serves brings everything back${note}`, { skip }, asyn
 })
 
 type Settings = Readonly<Record<string, string>>
-
-/** Migrates the database; answers the token of its first key. */
-async function adminKey(settings: Settings): Promise<string> {
-  const migrated = startProcess(['migrate'], settings)
-  assert.equal(await migrated.ended, 0, migrated.said.err)
-  const made = startProcess(['admin-key'], settings)
-  assert.equal(await made.ended, 0, made.said.err)
-  return made.said.out.trim()
-}
 
 /** A server and a worker. */
 async function openService(

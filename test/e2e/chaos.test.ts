@@ -5,7 +5,7 @@ import { finishCertificates } from '../../src/certificates/issuance/finish.ts'
 import { readConfig } from '../../src/core/config.ts'
 import { openContext } from '../../src/core/context.ts'
 import { openTestDatabase } from '../support/context.ts'
-import { freePorts, settingsFor, startProcess, until } from '../support/process.ts'
+import { adminKey, freePorts, settingsFor, until } from '../support/process.ts'
 import { realCluster } from '../support/real.ts'
 import { type Asked, askAgain, load } from './chaos/load.ts'
 import { randomOf } from './chaos/random.ts'
@@ -40,9 +40,7 @@ const servers = await Promise.all(
 const workers = await Promise.all(
   ['first', 'second'].map((name) => openProcess(`the ${name} worker`, 'worker', settings)),
 )
-const key = startProcess(['admin-key'], settings)
-assert.equal(await key.ended, 0, key.said.err)
-const token = key.said.out.trim()
+const token = await adminKey(settings)
 const urls = ports.map((port) => `http://127.0.0.1:${port}`)
 const http = httpOf(urls[0] ?? '', token)
 

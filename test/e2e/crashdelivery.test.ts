@@ -3,6 +3,7 @@ import { after, test } from 'node:test'
 import { startCluster } from '../../sandbox/cluster.ts'
 import { openTestDatabase } from '../support/context.ts'
 import {
+  adminKey,
   kill,
   openFolder,
   settingsFor,
@@ -20,12 +21,8 @@ const sandbox = await startCluster({ directory: await openFolder(), host: '127.0
 after(() => sandbox.stop())
 
 const settings = await settingsFor(await openTestDatabase())
-const key = startProcess(['admin-key'], settings)
-assert.equal(await key.ended, 0, key.said.err)
-const http = httpOf(
-  await untilReady(startProcess(['serve'], settings), settings),
-  key.said.out.trim(),
-)
+const token = await adminKey(settings)
+const http = httpOf(await untilReady(startProcess(['serve'], settings), settings), token)
 const { kubeconfig, tlsPort } = sandbox
 const ingress = { address: `127.0.0.1:${tlsPort}` }
 await http.post('/v1/clusters').send({ name: 'sandbox', kubeconfig, ingress }).expect(201)

@@ -9,7 +9,14 @@ import { parseAllDocuments } from 'yaml'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
 import { KubeObject } from '../../src/clusters/kubernetes/kube.ts'
 import { openTestDatabase } from '../support/context.ts'
-import { openFolder, settingsFor, startProcess, until, untilReady } from '../support/process.ts'
+import {
+  adminKey,
+  openFolder,
+  settingsFor,
+  startProcess,
+  until,
+  untilReady,
+} from '../support/process.ts'
 import type { RealCluster } from '../support/real.ts'
 import { devPorts, startDev, untilUp } from './dev.ts'
 
@@ -18,6 +25,14 @@ export type Http = ReturnType<typeof httpOf>
 
 export function httpOf(url: string, token: string) {
   return supertest.agent(url).set('authorization', `Bearer ${token}`)
+}
+
+/** An authority, and a tenant that has its certificates from it. */
+export async function makeShop(http: Http): Promise<void> {
+  const root = { name: 'ca', kind: 'root', subject: { commonName: 'ca' } }
+  await http.post('/v1/authorities').send(root).expect(201)
+  const tenant = { name: 'shop', domains: ['shop.test'], defaultAuthority: 'ca' }
+  await http.post('/v1/tenants').send(tenant).expect(201)
 }
 
 /** A running Gatesmith with a cluster on which the runbook's workloads are, and tenant `example`. */
@@ -154,9 +169,7 @@ async function grantPrinted(http: Http, ruler: string): Promise<void> {
 /** A server and a worker on a database of their own, told of a cluster that is there. */
 export async function openClusterStage(real: RealCluster): Promise<Stage> {
   const settings = await settingsFor(await openTestDatabase())
-  const key = startProcess(['admin-key'], settings)
-  await key.ended
-  const token = key.said.out.trim()
+  const token = await adminKey(settings)
   const server = startProcess(['serve'], settings)
   startProcess(['worker'], settings)
   const url = await untilReady(server, settings)

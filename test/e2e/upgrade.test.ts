@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { promisify } from 'node:util'
 import { openTestDatabase } from '../support/context.ts'
 import {
+  adminKey,
   freePorts,
   interrupt,
   openFolder,
@@ -14,7 +15,7 @@ import {
   until,
   untilReady,
 } from '../support/process.ts'
-import { httpOf } from './stage.ts'
+import { httpOf, makeShop } from './stage.ts'
 
 // The last release beside this one on one database, brought to this one's schema: as it is while pods are replaced, and
 // after a release was rolled back by its image. GATESMITH_TEST_RELEASE names another commit than the newest tag.
@@ -46,18 +47,9 @@ test(`the last release works beside this one, and after it${note}`, { skip }, as
   const [oldServer] = old
   assert.ok(oldServer)
   const oldUrl = await untilReady(oldServer, others)
-  const key = startProcess(['admin-key'], others, former)
-  assert.equal(await key.ended, 0, key.said.err)
-  const token = key.said.out.trim()
+  const token = await adminKey(others, former)
   const before = httpOf(oldUrl, token)
-  await before
-    .post('/v1/authorities')
-    .send({ name: 'ca', kind: 'root', subject: { commonName: 'ca' } })
-    .expect(201)
-  await before
-    .post('/v1/tenants')
-    .send({ name: 'shop', domains: ['shop.test'], defaultAuthority: 'ca' })
-    .expect(201)
+  await makeShop(before)
   const migrated = startProcess(['migrate'], settings)
   assert.equal(await migrated.ended, 0, migrated.said.err)
 

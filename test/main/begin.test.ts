@@ -129,8 +129,7 @@ test('who finds another process migrating says that it waits, and then has nothi
   const server = startProcess(['serve'], { ...settings, GATESMITH_LOG_LEVEL: 'info' })
   const sentence = 'Another process migrates the database: waiting until it has ended'
   await untilSaid(server, sentence)
-  while (!waiting.said.err.includes(sentence))
-    await once(waiting.child.stderr ?? waiting.child, 'data')
+  await untilSaid(waiting, sentence, 'err')
   assert.equal(waiting.said.out, '')
   await other.close()
   assert.equal(await waiting.ended, 0)

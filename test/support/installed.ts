@@ -1,12 +1,11 @@
 import { execFile, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import { chown, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after } from 'node:test'
 import { promisify } from 'node:util'
 import { environment, findAccount, nameOf } from '../../sandbox/postgres/programs.ts'
-import { freePorts, until } from './process.ts'
+import { freePorts, untilSaid, watched } from './process.ts'
 
 /** The folder of the machine's own PostgreSQL, server and clients of one version; undefined where it has none. Those that npm
  *  brings along are a server alone. */
@@ -35,19 +34,8 @@ export async function openInstalledPostgres(bin: string): Promise<URL> {
     ['-D', at, '-p', String(port), ...settings.flatMap((each) => ['-c', each])],
     { ...options, stdio: ['ignore', 'ignore', 'pipe'] },
   )
-  const ended = once(server, 'exit')
-  after(async () => {
-    server.kill('SIGINT')
-    await ended
-    await rm(data, { recursive: true, force: true })
-  })
-  let said = ''
-  server.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString('utf8')
-  })
-  await until('PostgreSQL', () => {
-    if (server.exitCode !== null) throw new Error(said)
-    return said.includes('ready to accept connections') || undefined
-  })
+  const running = watched(server, 'SIGINT')
+  after(() => rm(data, { recursive: true, force: true }))
+  await untilSaid(running, 'ready to accept connections', 'err')
   return new URL(`postgresql://owner@127.0.0.1:${port}`)
 }

@@ -32,16 +32,34 @@ export function startProcess(
     env: { ...productEnvironment(), ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  return watched(child)
+}
+
+/** Keeps what a process prints. It is ended by this signal when the tests of the file are over. */
+export function watched(child: ChildProcess, signal: NodeJS.Signals = 'SIGKILL'): Running {
   const said = { out: '', err: '' }
-  child.stdout.on('data', (chunk: Buffer) => {
+  child.stdout?.on('data', (chunk: Buffer) => {
     said.out += chunk.toString('utf8')
   })
-  child.stderr.on('data', (chunk: Buffer) => {
+  child.stderr?.on('data', (chunk: Buffer) => {
     said.err += chunk.toString('utf8')
   })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
-  after(() => kill({ child, said, ended }))
+  after(() => {
+    child.kill(signal)
+    return ended
+  })
   return { child, said, ended }
+}
+
+/** The token of a platform admin, made by the command for it. */
+export async function adminKey(
+  settings: Readonly<Record<string, string>>,
+  script = entry,
+): Promise<string> {
+  const { ended, said } = startProcess(['admin-key'], settings, script)
+  if ((await ended) !== 0) throw new Error(said.err)
+  return said.out.trim()
 }
 
 /** A program as the run has built it; as it stands, for a file that is run alone. */
@@ -89,11 +107,15 @@ export async function until<T>(
   throw new Error(`${what}: not within ${seconds} s`)
 }
 
-/** Waits until the process has printed this; fails at once when it ends before. */
-export async function untilSaid({ child, said }: Running, words: string): Promise<void> {
+/** Waits until the process has printed this, for its users or as an error; fails at once when it ends before. */
+export async function untilSaid(
+  { child, said }: Running,
+  words: string,
+  where: keyof Running['said'] = 'out',
+): Promise<void> {
   const all = () => `${said.out}${said.err}`
   const found = await until(`"${words}"`, () => {
-    if (said.out.includes(words)) return true
+    if (said[where].includes(words)) return true
     return child.exitCode === null && child.signalCode === null ? undefined : false
   }).catch(() => false)
   if (!found) throw new Error(`the process does not say "${words}" but: ${all()}`)

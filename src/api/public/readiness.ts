@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import type { Context } from '../../core/context.ts'
 import { bellsRing } from '../../core/database/bells.ts'
-import { unapplied } from '../../core/database/migrations.ts'
+import { compareMigrations } from '../../core/database/migrations.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { unopenable } from '../../core/sealing/rewrap.ts'
 import { isWorkedOff } from '../../jobs/leases.ts'
@@ -59,7 +59,7 @@ export function readinessOf(ctx: Context): Promise<Readiness> {
 
 async function look(ctx: Context): Promise<Readiness> {
   try {
-    const missing = await unapplied(ctx.db.statement)
+    const { missing } = await compareMigrations(ctx.db.statement)
     const migrations: Check =
       missing.length === 0
         ? { status: 'ok' }

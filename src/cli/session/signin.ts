@@ -33,67 +33,35 @@ export async function signInByDevice(
 ): Promise<Tokens> {
   const { issuer, audience } = await metadataOf(io, server)
   const signIn = { issuer, clientId, audience }
-  return asOneSentence(
-    io,
-    issuer,
-    async ({ client, config }) => {
-      const asked = await client.initiateDeviceAuthorization(config, {
-        scope,
-        ...resourceOf(audience),
-      })
-      const { verification_uri_complete: complete, verification_uri: plain } = asked
-      io.err.write(`Open ${complete ?? plain}\n`)
-      io.err.write(
-        `There it must say ${asked.user_code}${complete ? '' : ': enter it'}. Waiting …\n`,
-      )
-      const answer = await client.pollDeviceAuthorizationGrant(config, asked, undefined, {
-        signal: io.signal,
-      })
-      return tokensOf(signIn, answer)
-    },
-    clientId,
-  )
+  return atProvider(io, signIn, async (client, config) => {
+    const asked = await client.initiateDeviceAuthorization(config, {
+      scope,
+      ...resourceOf(audience),
+    })
+    const { verification_uri_complete: complete, verification_uri: plain } = asked
+    io.err.write(`Open ${complete ?? plain}\n`)
+    io.err.write(`There it must say ${asked.user_code}${complete ? '' : ': enter it'}. Waiting …\n`)
+    const { signal } = io
+    return client.pollDeviceAuthorizationGrant(config, asked, undefined, { signal })
+  })
 }
 
 /** Another access token, if the kept one has ended or is about to; undefined while it is good. Throws one sentence when
  *  the person has to sign in again. */
 export async function renewed(io: Io, signIn: SignIn): Promise<Tokens | undefined> {
-  const { issuer, clientId, audience, refreshToken, expiresAt } = signIn
+  const { audience, refreshToken, expiresAt } = signIn
   if (expiresAt === undefined || Date.parse(expiresAt) - earlySeconds * 1000 > Date.now()) return
   if (refreshToken === undefined) {
     throw new CommandError('You are signed out: gatesmith login again', exits.credentials)
   }
-  return asOneSentence(
-    io,
-    issuer,
-    async ({ client, config }) => {
-      const answer = await client.refreshTokenGrant(config, refreshToken, resourceOf(audience))
-      return tokensOf({ ...signIn, refreshToken }, answer)
-    },
-    clientId,
+  return atProvider(io, signIn, (client, config) =>
+    client.refreshTokenGrant(config, refreshToken, resourceOf(audience)),
   )
 }
 
 /** Whom a token is to be for: RFC 8707, and what providers called it before that. */
 function resourceOf(audience: string): Record<string, string> {
   return URL.canParse(audience) ? { resource: audience, audience } : { audience }
-}
-
-function tokensOf(
-  signIn: SignIn,
-  answer: { access_token: string; refresh_token?: string; expires_in?: number },
-): Tokens {
-  const { access_token: token, refresh_token: refreshToken, expires_in: seconds } = answer
-  return {
-    token,
-    signIn: {
-      ...signIn,
-      ...(refreshToken === undefined ? {} : { refreshToken }),
-      ...(seconds === undefined
-        ? {}
-        : { expiresAt: new Date(Date.now() + seconds * 1000).toISOString() }),
-    },
-  }
 }
 
 async function metadataOf(io: Io, server: string) {
@@ -111,26 +79,38 @@ async function metadataOf(io: Io, server: string) {
 }
 
 type Library = typeof import('openid-client')
+type Provider = import('openid-client').Configuration
+type Answer = import('openid-client').TokenEndpointResponse
 
-async function asOneSentence(
+/** Asks the provider for tokens; a refresh token that it does not replace stays. Throws one sentence when it refuses. */
+async function atProvider(
   io: Io,
-  issuer: string,
-  work: (with_: {
-    readonly client: Library
-    readonly config: import('openid-client').Configuration
-  }) => Promise<Tokens>,
-  clientId: string,
+  signIn: SignIn,
+  ask: (client: Library, provider: Provider) => Promise<Answer>,
 ): Promise<Tokens> {
+  const { issuer, clientId } = signIn
   const client = await import('openid-client')
-  const plain = issuer.startsWith('http://') ? [client.allowInsecureRequests] : []
+  const execute = issuer.startsWith('http://') ? [client.allowInsecureRequests] : []
+  const none = client.None()
   try {
-    const config = await client.discovery(new URL(issuer), clientId, undefined, client.None(), {
-      execute: plain,
-    })
-    return await work({ client, config })
+    const provider = await client.discovery(new URL(issuer), clientId, undefined, none, { execute })
+    return tokensOf(signIn, await ask(client, provider))
   } catch (error) {
     if (io.signal.aborted) throw new CommandError('', exits.interrupted)
     throw new CommandError(`${issuer} does not sign you in: ${reason(error)}`, exits.credentials)
+  }
+}
+
+function tokensOf(signIn: SignIn, answer: Answer): Tokens {
+  const { access_token: token, refresh_token: refreshToken, expires_in: seconds } = answer
+  const end = seconds === undefined ? undefined : new Date(Date.now() + seconds * 1000)
+  return {
+    token,
+    signIn: {
+      ...signIn,
+      ...(refreshToken === undefined ? {} : { refreshToken }),
+      ...(end === undefined ? {} : { expiresAt: end.toISOString() }),
+    },
   }
 }
 

@@ -3,7 +3,6 @@ import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { isRecord } from '../../shared/shape.ts'
 import type { Log } from '../context.ts'
-import { migrationNames, unapplied } from './migrations.ts'
 import { type DatabaseSession, openSession } from './postgres.ts'
 import { refuseHelpless, refusePooler, refuseUnsuitable } from './suitability.ts'
 
@@ -23,14 +22,13 @@ export async function migrate(url: string, log?: Log): Promise<readonly string[]
       log?.info({}, 'Another process migrates the database: waiting until it has ended')
       await lock.query('select pg_advisory_lock($1)', [lockKey])
     }
-    const newer = await refuseUnsuitable(lock)
+    const { newer, missing } = await refuseUnsuitable(lock)
     if (newer.length > 0) {
       log?.warn(
         { newer },
         'The database has migrations of a newer release, which this one can do with',
       )
     }
-    const missing = await missingIn(lock)
     if (missing > 0) await refuseHelpless(lock, missing)
     const applied =
       missing === 0 ? [] : await (await import('./schemaengine.ts')).applyMigrations(url)
@@ -64,24 +62,16 @@ function reasonOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** How many migrations of this release have not been applied. */
-async function missingIn(session: DatabaseSession): Promise<number> {
-  if (!(await isThere(session, '_prisma_migrations'))) return (await migrationNames()).length
-  return (await unapplied(session.query)).length
-}
-
 /** Whether the tables of the job queue are those of its release, whose migrations lie beside its code by their
  *  numbers. Where they lie elsewhere it is asked itself. */
 async function isQueueCurrent(session: DatabaseSession): Promise<boolean> {
-  if (!(await isThere(session, 'graphile_worker.migrations'))) return false
+  const [table] = await session.query(
+    `select to_regclass('graphile_worker.migrations') is not null as made`,
+  )
+  if (!isRecord(table) || table.made !== true) return false
   const code = createRequire(import.meta.url).resolve('graphile-worker')
   const names = await readdir(join(dirname(code), '../sql')).catch(() => [])
   const newest = Math.max(...names.map((name) => Number.parseInt(name, 10)))
   const [found] = await session.query('select max(id) as newest from graphile_worker.migrations')
   return isRecord(found) && found.newest === newest
-}
-
-async function isThere(session: DatabaseSession, table: string): Promise<boolean> {
-  const [found] = await session.query('select to_regclass($1) is not null as it', [table])
-  return isRecord(found) && found.it === true
 }

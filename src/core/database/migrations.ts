@@ -15,15 +15,24 @@ export async function migrationNames(): Promise<readonly string[]> {
     .sort()
 }
 
-/** Those of them that a database has not been brought through. Throws what the database says, also where
- *  it was never brought through any. */
-export async function unapplied(
+/** Migrations of this release that a database has not been brought through, all that it was brought to, and those among
+ *  these that this release does not know. Throws what the database says, also where it was never brought to any. */
+export async function compareMigrations(
   query: (text: string, values: readonly unknown[]) => Promise<readonly unknown[]>,
-): Promise<readonly string[]> {
-  const rows = await query(
-    'select migration_name from _prisma_migrations where finished_at is not null and rolled_back_at is null',
-    [],
-  )
-  const applied = new Set(rows.map((row) => (isRecord(row) ? row.migration_name : undefined)))
-  return (await migrationNames()).filter((name) => !applied.has(name))
+) {
+  const rows = (
+    await query(
+      `select migration_name as name, finished_at is not null and rolled_back_at is null as applied
+       from _prisma_migrations`,
+      [],
+    )
+  ).filter(isRecord)
+  const names = await migrationNames()
+  const applied = new Set(rows.flatMap((row) => (row.applied ? [row.name] : [])))
+  const begun = rows.map(({ name }) => String(name))
+  return {
+    missing: names.filter((name) => !applied.has(name)),
+    begun,
+    unknown: begun.filter((name) => !names.includes(name)),
+  }
 }

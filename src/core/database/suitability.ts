@@ -1,5 +1,5 @@
 import { isRecord } from '../../shared/shape.ts'
-import { migrationNames } from './migrations.ts'
+import { compareMigrations, migrationNames } from './migrations.ts'
 import type { DatabaseSession } from './postgres.ts'
 
 const oldest = 15
@@ -15,8 +15,11 @@ export async function refusePooler({ query, backend }: DatabaseSession): Promise
 }
 
 /** Throws one sentence where the database cannot be brought to the schema of this release: its PostgreSQL is too old, or it
- *  is in use for something else. Answers the migrations in it that this release does not know, which a newer one made. */
-export async function refuseUnsuitable({ query }: DatabaseSession): Promise<readonly string[]> {
+ *  is in use for something else. Answers the migrations in it that this release does not know, which a newer one made, and how
+ *  many of this release have not been applied. */
+export async function refuseUnsuitable({
+  query,
+}: DatabaseSession): Promise<{ readonly newer: readonly string[]; readonly missing: number }> {
   const [found] = await query(
     `select current_setting('server_version_num')::int / 10000 as version,
        current_setting('server_version') as full, current_database() as name,
@@ -33,16 +36,11 @@ export async function refuseUnsuitable({ query }: DatabaseSession): Promise<read
   const other = `The database "${name}" is in use for something else: give DATABASE_URL one of its own`
   if (!migrated) {
     if (used) throw new Error(other)
-    return []
+    return { newer: [], missing: (await migrationNames()).length }
   }
-  const rows = await query('select migration_name as name from _prisma_migrations')
-  const known = new Set(await migrationNames())
-  const strange = rows.flatMap((row) => {
-    const each = isRecord(row) ? String(row.name) : ''
-    return known.has(each) ? [] : [each]
-  })
-  if (rows.length > 0 && strange.length === rows.length) throw new Error(other)
-  return strange
+  const { missing, begun, unknown } = await compareMigrations(query)
+  if (begun.length > 0 && unknown.length === begun.length) throw new Error(other)
+  return { newer: unknown, missing: missing.length }
 }
 
 /** Throws one sentence where who asks may not make what migrations make. */

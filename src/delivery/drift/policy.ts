@@ -37,10 +37,11 @@ const longestMilliseconds = 5 * 60_000
 /** From so many repairs on the host says who it is. */
 const manyTimes = 3
 
+const Repairs = Type.Array(Repair)
+
 /** The repairs that are stored with a placement; what another release stored is forgotten. */
 export function repairsIn(stored: unknown): readonly Repair[] {
-  const repairs = Type.Array(Repair)
-  return conforms(repairs, stored) ? stored : []
+  return conforms(Repairs, stored) ? stored : []
 }
 
 /** Puts right at once what differs; what is changed again and again, later and later, so that two who want

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict'
 import { spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import { chown, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import pg from 'pg'
 import { findAccount } from '../../../sandbox/postgres/programs.ts'
-import { httpOf } from '../../e2e/stage.ts'
+import { httpOf, makeShop } from '../../e2e/stage.ts'
 import { openTestDatabase } from '../../support/context.ts'
 import {
+  adminKey,
   freePorts,
   interrupt,
   openFolder,
@@ -16,6 +16,8 @@ import {
   startProcess,
   until,
   untilReady,
+  untilSaid,
+  watched,
 } from '../../support/process.ts'
 
 // PgBouncer in transaction mode: what goes through it, and what leads past it (docs/growing.md).
@@ -44,17 +46,12 @@ test(`past a pooler lead the few sessions that hold something, and all else goes
   const both = { ...settings, GATESMITH_DATABASE_DIRECT_URL: direct }
   const migrated = startProcess(['migrate'], both)
   assert.equal(await migrated.ended, 0, migrated.said.err)
-  const made = startProcess(['admin-key'], both)
-  assert.equal(await made.ended, 0, made.said.err)
-  const token = made.said.out.trim()
+  const token = await adminKey(both)
   const server = startProcess(['serve'], both)
   const worker = startProcess(['worker', '--concurrency', '4'], both)
   const url = await untilReady(server, both)
   const http = httpOf(url, token)
-  const root = { name: 'ca', kind: 'root', subject: { commonName: 'ca' } }
-  await http.post('/v1/authorities').send(root).expect(201)
-  const tenant = { name: 'shop', domains: ['shop.test'], defaultAuthority: 'ca' }
-  await http.post('/v1/tenants').send(tenant).expect(201)
+  await makeShop(http)
 
   // Who follows hears by LISTEN.
   const events = await fetch(`${url}/v1/tenants/shop/events`, {
@@ -129,19 +126,7 @@ admin_users = ${username}
     stdio: ['ignore', 'ignore', 'pipe'],
     ...as,
   })
-  const ended = once(child, 'exit')
-  after(async () => {
-    child.kill('SIGKILL')
-    await ended
-  })
-  let said = ''
-  child.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString('utf8')
-  })
-  await until('PgBouncer', () => {
-    if (child.exitCode !== null) throw new Error(said)
-    return said.includes('process up') || undefined
-  })
+  await untilSaid(watched(child), 'process up', 'err')
   return Object.assign(new URL(direct), { port: String(own) }).href
 }
 
