@@ -14,7 +14,9 @@ function stopping(): Stopping {
       for (let stop = stops.pop(); stop; stop = stops.pop()) {
         await stop().catch((error: unknown) => failures.push(error))
       }
-      if (failures.length > 0) throw new AggregateError(failures, 'not everything could be stopped')
+      if (failures.length === 0) return
+      const reasons = failures.map((each) => (each instanceof Error ? each.message : String(each)))
+      throw new AggregateError(failures, `not everything could be stopped: ${reasons.join('; ')}`)
     },
   }
 }
