@@ -172,7 +172,7 @@ function complete(
   from: Parameters<typeof answersOf>[1],
   shared: Record<string, unknown>,
 ): Json {
-  const { responses, parameters } = operation
+  const { responses, parameters, requestBody } = operation
   const { idempotent, versioned } = from.route.config ?? {}
   const given: readonly unknown[] = Array.isArray(parameters) ? parameters : []
   const names = [
@@ -183,6 +183,19 @@ function complete(
   return {
     ...operation,
     ...(all.length > 0 ? { parameters: all } : {}),
+    ...(isRecord(requestBody) && maySendNothing(from.route.schema)
+      ? { requestBody: { ...requestBody, required: false } }
+      : {}),
     ...(isRecord(responses) ? { responses: answersOf(responses, from, shared) } : {}),
   }
+}
+
+/** Whether a route takes no body for a body: Fastify reads one as null, and @fastify/swagger requires all. */
+function maySendNothing(schema: FastifySchema | undefined): boolean {
+  const { body } = schema ?? {}
+  const alternatives: unknown = isRecord(body) ? body.anyOf : undefined
+  return (
+    Array.isArray(alternatives) &&
+    alternatives.some((each) => isRecord(each) && each.type === 'null')
+  )
 }
