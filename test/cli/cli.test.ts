@@ -106,6 +106,18 @@ test('files are applied in the order that they need, once; diff says 1 where the
   assert.match(different.out, /-\s+port: 80\n\+\s+port: 81/)
   assert.match(await done(['apply', '-f', '-', '--dry-run'], changed), /configured \(dry run\)/)
   assert.equal(await done(['diff', '-f', file]), '')
+  // A host under a domain that the same files give to its tenant.
+  const wider = house
+    .replaceAll('www.fair.test', 'www.wide.test')
+    .replace('[fair.test]', '[fair.test, wide.test]')
+  const both = await gatesmith(['diff', '-f', '-'], { input: wider })
+  assert.equal(both.code, 1, both.err)
+  assert.match(
+    both.err,
+    /www\.wide\.test.*these files change tenant\/shop; as it is now: .*wide\.test/,
+  )
+  const alone = await gatesmith(['diff', '-f', '-'], { input: wider.split('---')[0] ?? '' })
+  assert.notEqual(alone.code, 1)
   const exported = await done(['export', '-A'])
   assert.ok(!exported.includes('the-secret-token'))
   const validate = new Ajv({ strictTypes: false, validateFormats: false }).compile(

@@ -92,10 +92,13 @@ export async function diff(io: Io, options: FileOptions): Promise<number> {
   return code === exits.done && differs ? exits.no : code
 }
 
-type Written = { readonly wanted: Manifest } & (
-  | { readonly refused: string }
-  | { readonly before: Manifest | undefined; readonly after: Manifest; readonly note?: string }
-)
+type Made = {
+  readonly wanted: Manifest
+  readonly before: Manifest | undefined
+  readonly after: Manifest
+  readonly note?: string
+}
+type Written = Made | { readonly wanted: Manifest; readonly refused: string }
 
 /** Writes one after the other, or rehearses it, and tells what came of each. Answers the gravest exit code. Without
  *  credentials, or a service that answers, the rest is left: it would come to the same end. */
@@ -106,7 +109,7 @@ async function eachWritten(
   tell: (written: Written) => Promise<void>,
 ): Promise<number> {
   const codes: number[] = [exits.done]
-  const made: Manifest[] = []
+  const changed: Change[] = []
   for (const { manifest: wanted, at } of found) {
     try {
       const before = await states[wanted.kind].read(session, wanted)
@@ -114,8 +117,10 @@ async function eachWritten(
       const written = await states[wanted.kind]
         .write(session, change)
         .then((after) => ({ wanted, before, after }))
-        .catch((error: unknown) => unchecked(session, { error, change, made }))
-      if (!before) made.push(wanted)
+        .catch((error: unknown) => unchecked(session, { error, change, changed }))
+      if (dryRun && (!before || (await linesOf(before, written.after)).length > 0)) {
+        changed.push({ manifest: wanted, made: !before })
+      }
       await tell(written)
     } catch (error) {
       if (!(error instanceof ProblemError || error instanceof CommandError)) throw error
@@ -127,30 +132,42 @@ async function eachWritten(
   return gravestOf(codes)
 }
 
-/** What needs something that these files are still to make cannot be rehearsed: it is shown as the file says it. */
+/** What these files are still to make, or to change. */
+type Change = { readonly manifest: Manifest; readonly made: boolean }
+
+/** What needs something that these files are still to make or to change cannot be rehearsed: it is shown as the file
+ *  says it. */
 function unchecked(
   { tenant }: Session,
   {
     error,
     change: { wanted, before, dryRun },
-    made,
+    changed,
   }: {
     error: unknown
     change: { wanted: Manifest; before: Manifest | undefined; dryRun: boolean }
-    made: readonly Manifest[]
+    changed: readonly Change[]
   },
-): Written {
-  const [, kind] =
-    /^(authority|cluster|tenant)-unknown$/.exec(error instanceof ProblemError ? error.type : '') ??
-    []
+): Made {
+  if (!dryRun || !(error instanceof ProblemError)) throw error
+  const [, kind] = /^(authority|cluster|tenant)-unknown$/.exec(error.type) ?? []
   const text = JSON.stringify([wanted.metadata.tenant ?? tenant, wanted.spec])
-  const missing = made.find(
-    (one) => one.kind.toLowerCase() === kind && text.includes(`"${one.metadata.name}`),
+  const needed = changed.find(
+    ({ manifest: one, made }) =>
+      text.includes(`"${one.metadata.name}`) &&
+      (made ? one.kind.toLowerCase() === kind : judged.has(error.status)),
   )
-  if (!dryRun || missing === undefined) throw error
+  if (needed === undefined) throw error
   const after = { ...wanted, spec: withoutSecrets(wanted.spec) }
-  return { wanted, before, after, note: `not checked yet, since it needs ${labelOf(missing)}` }
+  const label = labelOf(needed.manifest)
+  const note = needed.made
+    ? `not checked yet, since it needs ${label}`
+    : `not checked yet, since these files change ${label}; as it is now: ${sentenceOf(error)}`
+  return { wanted, before, after, note }
 }
+
+/** Refusals of what was understood: they may go with a change of what it was judged by. */
+const judged: ReadonlySet<number> = new Set([403, 409, 422])
 
 const colours = {
   created: 'green',
