@@ -10,7 +10,9 @@ import { startWorker } from '../../src/jobs/worker.ts'
 import { makeAdminKey } from '../../src/main/adminkey.ts'
 import { openLogger } from '../../src/main/logger.ts'
 import { runUntilSignal, type Stopping } from '../../src/main/stopping.ts'
+import { day } from '../../src/shared/moment.ts'
 import { authenticate } from '../../src/tenants/apikeys/authenticate.ts'
+import { makeSignInCode } from '../../src/tenants/sessions/codes.ts'
 import { startCluster } from '../cluster.ts'
 import { startDatabase } from '../postgres/database.ts'
 import { clientOf } from './client.ts'
@@ -62,7 +64,10 @@ export async function dev(options: DevOptions): Promise<void> {
       const at = { kubeconfig: sandbox.kubeconfig, ingressAddress }
       await seed(clientOf(url, token), at, { directory, signal })
     }
-    say(welcome({ ...options, ...sandbox, url, seconds: (Date.now() - begun) / 1000 }))
+    // Whoever reads this line can read the token, too.
+    const code = await makeSignInCode(ctx, { token, milliseconds: day })
+    const signIn = `${url}/console/#signin=${code}`
+    say(welcome({ ...options, ...sandbox, url, signIn, seconds: (Date.now() - begun) / 1000 }))
   })
 }
 

@@ -3,6 +3,8 @@ export type Places = {
   readonly state: string
   readonly host: string
   readonly url: string
+  /** A link that signs a browser in to the console, once. */
+  readonly signIn: string
   readonly tlsPort: number
   readonly plainPort: number
   readonly seconds: number
@@ -39,6 +41,8 @@ The cluster, as Kubernetes tells it:
 The API, with the platform admin's key in ${files}/token:
   curl -H "Authorization: Bearer $(cat ${files}/token)" ${at.url}/v1/tenants/example/hosts/httpbin.example.com
 
+Console  ${at.signIn}
+         (signs you in once, within a day; after that with the token)
 Docs     ${at.url}/docs
 GraphQL  ${at.url}/graphiql  (paste the token there)
 

@@ -51,6 +51,7 @@ const beforeRoutes: readonly ProblemType[] = [
   'media-type-unsupported',
   'precondition-refused',
   'expectation-refused',
+  'csrf-refused',
   'route-unknown',
   'method-unsupported',
 ]

@@ -2,6 +2,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import { Problem, type ProblemType, problemBase, problems } from '../shared/problem.ts'
+import { guardsConsole } from './console/headers.ts'
 
 const noted = new WeakMap<FastifyRequest, Problem>()
 
@@ -36,6 +37,7 @@ export function answerError(
     request.log.error({ err: error }, 'request failed')
   // Where Fastify itself refuses no hook has a say.
   reply.header('x-request-id', request.id)
+  guardsConsole(request, reply)
   if (problem.status === 401) {
     const basic = request.routeOptions.config.basic === true
     // RFC 6750 3: what was wrong is said only of what was sent.

@@ -5,6 +5,9 @@ import type { Context } from '../core/context.ts'
 import { takeDownBells } from '../core/database/bells.ts'
 import { Problem } from '../shared/problem.ts'
 import type { Api } from './api.ts'
+import { consoleFiles } from './console/files.ts'
+import { guardsConsole } from './console/headers.ts'
+import { consoleSession } from './console/session.ts'
 import { bodyLimits, readsJson } from './edge/body.ts'
 import { answerClientError, answersOddities } from './edge/clienterror.ts'
 import { refuseUnread } from './edge/conditions.ts'
@@ -22,8 +25,8 @@ import { probes } from './public/readiness.ts'
 import { rest } from './rest/routes.ts'
 import { resourceMetadata } from './signin/oidc.ts'
 
-/** The whole HTTP surface, not yet listening: REST under /v1, GraphQL, the public /pki, operations
- *  and docs. */
+/** The whole HTTP surface, not yet listening: REST under /v1, GraphQL, the public /pki, the console,
+ *  operations and docs. */
 export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Promise<Api> {
   const { trustedProxies } = ctx.config
   const api: Api = fastify({
@@ -73,6 +76,7 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
   api.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
     reply.header('x-content-type-options', 'nosniff')
+    guardsConsole(request, reply)
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   endsWaiting(api)
@@ -83,6 +87,8 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
   await api.register(pki, { ctx })
   await api.register(rest, { ctx, prefix: '/v1' })
   await api.register(graphql, { ctx })
+  await api.register(async (scope: Api) => consoleFiles(scope, ctx))
+  await api.register(async (scope: Api) => consoleSession(scope, ctx))
   if (ctx.config.development) await api.register(graphiql)
   return api
 }

@@ -6,6 +6,8 @@ import type { Differences } from './differences.ts'
 export type AuditAction =
   | 'access.refused'
   | 'access.signed-in'
+  | 'access.session-opened'
+  | 'access.session-ended'
   | 'tenant.created'
   | 'tenant.changed'
   | 'tenant.removed'

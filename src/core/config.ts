@@ -50,6 +50,8 @@ export type Config = {
   readonly traces?: Traces | undefined
   readonly logLevel: string
   readonly development: boolean
+  /** Where the built console lies; not set: where `npm run build` puts it. */
+  readonly consoleFolder?: string
 }
 
 /** Where sessions of our own lead to: what holds locks, hears what is told (LISTEN) or migrates goes through no pooler. */

@@ -23,6 +23,7 @@ import { sendNotice } from '../notices/sending/send.ts'
 import { forwardAudit, forwardsDue } from '../notices/siem/forward.ts'
 import { sweepNotices } from '../notices/sweep.ts'
 import { forgetOldAnswers } from '../tenants/apikeys/answers.ts'
+import { forgetSessions } from '../tenants/sessions/forget.ts'
 import { lookAgain, lookAtDeliveries, recheckClusters, resyncPlacements } from './resync.ts'
 import { sweepQueue } from './sweep.ts'
 
@@ -121,6 +122,7 @@ export const schedule = {
   'lists.refresh': '*/5 * * * *',
   'audit.link': '* * * * *',
   'answers.forget': '7 * * * *',
+  'sessions.forget': '9 * * * *',
   'events.forget': '12 * * * *',
   'notices.sweep': '* * * * *',
   'notices.forget': '22 * * * *',
@@ -149,6 +151,7 @@ export function periodicWork(ctx: Context): Periodic {
       await forwardsDue(ctx)
     },
     'answers.forget': () => forgetOldAnswers(ctx),
+    'sessions.forget': () => forgetSessions(ctx),
     'events.forget': () => forgetEvents(ctx),
     'notices.sweep': () => sweepNotices(ctx),
     'notices.forget': () => forgetNotices(ctx),

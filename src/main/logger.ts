@@ -22,10 +22,10 @@ export function openLogger(level: string, destination?: DestinationStream): Logg
 
 const withheld = 'withheld'
 
-/** Tokens and signing secrets of ours, what stands in Authorization, JSON Web Tokens, passwords of URLs, and
+/** Tokens, cookies, sign-in codes and signing secrets of ours, what stands in Authorization, JSON Web Tokens, passwords of URLs, and
  *  private keys in PEM, as they stand in JSON. */
 const secrets =
-  /(gsm_|whsec_|Bearer |Basic )(?!-----)[\w.~+/=-]{8,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|(:\/\/[^\s:/@"]*:)[^\s/@"]+(?=@)|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|(?="))/g
+  /(gsm[sc]?_|whsec_|Bearer |Basic )(?!-----)[\w.~+/=-]{8,}|eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|(:\/\/[^\s:/@"]*:)[^\s/@"]+(?=@)|-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|(?="))/g
 
 function masked(_: string, prefix = '', url = ''): string {
   return `${prefix}${url}${withheld}`

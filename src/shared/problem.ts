@@ -14,6 +14,7 @@ export const problems = {
   'credentials-missing': { status: 401, title: 'A bearer token is required' },
   'credentials-refused': { status: 401, title: 'The bearer token is not valid' },
   forbidden: { status: 403, title: 'The role of this API key does not allow this' },
+  'csrf-refused': { status: 403, title: 'The request is not shown to come from the console' },
   'route-unknown': { status: 404, title: 'There is nothing at this URL' },
   'method-unsupported': { status: 405, title: 'This URL does not answer to this method' },
   'tenant-unknown': { status: 404, title: 'There is no such tenant' },

@@ -1,11 +1,13 @@
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify'
 import { noteSignIn } from '../../audit/access.ts'
 import { type Actor, allow, allowPlatform, allowScope, type Permission } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
 import { authenticate, authenticateCertificate } from '../../tenants/apikeys/authenticate.ts'
+import { authenticateSession } from '../../tenants/sessions/lifecycle.ts'
 import { scopeOfRoute } from '../scopes.ts'
 import { shownCertificate } from '../signin/certificate.ts'
+import { refuseForgery, sessionToken } from '../signin/cookie.ts'
 import { isSigned, signIn } from '../signin/oidc.ts'
 import { limitActor, limitFailures } from './ratelimit.ts'
 
@@ -33,13 +35,21 @@ export function admission(api: FastifyInstance, ctx: Context): void {
     if (config?.needs === undefined) throw new Error(`${method} ${url} does not say what it needs`)
   })
   api.addHook('onRequest', async (request, reply) => {
-    const actor = await identify(ctx, request)
-    // Also of who is refused it is told who that was.
-    actors.set(request, actor)
-    noteSignIn(ctx, actor, request.ip)
-    limitActor(ctx, actor, reply)
+    const actor = await identify(ctx, request, { again: false })
+    admitted(ctx, { request, reply }, actor)
     allowRoute(actor, request)
   })
+}
+
+/** Has it told of a request who asks, also of one that is refused, and counted. Throws rate-limited. */
+export function admitted(
+  ctx: Context,
+  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  actor: Actor,
+): void {
+  actors.set(request, actor)
+  noteSignIn(ctx, actor, request.ip)
+  limitActor(ctx, actor, reply)
 }
 
 function allowRoute(actor: Actor, request: FastifyRequest): void {
@@ -53,17 +63,28 @@ function allowRoute(actor: Actor, request: FastifyRequest): void {
 /** Who asks, once more, for an answer that takes long: throws as admission does for credentials that are no longer
  *  good. */
 export async function stillAdmitted(ctx: Context, request: FastifyRequest): Promise<Actor> {
-  const actor = await identify(ctx, request)
+  const actor = await identify(ctx, request, { again: true })
   allowRoute(actor, request)
   return actor
 }
 
-/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1), or by a client certificate. Throws
- *  credentials-missing, credentials-refused, rate-limited. */
-function identify(ctx: Context, request: FastifyRequest): Promise<Actor> {
+/** Who asks, as told by `Authorization: Bearer <token>` (RFC 6750 2.1), by the cookie of the console, or by a client
+ *  certificate. Throws credentials-missing, credentials-refused, csrf-refused, rate-limited. */
+async function identify(
+  ctx: Context,
+  request: FastifyRequest,
+  { again }: { readonly again: boolean },
+): Promise<Actor> {
   const token = tokenOf(request)
   const from = { requestId: request.id, address: request.ip }
-  if (token === undefined) return identifyByCertificate(ctx, request, from)
+  if (token === undefined) {
+    const session = request.headers.authorization === undefined ? sessionToken(request) : undefined
+    if (session === undefined) return identifyByCertificate(ctx, request, from)
+    refuseForgery(request, session)
+    return limitFailures(ctx, { request, token: session }, () =>
+      authenticateSession(ctx, { token: session, ...from }, { again }),
+    )
+  }
   const asked = { token, ...from }
   const { oidc } = ctx.config
   return limitFailures(ctx, { request, token }, () =>

@@ -18,12 +18,17 @@ export type Presented = {
 
 /** Who the bearer of an API key's token is. Throws credentials-refused for a token that is unknown,
  *  revoked or expired, without saying which. */
-export async function authenticate(
+export async function authenticate(ctx: Context, { token, ...from }: Presented): Promise<Actor> {
+  if (!isToken(token)) throw refused()
+  return authenticateHash(ctx, { hash: tokenHash(token), ...from })
+}
+
+/** The same, by the hash of a token that was shown before. */
+export async function authenticateHash(
   ctx: Context,
-  { token, requestId, address }: Presented,
+  { hash, requestId, address }: Omit<Presented, 'token'> & { readonly hash: Buffer },
 ): Promise<Actor> {
-  const hash = tokenHash(token)
-  const key = isToken(token) ? await findKey(ctx)(hash.toString('hex')) : null
+  const key = await findKey(ctx)(hash.toString('hex'))
   const now = ctx.now()
   const former = key !== null && hash.compare(key.tokenHash) !== 0
   const end = former ? key.formerUntil : key?.expiresAt

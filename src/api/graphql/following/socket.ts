@@ -22,6 +22,7 @@ import { stillAdmitted } from '../../edge/admission.ts'
 import { limitActor } from '../../edge/ratelimit.ts'
 import { asProblem } from '../../problem.ts'
 import { patienceMilliseconds } from '../../rest/events/seats.ts'
+import { isForeign } from '../../signin/origin.ts'
 import { affordable } from '../cost.ts'
 import { errorsOf, shownError } from '../errors.ts'
 import type { Asking } from '../field.ts'
@@ -182,6 +183,7 @@ async function introduced(
     const named = Object.entries(params).find(([name]) => /^authorization$/i.test(name))?.[1]
     const isLate = headers.authorization === undefined
     if (isLate && typeof named === 'string') headers.authorization = named
+    // A browser shows its client certificate for any page.
     if (headers.authorization === undefined && isForeign(request)) {
       throw new Problem('credentials-missing', 'Pages of other origins say who asks by a token')
     }
@@ -201,12 +203,6 @@ async function introduced(
     connection.close(status >= 500 ? codes.later : codes.refused, reasonOf(message))
     return false
   }
-}
-
-/** Whether a page of another origin opened it: a browser shows its client certificate for any page. */
-function isForeign({ headers: { origin, host } }: FastifyRequest): boolean {
-  if (origin === undefined) return false
-  return !URL.canParse(origin) || new URL(origin).host !== host
 }
 
 /** The reason of a close has 123 octets. */
