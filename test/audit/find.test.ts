@@ -104,12 +104,14 @@ test('an export has every event once, oldest first, and ends though others are s
         changes: { ...changes },
       }),
     )
-  await ctx.db.transaction(async (tx) => {
-    for (let n = 0; n < 1100; n++) {
-      const event = { subject, changes: { n } }
-      await record(tx, { actor: admin, now: ctx.now() }, 'cluster.changed', event)
-    }
-  })
+  for (let first = 0; first < 1100; first += 100) {
+    await ctx.db.transaction(async (tx) => {
+      for (let n = first; n < first + 100; n++) {
+        const event = { subject, changes: { n } }
+        await record(tx, { actor: admin, now: ctx.now() }, 'cluster.changed', event)
+      }
+    })
+  }
   const sizes: number[] = []
   const seen: unknown[] = []
   for await (const portion of await exportAuditEvents(ctx, admin, { subjectId: 'many' })) {
