@@ -22,7 +22,7 @@ import type { Traces } from '../core/settings/sending.ts'
 
 /** Sends traces over OTLP from here on. Loading this takes a quarter of a second and 20 MB: only who has an endpoint
  *  pays for it. Where to, with which headers, certificates and limits, the exporter itself reads from OTEL_EXPORTER_OTLP_*.
- *  Answers how to stop, which sends what is left. */
+ *  Answers how to stop, which sends what is left: a receiver that is away then keeps nobody from ending well. */
 export function openTracing(
   { sampler, ratio }: Traces,
   { log, service }: { readonly log: Log; readonly service: string },
@@ -40,7 +40,14 @@ export function openTracing(
   context.setGlobalContextManager(new AsyncLocalStorageContextManager())
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
   trace.setGlobalTracerProvider(provider)
-  return () => provider.shutdown()
+  return async () => {
+    try {
+      await provider.shutdown()
+    } catch (err) {
+      log.warn({ err }, 'the last traces were not sent')
+    }
+    for (const each of [trace, context, propagation]) each.disable()
+  }
 }
 
 function samplerOf(name: Traces['sampler'], ratio: number): Sampler {

@@ -15,7 +15,14 @@ import { openTracing } from '../../src/main/tracing.ts'
 import { tokenFor } from '../support/api.ts'
 import { openTestDatabase, testConfig } from '../support/context.ts'
 import { openReceiver, type ReceivedSpan } from '../support/otlp.ts'
-import { until } from '../support/process.ts'
+import {
+  freePorts,
+  interrupt,
+  settingsFor,
+  startProcess,
+  until,
+  untilReady,
+} from '../support/process.ts'
 import { openFleet } from './fleet.ts'
 
 // A service and a worker in one process, a cluster, and a receiver of OTLP over HTTP.
@@ -30,6 +37,11 @@ stops.push(receiver.close)
 const password = 'sent-as-a-header'
 process.env.OTEL_EXPORTER_OTLP_ENDPOINT = receiver.url
 process.env.OTEL_EXPORTER_OTLP_HEADERS = `authorization=${password}`
+// What other files start has no receiver.
+stops.push(async () => {
+  delete process.env.OTEL_EXPORTER_OTLP_ENDPOINT
+  delete process.env.OTEL_EXPORTER_OTLP_HEADERS
+})
 
 const quiet = () => undefined
 const log = { info: quiet, warn: console.error, error: console.error }
@@ -181,6 +193,18 @@ test('a refusal is no failure of the service, and probes are not traced', () => 
 test('the log says which trace a request is of', () => {
   const line = lines.find((each) => each.includes('"PUT"')) ?? '{}'
   assert.equal(JSON.parse(line).traceId, traceId)
+})
+
+test('a receiver that is away keeps no server from ending well', async () => {
+  const [closed] = await freePorts(1)
+  const own = await settingsFor(await openTestDatabase())
+  const to = { ...own, OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${closed}` }
+  const server = startProcess(['serve'], to)
+  const at = await untilReady(server, own)
+  // One span at least is still to be sent.
+  await fetch(`${at}/openapi.json`)
+  assert.equal(await interrupt(server), 0, server.said.err)
+  assert.match(server.said.out, /the last traces were not sent|traces are not sent as they should/)
 })
 
 test('no secret is in a span', async () => {

@@ -72,8 +72,7 @@ function built(script: string): string {
 /** This process's environment without what the product reads of it. */
 export function productEnvironment(): Readonly<NodeJS.ProcessEnv> {
   const inherited = Object.entries(process.env).filter(
-    ([name]) =>
-      !name.startsWith('GATESMITH_') && name !== 'DATABASE_URL' && name !== 'NODE_OPTIONS',
+    ([name]) => !/^(GATESMITH_|OTEL_|(DATABASE_URL|NODE_OPTIONS)$)/.test(name),
   )
   return Object.fromEntries(inherited)
 }
