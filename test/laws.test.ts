@@ -34,6 +34,7 @@ const known: Readonly<Record<string, RegExp>> = {
   'prom-client': /^src\/core\/metrics\.ts$/,
   '@opentelemetry/api': /^src\/(core|main)\/tracing\.ts$/,
   '@opentelemetry/sdk-trace': /^src\/main\/tracing\.ts$/,
+  'node-forge': /^src\/x509\/stores\/forge\.ts$/,
   ajv: /^src\/api\/edge\/validate\.ts$/,
 }
 

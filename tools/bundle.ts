@@ -33,7 +33,10 @@ export async function bundlePrograms(folder: string, programs: readonly string[]
   await rm(join(folder, 'parts'), { recursive: true, force: true })
   await build({
     ...options,
-    entryPoints: Object.fromEntries(programs.map((path) => [nameOf(path), path])),
+    entryPoints: {
+      ...Object.fromEntries(programs.map((path) => [nameOf(path), path])),
+      'parts/thread': 'src/core/opening/thread.ts',
+    },
     outdir: folder,
     chunkNames: 'parts/[name]-[hash]',
     splitting: true,

@@ -17,6 +17,7 @@ export type AuditAction =
   | 'api-key.changed'
   | 'authority.created'
   | 'authority.imported'
+  | 'authority.renewed'
   | 'authority.changed'
   | 'authority.removed'
   | 'authority.delegated'

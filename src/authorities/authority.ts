@@ -2,6 +2,7 @@ import Type from 'typebox'
 import type { Subject } from '../audit/record.ts'
 import { Problem } from '../shared/problem.ts'
 import {
+  AuthorityKeyAlgorithm,
   closed,
   DistinguishedName,
   examplePem,
@@ -191,15 +192,28 @@ export const ImportedAuthority = closed(
     name: Name,
     displayName: Type.Optional(DisplayName),
     tenant: Type.Optional(OwnTenant),
-    certificate: Type.String({
-      maxLength: 65_536,
-      description: 'PEM: the CA certificate, then the certificates above it, if any',
-    }),
+    certificate: Type.Optional(
+      Type.String({
+        maxLength: 65_536,
+        description:
+          'PEM: the CA certificate, and those above it if they are not known here, in any order. A private key may be beside them',
+      }),
+    ),
     privateKey: Type.Optional(
       Type.String({
         maxLength: 32_768,
-        description: 'PEM, unencrypted; sealed at rest. Left out: trusted, but signs nothing here',
+        description:
+          'PEM: PKCS#8, PKCS#1 or SEC 1, also encrypted; sealed at rest. Left out: trusted, but signs nothing here',
       }),
+    ),
+    pkcs12: Type.Optional(
+      Type.String({
+        maxLength: 262_144,
+        description: 'Instead of both: a PKCS#12 store (.p12, .pfx) in base64',
+      }),
+    ),
+    passphrase: Type.Optional(
+      Type.String({ maxLength: 1024, description: 'Of the store, or of the private key' }),
     ),
     key: Type.Optional(TokenKey),
     outlive: Type.Optional(Outlive),
@@ -261,7 +275,7 @@ export const Authority = closed(
     parent: Type.Union([Name, Type.Null()]),
     tenant: OwnTenant,
     subject: DistinguishedName,
-    keyAlgorithm: KeyAlgorithm,
+    keyAlgorithm: AuthorityKeyAlgorithm,
     keyHeld: Type.Boolean({ description: 'Whether it can sign here' }),
     keyStore: Type.Enum(['sealed', 'pkcs11', 'absent'], {
       title: 'KeyStore',

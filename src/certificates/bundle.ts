@@ -8,7 +8,7 @@ import type { Tx } from '../core/database/db.ts'
 import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { readPem, toPem } from '../x509/der/pem.ts'
-import { toPkcs12 } from '../x509/pkcs12.ts'
+import { type Compatibility, toPkcs12 } from '../x509/stores/write.ts'
 import { openLeafKey } from './issuance/key.ts'
 import { certificateName } from './name.ts'
 
@@ -23,6 +23,7 @@ export type BundleRequest = {
   readonly privateKey: boolean
   /** For p12. */
   readonly password?: string | undefined
+  readonly compatibility?: Compatibility | undefined
 }
 
 /** A download and what it is. */
@@ -87,7 +88,11 @@ export async function getBundle(
   return bundle
 }
 
-function faults({ format, privateKey, password }: BundleRequest): readonly Violation[] {
+function faults(request: BundleRequest): readonly Violation[] {
+  const { format, privateKey, password, compatibility } = request
+  if (format !== 'p12' && compatibility !== undefined) {
+    return [{ field: 'querystring/compatibility', message: 'It is for p12: leave it out' }]
+  }
   if (format === 'der' && privateKey) {
     return [{ field: 'querystring/privateKey', message: 'der is the certificate alone; use pem' }]
   }
@@ -125,7 +130,7 @@ type Parts = {
 
 async function render(
   ctx: Context,
-  { format, password = '' }: BundleRequest,
+  { format, password = '', compatibility }: BundleRequest,
   { tenantId, name, der, chain, key }: Parts,
 ): Promise<Bundle> {
   const stem = name.replace(/[^A-Za-z0-9._-]+/g, '_')
@@ -145,6 +150,7 @@ async function render(
       password,
       friendlyName: name,
       random: ctx.random(80),
+      compatibility,
     }),
   )
   return { mediaType: 'application/x-pkcs12', fileName: `${stem}.p12`, body }

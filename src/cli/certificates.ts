@@ -95,12 +95,13 @@ type BundleOptions = Remote & {
   readonly format: string
   readonly privateKey?: true
   readonly passwordFile?: string
+  readonly compatibility?: string
   readonly out?: string
 }
 
 /** `gatesmith bundle`: the certificate with its chain, and its key where asked for. */
 export async function bundle(io: Io, word: string, options: BundleOptions): Promise<void> {
-  const { privateKey = false, out, format } = options
+  const { privateKey = false, out, format, compatibility } = options
   if (out === undefined && io.terminal && format !== 'pem') {
     throw new CommandError(`${format} is not text: say --out <file>, or send it on`)
   }
@@ -109,7 +110,7 @@ export async function bundle(io: Io, word: string, options: BundleOptions): Prom
   const password = options.passwordFile
     ? (await textOf(options.passwordFile)).trimEnd()
     : io.env.GATESMITH_BUNDLE_PASSWORD
-  const octets = await bundled(session, id, { format, privateKey, password })
+  const octets = await bundled(session, id, { format, privateKey, password, compatibility })
   if (out !== undefined) await write(io, out, octets, privateKey || format === 'p12')
   else if (format === 'pem') io.out.write(new TextDecoder().decode(octets))
   else process.stdout.write(octets)
@@ -142,14 +143,23 @@ function printOne(session: Session, certificate: Schemas['Certificate']): Promis
   })
 }
 
-type Bundled = { format?: string; privateKey: boolean; password?: string | undefined }
+type Bundled = {
+  format?: string
+  privateKey: boolean
+  password?: string | undefined
+  compatibility?: string | undefined
+}
 
 async function bundled(
   session: Session,
   id: string,
-  { format = 'pem', privateKey, password }: Bundled,
+  { format = 'pem', privateKey, password, compatibility }: Bundled,
 ): Promise<Uint8Array> {
-  const query = new URLSearchParams({ format, ...(privateKey ? { privateKey: 'true' } : {}) })
+  const query = new URLSearchParams({
+    format,
+    ...(privateKey ? { privateKey: 'true' } : {}),
+    ...(compatibility === undefined ? {} : { compatibility }),
+  })
   const octets = await answerOf(
     session.client.GET('/v1/tenants/{tenant}/certificates/{id}/bundle', {
       params: { path: { tenant: tenantOf(session), id } },

@@ -47,6 +47,13 @@ export async function textOf(path: string, called = path): Promise<string> {
   })
 }
 
+/** A file in base64, as JSON carries octets. */
+export async function base64Of(path: string, called = path): Promise<string> {
+  return readFile(path, 'base64').catch((error: Error) => {
+    throw new CommandError(`${called} cannot be read: ${error.message}`)
+  })
+}
+
 /** The API key in a file. */
 export async function tokenIn(path: string): Promise<string> {
   return (await textOf(path, "The token's file")).trim()

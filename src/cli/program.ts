@@ -270,6 +270,12 @@ function addCertificates(program: Command, io: Io, run: Run): void {
     .argument('<certificate>', which)
     .description('a certificate with its chain, and its key with --private-key')
     .addOption(new Option('--format <format>').choices(['pem', 'der', 'p12']).default('pem'))
+    .addOption(
+      new Option(
+        '--compatibility <with>',
+        'of p12: legacy for macOS, older Windows and Java',
+      ).choices(['modern', 'legacy']),
+    )
     .option('--private-key', 'with the private key, where the service made it')
     .option('--password-file <file>', 'for p12; or GATESMITH_BUNDLE_PASSWORD')
     .option('--out <file>', 'to write to; mode 0600 where a key is in it')

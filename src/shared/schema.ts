@@ -38,6 +38,13 @@ export const BundlePassword = Type.Object({
   'x-bundle-password': Type.Optional(Type.String({ maxLength: 1024 })),
 })
 
+/** How the encryption of a PKCS#12 store is chosen. */
+export const StoreCompatibility = Type.Enum(['modern', 'legacy'], {
+  title: 'StoreCompatibility',
+  description:
+    'modern (the default): AES-256 and SHA-256, as OpenSSL 3 and Java 17 open it; legacy: 3DES and SHA-1, for macOS and for Windows and Java of before, which refuse what is modern. What is legacy protects little: choose a long password',
+})
+
 /** The name of a tenant, an authority, a cluster or an API key: an RFC 1123 label, since most end up
  *  as a part of a Kubernetes name or a URL. */
 export const Name = Type.String({
@@ -98,6 +105,12 @@ export const DistinguishedName = closed(
 export const KeyAlgorithm = Type.Enum(
   ['ECDSA_P256', 'ECDSA_P384', 'RSA_2048', 'RSA_3072', 'RSA_4096', 'ED25519'],
   { title: 'KeyAlgorithm' },
+)
+
+/** Of authorities: CAs made elsewhere may have one more. */
+export const AuthorityKeyAlgorithm = Type.Enum(
+  ['ECDSA_P256', 'ECDSA_P384', 'RSA_2048', 'RSA_3072', 'RSA_4096', 'ED25519', 'ECDSA_P521'],
+  { title: 'AuthorityKeyAlgorithm' },
 )
 
 /** What a leaf is for. */

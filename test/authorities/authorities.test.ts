@@ -98,7 +98,7 @@ test('what cannot be an authority here is refused, and nothing is stored', async
     { certificate: leaf },
     { certificate: pem, privateKey: opensslRoot('two').key },
     { certificate: pem, privateKey: 'nonsense' },
-    { certificate: pem + pem, privateKey: key },
+    { certificate: pem + opensslRoot('three').pem, privateKey: key },
   ]
   for (const asked of cases) {
     await assert.rejects(

@@ -5,19 +5,27 @@ import {
   extension,
   keyUsageExtension,
 } from '../../src/x509/certificates/extensions.ts'
-import { context, integer, octetString, sequence } from '../../src/x509/der/encoding.ts'
-import { oids } from '../../src/x509/der/oids.ts'
+import {
+  bitString,
+  context,
+  derNull,
+  integer,
+  octetString,
+  sequence,
+} from '../../src/x509/der/encoding.ts'
+import { oid, oids } from '../../src/x509/der/oids.ts'
 import { toPem } from '../../src/x509/der/pem.ts'
 import { encodeTime } from '../../src/x509/der/time.ts'
-import { generateKey } from '../../src/x509/keys/generate.ts'
+import { generateKey, type KeyPair } from '../../src/x509/keys/generate.ts'
 import { keyBits, spkiOf } from '../../src/x509/keys/public.ts'
-import { assemble, keySigner, type Signer, signatureAlgorithmOf } from '../../src/x509/keys/sign.ts'
+import { keySigner, type Signer, signatureAlgorithmOf } from '../../src/x509/keys/sign.ts'
 import { encodeName } from '../../src/x509/names/distinguished.ts'
 
 /** A CA, or a leaf, that was made elsewhere and not as we would. */
 export type Foreign = {
   readonly pem: string
   readonly key: string
+  readonly keys: KeyPair
   readonly subject: Buffer
   readonly signer: Signer
   readonly ski: Buffer | undefined
@@ -48,23 +56,31 @@ export type Said = {
   readonly usage?: readonly Buffer[]
   readonly extensions?: readonly Buffer[]
   readonly days?: number
+  /** What ECDSA has no parameters for, and some write all the same. */
+  readonly nullParameters?: boolean
+  /** The key of another one, for a certificate in its place. */
+  readonly key?: KeyPair
 }
 
 /** Makes one by hand: any extensions, in any form. */
 export async function foreign(said: Said): Promise<Foreign> {
-  const { privateKey, publicKey } = await generateKey('ECDSA_P256')
+  const keys = said.key ?? (await generateKey('ECDSA_P256'))
+  const { privateKey, publicKey } = keys
   const { name, issuer, ski: form = 'sha1', days = issuer ? 300 : 400 } = said
   const { subject = encodeName({ commonName: name }), extensions = [] } = said
   const spki = spkiOf(publicKey)
   const own = keySigner(privateKey)
   const ski = identifiers[form](keyBits(spki))
   const signer = issuer?.signer ?? own
+  const algorithm = said.nullParameters
+    ? sequence(oid(oids.ecdsaSha256), derNull)
+    : signatureAlgorithmOf(signer.algorithm)
   const now = Math.floor(Date.now() / 1000) * 1000
   const begin = now - (issuer ? 1 : 2) * 3_600_000
   const tbs = sequence(
     context(0, integer(2)),
     integer(Buffer.concat([Buffer.from([1]), randomBytes(15)])),
-    signatureAlgorithmOf(signer.algorithm),
+    algorithm,
     said.issuerName ?? issuer?.subject ?? subject,
     sequence(encodeTime(new Date(begin)), encodeTime(new Date(now + days * day))),
     subject,
@@ -80,9 +96,9 @@ export async function foreign(said: Said): Promise<Foreign> {
       ),
     ),
   )
-  const der = assemble(tbs, signer.algorithm, await signer.sign(tbs))
+  const der = sequence(tbs, algorithm, bitString(await signer.sign(tbs)))
   const key = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
-  return { pem: toPem('CERTIFICATE', der), key, subject, signer: own, ski }
+  return { pem: toPem('CERTIFICATE', der), key, keys, subject, signer: own, ski }
 }
 
 function authorityKeyOf({ authorityKey, issuer }: Said): readonly Buffer[] {

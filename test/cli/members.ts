@@ -23,7 +23,7 @@ export const schemas = {
 export const elsewhere: readonly string[] = [
   ...['Tenant name', 'Authority name', 'Cluster name'],
   ...['Cluster kubeconfig', 'Cluster ca', 'Cluster token', 'Cluster server'],
-  ...['Authority certificate', 'Authority privateKey'],
+  ...['Authority certificate', 'Authority privateKey', 'Authority pkcs12', 'Authority passphrase'],
   // It goes with `http`, and those with each other: the member `certificate` has both.
   'Host tls.plainHttpWithoutClientCertificate',
   ...['Host certificate.store', 'Host certificate.privateKeyInConfigMap'],

@@ -157,6 +157,16 @@ const words: Words = {
     caller: 'Who asked for the certificate, with a CSR',
     server: 'It was made here',
   },
+  AuthorityKeyAlgorithm: {
+    '': 'The algorithm and size of the key of an authority',
+    ECDSA_P256: 'ECDSA on NIST P-256',
+    ECDSA_P384: 'ECDSA on NIST P-384',
+    RSA_2048: 'RSA of 2048 bits',
+    RSA_3072: 'RSA of 3072 bits',
+    RSA_4096: 'RSA of 4096 bits',
+    ED25519: 'Ed25519 (RFC 8410)',
+    ECDSA_P521: 'ECDSA on NIST P-521: of CAs made elsewhere alone',
+  },
   KeyAlgorithm: {
     '': 'The algorithm and size of a key',
     ECDSA_P256: 'ECDSA on NIST P-256',

@@ -12,7 +12,7 @@ import { importAuthority } from '../../authorities/import.ts'
 import { removeAuthority } from '../../authorities/remove.ts'
 import { getTrustStore } from '../../authorities/trust/bundle.ts'
 import { ListOf } from '../../shared/lists/query.ts'
-import { BundlePassword, closed, Name, Octets } from '../../shared/schema.ts'
+import { BundlePassword, closed, Name, Octets, StoreCompatibility } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { preconditionOf } from '../edge/conditions.ts'
@@ -70,13 +70,19 @@ export const authorities: Routes = {
           idempotent: true,
           needs: 'write-authorities',
           platform: true,
-          problems: ['tenant-unknown', 'authority-exists', 'authority-refused', 'busy'],
+          problems: [
+            'tenant-unknown',
+            'authority-exists',
+            'authority-refused',
+            'rotation-underway',
+            'busy',
+          ],
         },
         schema: {
           tags,
           summary: 'Take over a CA made elsewhere, with or without its private key',
           description:
-            'The certificate and its chain in PEM; with the key it signs here, without it its certificates are only known. Import an issuer before what it has signed.',
+            'The certificate and those above it in PEM, or a PKCS#12 store; with the key it signs here, without it its certificates are only known. A renewed certificate of the same name and key takes the place of the one before: import it under the name of its authority.',
           querystring: DryRun,
           body: ImportedAuthority,
           response: { 201: Authority },
@@ -198,6 +204,7 @@ export const authorities: Routes = {
           description:
             'Under the password in X-Bundle-Password (printable ASCII). The same in PEM, for everybody: /pki/{authority}/ca.pem.',
           params: closed({ authority: Name }),
+          querystring: closed({ compatibility: Type.Optional(StoreCompatibility) }),
           headers: BundlePassword,
           response: {
             200: {
@@ -210,7 +217,9 @@ export const authorities: Routes = {
       async (request, reply) => {
         const { authority } = request.params
         const password = request.headers['x-bundle-password']
-        const store = await getTrustStore(ctx, actorOf(request), { authority, password })
+        const { compatibility } = request.query
+        const asked = { authority, password, compatibility }
+        const store = await getTrustStore(ctx, actorOf(request), asked)
         return reply
           .type('application/x-pkcs12')
           .header('content-disposition', `attachment; filename="${authority}.p12"`)

@@ -14,7 +14,15 @@ import { renewCertificate } from '../../certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
 import { CertificateFilter } from '../../certificates/search/filter.ts'
 import { ListOf } from '../../shared/lists/query.ts'
-import { BundlePassword, closed, Id, Name, Octets, PageOf } from '../../shared/schema.ts'
+import {
+  BundlePassword,
+  closed,
+  Id,
+  Name,
+  Octets,
+  PageOf,
+  StoreCompatibility,
+} from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
 import { idempotencyKey } from '../idempotency.ts'
@@ -267,6 +275,7 @@ export const certificates: Routes = {
           querystring: closed({
             format: Type.Optional(Type.Enum(['pem', 'der', 'p12'], { title: 'BundleFormat' })),
             privateKey: Type.Optional(Type.Boolean({ description: 'Add the private key (false)' })),
+            compatibility: Type.Optional(StoreCompatibility),
           }),
           headers: BundlePassword,
           response: {
@@ -282,9 +291,9 @@ export const certificates: Routes = {
         },
       },
       async (request, reply) => {
-        const { privateKey = false, format } = request.query
+        const { privateKey = false, format, compatibility } = request.query
         const password = request.headers['x-bundle-password']
-        const ask = { ...request.params, format, privateKey, password }
+        const ask = { ...request.params, format, privateKey, password, compatibility }
         const { mediaType, fileName, body } = await getBundle(ctx, actorOf(request), ask)
         return reply
           .type(mediaType)

@@ -1,6 +1,6 @@
 import type { Context } from '../../core/context.ts'
 import { refuse } from '../../shared/problem.ts'
-import { roomBelow } from '../../x509/certificates/chain.ts'
+import { roomBelow, roomUnder } from '../../x509/certificates/chain.ts'
 import { type ParsedCertificate, signsLists } from '../../x509/certificates/read.ts'
 import { serialFrom } from '../../x509/certificates/serial.ts'
 import { type Template, toBeSigned, type Validity } from '../../x509/certificates/template.ts'
@@ -9,6 +9,7 @@ import { keyIdentifier } from '../../x509/keys/public.ts'
 import { assemble, type Signer } from '../../x509/keys/sign.ts'
 import { lint } from '../../x509/lints/run.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
+import { anchorConstraints, constraintsAlong } from './constraints.ts'
 import type { UnstoredParent } from './parent.ts'
 
 /** What a CA certificate says of its subject. */
@@ -45,6 +46,29 @@ export function signSelfSigned(ctx: Context, template: SelfTemplate): Promise<Bu
     signerAlgorithm: signer.algorithm,
   }
   return sign(ctx, signer, { full, template, path: [] })
+}
+
+/** Signs the self-signed form of an intermediate made elsewhere (Issuer.anchor), with the constraints of its whole
+ *  path and with the key identifier by which its certificates name it. */
+export function signAnchor(
+  ctx: Context,
+  {
+    certificate,
+    signer,
+    path,
+  }: {
+    readonly certificate: ParsedCertificate
+    readonly signer: Signer
+    readonly path: readonly ParsedCertificate[]
+  },
+): Promise<Buffer> {
+  return signSelfSigned(ctx, {
+    ...sameKeyAs(certificate),
+    signer,
+    validity: certificate.validity,
+    pathLength: roomUnder(certificate, path),
+    nameConstraints: anchorConstraints(certificate, constraintsAlong(path)),
+  })
 }
 
 /** Signs a CA certificate with the key of `parent`. Throws authority-refused when a lint fails. */

@@ -11,7 +11,7 @@ import { needTwo } from '../approvals/policy.ts'
 import { authoritySubject, authorityUnknown } from '../authority.ts'
 import { sameKeyAs, signByParent } from './cacertificate.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
-import { currentIssuer, issuingAuthority, pathsOf } from './current.ts'
+import { currentIssuer, issuingAuthority, pathsOf, withoutRoot } from './current.ts'
 import { openParent, type Parent } from './parent.ts'
 import { dueAbove, storeIssuer } from './store.ts'
 import { crossValidity } from './validity.ts'
@@ -100,9 +100,7 @@ export async function getChains(ctx: Context, name: string): Promise<string> {
   if (rows.length === 0) throw authorityUnknown(name)
   const ids = rows.map(({ id }) => id)
   const paths = await pathsOf(ctx.db.read, ids)
-  const between = ids
-    .flatMap((id) => paths.get(id) ?? [])
-    .filter(({ der, anchor }) => !der.equals(anchor))
+  const between = ids.flatMap((id) => withoutRoot(paths.get(id) ?? []))
   const pems = between.map(({ der }) => toPem('CERTIFICATE', der))
   return [...new Set(pems)].join('')
 }

@@ -74,14 +74,18 @@ export async function chainOf(tx: Tx, issuerId: string): Promise<readonly Buffer
     where: { served: true, anchor: bytes(root?.anchor ?? Buffer.alloc(0)) },
     select: { der: true },
   })
-  return [
-    ...path.filter(({ der, anchor }) => !der.equals(anchor)).map(({ der }) => der),
-    ...crossed.map(({ der }) => Buffer.from(der)),
-  ]
+  return [...withoutRoot(path).map(({ der }) => der), ...crossed.map(({ der }) => Buffer.from(der))]
 }
 
 /** A CA certificate and the self-signed form of it, in DER. */
 export type PathCertificate = { readonly der: Buffer; readonly anchor: Buffer }
+
+/** All of a path but the root at its end. Others may be their own anchor, too: an intermediate without its key has
+ *  no self-signed form. */
+export function withoutRoot(path: readonly PathCertificate[]): readonly PathCertificate[] {
+  const last = path.at(-1)
+  return last?.der.equals(last.anchor) ? path.slice(0, -1) : path
+}
 
 /** The issuer and all above it, root last. */
 export async function pathOf(tx: Tx, issuerId: string): Promise<readonly PathCertificate[]> {

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { type Actor, allow } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { closed, Id, KeyAlgorithm, Name, Timestamp } from '../../shared/schema.ts'
+import { AuthorityKeyAlgorithm, closed, Id, Name, Timestamp } from '../../shared/schema.ts'
 import { shown, timestamp, timestampOrNull } from '../../shared/view.ts'
 import { readCertificate, signsLists } from '../../x509/certificates/read.ts'
 import { toPem } from '../../x509/der/pem.ts'
@@ -12,7 +12,7 @@ export const IssuerView = closed(
   {
     id: Id,
     serial: Type.String({ description: 'Lower-case hexadecimal' }),
-    keyAlgorithm: KeyAlgorithm,
+    keyAlgorithm: AuthorityKeyAlgorithm,
     spkiSha256: Type.String({ description: 'Of the key; one key may have several certificates' }),
     signedBy: Type.Union([Name, Type.Null()], {
       description: 'The authority that signed it; null: by itself, or elsewhere',

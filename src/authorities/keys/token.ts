@@ -5,7 +5,7 @@ import { Problem } from '../../shared/problem.ts'
 import { bitString, derNull, integer, readDer, sequence } from '../../x509/der/encoding.ts'
 import { contentsOf } from '../../x509/der/fields.ts'
 import { oid, oids } from '../../x509/der/oids.ts'
-import { type KeyAlgorithm, keyAlgorithmOf } from '../../x509/keys/public.ts'
+import { isCertified, type KeyAlgorithm, keyAlgorithmOf } from '../../x509/keys/public.ts'
 import { type Signer, signatureAlgorithmOf, verifies } from '../../x509/keys/sign.ts'
 import { ck, find, openTokenSession, refused, type Session, unavailable } from './cryptoki.ts'
 import { formatKeyUri, type KeyUri, readKeyUri } from './uri.ts'
@@ -55,7 +55,7 @@ function keyIn(
   { named, spki }: { named: KeyUri; spki: Buffer },
 ): TokenKey {
   const algorithm = keyAlgorithmOf(spki)
-  if (algorithm === undefined || algorithm === 'ED25519') {
+  if (!isCertified(algorithm) || algorithm === 'ED25519') {
     throw refused(
       'The key in the token is not EC P-256, EC P-384 or RSA of 2048, 3072 or 4096 bits',
     )

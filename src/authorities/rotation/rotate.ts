@@ -7,6 +7,7 @@ import { day } from '../../shared/moment.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { roomUnder } from '../../x509/certificates/chain.ts'
 import { readCertificate } from '../../x509/certificates/read.ts'
+import { type AuthorityAlgorithm, isCertified, type KeyAlgorithm } from '../../x509/keys/public.ts'
 import { needTwo } from '../approvals/policy.ts'
 import { authoritySubject } from '../authority.ts'
 import {
@@ -137,7 +138,7 @@ async function successorOf(
     ctx.now(),
     parent?.validity,
   )
-  const keyAlgorithm = request.keyAlgorithm ?? (key ? undefined : old.keyAlgorithm)
+  const keyAlgorithm = request.keyAlgorithm ?? (key ? undefined : nextAlgorithm(old.keyAlgorithm))
   const { spki, signer, held } = await keyFor(ctx, {
     ...(key ? { key } : {}),
     ...(keyAlgorithm === undefined ? {} : { keyAlgorithm }),
@@ -156,6 +157,11 @@ async function successorOf(
   const der = parent ? await signByParent(ctx, parent, own) : anchor
   const made = { own, held, der, anchor, parentId: parent?.issuerId ?? null }
   return before ? { ...made, crossed: await cross(ctx, authority, { before, own, der }) } : made
+}
+
+/** That of the key before, as far as such keys are made. */
+function nextAlgorithm(before: AuthorityAlgorithm | undefined): KeyAlgorithm {
+  return isCertified(before) ? before : 'ECDSA_P384'
 }
 
 /** NewWithOld and OldWithNew (RFC 4210 4.4), while both keys hold. */

@@ -5,7 +5,7 @@ import { oncePer } from '../../core/onceper.ts'
 import { refuse, type Violation } from '../../shared/problem.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { toPem } from '../../x509/der/pem.ts'
-import { passwordFault, toTrustStore } from '../../x509/pkcs12.ts'
+import { type Compatibility, passwordFault, toTrustStore } from '../../x509/stores/write.ts'
 import { authorityUnknown } from '../authority.ts'
 import { issuingAuthority, pathsOf } from '../issuers/current.ts'
 
@@ -22,8 +22,13 @@ export async function getTrustBundle(ctx: Context, name: string): Promise<string
 export async function getTrustStore(
   ctx: Context,
   actor: Actor,
-  { authority: name, password = '' }: { authority: string; password: string | undefined },
+  request: {
+    readonly authority: string
+    readonly password: string | undefined
+    readonly compatibility?: Compatibility | undefined
+  },
 ): Promise<Buffer> {
+  const { authority: name, password = '', compatibility } = request
   await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
   refuse('request-invalid', storePasswordFaults(password))
   const certificates = (await rootsAbove(ctx, name)).map((der) => ({
@@ -33,7 +38,7 @@ export async function getTrustStore(
   }))
   const party = actor.tenantId ?? 'platform'
   return inStoreTurn(ctx, party, () =>
-    toTrustStore({ certificates, password, random: ctx.random(80) }),
+    toTrustStore({ certificates, password, random: ctx.random(80), compatibility }),
   )
 }
 

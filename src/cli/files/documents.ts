@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { CommandError, type Io, inputOf, textOf } from '../io.ts'
+import { base64Of, CommandError, type Io, inputOf, textOf } from '../io.ts'
 
 /** The kinds that files may hold, in the order in which they need each other. */
 export const kinds = ['Authority', 'Cluster', 'Tenant', 'Host'] as const
@@ -24,7 +24,10 @@ export type Spec = Readonly<Record<string, unknown>>
 export const apiVersion = 'gatesmith.dev/v1'
 
 /** Members that hold secrets or PEM; they may stand in a file beside: `kubeconfigFile: ./kubeconfig`. */
-export const inFiles = ['kubeconfig', 'ca', 'token', 'certificate', 'privateKey'] as const
+export const inFiles = [
+  ...(['kubeconfig', 'ca', 'token'] as const),
+  ...(['certificate', 'privateKey', 'pkcs12', 'passphrase'] as const),
+] as const
 
 /** A manifest and where it stands. */
 export type Found = { readonly manifest: Manifest; readonly at: string }
@@ -112,11 +115,14 @@ async function withFiles(manifest: Manifest, folder: string): Promise<Manifest> 
     const path = spec[`${member}File`]
     if (manifest.kind === 'Host' || typeof path !== 'string') continue
     delete spec[`${member}File`]
-    const text = await textOf(resolve(folder, path), `${labelOf(manifest)}: ${member}File`)
-    spec[member] = member === 'token' ? text.trim() : text
+    const read = member === 'pkcs12' ? base64Of : textOf
+    const text = await read(resolve(folder, path), `${labelOf(manifest)}: ${member}File`)
+    spec[member] = inOneLine.has(member) ? text.trim() : text
   }
   return { ...manifest, spec }
 }
+
+const inOneLine: ReadonlySet<string> = new Set(['token', 'passphrase'])
 
 function twins(found: readonly Found[]): readonly string[] {
   const groups = Map.groupBy(found, ({ manifest }) => labelOf(manifest))

@@ -10,7 +10,15 @@ const answered = ['kind', 'parent', 'tenant', 'subject', 'keyAlgorithm', 'pathLe
 /** Members of an authority that are in its certificate or are its key: they are said when it is made. */
 const ofAuthorities = [
   ...answered,
-  ...['nameConstraints', 'validityDays', 'key', 'certificate', 'privateKey'],
+  ...[
+    'nameConstraints',
+    'validityDays',
+    'key',
+    'certificate',
+    'privateKey',
+    'pkcs12',
+    'passphrase',
+  ],
 ]
 
 /** What of an authority's file is sent when it is there: all that is not fixed, so that the service takes or refuses it. */
@@ -41,6 +49,7 @@ export async function refuseOtherAuthority(
     )
   }
   if ('key' in spec) note('which key of the token it has is not answered, so "key" is not compared')
+  if ('pkcs12' in spec) note('what is in its store is not looked at again: it was taken over once')
   const days = lifetimeDays(found)
   if ('validityDays' in spec && spec.validityDays !== days) {
     note(`validityDays counts when it is made or rotated; its certificate is for ${days} days`)
@@ -126,11 +135,14 @@ function subtreesOf(constraints: unknown): readonly string[] {
   )
 }
 
-/** Whether a file's first certificate is this one. */
+/** Whether one of a file's certificates is this one. */
 function isCertificate(file: unknown, pem: string): boolean {
   const octets = (text: string) =>
-    /-----BEGIN CERTIFICATE-----([^-]*)-----END/.exec(text)?.[1]?.replace(/\s/g, '')
-  return typeof file === 'string' && octets(file) === octets(pem)
+    [...text.matchAll(/-----BEGIN (?:X509 )?CERTIFICATE-----([^-]*)-----END/g)].map(
+      ([, base64 = '']) => base64.replace(/\s/g, ''),
+    )
+  const [own] = octets(pem)
+  return typeof file === 'string' && own !== undefined && octets(file).includes(own)
 }
 
 /** Of a certificate in whole days: both ends belong to its period. */

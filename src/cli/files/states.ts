@@ -126,7 +126,7 @@ async function writeAuthority(session: Session, change: Change): Promise<Manifes
   const body = { ...bodyOf(withoutNull(wanted.spec)), name }
   const params = { query }
   const call =
-    'certificate' in wanted.spec
+    'certificate' in wanted.spec || 'pkcs12' in wanted.spec
       ? client.POST('/v1/authorities/import', { params, body })
       : client.POST('/v1/authorities', { params, body })
   return authorityManifest(await answerOf(call))

@@ -6,7 +6,7 @@ import type { Context } from '../../core/context.ts'
 import { must } from '../../shared/must.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { readPem } from '../../x509/der/pem.ts'
-import { passwordFault, toPkcs12, toTrustStore } from '../../x509/pkcs12.ts'
+import { passwordFault, toPkcs12, toTrustStore } from '../../x509/stores/write.ts'
 import type { Pair } from '../renderer.ts'
 import type { Keystores } from './schema.ts'
 

@@ -1,6 +1,6 @@
 import { brokenRules } from '../../shared/brokenrules.ts'
 import { sameName } from '../names/distinguished.ts'
-import { isSignedBy, type ParsedCertificate } from './read.ts'
+import { isSelfSigned, isSignedBy, type ParsedCertificate } from './read.ts'
 
 /** Why `issuer` did not issue `certificate`, all reasons together; empty when it did. Signature, name
  *  bytes, key identifiers, authority bits, path length (RFC 5280 6.1.3, 6.1.4), and, beyond the RFC,
@@ -10,8 +10,11 @@ export function verifyIssued(
   issuer: ParsedCertificate,
 ): readonly string[] {
   const { authorityKeyIdentifier, ca, der, validity } = certificate
+  const signed = der.equals(issuer.der)
+    ? isSelfSigned(certificate)
+    : isSignedBy(certificate, issuer.spki)
   return brokenRules([
-    [!isSignedBy(certificate, issuer.spki), 'The signature is not by the issuer’s key'],
+    [!signed, 'The signature is not by the issuer’s key'],
     ...issuerNameFaults(certificate, issuer),
     [
       !sameKey(authorityKeyIdentifier, issuer.subjectKeyIdentifier),

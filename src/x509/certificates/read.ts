@@ -11,8 +11,8 @@ import {
 } from '../der/fields.ts'
 import { oidOf } from '../der/oids.ts'
 import { timeOf, type Validity } from '../der/time.ts'
-import { algorithmOfElement, type KeyAlgorithm, keyIdentifier } from '../keys/public.ts'
-import { verifies } from '../keys/sign.ts'
+import { type AuthorityAlgorithm, algorithmOfElement, keyIdentifier } from '../keys/public.ts'
+import { verifies, verifiesItself } from '../keys/sign.ts'
 import { distinguishedNameOf, type Name } from '../names/distinguished.ts'
 import { type Extension, type ExtensionValues, extensionsOf, readExtensions } from './facts.ts'
 
@@ -29,7 +29,7 @@ export type Tbs = ExtensionValues & {
   readonly validityDer: Buffer
   readonly spki: Buffer
   /** Undefined when the key is of a kind we do not certify. */
-  readonly keyAlgorithm: KeyAlgorithm | undefined
+  readonly keyAlgorithm: AuthorityAlgorithm | undefined
   /** The AlgorithmIdentifier inside the signed part. */
   readonly innerAlgorithm: Buffer
   readonly extensions: readonly Extension[]
@@ -140,4 +140,9 @@ export function signsLists({ keyUsage }: Pick<ParsedCertificate, 'keyUsage'>): b
 export function isSignedBy(certificate: ParsedCertificate, spki: Buffer): boolean {
   const { tbs, signatureAlgorithmDer, signature } = certificate
   return verifies({ bytes: tbs, algorithm: readDer(signatureAlgorithmDer), signature }, spki)
+}
+
+/** Whether its own key made its signature, also by SHA-1 as roots of before have it. */
+export function isSelfSigned({ tbs, signatureAlgorithmDer, signature, spki }: ParsedCertificate) {
+  return verifiesItself({ bytes: tbs, algorithm: readDer(signatureAlgorithmDer), signature }, spki)
 }

@@ -3,7 +3,13 @@ import { X509Error } from '../der/errors.ts'
 import { contentsOf, encodedOf, expectTag, numberOf, octetsOf, sequenceOf } from '../der/fields.ts'
 import { oidOf, oids } from '../der/oids.ts'
 import { readPem } from '../der/pem.ts'
-import { algorithmOfElement, type KeyAlgorithm, keyAlgorithms } from '../keys/public.ts'
+import {
+  algorithmOfElement,
+  isCertified,
+  type KeyAlgorithm,
+  keyAlgorithms,
+  keyName,
+} from '../keys/public.ts'
 import { verifies } from '../keys/sign.ts'
 import type { AltNames } from '../names/altnames.ts'
 import { distinguishedNameOf, type Name } from '../names/distinguished.ts'
@@ -60,10 +66,10 @@ export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
     throw malformed('certificationRequestInfo')
   const keyAlgorithm = algorithmOfElement(spki)
   // First of all: verifying by a key of any size or kind may take any time.
-  if (keyAlgorithm === undefined)
+  if (!isCertified(keyAlgorithm))
     throw new X509Error(
       'key-unsupported',
-      `The key of the request is none of ${keyAlgorithms.join(', ')}; make one of these`,
+      `The key of the request is ${keyName(encodedOf(spki))}, none of ${keyAlgorithms.join(', ')}; make one of these`,
     )
   const signed = { bytes: encodedOf(info), algorithm, signature: octetsOf(bits, 'signature') }
   if (!verifies(signed, encodedOf(spki)))
@@ -87,8 +93,7 @@ export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
 function requestDer(pemOrDer: string | Buffer): Buffer {
   if (Buffer.isBuffer(pemOrDer) && pemOrDer[0] === tags.sequence) return pemOrDer
   const text = Buffer.isBuffer(pemOrDer) ? pemOrDer.toString('latin1') : pemOrDer
-  const label = text.includes('BEGIN NEW CERT') ? 'NEW CERTIFICATE REQUEST' : 'CERTIFICATE REQUEST'
-  const [der] = readPem(text, label, pemLimits)
+  const [der] = readPem(text, 'CERTIFICATE REQUEST', pemLimits)
   if (der === undefined) throw new X509Error('pem-malformed', 'There is no request in the text')
   return der
 }

@@ -3,7 +3,7 @@ import { context, integer, sequence } from '../der/encoding.ts'
 import { X509Error } from '../der/errors.ts'
 import { oids } from '../der/oids.ts'
 import { encodeTime, type Validity } from '../der/time.ts'
-import { type KeyAlgorithm, keyAlgorithmOf } from '../keys/public.ts'
+import { type AuthorityAlgorithm, keyAlgorithmOf } from '../keys/public.ts'
 import { signatureAlgorithmOf } from '../keys/sign.ts'
 import { type AltNames, countAltNames } from '../names/altnames.ts'
 import { type DistinguishedName, emptyName, encodeName } from '../names/distinguished.ts'
@@ -38,7 +38,7 @@ export type IssuerPart = {
   readonly crlUrl?: string
   readonly ocspUrl?: string
   readonly issuerUrl?: string
-  readonly signerAlgorithm: KeyAlgorithm
+  readonly signerAlgorithm: AuthorityAlgorithm
 }
 
 /** What one certificate says of its own. */

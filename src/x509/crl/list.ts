@@ -15,7 +15,7 @@ import {
 import { X509Error } from '../der/errors.ts'
 import { contentsOf, numberOf, octetsOf } from '../der/fields.ts'
 import { encodeTime, timeOf } from '../der/time.ts'
-import type { KeyAlgorithm } from '../keys/public.ts'
+import type { AuthorityAlgorithm } from '../keys/public.ts'
 import { signatureAlgorithmOf, verifies } from '../keys/sign.ts'
 import { type Name, readName } from '../names/distinguished.ts'
 import { type CrlEntry, entryOf } from './entry.ts'
@@ -25,7 +25,7 @@ import { type CrlScope, scopeExtensions, scopeOf } from './scope.ts'
 export type CrlHeader = CrlScope & {
   /** The authority's subject, byte for byte. */
   readonly issuer: Buffer
-  readonly signerAlgorithm: KeyAlgorithm
+  readonly signerAlgorithm: AuthorityAlgorithm
   readonly thisUpdate: Date
   readonly nextUpdate: Date
 }

@@ -24,20 +24,29 @@ export const keyAlgorithms = [
 
 export type KeyAlgorithm = (typeof keyAlgorithms)[number]
 
+/** The kinds of key that a CA made elsewhere may have: those, and one that is neither made nor certified
+ *  here, since not every gateway and browser takes it. */
+export type AuthorityAlgorithm = KeyAlgorithm | 'ECDSA_P521'
+
+/** Whether keys of this kind are made and certified. */
+export function isCertified(algorithm: AuthorityAlgorithm | undefined): algorithm is KeyAlgorithm {
+  return algorithm !== undefined && algorithm !== 'ECDSA_P521'
+}
+
 /** SubjectPublicKeyInfo in DER, of a public key or of the public half of a private one. */
 export function spkiOf(key: KeyObject): Buffer {
   const publicKey = key.type === 'private' ? createPublicKey(key) : key
   return publicKey.export({ type: 'spki', format: 'der' })
 }
 
-/** The kind of key, or undefined when it is none of ours; malformed DER throws `der-malformed`. */
-export function keyAlgorithmOf(spki: Buffer): KeyAlgorithm | undefined {
+/** The kind of key, or undefined when it is none of these; malformed DER throws `der-malformed`. */
+export function keyAlgorithmOf(spki: Buffer): AuthorityAlgorithm | undefined {
   return algorithmOfElement(readDer(spki))
 }
 
 /** The same for an element inside something already read: parameters NULL for RSA (RFC 3279 2.3.1),
  *  a named curve and an uncompressed point for EC (RFC 5480 2.1.1, 2.2), none for Ed25519. */
-export function algorithmOfElement(spki: Element): KeyAlgorithm | undefined {
+export function algorithmOfElement(spki: Element): AuthorityAlgorithm | undefined {
   const { algorithm, parameters, key } = parts(spki)
   if (algorithm === oids.ed25519) return parameters || key.length !== 32 ? undefined : 'ED25519'
   if (algorithm === oids.rsaEncryption)
@@ -49,11 +58,12 @@ export function algorithmOfElement(spki: Element): KeyAlgorithm | undefined {
   return curve?.octets === key.length ? curve.algorithm : undefined
 }
 
-type Curve = { readonly algorithm: KeyAlgorithm; readonly octets: number }
+type Curve = { readonly algorithm: AuthorityAlgorithm; readonly octets: number }
 
 const curves: Readonly<Record<string, Curve>> = {
   [oids.p256]: { algorithm: 'ECDSA_P256', octets: 65 },
   [oids.p384]: { algorithm: 'ECDSA_P384', octets: 97 },
+  [oids.p521]: { algorithm: 'ECDSA_P521', octets: 133 },
 }
 
 const rsaSizes: Readonly<Record<number, KeyAlgorithm>> = {
@@ -123,9 +133,13 @@ function plainPoint(spki: Buffer): Buffer | undefined {
 /** Why a public key may not be certified, or undefined: kind and size on our list, exponent 65537,
  *  a sound modulus, a point on its curve (CA/B BR 6.1.1.3, 6.1.6). Malformed DER is a fault too. */
 export function weakKeyFault(spki: Buffer): string | undefined {
+  return isCertified(readable(spki)) ? weakAuthorityKeyFault(spki) : strangeKey(spki, keyAlgorithms)
+}
+
+/** Why a CA made elsewhere may not have this key, or undefined. Malformed DER is a fault too. */
+export function weakAuthorityKeyFault(spki: Buffer): string | undefined {
   const algorithm = readable(spki)
-  if (algorithm === undefined)
-    return `The key is none of ${keyAlgorithms.join(', ')}; make one of these`
+  if (algorithm === undefined) return strangeKey(spki, [...keyAlgorithms, 'ECDSA_P521'])
   if (!loads(spki)) return 'The public key is not a valid key of its kind; make a new one'
   const { key } = parts(readDer(spki))
   if (algorithm === 'ED25519')
@@ -137,7 +151,24 @@ export function weakKeyFault(spki: Buffer): string | undefined {
   return modulusFault(modulus)
 }
 
-function readable(spki: Buffer): KeyAlgorithm | undefined {
+function strangeKey(spki: Buffer, taken: readonly string[]): string {
+  return `The key is ${keyName(spki)}, none of ${taken.join(', ')}; make one of these`
+}
+
+/** What kind of key it is, in the words of its field: RSA 1024, Ed448, brainpoolP256r1; for refusals. */
+export function keyName(spki: Buffer): string {
+  try {
+    const key = createPublicKey({ key: spki, format: 'der', type: 'spki' })
+    const { asymmetricKeyType: type = '', asymmetricKeyDetails: details = {} } = key
+    const { modulusLength, namedCurve } = details
+    if (type === 'ec') return `EC on ${namedCurve ?? 'a curve spelt out in full'}`
+    return modulusLength === undefined ? type : `${type.toUpperCase()} of ${modulusLength} bits`
+  } catch {
+    return 'of a kind that is not known'
+  }
+}
+
+function readable(spki: Buffer): AuthorityAlgorithm | undefined {
   try {
     return keyAlgorithmOf(spki)
   } catch {

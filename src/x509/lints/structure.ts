@@ -6,7 +6,7 @@ import {
 } from '../certificates/extensions.ts'
 import { issuerKeyIdentifier } from '../certificates/read.ts'
 import { oids } from '../der/oids.ts'
-import { keyIdentifier } from '../keys/public.ts'
+import { isCertified, keyIdentifier } from '../keys/public.ts'
 import { signatureAlgorithmOf } from '../keys/sign.ts'
 import { emptyName, encodeName, subjectFaults } from '../names/distinguished.ts'
 import { authority, every, issued, leaf, type Rule, unless } from './rule.ts'
@@ -72,9 +72,11 @@ export const structureRules: readonly Rule[] = [
     name: 'key-allowed',
     clause: 'CA/B BR 6.1.5',
     applies: every,
-    check: ({ keyAlgorithm }, { allowed }) =>
+    check: ({ keyAlgorithm }, { allowed, profile }) =>
       unless(
-        keyAlgorithm !== undefined && (allowed.keyAlgorithms?.includes(keyAlgorithm) ?? true),
+        isCertified(keyAlgorithm)
+          ? (allowed.keyAlgorithms?.includes(keyAlgorithm) ?? true)
+          : keyAlgorithm !== undefined && authority(profile),
         `A key of kind ${keyAlgorithm ?? 'unknown'} is not allowed`,
       ),
   },

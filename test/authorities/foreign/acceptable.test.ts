@@ -4,7 +4,9 @@ import { gatewayTrust } from '../../../src/authorities/crl/gateway.ts'
 import { publishLists } from '../../../src/authorities/crl/publish.ts'
 import { importAuthority } from '../../../src/authorities/import.ts'
 import { trustAnchorOf } from '../../../src/authorities/issuers/current.ts'
+import { listIssuers } from '../../../src/authorities/issuers/view.ts'
 import { answerOcsp } from '../../../src/authorities/ocsp/answer.ts'
+import { rotateAuthority } from '../../../src/authorities/rotation/rotate.ts'
 import { Problem } from '../../../src/shared/problem.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import {
@@ -61,25 +63,74 @@ function rootBy(key: readonly string[], signing: readonly string[] = []) {
 const rsa = (bits: number) => ['-algorithm', 'RSA', '-pkeyopt', `rsa_keygen_bits:${bits}`]
 const notSigned = /signature is not by/
 
+const curve = (name: string) => ['-algorithm', 'EC', '-pkeyopt', `ec_paramgen_curve:${name}`]
+
 for (const [what, key, signing, reason] of [
-  ['SHA-1', rsa(2048), ['-sha1'], /algorithm that is not taken here/],
-  ['SHA-224', rsa(2048), ['-sha224'], /algorithm that is not taken here/],
+  ['MD5', rsa(2048), ['-md5'], /not taken here \(MD5 with RSA\)/],
   [
-    'RSASSA-PSS',
+    'RSASSA-PSS by SHA-1',
     rsa(2048),
-    ['-sha256', '-sigopt', 'rsa_padding_mode:pss'],
-    /algorithm that is not taken here/,
+    ['-sha1', '-sigopt', 'rsa_padding_mode:pss'],
+    /RSASSA-PSS by another hash/,
   ],
-  ['RSA 1024', rsa(1024), [], /key is none of/],
+  ['RSA 1024', rsa(1024), [], /The key is RSA of 1024 bits, none of/],
+  ['RSA 2560', rsa(2560), [], /RSA of 2560 bits/],
   ['exponent 3', [...rsa(2048), '-pkeyopt', 'rsa_keygen_pubexp:3'], [], /exponent is not 65537/],
-  ['P-521', ['-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-521'], [], /key is none of/],
-  ['Ed448', ['-algorithm', 'ED448'], [], /key is none of/],
+  [
+    'a key for PSS alone',
+    ['-algorithm', 'RSA-PSS', '-pkeyopt', 'rsa_keygen_bits:2048'],
+    [],
+    /RSA-PSS of 2048 bits/,
+  ],
+  ['Ed448', ['-algorithm', 'ED448'], [], /The key is ed448, none of/],
+  ['a curve of others', curve('brainpoolP256r1'), [], /EC on brainpoolP256r1, none of/],
+  ['secp256k1', curve('secp256k1'), [], /EC on secp256k1, none of/],
 ] as const)
-  test(`a root with ${what} is refused for that alone`, async () => {
+  test(`a root with ${what} is refused for that alone, by its name`, async () => {
     const said = await reasons(imported('weak', rootBy(key, signing)))
     assert.match(said, reason)
     assert.doesNotMatch(said, notSigned)
   })
+
+for (const [name, key, signing] of [
+  ['sha1-root', rsa(2048), ['-sha1']],
+  ['sha1-ec-root', curve('P-256'), ['-sha1']],
+  ['sha224-root', rsa(2048), ['-sha224']],
+  ['pss-root', rsa(2048), ['-sha256', '-sigopt', 'rsa_padding_mode:pss']],
+  [
+    'pss-512-root',
+    rsa(2048),
+    ['-sha512', '-sigopt', 'rsa_padding_mode:pss', '-sigopt', 'rsa_pss_saltlen:20'],
+  ],
+  ['p521-root', curve('P-521'), ['-sha512']],
+  ['p521-sha256-root', curve('P-521'), ['-sha256']],
+] as const)
+  test(`a root as ${name} is taken, and what is issued below it verifies`, async () => {
+    const root = rootBy(key, signing)
+    const made = await imported(name, root)
+    assert.equal(made.kind, 'root')
+    const client = await issueOne(ctx, { profile: 'client', authority: name })
+    const files = { 't.pem': root.pem, 'l.pem': client.pem ?? '' }
+    openssl(['verify', '-x509_strict', '-purpose', 'sslclient', '-CAfile', 't.pem', 'l.pem'], files)
+  })
+
+test('a CA with ECDSA and parameters NULL is taken', async () => {
+  const made = await foreign({ name: 'Null', nullParameters: true })
+  const root = await imported('null-parameters', made)
+  assert.equal(root.keyAlgorithm, 'ECDSA_P256')
+  const below = await foreign({ name: 'Null below', nullParameters: true, issuer: made })
+  assert.equal((await imported('null-below', below)).parent, 'null-parameters')
+})
+
+test('a P-521 root has its key changed to P-384', async () => {
+  await imported('p521-rotated', rootBy(curve('P-521'), ['-sha512']))
+  await rotateAuthority(ctx, admin, { authority: 'p521-rotated', request: {} })
+  const { items } = await listIssuers(ctx, admin, 'p521-rotated')
+  assert.deepEqual(
+    new Set(items.map((each) => each.keyAlgorithm)),
+    new Set(['ECDSA_P521', 'ECDSA_P384']),
+  )
+})
 
 test('an intermediate signed with SHA-1 is refused for that, and not as if its issuer were unknown', async () => {
   const top = rootBy(rsa(2048))
@@ -94,7 +145,7 @@ test('an intermediate signed with SHA-1 is refused for that, and not as if its i
     ext: 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign,cRLSign\n',
   })
   const said = await reasons(imported('sha1', { pem, key }))
-  assert.match(said, /algorithm that is not taken here/)
+  assert.match(said, /algorithm that is not taken here \(SHA-1 with RSA\)/)
   assert.doesNotMatch(said, /No authority here/)
 })
 

@@ -10,9 +10,10 @@ import {
   setOf,
   tags,
   tlv,
-} from './der/encoding.ts'
-import { X509Error } from './der/errors.ts'
-import { oid, oids } from './der/oids.ts'
+} from '../der/encoding.ts'
+import { X509Error } from '../der/errors.ts'
+import { oid, oids } from '../der/oids.ts'
+import { bigEndian, bmpPassword, derived } from './derive.ts'
 
 /** A key with its certificate and chain, for one password. */
 export type KeyStoreInput = {
@@ -24,6 +25,8 @@ export type KeyStoreInput = {
   readonly friendlyName: string
   /** At least 80 octets of a CSPRNG: salts and initial vectors are cut from it. */
   readonly random: Buffer
+  /** As tools of before open it. */
+  readonly compatibility?: Compatibility | undefined
 }
 
 /** Certificates to trust, for one password. */
@@ -31,17 +34,24 @@ export type TrustStoreInput = {
   readonly certificates: readonly { readonly der: Buffer; readonly friendlyName: string }[]
   readonly password: string
   readonly random: Buffer
+  readonly compatibility?: Compatibility | undefined
 }
 
+/** modern: AES-256 and SHA-256; legacy: 3DES and SHA-1, which is what macOS and Windows and Java of before open. */
+export type Compatibility = 'modern' | 'legacy'
+
 const iterations = 10_000
+/** As OpenSSL 1 has it: the derivation of PKCS#12 keeps the thread. */
+const legacyIterations = 2048
 const derive = promisify(pbkdf2)
 
 /** A PKCS#12 store of a key and its chain (RFC 7292), encrypted by PBES2 with PBKDF2-HMAC-SHA-256 and
- *  AES-256-CBC (RFC 8018 6.2), its MAC by SHA-256: what OpenSSL 3 and Java 17 open by default.
+ *  AES-256-CBC (RFC 8018 6.2), its MAC by SHA-256: what OpenSSL 3 and Java 17 open by default. Where legacy is asked
+ *  for, by 3DES and SHA-1 (RFC 7292 C).
  *  Throws `store-refused` for a
  *  password that is empty or not ASCII. */
 export async function toPkcs12(input: KeyStoreInput): Promise<Buffer> {
-  const { privateKey, certificate, chain, password, friendlyName } = input
+  const { privateKey, certificate, chain, password, friendlyName, compatibility } = input
   opens(password)
   const [keySalt, keyIv, certSalt, certIv, macSalt] = cut(input.random)
   const localKey = hash('sha256', certificate, 'buffer').subarray(0, 20)
@@ -50,28 +60,34 @@ export async function toPkcs12(input: KeyStoreInput): Promise<Buffer> {
     attribute(oids.localKeyId, octetString(localKey)),
   ]
   const pkcs8 = privateKey.export({ type: 'pkcs8', format: 'der' })
-  const sealed = await encrypted(pkcs8, { password, salt: keySalt, iv: keyIv })
+  const sealed = await encrypted(pkcs8, { password, salt: keySalt, iv: keyIv, compatibility })
   const keyBag = bag(
     oids.pkcs8ShroudedKeyBag,
     sequence(sealed.algorithm, octetString(sealed.contents)),
     attributes,
   )
   const certBags = [certBag(certificate, attributes), ...chain.map((der) => certBag(der, []))]
-  const certs = await encryptedSafe(certBags, { password, salt: certSalt, iv: certIv })
-  return pfx([certs, dataContent(sequence(keyBag))], password, macSalt)
+  const certs = await encryptedSafe(certBags, {
+    password,
+    salt: certSalt,
+    iv: certIv,
+    compatibility,
+  })
+  return pfx([certs, dataContent(sequence(keyBag))], { password, salt: macSalt, compatibility })
 }
 
 /** A PKCS#12 store of trusted certificates only. Each carries the attribute without which Java does
  *  not take a certificate for trusted. */
 export async function toTrustStore(input: TrustStoreInput): Promise<Buffer> {
-  const { certificates, password } = input
+  const { certificates, password, compatibility } = input
   opens(password)
   const [, , salt, iv, macSalt] = cut(input.random)
   const trusted = attribute(oids.javaTrustedKeyUsage, oid(oids.anyExtendedKeyUsage))
   const bags = certificates.map(({ der, friendlyName }) =>
     certBag(der, [attribute(oids.friendlyName, bmpString(friendlyName)), trusted]),
   )
-  return pfx([await encryptedSafe(bags, { password, salt, iv })], password, macSalt)
+  const safe = await encryptedSafe(bags, { password, salt, iv, compatibility })
+  return pfx([safe], { password, salt: macSalt, compatibility })
 }
 
 /** Why a store cannot have this password, or undefined: Java derives PBES2 keys from ASCII passwords
@@ -94,10 +110,21 @@ function cut(random: Buffer): readonly [Buffer, Buffer, Buffer, Buffer, Buffer] 
   return [piece(0), piece(1), piece(2), piece(3), piece(4)]
 }
 
-type Secret = { readonly password: string; readonly salt: Buffer; readonly iv: Buffer }
+type Secret = {
+  readonly password: string
+  readonly salt: Buffer
+  readonly compatibility: Compatibility | undefined
+}
+
+function encrypted(plain: Buffer, secret: Secret & { readonly iv: Buffer }) {
+  return secret.compatibility === 'legacy' ? encryptedLegacy(plain, secret) : byPbes2(plain, secret)
+}
 
 /** PBES2 (RFC 8018 6.2, appendix A.4). */
-async function encrypted(plain: Buffer, { password, salt, iv }: Secret) {
+async function byPbes2(
+  plain: Buffer,
+  { password, salt, iv }: Secret & { readonly iv: Buffer },
+): Promise<Encrypted> {
   const key = await derive(Buffer.from(password, 'utf8'), salt, iterations, 32, 'sha256')
   const cipher = createCipheriv('aes-256-cbc', key, iv)
   const prf = sequence(oid(oids.hmacSha256), derNull)
@@ -112,8 +139,29 @@ async function encrypted(plain: Buffer, { password, salt, iv }: Secret) {
   }
 }
 
+type Encrypted = { readonly algorithm: Buffer; readonly contents: Buffer }
+
+/** pbeWithSHAAnd3-KeyTripleDES-CBC (RFC 7292 C). */
+function encryptedLegacy(plain: Buffer, { password, salt }: Secret): Encrypted {
+  const from = {
+    ...({ by: 'sha1', password: bmpPassword(password) } as const),
+    ...{ salt, iterations: legacyIterations },
+  }
+  const key = derived({ ...from, purpose: 'key', length: 24 })
+  const iv = derived({ ...from, purpose: 'iv', length: 8 })
+  const cipher = createCipheriv('des-ede3-cbc', key, iv)
+  const parameters = sequence(octetString(salt), integer(legacyIterations))
+  return {
+    algorithm: sequence(oid(oids.pbeSha1TripleDes), parameters),
+    contents: Buffer.concat([cipher.update(plain), cipher.final()]),
+  }
+}
+
 /** A ContentInfo of encryptedData over SafeContents (RFC 7292 4.1). */
-async function encryptedSafe(bags: readonly Buffer[], secret: Secret): Promise<Buffer> {
+async function encryptedSafe(
+  bags: readonly Buffer[],
+  secret: Secret & { readonly iv: Buffer },
+): Promise<Buffer> {
   const { algorithm, contents } = await encrypted(sequence(...bags), secret)
   const info = sequence(oid(oids.pkcs7Data), algorithm, contextPrimitive(0, contents))
   return sequence(oid(oids.pkcs7EncryptedData), context(0, sequence(integer(0), info)))
@@ -141,31 +189,19 @@ function bmpString(text: string): Buffer {
   return tlv(tags.bmpString, bigEndian(text))
 }
 
-function bigEndian(text: string): Buffer {
-  return Buffer.from(text, 'utf16le').swap16()
-}
-
 /** PFX with its MAC over the authenticated safe (RFC 7292 4). */
-function pfx(contents: readonly Buffer[], password: string, salt: Buffer): Buffer {
+function pfx(contents: readonly Buffer[], { password, salt, compatibility }: Secret): Buffer {
   const safe = sequence(...contents)
-  const mac = createHmac('sha256', macKey(password, salt)).update(safe).digest()
-  const digest = sequence(sequence(oid(oids.sha256), derNull), octetString(mac))
+  const legacy = compatibility === 'legacy'
+  const by = legacy ? 'sha1' : 'sha256'
+  const rounds = legacy ? legacyIterations : iterations
+  const from = { password: bmpPassword(password), salt, iterations: rounds } as const
+  const key = derived({ ...from, by, purpose: 'mac', length: legacy ? 20 : 32 })
+  const mac = createHmac(by, key).update(safe).digest()
+  const digest = sequence(sequence(oid(oids[by]), derNull), octetString(mac))
   return sequence(
     integer(3),
     dataContent(safe),
-    sequence(digest, octetString(salt), integer(iterations)),
+    sequence(digest, octetString(salt), integer(rounds)),
   )
-}
-
-/** The key derivation of RFC 7292 B.2 with SHA-256 and ID 3, for one block of 32 octets. */
-function macKey(password: string, salt: Buffer): Buffer {
-  const secret = Buffer.concat([bigEndian(password), Buffer.alloc(2)])
-  let block = Buffer.concat([Buffer.alloc(64, 3), filled(salt), filled(secret)])
-  for (let round = 0; round < iterations; round++) block = hash('sha256', block, 'buffer')
-  return block
-}
-
-/** Repeated to whole blocks of 64 octets. */
-function filled(octets: Buffer): Buffer {
-  return Buffer.alloc(Math.ceil(octets.length / 64) * 64, octets)
 }

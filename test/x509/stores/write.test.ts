@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict'
 import { createPrivateKey, randomBytes } from 'node:crypto'
 import { before, test } from 'node:test'
-import { readPem } from '../../src/x509/der/pem.ts'
-import { generateKey } from '../../src/x509/keys/generate.ts'
-import { type KeyAlgorithm, spkiOf } from '../../src/x509/keys/public.ts'
-import { noAltNames } from '../../src/x509/names/altnames.ts'
-import { toPkcs12, toTrustStore } from '../../src/x509/pkcs12.ts'
+import { readPem } from '../../../src/x509/der/pem.ts'
+import { generateKey } from '../../../src/x509/keys/generate.ts'
+import { type KeyAlgorithm, spkiOf } from '../../../src/x509/keys/public.ts'
+import { noAltNames } from '../../../src/x509/names/altnames.ts'
+import { toPkcs12, toTrustStore } from '../../../src/x509/stores/write.ts'
 import {
   type Authority,
   authority,
@@ -15,7 +15,7 @@ import {
   scratch,
   templateFor,
   without,
-} from './support.ts'
+} from '../support.ts'
 
 const directory = scratch()
 const password = 'pass word & $1'
@@ -83,12 +83,6 @@ test('a store is sealed by modern means', async () => {
     text.match(/PBES2, PBKDF2, AES-256-CBC, Iteration 10000, PRF hmacWithSHA256/g)?.length,
     2,
   )
-})
-
-test('certtool opens a store', { skip: without('certtool') }, async () => {
-  const { path } = await made('RSA_2048', 'password')
-  const told = run('certtool', ['--p12-info', '--inder', '--infile', path, '--password=password'])
-  assert.ok(told.ok, told.text)
 })
 
 test('a trust store is read by openssl, and trusted by keytool', {

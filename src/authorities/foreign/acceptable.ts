@@ -1,26 +1,27 @@
 import { brokenRules } from '../../shared/brokenrules.ts'
 import type { Violation } from '../../shared/problem.ts'
 import { roomUnder, verifyIssued } from '../../x509/certificates/chain.ts'
-import type { ParsedCertificate } from '../../x509/certificates/read.ts'
+import { isSelfSigned, type ParsedCertificate } from '../../x509/certificates/read.ts'
 import { strangeSpaces } from '../../x509/constraints/intersection.ts'
 import { oids } from '../../x509/der/oids.ts'
-import { weakKeyFault } from '../../x509/keys/public.ts'
-import { isVerifiable } from '../../x509/keys/sign.ts'
+import { weakAuthorityKeyFault } from '../../x509/keys/public.ts'
+import { isVerifiable, signatureName } from '../../x509/keys/sign.ts'
 import { countAltNames } from '../../x509/names/altnames.ts'
 import { emptyName, sameName } from '../../x509/names/distinguished.ts'
 
 /** Why a CA certificate made elsewhere could not be used, as far as it alone goes, all together: above
  *  all what verifiers would refuse, in it or in everything that it certifies. */
 export function certificateFaults(certificate: ParsedCertificate, now: Date): readonly Violation[] {
-  const { ca, validity, subjectDer, keyAlgorithm, spki } = certificate
-  const weak = weakKeyFault(spki)
-  const verifiable = isVerifiable(certificate.signatureAlgorithmDer)
-  const own = verifiable && keyAlgorithm !== undefined && isRoot(certificate)
-  const self = own ? verifyIssued(certificate, certificate) : []
+  const { ca, validity, subjectDer, keyAlgorithm, spki, signatureAlgorithmDer } = certificate
+  const weak = weakAuthorityKeyFault(spki)
+  const root = isRoot(certificate)
+  const verifiable = isVerifiable(signatureAlgorithmDer) || (root && isSelfSigned(certificate))
+  const self =
+    verifiable && keyAlgorithm !== undefined && root ? verifyIssued(certificate, certificate) : []
   const faults = brokenRules([
     [
       !verifiable,
-      `Its own signature is by an algorithm that is not taken here (${certificate.signatureAlgorithm}): have it signed with SHA-256, SHA-384, SHA-512 or Ed25519`,
+      `Its own signature is by an algorithm that is not taken here (${signatureName(signatureAlgorithmDer)}): have it signed with SHA-256, SHA-384, SHA-512 or Ed25519`,
     ],
     [!ca, 'It is not a CA certificate: basicConstraints CA:TRUE is missing'],
     [subjectDer.equals(emptyName), 'Its subject is empty: nothing could name it as its issuer'],
@@ -31,16 +32,22 @@ export function certificateFaults(certificate: ParsedCertificate, now: Date): re
       (certificate.pathLength ?? 0) > longestPath,
       `Its pathLength is more than ${longestPath}; not every reader takes numbers that large`,
     ],
-    [keyAlgorithm === undefined, 'Its key is of a kind that is not used here'],
   ])
   return [...faults, ...extensionFaults(certificate), ...(weak ? [weak] : []), ...self].map(
     (message) => ({ field: '/certificate', message }),
   )
 }
 
-/** Whether it is to be its own issuer, by whatever octets it names it. */
-export function isRoot({ issuerDer, subjectDer }: ParsedCertificate): boolean {
-  return sameName(issuerDer, subjectDer)
+/** Whether it is to be its own issuer, by whatever octets it names it. One of the same name whose signature is
+ *  by another key, made when a CA changed its key (RFC 4210 4.4), is an intermediate; where that cannot be told
+ *  by the signature, by what it says of the keys. */
+export function isRoot(certificate: ParsedCertificate): boolean {
+  const { issuerDer, subjectDer, signatureAlgorithmDer } = certificate
+  if (!sameName(issuerDer, subjectDer)) return false
+  if (isSelfSigned(certificate)) return true
+  const { authorityKeyIdentifier: by, subjectKeyIdentifier: own } = certificate
+  const another = by !== undefined && own !== undefined && !by.equals(own)
+  return !another && !isVerifiable(signatureAlgorithmDer)
 }
 
 /** What fits into a signed number of four octets. */
