@@ -30,6 +30,7 @@ const known: Readonly<Record<string, RegExp>> = {
   pino: /^src\/main\/logger\.ts$/,
   'ical-generator': /^src\/notices\/calendar\.ts$/,
   jose: /^src\/api\/signin\//,
+  'openid-client': /^src\/(api\/signin\/provider|cli\/session\/signin)\.ts$/,
   nodemailer: /^src\/notices\/sending\/mail\.ts$/,
   'prom-client': /^src\/core\/metrics\.ts$/,
   '@opentelemetry/api': /^src\/(core|main)\/tracing\.ts$/,

@@ -7,6 +7,7 @@ import { Problem } from '../shared/problem.ts'
 import type { Api } from './api.ts'
 import { consoleFiles } from './console/files.ts'
 import { guardsConsole } from './console/headers.ts'
+import { consoleOidc } from './console/oidc.ts'
 import { consoleSession } from './console/session.ts'
 import { bodyLimits, readsJson } from './edge/body.ts'
 import { answerClientError, answersOddities } from './edge/clienterror.ts'
@@ -89,6 +90,8 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
   await api.register(graphql, { ctx })
   await api.register(async (scope: Api) => consoleFiles(scope, ctx))
   await api.register(async (scope: Api) => consoleSession(scope, ctx))
+  const { oidc } = ctx.config
+  if (oidc?.console) consoleOidc(api, ctx, { ...oidc, console: oidc.console })
   if (ctx.config.development) await api.register(graphiql)
   return api
 }

@@ -57,11 +57,11 @@ export function consoleSession(api: Api, ctx: Context): void {
       if (isForeign(request)) throw foreign()
       const { by, keyHash, actor } = await known(ctx, request, request.body)
       admitted(ctx, { request, reply }, actor)
-      await leave(ctx, request)
+      await leaveSession(ctx, request)
       const { ip: address } = request
       const { token, expiresAt } = await beginSession(ctx, actor, { by, keyHash, address })
       keepSession({ request, reply }, token)
-      return shownSession(token, timestamp(expiresAt))
+      return shownSession(ctx, token, timestamp(expiresAt))
     },
   )
   api.delete(
@@ -73,7 +73,7 @@ export function consoleSession(api: Api, ctx: Context): void {
     async (request, reply) => {
       const token = sessionToken(request)
       if (token !== undefined) refuseForgery(request, token)
-      await leave(ctx, request)
+      await leaveSession(ctx, request)
       keepSession({ request, reply }, null)
       reply.code(204)
       return null
@@ -104,13 +104,18 @@ async function sessionOf(
 ): Promise<Session> {
   const token = isForeign(request) ? undefined : sessionToken(request)
   const actor = token === undefined ? undefined : await signedIn(ctx, request, token)
-  if (token !== undefined && actor) return shownSession(token, actor.expiresAt)
+  if (token !== undefined && actor) return shownSession(ctx, token, actor.expiresAt)
   if (token !== undefined) keepSession({ request, reply }, null)
-  return { signedIn: false, oidc: false }
+  return { signedIn: false, oidc: asksProvider(ctx) }
 }
 
-function shownSession(token: string, expiresAt: string): Session {
-  return { signedIn: true, csrfToken: csrfTokenOf(token), expiresAt, oidc: false }
+function shownSession(ctx: Context, token: string, expiresAt: string): Session {
+  const csrfToken = csrfTokenOf(token)
+  return { signedIn: true, csrfToken, expiresAt, oidc: asksProvider(ctx) }
+}
+
+function asksProvider({ config }: Context): boolean {
+  return config.oidc?.console !== undefined
 }
 
 /** Undefined: the session is over. */
@@ -125,7 +130,7 @@ async function signedIn(ctx: Context, request: FastifyRequest, token: string) {
 }
 
 /** Ends the session that the browser has, if it has one. */
-async function leave(ctx: Context, request: FastifyRequest): Promise<void> {
+export async function leaveSession(ctx: Context, request: FastifyRequest): Promise<void> {
   const token = sessionToken(request)
   const actor = token === undefined ? undefined : await signedIn(ctx, request, token)
   if (token !== undefined && actor) await endSession(ctx, actor, { token, address: request.ip })

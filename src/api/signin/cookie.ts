@@ -7,6 +7,7 @@ import { isForeign } from './origin.ts'
 type CookieNames = { readonly secure: `__Host-${string}`; readonly plain: string }
 
 const session = { secure: '__Host-gatesmith', plain: 'gatesmith-console' } as const
+const flow = { secure: '__Host-gatesmith-oidc', plain: 'gatesmith-console-oidc' } as const
 
 /** What the session's cookie of a request holds; undefined: there is none, or more than one, which another host of this
  *  domain must have written. */
@@ -21,6 +22,21 @@ export function keepSession(
 ): void {
   const more = ['SameSite=Strict', ...(token === null ? ['Max-Age=0'] : [])]
   reply.header('set-cookie', cookieText(request, session, [token ?? '', ...more]))
+}
+
+/** What a browser was given when it was sent to an identity provider. */
+export function flowIn(request: FastifyRequest): string | undefined {
+  return readCookie(request, flow)
+}
+
+/** Has a browser keep what it is to bring back from an identity provider, for so many seconds; 0: forget it. It comes back
+ *  by a link of the provider's page, with which a Strict cookie is not sent. */
+export function keepFlow(
+  { request, reply }: { readonly request: FastifyRequest; readonly reply: FastifyReply },
+  { text, seconds }: { readonly text: string; readonly seconds: number },
+): void {
+  const more = ['SameSite=Lax', `Max-Age=${seconds}`]
+  reply.header('set-cookie', cookieText(request, flow, [text, ...more]))
 }
 
 function readCookie({ headers, protocol }: FastifyRequest, names: CookieNames): string | undefined {

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { jwtVerify } from 'jose'
+import { decodeJwt, jwtVerify } from 'jose'
 import Value from 'typebox/value'
 import { type Actor, systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
@@ -27,7 +27,42 @@ export async function signIn(
   oidc: Oidc,
   { token, requestId }: { readonly token: string; readonly requestId: string },
 ): Promise<Actor> {
-  const claims = await verified(ctx, oidc, token)
+  return actorOf(ctx, oidc, { claims: await verified(ctx, oidc, { token }), requestId })
+}
+
+/** What a provider gave for a code: an ID token for the client that asked, and an access token of any form. */
+type Given = { readonly idToken: string; readonly accessToken: string; readonly clientId: string }
+
+/** Who signed in at the provider. What that one may do is told by the access token where it is one for this service, as of
+ *  whoever bears it, else by the ID token. Throws as signIn does. */
+export async function signInPerson(
+  ctx: Context,
+  oidc: Oidc,
+  { idToken, accessToken, clientId, requestId }: Given & { readonly requestId: string },
+): Promise<Actor> {
+  const person = await verified(ctx, oidc, { token: idToken, audience: clientId })
+  const claims = isFor(accessToken, oidc.audience)
+    ? await verified(ctx, oidc, { token: accessToken })
+    : person
+  if (claims.sub !== person.sub) throw refusal(ctx, { claim: 'sub' })
+  return actorOf(ctx, oidc, { claims, requestId })
+}
+
+/** Whether a token says so; nobody has looked whether it is true. */
+function isFor(token: string, audience: string): boolean {
+  if (!isSigned(token)) return false
+  try {
+    return [decodeJwt(token).aud].flat().includes(audience)
+  } catch {
+    return false
+  }
+}
+
+async function actorOf(
+  ctx: Context,
+  oidc: Oidc,
+  { claims, requestId }: { readonly claims: Claims; readonly requestId: string },
+): Promise<Actor> {
   const { iss, sub, exp } = claims
   if (!/^[\x20-\x7e]{1,255}$/.test(sub)) throw refusal(ctx, { claim: 'sub' })
   const { role, tenant } = grantIn(oidc, claims)
@@ -50,10 +85,14 @@ type Claims = Readonly<Record<string, unknown>> & {
 
 /** What is signed: by an algorithm of the settings, never one of the token's choice (RFC 8725 3.1), for us, and
  *  not for long. */
-async function verified(ctx: Context, oidc: Oidc, token: string): Promise<Claims> {
+async function verified(
+  ctx: Context,
+  oidc: Oidc,
+  { token, audience = oidc.audience }: { readonly token: string; readonly audience?: string },
+): Promise<Claims> {
   try {
     const { payload, protectedHeader } = await jwtVerify(token, providerKeys(ctx, oidc), {
-      ...{ issuer: oidc.issuer, audience: oidc.audience, algorithms: [...oidc.algorithms] },
+      ...{ issuer: oidc.issuer, audience, algorithms: [...oidc.algorithms] },
       ...{ clockTolerance: skewSeconds, currentDate: ctx.now() },
       requiredClaims: ['iss', 'sub', 'aud', 'exp'],
     })

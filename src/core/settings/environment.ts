@@ -29,6 +29,12 @@ export const Environment = Type.Object({
   GATESMITH_OIDC_ROLE_CLAIM: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
   GATESMITH_OIDC_TENANT_CLAIM: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
   GATESMITH_OIDC_ROLES: Type.Optional(Type.String({ minLength: 1, maxLength: 65_536 })),
+  GATESMITH_OIDC_CONSOLE_CLIENT_ID: Type.Optional(Type.String({ minLength: 1, maxLength: 255 })),
+  GATESMITH_OIDC_CONSOLE_CLIENT_SECRET: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_OIDC_CONSOLE_CLIENT_SECRET_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_OIDC_CONSOLE_SCOPE: Type.Optional(
+    Type.String({ pattern: '^[!#-\\[\\]-~]+( [!#-\\[\\]-~]+)*$', maxLength: 1024 }),
+  ),
   GATESMITH_TLS_PORT: Type.Optional(Type.String({ pattern: '^[0-9]{1,5}$' })),
   GATESMITH_TLS_CERT_FILE: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_TLS_KEY_FILE: Type.Optional(Type.String({ minLength: 1 })),
@@ -130,6 +136,16 @@ export const settings = [
     'GATESMITH_OIDC_ROLES',
     'what values of the role claim open, by comma, the first that fits: value=role, of the tenant that the tenant claim names; value=role@tenant; value=role@*, platform-wide (admin=admin,operator=operator,auditor=auditor,viewer=viewer)',
   ],
+  [
+    'GATESMITH_OIDC_CONSOLE_CLIENT_ID',
+    'client of that issuer as which the console signs people in, with <URL of this service>/console/oidc/callback as its redirect URI (none: the console takes API keys alone)',
+  ],
+  ['GATESMITH_OIDC_CONSOLE_CLIENT_SECRET', 'secret of that client (none: a public client)'],
+  [
+    'GATESMITH_OIDC_CONSOLE_CLIENT_SECRET_FILE',
+    'a file that holds that secret, instead of the variable',
+  ],
+  ['GATESMITH_OIDC_CONSOLE_SCOPE', 'what the console asks for, by blanks (openid)'],
   [
     'GATESMITH_TLS_PORT',
     'a further port, over TLS, where client certificates open API keys (none)',

@@ -1,5 +1,6 @@
 import { Role } from '../../shared/schema.ts'
 import { type Env, listOf, SettingError } from './environment.ts'
+import { secretOf } from './secrets.ts'
 
 /** What a value of the role claim opens: a role, of the tenant that the tenant claim names, or of this one. */
 export type Grant = { readonly value: string; readonly role: Role; readonly tenant?: string }
@@ -14,6 +15,16 @@ export type Oidc = {
   readonly tenantClaim: string
   /** The first whose value the role claim has counts. */
   readonly roles: readonly Grant[]
+  /** As whom the console signs people in there; not set: it does not. */
+  readonly console?: ConsoleClient
+}
+
+/** A client that the provider knows. Its secret is never printed; one without is a public client. */
+export type ConsoleClient = {
+  readonly clientId: string
+  readonly clientSecret?: string
+  /** By blanks, openid among them. */
+  readonly scope: string
 }
 
 /** By which tokens may be signed: public keys alone, so that nobody signs with what we verify by (RFC 8725 3.1). */
@@ -46,7 +57,25 @@ export function oidcOf(env: Env): Oidc | undefined {
     roleClaim: env.GATESMITH_OIDC_ROLE_CLAIM ?? 'gatesmith_role',
     tenantClaim: env.GATESMITH_OIDC_TENANT_CLAIM ?? 'gatesmith_tenant',
     roles: listOf(env.GATESMITH_OIDC_ROLES ?? usualRoles).map(grantOf),
+    ...consoleOf(env),
   }
+}
+
+function consoleOf(env: Env): { readonly console?: ConsoleClient } {
+  const {
+    GATESMITH_OIDC_CONSOLE_CLIENT_ID: clientId,
+    GATESMITH_OIDC_CONSOLE_SCOPE: scope = 'openid',
+  } = env
+  const clientSecret = secretOf(env, 'GATESMITH_OIDC_CONSOLE_CLIENT_SECRET')
+  if (clientId === undefined) {
+    const set = Object.keys(env).find((name) => name.startsWith('GATESMITH_OIDC_CONSOLE_'))
+    if (set === undefined) return {}
+    throw new SettingError(`${set} needs GATESMITH_OIDC_CONSOLE_CLIENT_ID`)
+  }
+  if (!scope.split(' ').includes('openid')) {
+    throw new SettingError('GATESMITH_OIDC_CONSOLE_SCOPE: openid must be in it')
+  }
+  return { console: { clientId, scope, ...(clientSecret === undefined ? {} : { clientSecret }) } }
 }
 
 const usualRoles = 'admin=admin,operator=operator,auditor=auditor,viewer=viewer'

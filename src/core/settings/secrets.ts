@@ -57,6 +57,7 @@ type Secret =
   | 'GATESMITH_SEALING_KEYS_FORMER'
   | 'GATESMITH_PKCS11_PIN'
   | 'GATESMITH_SIEM_WEBHOOK_SECRET'
+  | 'GATESMITH_OIDC_CONSOLE_CLIENT_SECRET'
 
 /** The text of a file that a setting names. Throws SettingError. */
 export function readSecretFile(setting: string, path: string): string {

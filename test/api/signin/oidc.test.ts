@@ -331,7 +331,23 @@ test('settings that cannot be meant are refused, with their name', () => {
     { value: 'b', role: 'viewer', tenant: 'shop' },
     { value: 'c', role: 'auditor' },
   ])
+  assert.equal(read(both)?.console, undefined)
+  const own = { ...both, GATESMITH_OIDC_CONSOLE_CLIENT_ID: 'console' }
+  assert.deepEqual(read(own)?.console, { clientId: 'console', scope: 'openid' })
+  const more = {
+    GATESMITH_OIDC_CONSOLE_CLIENT_SECRET: 's',
+    GATESMITH_OIDC_CONSOLE_SCOPE: 'openid groups',
+  }
+  assert.deepEqual(read({ ...own, ...more })?.console, {
+    ...{ clientId: 'console', clientSecret: 's', scope: 'openid groups' },
+  })
   for (const wrong of [
+    { ...both, ...more },
+    { GATESMITH_OIDC_CONSOLE_CLIENT_ID: 'console' },
+    { ...own, GATESMITH_OIDC_CONSOLE_SCOPE: 'groups' },
+    { ...own, GATESMITH_OIDC_CONSOLE_SCOPE: 'openid "' },
+    { ...own, GATESMITH_OIDC_CONSOLE_CLIENT_SECRET_FILE: '/nowhere' },
+    { ...own, ...more, GATESMITH_OIDC_CONSOLE_CLIENT_SECRET_FILE: '/nowhere' },
     { GATESMITH_OIDC_ISSUER: 'https://a.test' },
     { GATESMITH_OIDC_ROLES: 'a=admin' },
     { ...both, GATESMITH_OIDC_ISSUER: 'http://a.test' },
