@@ -9,7 +9,7 @@ const mostOctets = 262_144
 type Asking = { readonly plain: boolean; readonly signal: AbortSignal }
 
 /** What is sent, as fetch has it; a body is text. */
-export type Sent = {
+type Sent = {
   readonly method: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string | undefined
