@@ -1,7 +1,7 @@
 import { after } from 'node:test'
 import { setTimeout as wait } from 'node:timers/promises'
 import Value from 'typebox/value'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
 import { type Kube, KubeObject } from '../../src/clusters/kubernetes/kube.ts'
 import { type RbacRequest, rbacManifest } from '../../src/clusters/rights/manifest.ts'
@@ -31,6 +31,21 @@ export async function openAccount(
     if (token !== undefined && ca !== undefined) return { token: plain(token), ca: plain(ca) }
     await wait(200)
   }
+}
+
+/** The kubeconfig of such an account, beside that of who may do all. */
+export function kubeconfigFor(
+  ruler: string,
+  { token, ca }: { readonly token: string; readonly ca: string },
+): string {
+  const server: string = parse(ruler).clusters[0].cluster.server
+  const cluster = { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') }
+  return JSON.stringify({
+    'current-context': 'own',
+    contexts: [{ name: 'own', context: { cluster: 'own', user: 'own' } }],
+    clusters: [{ name: 'own', cluster }],
+    users: [{ name: 'own', user: { token } }],
+  })
 }
 
 function plain(base64: string): string {

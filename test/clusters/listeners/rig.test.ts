@@ -12,7 +12,9 @@ import { forwardPort } from '../../../sandbox/pod/portforward.ts'
 import { connect } from '../../../src/clusters/kubernetes/connect.ts'
 import type { KubeObject } from '../../../src/clusters/kubernetes/kube.ts'
 import { tablesOf, troublesOfIngress } from '../../../src/clusters/listeners/pods.ts'
+import { featuresWith } from '../../../src/clusters/rights/table.ts'
 import { issue } from '../../sandbox/pki.ts'
+import { kubeconfigFor, openAccount } from '../../support/account.ts'
 import { columns } from './support.ts'
 
 // Against a real istiod and a real Envoy, whose admin interface is on this machine; istioctl is on the path.
@@ -26,6 +28,7 @@ const ingress = {
   address: '127.0.0.1:4443',
   adminAddress: admin,
 }
+const account = 'gatesmith-forwarding'
 const run = promisify(execFile)
 
 test('the table is that of istioctl, row by row, and a refusal is told', { skip }, async () => {
@@ -87,8 +90,15 @@ test('the table is that of istioctl, row by row, and a refusal is told', { skip 
 })
 
 test('a port is forwarded through the API server, given the right to it', { skip }, async () => {
-  const root = connect(await readFile(process.env.KUBECONFIG ?? '', 'utf8'))
-  const kube = connect(await readFile(kubeconfig ?? '', 'utf8'))
+  const ruler = await readFile(process.env.KUBECONFIG ?? '', 'utf8')
+  const root = connect(ruler)
+  // Other files may have given more to the account that all share.
+  const places = {
+    ...{ ingress: ['istio-system'], backendTls: [], mesh: ['istio-system'] },
+    ...{ workload: ['test'], backend: [], restart: [], configMap: [] },
+  }
+  const given = { name: account, api: 'istio', features: featuresWith({}), places } as const
+  const kube = connect(kubeconfigFor(ruler, await openAccount(root, given)))
   const { adminAddress, ...forwarded } = ingress
   const stop = await startKubelet()
   after(async () => {
@@ -158,7 +168,7 @@ const rights = [
     kind: 'RoleBinding',
     metadata: { name: role.name, namespace: 'istio-system' },
     roleRef: role,
-    subjects: [{ kind: 'ServiceAccount', name: 'gatesmith', namespace: 'istio-system' }],
+    subjects: [{ kind: 'ServiceAccount', name: account, namespace: 'istio-system' }],
   },
 ]
 

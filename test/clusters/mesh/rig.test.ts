@@ -9,14 +9,17 @@ import { tablesOf } from '../../../src/clusters/listeners/pods.ts'
 import { findMeshTls } from '../../../src/clusters/mesh/find.ts'
 import { putMeshTls } from '../../../src/clusters/mesh/put.ts'
 import { createCluster } from '../../../src/clusters/register.ts'
+import { featuresWith } from '../../../src/clusters/rights/table.ts'
 import { issue } from '../../sandbox/pki.ts'
+import { kubeconfigFor, openAccount } from '../../support/account.ts'
 import { admin, openTestContext } from '../../support/context.ts'
 
-// Against a real istiod and a real Envoy. The service account of the rig may not read the mesh's map: the
-// administrator gives it the right on the way.
+// Against a real istiod and a real Envoy. Our service account may not read the mesh's map: the administrator gives it
+// the right on the way.
 
 const { GATESMITH_RIG_KUBECONFIG: own, KUBECONFIG: ruler } = process.env
 const skip = own === undefined && 'GATESMITH_RIG_KUBECONFIG names no rig'
+const account = 'gatesmith-mesh'
 const address = '127.0.0.1:4443'
 const adminAddress = '127.0.0.1:15000'
 const ingress = {
@@ -30,9 +33,15 @@ const host = 'mesh-tls.test'
 test('a minimum version that is set is taken up by istiod, by Envoy, and at the handshake', {
   skip,
 }, async () => {
-  const kubeconfig = await readFile(own ?? '', 'utf8')
+  const text = await readFile(ruler ?? '', 'utf8')
+  const root = connect(text)
+  const places = {
+    ...{ ingress: ['istio-system'], backendTls: [], mesh: [] },
+    ...{ workload: ['test'], backend: [], restart: [], configMap: [] },
+  }
+  const given = { name: account, api: 'istio', features: featuresWith({}), places } as const
+  const kubeconfig = kubeconfigFor(text, await openAccount(root, given))
   const kube = connect(kubeconfig)
-  const root = connect(await readFile(ruler ?? '', 'utf8'))
   const ctx = await openTestContext()
   after(() => {
     kube.close()
@@ -132,7 +141,7 @@ const rights = [
     metadata: { name: role.name, namespace: 'istio-system' },
 
     roleRef: role,
-    subjects: [{ kind: 'ServiceAccount', name: 'gatesmith', namespace: 'istio-system' }],
+    subjects: [{ kind: 'ServiceAccount', name: account, namespace: 'istio-system' }],
   },
 ]
 
