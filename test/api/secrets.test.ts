@@ -47,6 +47,8 @@ const secrets = {
   store: randomBytes(60).toString('base64'),
   signing: `whsec_${randomBytes(24).toString('base64')}`,
   cluster: `eyJhbGciOiJSUzI1NiJ9.${random()}.${random()}`,
+  session: `gsms_${randomBytes(32).toString('base64url')}`,
+  code: `gsmc_${randomBytes(32).toString('base64url')}`,
   idempotency: random(),
   path: random(),
   key,
@@ -112,7 +114,8 @@ function asked({ path, method }: (typeof operations)[number], value: string, tok
     url: `${place}?${value === secrets.token ? query : ''}`,
     headers: {
       authorization: token,
-      cookie: `session=${secrets.password}`,
+      cookie: `session=${secrets.password}; gatesmith-console=${secrets.session}`,
+      'x-csrf-token': secrets.path,
       'x-api-key': secrets.token,
       'idempotency-key': secrets.idempotency,
       'user-agent': secrets.path,
@@ -141,6 +144,16 @@ test('whatever is sent to any route, by anybody, the log holds no secret, and sa
   }
   for (const path of [`/${secrets.token}`, `/v1/${secrets.path}`, '/livez', '/readyz', '/docs']) {
     await api.inject({ url: `${path}?token=${secrets.token}` })
+  }
+  const browser = { cookie: `gatesmith-console=${secrets.session}` }
+  const proofs = [{ apiKey: secrets.foreign }, { apiKey: secrets.token }, { code: secrets.code }]
+  for (const payload of [...proofs, everything]) {
+    await api.inject({ method: 'POST', url: '/console/session', headers: browser, payload })
+  }
+  for (const method of ['GET', 'DELETE', 'POST'] as const) {
+    for (const path of ['/console/session', '/v1/tenants', `/console/${secrets.path}`]) {
+      await api.inject({ method, url: `${path}?code=${secrets.code}`, headers: browser })
+    }
   }
   searched()
   const viewer = await tokenFor(base, 'shop', 'viewer')
@@ -211,10 +224,17 @@ test('what looks like a secret of ours is withheld, whoever logs it', () => {
     if (secret === csr) continue
     log.error({ err: new Error(`no: ${secret}`), url, secret: `Bearer ${secret}` }, `x ${secret} x`)
   }
-  const [token, signing] = [secrets.token, secrets.signing]
+  const { token, signing, session, code } = secrets
   log.warn({ deep: { er: [{ a: token }, `${signing} and ${secrets.cluster}`] } }, key)
-  const text = lines.slice(-9).join('')
-  for (const part of [token, signing, secrets.cluster, ...key.split('\n').slice(1, -2)]) {
+  const text = lines.slice(-Object.keys(secrets).length).join('')
+  for (const part of [
+    token,
+    signing,
+    session,
+    code,
+    secrets.cluster,
+    ...key.split('\n').slice(1, -2),
+  ]) {
     assert.ok(!text.includes(part), part)
   }
   assert.ok(text.split('\n').every((line) => line === '' || JSON.parse(line)))

@@ -13,7 +13,8 @@ import { devPorts, startDev, untilUp } from './dev.ts'
 const folder = await openFolder()
 const ports = await devPorts()
 const state = join(folder, '.gatesmith')
-await untilUp(startDev(state, ports), state, ports)
+const running = startDev(state, ports)
+await untilUp(running, state, ports)
 await symlink(join(installation, 'examples'), join(folder, 'examples'))
 await symlink(join(installation, 'bin'), join(folder, 'bin'))
 
@@ -46,6 +47,26 @@ async function shell(lines: string) {
     env: { PATH: path, HOME: folder },
   })
 }
+
+test('the link to the console signs a browser in, once', async () => {
+  const [, link = ''] = /^Console +(http\S+)$/m.exec(running.said.out) ?? []
+  const { origin, pathname, hash } = new URL(link)
+  assert.deepEqual([origin, pathname], [`http://127.0.0.1:${ports.api}`, '/console/'])
+  const code = new URLSearchParams(hash.slice(1)).get('signin')
+  const signIn = () =>
+    fetch(`${origin}/console/session`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ code }),
+    })
+  const signed = await signIn()
+  assert.equal(signed.status, 200)
+  const [cookie = ''] = (signed.headers.get('set-cookie') ?? '').split(';')
+  const who = await fetch(`${origin}/v1/whoami`, { headers: { cookie } })
+  const { name, role } = (await who.json()) as { name: string; role: string }
+  assert.deepEqual([name, role], ['development', 'admin'])
+  assert.equal((await signIn()).status, 401)
+})
 
 test('by command line', async () => {
   const { stdout } = await shell(await linesBetween('### By command line', '### What to try next'))

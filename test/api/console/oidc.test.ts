@@ -194,6 +194,10 @@ test('a person signs in at the provider, is who it says there, and comes back to
   const back = await browser.browse(sent.href, atCallback)
   const done = await browser.step(back)
   assert.equal(led(done), '303 /console/hosts?x=1')
+  for (const { response } of [begun, done]) {
+    assert.match(response.headers.get('content-security-policy') ?? '', /^default-src 'none';/)
+    assert.equal(response.headers.get('cache-control'), 'no-store')
+  }
   const [gone, set] = done.response.headers.getSetCookie()
   assert.match(gone ?? '', /^gatesmith-console-oidc=; .*Max-Age=0$/)
   assert.match(set ?? '', /^gatesmith-console=gsms_[\w-]{43}; Path=\/; HttpOnly; SameSite=Strict$/)
