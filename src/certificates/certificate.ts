@@ -98,6 +98,10 @@ export const Certificate = closed(
     ipAddresses: Type.Array(Type.String()),
     emailAddresses: Type.Array(Type.String()),
     uris: Type.Array(Type.String()),
+    leftOut: Type.Array(Type.String(), {
+      description:
+        'What its CSR asked for and was not granted, by name: extensions that were not critical, attributes, usages, and what of its subject the policy has left out (csrSubject)',
+    }),
     keyAlgorithm: KeyAlgorithm,
     keySource: Type.Enum(['server', 'caller'], { title: 'KeySource' }),
     notBefore: Timestamp,

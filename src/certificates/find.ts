@@ -111,7 +111,7 @@ async function listWhere(
 /** What of a row is shown. */
 export type ViewableCertificate = Omit<
   Pick<CertificateWithNames, Exclude<keyof CertificateWithNames, Hidden>>,
-  'dnsNames' | 'ipAddresses' | 'emailAddresses' | 'uris' | 'subject' | 'labels' | 'der'
+  'dnsNames' | 'ipAddresses' | 'emailAddresses' | 'uris' | 'leftOut' | 'subject' | 'labels' | 'der'
 > & {
   readonly subject: unknown
   readonly labels: unknown
@@ -119,6 +119,7 @@ export type ViewableCertificate = Omit<
   readonly ipAddresses: readonly string[]
   readonly emailAddresses: readonly string[]
   readonly uris: readonly string[]
+  readonly leftOut: readonly string[]
   readonly der: Uint8Array | null
 }
 type Hidden =
@@ -152,6 +153,7 @@ export async function certificateView(
     ipAddresses: [...row.ipAddresses],
     emailAddresses: [...row.emailAddresses],
     uris: [...row.uris],
+    leftOut: [...row.leftOut],
     keyAlgorithm: row.keyAlgorithm,
     keySource: row.keySource,
     notBefore: timestamp(row.notBefore),

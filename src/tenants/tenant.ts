@@ -90,6 +90,13 @@ export const OnRemoval = Type.Enum(['keep', 'revoke'], {
     'What becomes of the certificates of a host that is removed: they stay good until they end (keep), or are revoked for cessationOfOperation at once',
 })
 
+/** What becomes of a CSR whose subject has more than is issued. */
+const CsrSubject = Type.Enum(['refuse', 'leave-out'], {
+  title: 'CsrSubjectPolicy',
+  description:
+    'A CSR whose subject has attributes that are not issued (a second organizationalUnit, DC, UID, givenName, serialNumber …) is refused (refuse, the default), or certified without them, and the answer names what was left out (leave-out)',
+})
+
 /** What a tenant may ask for. Everything left out is not limited beyond the authority's own rules. */
 export const Policy = closed(
   {
@@ -113,6 +120,7 @@ export const Policy = closed(
     renewBefore: Type.Optional(RenewBefore),
     renewalWindows: Type.Optional(RenewalWindows),
     subject: Type.Optional(SubjectPolicy),
+    csrSubject: Type.Optional(CsrSubject),
     onHostRemoval: Type.Optional(OnRemoval),
   },
   { title: 'TenantPolicy' },

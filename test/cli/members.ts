@@ -61,6 +61,7 @@ export const members: readonly Changed[] = [
   ...tenant('policy.renewalWindows', windows('Monday'), windows('Tuesday')),
   ...tenant('policy.subject', { country: ['DE'] }, { country: ['FR'] }),
   ...tenant('policy.onHostRemoval', 'keep', 'revoke'),
+  ...tenant('policy.csrSubject', 'refuse', 'leave-out'),
   ...tenant('quotas.hosts', 5, 6),
   ...tenant('quotas.certificatesPerDay', 5, 6),
   ...tenant('quotas.deliveries', 5, 6),

@@ -90,6 +90,7 @@ export async function prepareIssuance(
     subject: request.subject,
     commonName: request.commonName ?? null,
     ...request.names,
+    leftOut: request.leftOut ?? [],
     keyAlgorithm: request.keyAlgorithm,
     spkiSha256: fingerprintSha256(spki),
     keySource: made ? 'server' : 'caller',

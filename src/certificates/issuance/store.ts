@@ -33,6 +33,7 @@ const columns = {
   ipAddresses: 'text[]',
   emailAddresses: 'text[]',
   uris: 'text[]',
+  leftOut: 'text[]',
   keyAlgorithm: 'text',
   spkiSha256: 'text',
   keySource: 'text',

@@ -23,6 +23,8 @@ export type RequestedCertificate = {
   readonly names: AltNames
   readonly keyAlgorithm: KeyAlgorithm
   readonly validityDays: number
+  /** Attributes in the subject of the CSR that are not issued, by name. */
+  readonly strangeSubject?: readonly string[]
 }
 
 /** Whose policy holds: the tenant's own, who has which domains, and who has which names. */
@@ -42,6 +44,7 @@ export function policyFaults(
   const { subject, names } = wanted
   return [
     ...purposeFaults(wanted),
+    ...strangeSubjectFaults(wanted, rules),
     ...altNameFaults(wanted, rules),
     ...subjectPolicyFaults(subject, rules, [...names.dnsNames, ...names.ipAddresses]),
     ...tenantLimitFaults(wanted, rules),
@@ -72,6 +75,16 @@ function purposeFaults({ profile, commonName, names }: RequestedCertificate): re
     })
   }
   return faults
+}
+
+/** What is not issued is left out only where the policy says so, since a subject says who somebody is. */
+function strangeSubjectFaults(
+  { strangeSubject = [] }: RequestedCertificate,
+  { policy }: TenantRules,
+): readonly Violation[] {
+  if (strangeSubject.length === 0 || policy.csrSubject === 'leave-out') return []
+  const message = `The CSR's subject has attributes that are not issued here: ${strangeSubject.join(', ')}; leave them out, or have the tenant's policy say so (csrSubject)`
+  return [{ field: '/csr', message }]
 }
 
 function altNameFaults({ names }: RequestedCertificate, rules: TenantRules): readonly Violation[] {

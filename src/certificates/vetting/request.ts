@@ -2,10 +2,16 @@ import { orRefuse } from '../../core/refusal.ts'
 import { brokenRules } from '../../shared/brokenrules.ts'
 import { refuse, type Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
+import type { KeyUsage } from '../../x509/certificates/extensions.ts'
+import { profilePurposes } from '../../x509/certificates/purposes.ts'
 import { type CertificateRequest, readRequest } from '../../x509/certificates/request.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
 import { type AltNames, noAltNames } from '../../x509/names/altnames.ts'
-import { type DistinguishedName, subjectFaults } from '../../x509/names/distinguished.ts'
+import {
+  attributeName,
+  type DistinguishedName,
+  subjectFaults,
+} from '../../x509/names/distinguished.ts'
 import { ipBytes } from '../../x509/names/ip.ts'
 import type { NewCertificate } from '../certificate.ts'
 import { mailParts, type RequestedCertificate, uriHost } from './policy.ts'
@@ -15,6 +21,8 @@ export type IssuanceRequest = RequestedCertificate & {
   readonly subject: DistinguishedName
   /** The caller's public key; undefined: one is made here. */
   readonly spki: Buffer | undefined
+  /** What its CSR asked for and does not get, by name. */
+  readonly leftOut?: readonly string[]
 }
 
 /** The same before the rules are known, which say how long one lasts that names no days. */
@@ -49,7 +57,35 @@ export function readIssuanceRequest(request: NewCertificate): ReadRequest {
     keyAlgorithm: csr?.keyAlgorithm ?? request.keyAlgorithm ?? 'ECDSA_P256',
     validityDays: request.validityDays,
     spki: csr?.spki,
+    ...(csr ? leftOutOf(csr, request) : {}),
   }
+}
+
+const mostLeftOut = 50
+
+/** What of a CSR is not granted, and of its subject not issued. */
+function leftOutOf(csr: CertificateRequest, { profile }: NewCertificate) {
+  const { serialNumber, others } = csr.subject
+  const strange = [
+    ...(serialNumber === undefined ? [] : ['serialNumber']),
+    ...others.map(({ oid }) => attributeName(oid)),
+  ]
+  const strangeSubject = [...new Set(strange)].slice(0, mostLeftOut)
+  const usages = csr.asks.keyUsage.filter((usage) => !mayHave(usage, csr, profile))
+  const granted: readonly string[] = profilePurposes[profile]
+  const purposes = csr.asks.extendedKeyUsage.filter((purpose) => !granted.includes(purpose))
+  const leftOut = [
+    ...strangeSubject.map((name) => `subject: ${name}`),
+    ...usages.map((usage) => `keyUsage: ${usage}`),
+    ...purposes.map((purpose) => `extendedKeyUsage: ${purpose}`),
+    ...csr.wishes,
+  ].map((name) => name.slice(0, 100))
+  return { strangeSubject, leftOut: leftOut.slice(0, mostLeftOut) }
+}
+
+function mayHave(usage: KeyUsage, { keyAlgorithm }: CertificateRequest, profile: string): boolean {
+  if (usage === 'digitalSignature') return true
+  return usage === 'keyEncipherment' && keyAlgorithm.startsWith('RSA') && profile !== 'client'
 }
 
 function readCsr(request: NewCertificate): CertificateRequest | undefined {
@@ -83,9 +119,9 @@ function namesOf({ subject: { emailAddress }, altNames }: CertificateRequest): A
   return { ...altNames, emailAddresses: [...altNames.emailAddresses, emailAddress] }
 }
 
-/** A CSR asks; policy answers. What is never granted is refused instead of being left out silently. */
+/** A CSR asks; policy answers. What would make it more than a leaf, or somebody else, is refused. */
 function csrFaults(csr: CertificateRequest, request: NewCertificate): readonly Violation[] {
-  const { subject, spki, keyAlgorithm, otherAltNameKinds, asks } = csr
+  const { spki, keyAlgorithm, otherAltNameKinds, asks } = csr
   const weak = weakKeyFault(spki)
   const faults = brokenRules([
     [asks.ca, 'The CSR asks for CA:TRUE; leaves are never authorities'],
@@ -96,14 +132,6 @@ function csrFaults(csr: CertificateRequest, request: NewCertificate): readonly V
     [
       otherAltNameKinds.length > 0,
       `The CSR has names of kinds that are not issued here: ${otherAltNameKinds.join(', ')}`,
-    ],
-    [
-      subject.serialNumber !== undefined,
-      "The CSR's subject has a serialNumber, which is not issued here: leave it out",
-    ],
-    [
-      subject.others.length > 0,
-      `The CSR's subject has attributes that are not issued here: ${subject.others.map(({ oid }) => oid).join(', ')}`,
     ],
     [
       request.keyAlgorithm !== undefined && request.keyAlgorithm !== keyAlgorithm,

@@ -26,6 +26,8 @@ export type CertificateRequest = {
   readonly keyAlgorithm: KeyAlgorithm
   /** Object identifiers of the extensions requested. */
   readonly requestedExtensions: readonly string[]
+  /** What it wishes beside these, each by its name: extensions that are not critical, and attributes. */
+  readonly wishes: readonly string[]
   readonly asks: {
     readonly ca: boolean
     readonly keyUsage: readonly KeyUsage[]
@@ -36,7 +38,7 @@ export type CertificateRequest = {
 const requestLimits: DerLimits = { bytes: 1 << 16, depth: 16, elements: 4000 }
 const pemLimits = { bytes: 1 << 17, blocks: 1 }
 
-/** The extensions a request may carry; RFC 2986 lets it ask for anything, we do not. */
+/** The extensions that are read; RFC 2986 lets a request ask for anything. */
 const allowed: ReadonlySet<string> = new Set([
   oids.subjectAltName,
   oids.keyUsage,
@@ -47,7 +49,7 @@ const allowed: ReadonlySet<string> = new Set([
 
 /** Reads a PKCS#10 request (RFC 2986 4) as PEM or DER and verifies its own signature, by SHA-2 or
  *  Ed25519 only. Throws `pem-malformed`, `der-malformed`, `key-unsupported`, or `request-refused` when the signature is
- *  not good or an extension is not on our list. */
+ *  not good or it asks for a critical extension that is not on our list. */
 export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
   const [info, algorithm, bits, ...more] = sequenceOf(
     readDer(requestDer(pemOrDer), requestLimits),
@@ -77,7 +79,7 @@ export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
       'request-refused',
       'The request is not signed by its own key with SHA-256, SHA-384, SHA-512 or Ed25519; sign it anew',
     )
-  const requested = attributes ? requestedIn(attributes) : []
+  const { requested, wishes } = attributes ? requestedIn(attributes) : nothingRequested
   const { altNames, otherAltNameKinds, ca, keyUsage, extendedKeyUsage } = readExtensions(requested)
   return {
     subject: distinguishedNameOf(subject),
@@ -86,6 +88,7 @@ export function readRequest(pemOrDer: string | Buffer): CertificateRequest {
     spki: encodedOf(spki),
     keyAlgorithm,
     requestedExtensions: requested.map((one) => one.oid),
+    wishes,
     asks: { ca, keyUsage, extendedKeyUsage },
   }
 }
@@ -112,9 +115,13 @@ const idle: ReadonlySet<string> = new Set([
   oids.microsoftClientInfo,
 ])
 
-/** The extensions asked for, in one attribute at most. Other attributes may name somebody, so they are
- *  refused rather than passed over, unless they are known to say nothing about the certificate. */
-function requestedIn(attributes: Element): readonly Extension[] {
+type Requested = { readonly requested: readonly Extension[]; readonly wishes: readonly string[] }
+
+const nothingRequested: Requested = { requested: [], wishes: [] }
+
+/** The extensions asked for, in one attribute at most, and what is wished beside them: other attributes, and
+ *  extensions that are not on our list and may be left out. */
+function requestedIn(attributes: Element): Requested {
   const read = attributes.children.map((attribute) => {
     const [type, values, ...more] = sequenceOf(attribute, 'an attribute')
     const set = expectTag(values, tags.set, 'the values of an attribute')
@@ -124,21 +131,47 @@ function requestedIn(attributes: Element): readonly Extension[] {
   if (new Set(read.map(({ type }) => type)).size < read.length)
     throw malformed('an attribute that appears twice')
   const foreign = read.filter(({ type }) => !extensionAttributes.has(type) && !idle.has(type))
-  if (foreign.length > 0)
-    throw new X509Error(
-      'request-refused',
-      `The request has attributes that are not read (${foreign.map(({ type }) => type).join(', ')}); leave them out, and put names into subjectAltName`,
-    )
+  const wishes = foreign.map(({ type }) => wishName(type))
   const [only, second] = read.filter(({ type }) => extensionAttributes.has(type))
-  if (only === undefined) return []
+  if (only === undefined) return { requested: [], wishes }
   if (second !== undefined || only.values.length !== 1)
     throw malformed('more than one extensionRequest')
   const extensions = extensionsOf(only.values[0])
-  const strange = extensions.map((one) => one.oid).filter((type) => !allowed.has(type))
-  if (strange.length > 0)
+  const strange = extensions.filter(({ oid }) => !allowed.has(oid))
+  const refused = strange.filter(({ critical }) => critical).map(({ oid }) => wishName(oid))
+  if (refused.length > 0)
     throw new X509Error(
       'request-refused',
-      `The request asks for extensions that are not granted (${strange.join(', ')}); leave them out`,
+      `The request asks for critical extensions that are not granted (${refused.join(', ')}); leave them out`,
     )
-  return extensions
+  return {
+    requested: extensions.filter(({ oid }) => allowed.has(oid)),
+    wishes: [...wishes, ...strange.map(({ oid }) => wishName(oid))],
+  }
+}
+
+function wishName(type: string): string {
+  const name = wishNames[type]
+  return name === undefined ? type : `${name} (${type})`
+}
+
+/** What tools ask for, by the names of their makers. */
+const wishNames: Readonly<Record<string, string>> = {
+  [oids.unstructuredName]: 'unstructuredName',
+  '1.2.840.113549.1.9.8': 'unstructuredAddress',
+  '1.2.840.113549.1.9.15': 'SMIMECapabilities',
+  [oids.nameConstraints]: 'nameConstraints',
+  [oids.certificatePolicies]: 'certificatePolicies',
+  [oids.crlDistributionPoints]: 'cRLDistributionPoints',
+  [oids.authorityInfoAccess]: 'authorityInfoAccess',
+  [oids.authorityKeyIdentifier]: 'authorityKeyIdentifier',
+  [oids.issuerAltName]: 'issuerAltName',
+  '1.3.6.1.5.5.7.1.24': 'tlsFeature',
+  '2.16.840.1.113730.1.1': 'nsCertType',
+  '2.16.840.1.113730.1.13': 'nsComment',
+  '1.3.6.1.4.1.311.13.1': 'Microsoft renewal certificate',
+  '1.3.6.1.4.1.311.13.2.1': 'Microsoft enrollment pair',
+  '1.3.6.1.4.1.311.20.2': 'Microsoft template name',
+  '1.3.6.1.4.1.311.21.7': 'Microsoft template',
+  '1.3.6.1.4.1.311.21.10': 'Microsoft application policies',
 }

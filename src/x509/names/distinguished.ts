@@ -154,7 +154,16 @@ const otherShort: Readonly<Record<string, string>> = {
   [oids.domainComponent]: 'DC',
   [oids.userId]: 'UID',
   [oids.street]: 'STREET',
+  [oids.givenName]: 'GN',
+  [oids.surname]: 'SN',
+  [oids.title]: 'title',
   ...Object.fromEntries(attributes.map(([, short, type]) => [type, short])),
+}
+
+/** What an attribute of a name is called (RFC 4514 3), with its type. */
+export function attributeName(type: string): string {
+  const short = otherShort[type]
+  return short === undefined ? type : `${short} (${type})`
 }
 
 /** The string form of RFC 4514: most specific first, escaped, foreign types as #hex. */

@@ -78,7 +78,7 @@ for (const [why, der] of [
       excluded: noSubtrees,
     }),
   ],
-  ['an extension we do not know', extension('1.2.3.4', false, derNull)],
+  ['a critical extension we do not know', extension('1.2.3.4', true, derNull)],
 ] as const)
   test(`a request for ${why} is refused`, async () => {
     const der2 = await made({ extensions: [der] })
@@ -116,12 +116,6 @@ for (const [why, attributes, code] of [
     [attribute(oids.microsoftExtensions, sequence(shop))],
     'der-malformed',
   ],
-  ['an unstructuredName', [attribute(oids.unstructuredName, text('b.example'))], 'request-refused'],
-  [
-    'an attribute that we do not know',
-    [attribute('1.2.3.4', text('b.example'))],
-    'request-refused',
-  ],
   ['an attribute without a value', [attribute(oids.challengePassword)], 'der-malformed'],
   [
     'the same attribute twice',
@@ -133,6 +127,27 @@ for (const [why, attributes, code] of [
     const der = await made({ attributes })
     assert.throws(() => readRequest(der), { code })
   })
+
+test('wishes that are not granted are told by name: attributes, and extensions that are not critical', async () => {
+  const attributes = [
+    attribute(oids.unstructuredName, text('b.example')),
+    attribute('1.2.3.4', text('b.example')),
+  ]
+  const extensions = [
+    extension('1.2.840.113549.1.9.15', false, sequence()),
+    extension('2.16.840.1.113730.1.13', false, text('made by us')),
+    extension('1.2.3.5', false, derNull),
+  ]
+  const read = readRequest(await made({ attributes, extensions }))
+  assert.deepEqual(read.wishes, [
+    'unstructuredName (1.2.840.113549.1.9.2)',
+    '1.2.3.4',
+    'SMIMECapabilities (1.2.840.113549.1.9.15)',
+    'nsComment (2.16.840.1.113730.1.13)',
+    '1.2.3.5',
+  ])
+  assert.deepEqual(read.altNames.dnsNames, ['shop.example'])
+})
 
 test('an extension that appears twice is refused', async () => {
   const der = await made({ extensions: [shop] })
