@@ -53,6 +53,7 @@ export async function issue(io: Io, options: IssueOptions): Promise<void> {
     }),
   )
   await printOne(session, made)
+  tellLeftOut(io, made)
   if (options.out !== undefined) {
     const own = csr === undefined
     await write(io, options.out, await bundled(session, made.id, { privateKey: own }), own)
@@ -72,7 +73,14 @@ export async function renew(
     params: { path },
     body,
   })
-  await printOne(session, await answerOf(call))
+  const made = await answerOf(call)
+  await printOne(session, made)
+  tellLeftOut(io, made)
+}
+
+function tellLeftOut({ err }: Io, { leftOut }: Schemas['Certificate']): void {
+  if (leftOut.length > 0)
+    err.write(`Its CSR asked for what was not granted: ${leftOut.join(', ')}\n`)
 }
 
 /** `gatesmith revoke`: a certificate, or that of a host. */
