@@ -111,7 +111,11 @@ function isOfRules(file: string): boolean {
 async function takeAll(queue: string[], outcomes: Outcome[]): Promise<void> {
   let child: ChildProcess | undefined
   for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
-    child ??= fork(import.meta.filename, [lane], { execArgv })
+    // What a test prints while it runs shows that it goes on.
+    child ??= fork(import.meta.filename, [lane], {
+      execArgv,
+      stdio: ['inherit', 'pipe', 'inherit', 'ipc'],
+    })
     const outcome = await runIn(child, file)
     outcomes.push(outcome)
     if (child.exitCode !== null || child.signalCode !== null) child = undefined
@@ -129,12 +133,18 @@ function runIn(child: ChildProcess, file: string): Promise<Outcome> {
   let told = ''
   return new Promise((resolve) => {
     const watchdog = setTimeout(() => child.kill('SIGKILL'), timeoutMilliseconds.silence)
+    const pass = (chunk: Buffer) => {
+      watchdog.refresh()
+      process.stdout.write(chunk)
+    }
     const finish = (outcome: Outcome) => {
       clearTimeout(watchdog)
       child.removeAllListeners()
+      child.stdout?.off('data', pass)
       process.stdout.write(`${file} (${outcome.seconds.toFixed(1)} s)\n${told}`)
       resolve(outcome)
     }
+    child.stdout?.on('data', pass)
     child.on('message', (message) => {
       watchdog.refresh()
       if (Value.Check(Told, message)) told += message.told

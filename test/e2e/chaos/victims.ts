@@ -127,6 +127,7 @@ export async function killAtRandom(
     await victim.kill()
     await delay(random.whole(0, 1000))
     await victim.start()
+    if (times > 1) process.stdout.write(`${victim.name} was killed, ${n + 1} of ${times}\n`)
   }
   return kills
 }
