@@ -54,12 +54,15 @@ test('nothing that is secret, and nothing that nobody named, goes into the build
 })
 
 test('all that the build reads goes into it', () => {
-  const below = ['src', 'prisma', 'tools', 'clients/typescript/src', 'openapi'].flatMap((folder) =>
+  const folders = ['src', 'prisma', 'tools', 'clients/typescript/src', 'openapi', 'console']
+  const below = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
       .filter((entry) => entry.isFile())
       .map(({ parentPath, name }) => join(parentPath, name).slice(root.length)),
   )
-  const needed = below.filter((path) => !/^src\/generated\/|\/src\/openapi\.ts$/.test(path))
+  const needed = below.filter(
+    (path) => !/^src\/generated\/|\/src\/openapi\.ts$|\/node_modules\//.test(path),
+  )
   assert.ok(needed.length > 100)
   assert.deepEqual(
     needed.filter((path) => !isSent(path)),

@@ -102,6 +102,22 @@ test('the command line knows the service by its client alone', () => {
   assert.deepEqual(wrong, [])
 })
 
+test('the console knows the service by its client alone, and its folders hold about ten files', () => {
+  const own = readdirSync(join(root, 'console'), { recursive: true, encoding: 'utf8' })
+    .map((name) => `console/${name.split(sep).join('/')}`)
+    .filter((name) => /\.tsx?$/.test(name) && !name.includes('node_modules/'))
+  assert.ok(own.length > 40)
+  const elsewhere = importsOf(own).filter(
+    ({ target }) => /^(?!console\/)\w+\/.*\.tsx?$/.test(target) || target.startsWith('node:'),
+  )
+  assert.deepEqual(elsewhere, [])
+  const folders = Map.groupBy(own, (file) => file.slice(0, file.lastIndexOf('/')))
+  assert.deepEqual(
+    [...folders].filter(([, inside]) => inside.length > 12).map(([folder]) => folder),
+    [],
+  )
+})
+
 test('every room of the row is there, and no other', () => {
   const rooms = new Set(files.filter((file) => file.startsWith('src/')).map(roomOf))
   assert.deepEqual([...rooms].sort(), [...row].sort())

@@ -16,6 +16,7 @@ process.exitCode = status ?? 1
 if (status === 0) {
   await makeClient()
   await makeCommandLine()
+  await makeConsole()
 }
 
 /** Writes clients/typescript/src/openapi.ts from the contract and compiles the client, when either has changed. */
@@ -47,6 +48,24 @@ async function makeCommandLine(): Promise<void> {
   if (read.every((path) => age(join(root, path)) < age(made))) return
   const { bundleCommandLine } = await import('./bundle.ts')
   await bundleCommandLine(join(root, 'dist/gatesmith'))
+}
+
+/** Builds the web console into dist/console, when anything that it is made of has changed. */
+async function makeConsole(): Promise<void> {
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  const read = globSync(
+    [
+      'console/**/*.{ts,tsx,css,html}',
+      'console/package.json',
+      'clients/typescript/dist/*.js',
+      'tools/console.ts',
+    ],
+    { cwd: root, exclude: (path) => path.endsWith('node_modules') },
+  )
+  const made = join(root, 'dist/console/index.html')
+  if (read.every((path) => age(join(root, path)) < age(made))) return
+  const { buildConsole } = await import('./console.ts')
+  await buildConsole(join(root, 'dist/console'))
 }
 
 function age(path: string): number {

@@ -267,6 +267,24 @@ const FullList = closed(
 )
 export type FullList = Type.Static<typeof FullList>
 
+/** The revocation lists of an authority, all of them together. */
+const RevocationLists = closed(
+  {
+    count: Type.Integer({ description: 'How many lists there are' }),
+    entries: Type.Integer({ description: 'Certificates on them' }),
+    publishedAt: Type.String({
+      format: 'date-time',
+      description: 'When the oldest of them was published (thisUpdate)',
+    }),
+    staleAt: Type.String({
+      format: 'date-time',
+      description: 'When the first of them is to be relied on no longer (nextUpdate)',
+    }),
+  },
+  { title: 'RevocationLists' },
+)
+export type RevocationLists = Type.Static<typeof RevocationLists>
+
 export const Authority = closed(
   {
     name: Name,
@@ -288,6 +306,9 @@ export const Authority = closed(
     fullLists: Type.Array(FullList, {
       description:
         'Lists of revoked clients that come near what the Secret of a gateway has room for, or have outgrown it',
+    }),
+    lists: Type.Union([RevocationLists, Type.Null()], {
+      description: 'What its keys have published of revocations; null: nothing',
     }),
     pathLength: Type.Union([Type.Integer(), Type.Null()]),
     nameConstraints: Type.Union([

@@ -10,7 +10,7 @@ import { Name } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { readCertificate, signsLists } from '../x509/certificates/read.ts'
 import { toPem } from '../x509/der/pem.ts'
-import { Authority, authorityUnknown, type FullList } from './authority.ts'
+import { Authority, authorityUnknown, type FullList, type RevocationLists } from './authority.ts'
 import { listSentence } from './crl/alarm.ts'
 import { listRoom, pemOctets } from './crl/room.ts'
 import { constraintsView } from './issuers/constraints.ts'
@@ -31,9 +31,11 @@ export async function getAuthority(ctx: Context, actor: Actor, name: string): Pr
   const authority = await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
   const issuer = currentIssuer(authority)
   const full = await fullLists(ctx.db.read, actor, [authority.id])
+  const lists = await publishedLists(ctx, [authority.id])
   return authorityView(actor, authority, {
     path: await pathOf(ctx.db.read, issuer.id),
     full: full.get(authority.id) ?? [],
+    lists: lists.get(authority.id) ?? null,
   })
 }
 
@@ -50,15 +52,14 @@ export async function authoritiesByNames(
     ctx.db.read,
     visible.map((authority) => currentIssuer(authority).id),
   )
-  const full = await fullLists(
-    ctx.db.read,
-    actor,
-    visible.map(({ id }) => id),
-  )
+  const ids = visible.map(({ id }) => id)
+  const full = await fullLists(ctx.db.read, actor, ids)
+  const lists = await publishedLists(ctx, ids)
   return visible.map((authority) =>
     authorityView(actor, authority, {
       path: paths.get(currentIssuer(authority).id) ?? [],
       full: full.get(authority.id) ?? [],
+      lists: lists.get(authority.id) ?? null,
     }),
   )
 }
@@ -168,6 +169,36 @@ async function fullLists(
   return new Map([...groups].map(([id, group]) => [id, group.map(({ full }) => full)]))
 }
 
+/** What these authorities have published of revocations, by all of their keys whose certificates have not ended: of
+ *  others no list is published any more. */
+async function publishedLists(
+  ctx: Context,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, RevocationLists>> {
+  const rows = await ctx.db.read.$queryRaw<readonly PublishedRow[]>(sql`
+    select issuer."authorityId"::text as id, count(*)::int as count,
+      coalesce(sum("entries"), 0)::int as entries, min("thisUpdate") as "publishedAt",
+      min("nextUpdate") as "staleAt"
+    from (select distinct "authorityId", "keyId" from issuer
+      where "authorityId" = any(${[...ids]}::uuid[]) and "notAfter" > ${ctx.now()}::timestamptz) issuer
+    join revocation_list using ("keyId")
+    where "thisUpdate" is not null and "nextUpdate" is not null group by 1`)
+  return new Map(
+    rows.map(({ id, publishedAt, staleAt, ...counts }) => [
+      id,
+      { ...counts, publishedAt: timestamp(publishedAt), staleAt: timestamp(staleAt) },
+    ]),
+  )
+}
+
+type PublishedRow = {
+  readonly id: string
+  readonly count: number
+  readonly entries: number
+  readonly publishedAt: Date
+  readonly staleAt: Date
+}
+
 type FullRow = {
   readonly id: string
   readonly authority: string
@@ -184,7 +215,12 @@ function authorityView(
   {
     path: [own, ...above],
     full,
-  }: { readonly path: readonly PathCertificate[]; readonly full: readonly FullList[] },
+    lists,
+  }: {
+    readonly path: readonly PathCertificate[]
+    readonly full: readonly FullList[]
+    readonly lists: RevocationLists | null
+  },
 ): Authority {
   const issuer = currentIssuer(authority)
   const { parent } = authority
@@ -205,6 +241,7 @@ function authorityView(
     listOverflow: authority.listOverflow,
     approval: authority.approval,
     fullLists: [...full],
+    lists,
     pathLength,
     nameConstraints: constraintsView(nameConstraints),
     signsLists: signsLists(certificate),

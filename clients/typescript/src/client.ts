@@ -152,11 +152,21 @@ export async function* follow(
 
 type Message = { event: string; id: string; data: string }
 
+/** What a stream brings; not every browser goes through one by itself. */
+async function* chunks(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array, void> {
+  const reader = stream.getReader()
+  try {
+    for (let read = await reader.read(); !read.done; read = await reader.read()) yield read.value
+  } finally {
+    await reader.cancel()
+  }
+}
+
 /** Server-sent events (HTML Living Standard 9.2.6); comments and retry are passed over. */
 async function* messages(stream: ReadableStream<Uint8Array>): AsyncGenerator<Message, void> {
   const decoder = new TextDecoder()
   let rest = ''
-  for await (const chunk of stream) {
+  for await (const chunk of chunks(stream)) {
     rest += decoder.decode(chunk, { stream: true })
     const blocks = rest.split(/\r?\n\r?\n/)
     rest = blocks.pop() ?? ''

@@ -14,6 +14,9 @@ const hourly = 'public, max-age=3600'
 /** No part begins with a dot, and nothing but slashes leads elsewhere. */
 const fileName = /^(?:[\w-][\w.-]*\/)*[\w-][\w-]*\.[\w.-]+$/
 
+/** The address of a host ends in its name, dots and all, and is a view like any other. */
+const hostView = /^hosts\/[a-z0-9-]+\/[\w*.-]+$/i
+
 /** GET /console/…: the built console, to everybody; the page itself wherever no file is named, since it knows its own
  *  views. No database is asked. */
 export async function consoleFiles(api: Api, ctx: Context): Promise<void> {
@@ -40,7 +43,7 @@ export async function consoleFiles(api: Api, ctx: Context): Promise<void> {
     async (request, reply) => {
       const name = request.params['*']
       const html = await page()
-      if (name !== 'index.html' && /\.[^/]*$/.test(name)) {
+      if (name !== 'index.html' && !hostView.test(name) && /\.[^/]*$/.test(name)) {
         if (!fileName.test(name)) return reply.callNotFound()
         return reply.sendFile(name)
       }

@@ -89,6 +89,7 @@ const words: Words = {
     '': 'A list of revoked clients that comes near what a Secret has room for',
     state: 'Whether it still has room',
   },
+  RevocationLists: { '': 'The revocation lists of an authority, all of them together' },
   FullListState: {
     '': 'Whether a list of revoked clients still fits into a Secret',
     near: 'It still fits',
@@ -123,6 +124,10 @@ const words: Words = {
     active: 'Those that are good now',
     expired: 'Those that have ended',
     revoked: 'Those that were revoked',
+  },
+  RenewalFilter: {
+    failing: 'Its renewal was tried and failed',
+    off: 'Nothing renews it by itself, and nothing took its place',
   },
   CertificateSort: {
     notAfter: 'The soonest end first',

@@ -19,6 +19,13 @@ export const filters = {
   ),
   notAfterFrom: Type.Optional(moment('Those that end at this moment or later')),
   notAfterTo: Type.Optional(moment('Those that end before this moment')),
+  renewal: Type.Optional(
+    Type.Enum(['failing', 'off'], {
+      title: 'RenewalFilter',
+      description:
+        'Active ones whose renewal was tried and failed (failing), or that nothing renews by itself and nothing took the place of (off)',
+    }),
+  ),
   profile: Type.Optional(Profile),
   authority: Type.Optional(Name),
   host: Type.Optional(HostnameText),

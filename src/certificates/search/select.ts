@@ -82,6 +82,7 @@ export function conditionsOf(
     ...(tenantId === null ? [] : [sql`certificate."tenantId" = ${tenantId}::uuid`]),
     ...(byName ? [] : [sql`certificate."cause" <> 'probe'`]),
     ...statusConditions(now, filter),
+    ...renewalConditions(now, filter),
     ...nameConditions(filter),
     ...relationConditions(filter),
   ]
@@ -110,6 +111,21 @@ function statusConditions(
     ...(notAfterTo === undefined
       ? []
       : [sql`certificate."notAfter" < ${new Date(notAfterTo)}::timestamptz`]),
+  ]
+}
+
+function renewalConditions(now: Date, { renewal }: CertificateFilter): readonly Sql[] {
+  if (renewal === undefined) return []
+  const active = [
+    sql`certificate."status" = 'active'`,
+    sql`certificate."notAfter" >= ${now}::timestamptz`,
+  ]
+  if (renewal === 'failing') return [...active, sql`certificate."renewFailures" > 0`]
+  return [
+    ...active,
+    sql`not certificate."autoRenew"`,
+    sql`not exists (select from certificate other where other."tenantId" = certificate."tenantId"
+      and other."replacesId" = certificate."id")`,
   ]
 }
 

@@ -90,7 +90,8 @@ test('then it is', async (t) => {
     const moved = await get('/console')
     assert.deepEqual([moved.status, moved.headers.location], [308, '/console/'])
     assertGuarded(moved.headers, 'moved')
-    for (const path of ['/console/', '/console/tenants/shop/hosts?x=1', '/console/index.html']) {
+    const host = ['/console/hosts/shop/www.shop.example', '/console/hosts/shop/*.shop.example']
+    for (const path of ['/console/', '/console/hosts?x=1.y', '/console/index.html', ...host]) {
       const { status, headers, body } = await get(path)
       assert.equal(status, 200, path)
       assert.match(body.toString(), /<title>console/)

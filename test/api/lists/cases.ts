@@ -23,6 +23,8 @@ export type Item = {
   readonly secret?: { readonly namespace: string }
   readonly certificate?: { readonly authority?: string }
   readonly profile?: string
+  readonly autoRenew?: boolean
+  readonly replacedBy?: string | null
   readonly authority?: string
   readonly host?: string | null
   readonly dnsNames?: readonly string[]
@@ -117,6 +119,13 @@ const certificates: Readonly<Record<string, readonly Case[]>> = {
   ],
   notAfterFrom: [[wild.notAfter, ({ notAfter = '' }) => notAfter >= wild.notAfter]],
   notAfterTo: [[wild.notAfter, ({ notAfter = '' }) => notAfter < wild.notAfter]],
+  renewal: [
+    [
+      'off',
+      ({ status, autoRenew, replacedBy }) =>
+        status === 'active' && autoRenew === false && replacedBy === null,
+    ],
+  ],
   profile: [['peer', ({ profile }) => profile === 'peer']],
   authority: [['issuing', ({ authority }) => authority === 'issuing']],
   host: [

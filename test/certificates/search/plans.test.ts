@@ -152,6 +152,8 @@ const certificateFilters: readonly CertificateFilter[] = [
   { status: 'active', sort: '-notAfter' },
   { status: 'revoked' },
   { status: 'expired' },
+  { renewal: 'failing' },
+  { ...within, renewal: 'off' },
   { sort: '-createdAt' },
   { sort: 'createdAt', profile: 'client' },
   { authority: 'crowd-large' },

@@ -58,6 +58,9 @@ await revokeCertificate(ctx, admin, {
   id: revoked.id,
   reason: 'superseded',
 })
+await ctx.db.statement(`update certificate set "renewFailures" = 2 where "id" = $1::uuid`, [
+  client.id,
+])
 const all = [www, deep, wildcard, client, revoked]
 
 const idsOf = (items: readonly { readonly id: string }[]) => items.map(({ id }) => id)
@@ -73,6 +76,9 @@ const cases: readonly (readonly [string, CertificateFilter, readonly { id: strin
   ['revoked ones', { status: 'revoked' }, [revoked]],
   ['expired ones', { status: 'expired' }, []],
   ['what ends within a period', { expiringWithin: 'P30D' }, [www, deep]],
+  ['that their renewal fails', { renewal: 'failing' }, [client]],
+  ['that nothing renews them', { renewal: 'off' }, [www, deep, wildcard]],
+  ['that nothing renews them in time', { expiringWithin: 'P30D', renewal: 'off' }, [www, deep]],
   ['what ends from a moment on', { notAfterFrom: client.notAfter }, [client, revoked]],
   ['what ends before a moment', { notAfterTo: deep.notAfter }, [www]],
   ['a profile', { profile: 'server' }, [www, wildcard, revoked]],

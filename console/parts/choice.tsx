@@ -1,0 +1,45 @@
+import { queryOptions, useQuery } from '@tanstack/react-query'
+import { api, listed } from '../shared/api.ts'
+import { useMe } from '../shell/session.ts'
+
+/** One of several names, or any of them. */
+export function Choice({
+  name,
+  value,
+  of,
+  onChange,
+  any = 'any',
+}: {
+  readonly name: string
+  readonly value: string
+  readonly of: readonly string[]
+  readonly onChange: (value: string) => void
+  readonly any?: string
+}) {
+  // What was chosen stays to be seen, although it may be none of these.
+  const all = value === '' || of.includes(value) ? of : [value, ...of]
+  return (
+    <label className="choice">
+      <span>{name}</span>
+      <select value={value} onChange={(event) => onChange(event.target.value)}>
+        <option value="">{any}</option>
+        {all.map((each) => (
+          <option key={each}>{each}</option>
+        ))}
+      </select>
+    </label>
+  )
+}
+
+const tenantsQuery = queryOptions({
+  queryKey: ['tenants', 'list'],
+  queryFn: () =>
+    listed((page) => api.GET('/v1/tenants', { params: { query: { ...page, fields: 'name' } } })),
+})
+
+/** The names of the tenants that who is signed in may see. */
+export function useTenants(): readonly string[] {
+  const { tenant } = useMe()
+  const query = useQuery({ ...tenantsQuery, enabled: tenant === null })
+  return tenant === null ? (query.data?.items.map(({ name }) => name) ?? []) : [tenant]
+}

@@ -1,0 +1,265 @@
+import { useQuery } from '@tanstack/react-query'
+import { type ReactNode, useId } from 'react'
+import { authoritiesQuery } from '../authorities/queries.ts'
+import { clustersQuery } from '../clusters/queries.ts'
+import { useTenants } from '../parts/choice.tsx'
+import type { Schemas } from '../shared/api.ts'
+import type { Draft } from './draft.ts'
+import { Routes } from './routes.tsx'
+
+type Violations = readonly Schemas['Violation'][]
+type Props = {
+  readonly draft: Draft
+  readonly onChange: (draft: Draft) => void
+  readonly violations: Violations
+  /** Of a host that is there: whose it is and its name stay. */
+  readonly fixed: boolean
+}
+
+/** What the service says is wrong with a field, by its JSON Pointer. */
+export function wrongWith(
+  violations: Violations,
+  ...pointers: readonly string[]
+): string | undefined {
+  const found = violations.filter(({ field }) =>
+    pointers.some((pointer) => field === pointer || field.startsWith(`${pointer}/`)),
+  )
+  return found.length > 0 ? found.map(({ message }) => message).join('; ') : undefined
+}
+
+/** A field with its name, a hint, and what is wrong with it. */
+export function Field({
+  name,
+  hint,
+  wrong,
+  children,
+}: {
+  readonly name: string
+  readonly hint?: string
+  readonly wrong?: string | undefined
+  readonly children: (ids: {
+    readonly id: string
+    readonly 'aria-describedby': string | undefined
+    readonly 'aria-invalid': boolean
+  }) => ReactNode
+}) {
+  const id = useId()
+  const said = wrong ?? hint
+  return (
+    <div className="field">
+      <label htmlFor={id}>{name}</label>
+      {children({
+        id,
+        'aria-describedby': said === undefined ? undefined : `${id}-said`,
+        'aria-invalid': wrong !== undefined,
+      })}
+      {said === undefined ? null : (
+        <p id={`${id}-said`} className={wrong === undefined ? 'hint' : 'wrong'}>
+          {said}
+        </p>
+      )}
+    </div>
+  )
+}
+
+const modes = {
+  SIMPLE: 'SIMPLE: TLS ends at the gateway',
+  MUTUAL: 'MUTUAL: and clients show a certificate',
+  PASSTHROUGH: 'PASSTHROUGH: TLS ends at the workload',
+} as const
+const plain = {
+  redirect: 'redirected to HTTPS',
+  serve: 'served as well',
+  off: 'not served',
+} as const
+const algorithms = ['ECDSA_P256', 'ECDSA_P384', 'RSA_2048', 'RSA_3072', 'RSA_4096']
+
+/** The fields of a host. */
+export function Fields({ draft, onChange, violations, fixed }: Props) {
+  const tenants = useTenants()
+  const set = (part: Partial<Draft>) => onChange({ ...draft, ...part })
+  return (
+    <>
+      <div className="card fields">
+        <Field
+          name="Host name"
+          hint="As shop.example.com, or *.example.com"
+          wrong={wrongWith(violations, '/name', '/host')}
+        >
+          {(ids) => (
+            <input
+              {...ids}
+              required
+              readOnly={fixed}
+              autoComplete="off"
+              spellCheck={false}
+              value={draft.name}
+              onChange={(event) => set({ name: event.target.value })}
+            />
+          )}
+        </Field>
+        <Field
+          name="Tenant"
+          hint="Whose domains the name lies under"
+          wrong={wrongWith(violations, '/tenant')}
+        >
+          {(ids) => (
+            <select
+              {...ids}
+              required
+              disabled={fixed}
+              value={draft.tenant}
+              onChange={(event) => set({ tenant: event.target.value })}
+            >
+              <option value="">Choose one</option>
+              {tenants.map((each) => (
+                <option key={each}>{each}</option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field name="TLS" wrong={wrongWith(violations, '/tls')}>
+          {(ids) => (
+            <select
+              {...ids}
+              value={draft.mode}
+              onChange={({ target: { value } }) =>
+                set({ mode: value === 'MUTUAL' || value === 'PASSTHROUGH' ? value : 'SIMPLE' })
+              }
+            >
+              {Object.entries(modes).map(([value, words]) => (
+                <option key={value} value={value}>
+                  {words}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+        <Field name="Plain HTTP is" wrong={wrongWith(violations, '/http')}>
+          {(ids) => (
+            <select
+              {...ids}
+              value={draft.http}
+              onChange={({ target: { value } }) =>
+                set({ http: value === 'serve' || value === 'off' ? value : 'redirect' })
+              }
+            >
+              {Object.entries(plain).map(([value, words]) => (
+                <option key={value} value={value}>
+                  {words}
+                </option>
+              ))}
+            </select>
+          )}
+        </Field>
+      </div>
+      <Clusters draft={draft} onChange={onChange} violations={violations} fixed={fixed} />
+      <Routes draft={draft} onChange={onChange} violations={violations} />
+      <details
+        className="card"
+        open={wrongWith(violations, '/certificate', '/owner', '/contact') !== undefined}
+      >
+        <summary>Certificate, owner and contact — the usual unless you say otherwise</summary>
+        <Others draft={draft} onChange={onChange} violations={violations} fixed={fixed} />
+      </details>
+    </>
+  )
+}
+
+function Clusters({ draft, onChange, violations }: Props) {
+  const { data } = useQuery(clustersQuery)
+  const wrong = wrongWith(violations, '/clusters')
+  const names = [...new Set([...(data?.map(({ name }) => name) ?? []), ...draft.clusters])]
+  return (
+    <fieldset className="card">
+      <legend className="label">Clusters that serve it</legend>
+      {names.length === 0 ? <p className="hint">No cluster is registered yet.</p> : null}
+      <div className="boxes">
+        {names.map((name) => (
+          <label key={name} className="check">
+            <input
+              type="checkbox"
+              checked={draft.clusters.includes(name)}
+              onChange={({ target: { checked } }) =>
+                onChange({
+                  ...draft,
+                  clusters: checked
+                    ? [...draft.clusters, name]
+                    : draft.clusters.filter((each) => each !== name),
+                })
+              }
+            />
+            {name}
+          </label>
+        ))}
+      </div>
+      {wrong ? <p className="wrong">{wrong}</p> : null}
+    </fieldset>
+  )
+}
+
+function Others({ draft, onChange, violations }: Props) {
+  const { data } = useQuery(authoritiesQuery)
+  const set = (part: Partial<Draft>) => onChange({ ...draft, ...part })
+  const of = (part: string) => wrongWith(violations, part)
+  const text = (key: 'organization' | 'owner' | 'contact', name: string, pointer: string) => (
+    <Field name={name} wrong={of(pointer)}>
+      {(ids) => (
+        <input
+          {...ids}
+          value={draft[key]}
+          onChange={(event) => set({ [key]: event.target.value })}
+        />
+      )}
+    </Field>
+  )
+  return (
+    <div className="fields">
+      <Field name="Authority" wrong={of('/certificate/authority')}>
+        {(ids) => (
+          <select
+            {...ids}
+            value={draft.authority}
+            onChange={(event) => set({ authority: event.target.value })}
+          >
+            <option value="">the tenant’s own</option>
+            {data
+              ?.filter(({ retiredAt }) => retiredAt === null)
+              .map(({ name }) => (
+                <option key={name}>{name}</option>
+              ))}
+          </select>
+        )}
+      </Field>
+      <Field name="Key" wrong={of('/certificate/keyAlgorithm')}>
+        {(ids) => (
+          <select
+            {...ids}
+            value={draft.keyAlgorithm}
+            onChange={(event) => set({ keyAlgorithm: event.target.value })}
+          >
+            <option value="">ECDSA_P256, the usual</option>
+            {algorithms.map((each) => (
+              <option key={each}>{each}</option>
+            ))}
+          </select>
+        )}
+      </Field>
+      <Field name="Good for (days)" wrong={of('/certificate/validityDays')}>
+        {(ids) => (
+          <input
+            {...ids}
+            type="number"
+            min={1}
+            placeholder="90"
+            value={draft.validityDays}
+            onChange={(event) => set({ validityDays: event.target.value })}
+          />
+        )}
+      </Field>
+      {text('organization', 'Organization', '/certificate/organization')}
+      {text('owner', 'Owner', '/owner')}
+      {text('contact', 'Contact', '/contact')}
+    </div>
+  )
+}

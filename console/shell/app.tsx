@@ -1,0 +1,95 @@
+import { useQuery } from '@tanstack/react-query'
+import { lazy, Suspense } from 'react'
+import { Link, Route, Switch } from 'wouter'
+import { Attention } from '../attention/view.tsx'
+import { Page, Waiting } from '../parts/page.tsx'
+import { ProblemNote } from '../parts/problem.tsx'
+import { Frame } from './frame.tsx'
+import { Live } from './live.tsx'
+import { Me, sessionQuery, useSignedIn } from './session.ts'
+import { SignIn } from './signin.tsx'
+
+// The first view comes with the page; each other one when it is gone to.
+const Expiry = lazy(async () => ({ default: (await import('../expiry/view.tsx')).Expiry }))
+const Hosts = lazy(async () => ({ default: (await import('../hosts/matrix.tsx')).Hosts }))
+const Host = lazy(async () => ({ default: (await import('../hosts/host.tsx')).Host }))
+const Certificates = lazy(async () => ({
+  default: (await import('../certificates/list.tsx')).Certificates,
+}))
+const Certificate = lazy(async () => ({
+  default: (await import('../certificates/certificate.tsx')).Certificate,
+}))
+const Clusters = lazy(async () => ({ default: (await import('../clusters/list.tsx')).Clusters }))
+const Cluster = lazy(async () => ({ default: (await import('../clusters/cluster.tsx')).Cluster }))
+const Authorities = lazy(async () => ({
+  default: (await import('../authorities/list.tsx')).Authorities,
+}))
+const Authority = lazy(async () => ({
+  default: (await import('../authorities/authority.tsx')).Authority,
+}))
+const Audit = lazy(async () => ({ default: (await import('../audit/view.tsx')).Audit }))
+const Ask = lazy(async () => ({ default: (await import('../request/view.tsx')).Ask }))
+
+/** The console: who is not signed in is asked to, who is sees the views. */
+export function App() {
+  const session = useQuery(sessionQuery)
+  if (session.error) {
+    return (
+      <main className="signin">
+        <ProblemNote error={session.error} onRetry={() => void session.refetch()} />
+      </main>
+    )
+  }
+  if (!session.data) return null
+  if (!session.data.signedIn) return <SignIn session={session.data} />
+  return <SignedIn />
+}
+
+function SignedIn() {
+  const me = useSignedIn()
+  if (me.error) {
+    return (
+      <main className="signin">
+        <ProblemNote error={me.error} onRetry={() => void me.refetch()} />
+      </main>
+    )
+  }
+  if (!me.data) return null
+  return (
+    <Me value={me.data}>
+      <Live>
+        <Frame>
+          <Suspense fallback={<Waiting />}>
+            <Switch>
+              <Route path="/" component={Attention} />
+              <Route path="/expiry" component={Expiry} />
+              <Route path="/hosts" component={Hosts} />
+              <Route path="/hosts/:tenant/:name">
+                {({ tenant, name }) => <Host key={name} tenant={tenant} name={name} />}
+              </Route>
+              <Route path="/certificates" component={Certificates} />
+              <Route path="/certificates/:tenant/:id">
+                {({ tenant, id }) => <Certificate key={id} tenant={tenant} id={id} />}
+              </Route>
+              <Route path="/clusters" component={Clusters} />
+              <Route path="/clusters/:name">
+                {({ name }) => <Cluster key={name} name={name} />}
+              </Route>
+              <Route path="/authorities" component={Authorities} />
+              <Route path="/authorities/:name">
+                {({ name }) => <Authority key={name} name={name} />}
+              </Route>
+              <Route path="/audit" component={Audit} />
+              <Route path="/ask" component={Ask} />
+              <Route>
+                <Page title="There is no such view">
+                  <Link href="/">See what needs attention</Link>
+                </Page>
+              </Route>
+            </Switch>
+          </Suspense>
+        </Frame>
+      </Live>
+    </Me>
+  )
+}
