@@ -5,6 +5,7 @@ import { buildServer } from '../../src/api/server.ts'
 import type { Config } from '../../src/core/config.ts'
 import { type Context, openContext } from '../../src/core/context.ts'
 import { migrate } from '../../src/core/database/migrate.ts'
+import { defaultAcme } from '../../src/core/settings/acme.ts'
 import { defaultQuotas, defaultRates } from '../../src/core/settings/limits.ts'
 import { startWorker } from '../../src/jobs/worker.ts'
 import { makeAdminKey } from '../../src/main/adminkey.ts'
@@ -123,6 +124,8 @@ async function configFor(
     quotas: defaultQuotas,
     trustedProxies: [],
     noticeRanges: ['127.0.0.0/8', '::1'],
+    // Who tries it out has everything on this machine.
+    acme: { ...defaultAcme, ranges: ['0.0.0.0/0', '::/0'] },
     development: true,
   }
 }

@@ -19,6 +19,7 @@ const tags = {
   'api keys': 'Bearer tokens of people, portals and scripts, each with a role',
   authorities: 'Managed CAs: their certificates, keys and rotation',
   certificates: 'Server, client and peer certificates: issue, renew, revoke, download',
+  acme: 'By which ACME clients are let in, and their accounts; the ACME servers themselves (RFC 8555) are found at /acme/{authority}/directory',
   clusters: 'Kubernetes clusters and their Istio ingress gateways',
   hosts: 'Host names that are served with TLS on clusters',
   deliveries: 'Certificates that lie as Secrets in namespaces of a tenant',

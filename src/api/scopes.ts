@@ -8,6 +8,8 @@ const nouns = {
   authorities: 'authorities',
   'blocked-keys': 'authorities',
   certificates: 'certificates',
+  'acme-keys': 'certificates',
+  'acme-accounts': 'certificates',
   replacements: 'certificates',
   clusters: 'clusters',
   hosts: 'hosts',

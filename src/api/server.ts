@@ -4,6 +4,7 @@ import fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import type { Context } from '../core/context.ts'
 import { takeDownBells } from '../core/database/bells.ts'
 import { Problem } from '../shared/problem.ts'
+import { acme } from './acme/entrance.ts'
 import type { Api } from './api.ts'
 import { consoleFiles } from './console/files.ts'
 import { guardsConsole } from './console/headers.ts'
@@ -86,6 +87,7 @@ export async function buildServer(ctx: Context, logger?: FastifyBaseLogger): Pro
   probes(api, ctx)
   if (ctx.config.oidc) resourceMetadata(api, ctx.config.oidc)
   await api.register(pki, { ctx })
+  await api.register(acme, { ctx })
   await api.register(rest, { ctx, prefix: '/v1' })
   await api.register(graphql, { ctx })
   await api.register(async (scope: Api) => consoleFiles(scope, ctx))

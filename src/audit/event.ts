@@ -13,7 +13,9 @@ import {
 const text = (description: string, maxLength = 255) =>
   Type.String({ pattern: plainText, maxLength, description })
 
-const ActorKind = Type.Enum(['api-key', 'oidc', 'system', 'anonymous'], { title: 'ActorKind' })
+const ActorKind = Type.Enum(['api-key', 'oidc', 'system', 'acme-account', 'anonymous'], {
+  title: 'ActorKind',
+})
 
 /** What a reading of the audit trail is narrowed by. */
 const auditFilter = {
@@ -30,6 +32,9 @@ const auditFilter = {
         'authority',
         'key',
         'certificate',
+        'acme-key',
+        'acme-account',
+        'acme-order',
         'replacement',
         'cluster',
         'host',

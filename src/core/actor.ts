@@ -5,9 +5,9 @@ import { closed, Role } from '../shared/schema.ts'
 const nullable = Type.Union([Type.String(), Type.Null()])
 
 /** Who asks; of `oidc` the name is issuer and subject. `tenantId` null is platform-wide; `system` is the service
- *  itself, at its own work. */
+ *  itself, at its own work; `acme-account` a client of its ACME server. */
 export const Actor = closed({
-  kind: Type.Enum(['api-key', 'oidc', 'system']),
+  kind: Type.Enum(['api-key', 'oidc', 'system', 'acme-account']),
   id: nullable,
   name: Type.String(),
   role: Role,
@@ -36,6 +36,7 @@ const permissions = {
   'block-keys': ['admin'],
   'write-tenants': ['admin'],
   'write-api-keys': ['admin'],
+  'write-acme-keys': ['admin', 'operator'],
 } as const satisfies Record<string, readonly Role[]>
 
 export type Permission = keyof typeof permissions

@@ -1,5 +1,6 @@
 import Value from 'typebox/value'
 import { ipBytes, rangeBytes } from '../x509/names/ip.ts'
+import { type AcmeSettings, acmeOf } from './settings/acme.ts'
 import { type Env, Environment, listOf, meaning, SettingError } from './settings/environment.ts'
 import { type QuotaDefaults, quotasIn, type Rates, ratesOf } from './settings/limits.ts'
 import { type Oidc, oidcOf } from './settings/oidc.ts'
@@ -41,6 +42,7 @@ export type Config = {
   readonly annotations?: readonly string[] | undefined
   /** Addresses and ranges of private networks that notices may be posted to. */
   readonly noticeRanges: readonly string[]
+  readonly acme: AcmeSettings
   /** How mail is sent; never printed, since the URL may hold a password. */
   readonly smtp?: Smtp | undefined
   readonly siem?: Siem
@@ -90,6 +92,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     quotas: quotasIn(env),
     trustedProxies: rangesOf('GATESMITH_TRUSTED_PROXIES', env.GATESMITH_TRUSTED_PROXIES ?? ''),
     noticeRanges: rangesOf('GATESMITH_NOTICE_RANGES', env.GATESMITH_NOTICE_RANGES ?? ''),
+    acme: acmeOf(env, rangesOf('GATESMITH_ACME_RANGES', env.GATESMITH_ACME_RANGES ?? '')),
     smtp: smtpOf(env),
     siem: siemOf(env),
     annotations:

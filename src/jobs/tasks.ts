@@ -1,3 +1,6 @@
+import { forgetAcme } from '../acme/forget.ts'
+import { finishOrder } from '../acme/orders/finalize.ts'
+import { validateChallenge } from '../acme/validation/validate.ts'
 import { linkEvents } from '../audit/chain/link.ts'
 import { publishLists } from '../authorities/crl/publish.ts'
 import { refreshLists } from '../authorities/crl/stale.ts'
@@ -43,6 +46,8 @@ const actions: {
   'authority.publish': (ctx, { keyId }) => publishLists(ctx, keyId),
   'blocked-key.revoke': (ctx, { spkiSha256 }) => revokeBlocked(ctx, spkiSha256),
   'notice.send': sendNotice,
+  'acme.validate': (ctx, { challengeId }) => validateChallenge(ctx, challengeId),
+  'acme.finish': (ctx, { orderId }) => finishOrder(ctx, orderId),
   'audit.forward': forwardAudit,
   'cluster.check': checkCluster,
 }
@@ -124,6 +129,7 @@ export const schedule = {
   'answers.forget': '7 * * * *',
   'sessions.forget': '9 * * * *',
   'events.forget': '12 * * * *',
+  'acme.forget': '27 * * * *',
   'notices.sweep': '* * * * *',
   'notices.forget': '22 * * * *',
   'queue.sweep': '* * * * *',
@@ -153,6 +159,7 @@ export function periodicWork(ctx: Context): Periodic {
     'answers.forget': () => forgetOldAnswers(ctx),
     'sessions.forget': () => forgetSessions(ctx),
     'events.forget': () => forgetEvents(ctx),
+    'acme.forget': () => forgetAcme(ctx),
     'notices.sweep': () => sweepNotices(ctx),
     'notices.forget': () => forgetNotices(ctx),
     'queue.sweep': () => sweepQueue(ctx, Object.keys(schedule)),

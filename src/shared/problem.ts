@@ -38,6 +38,8 @@ export const problems = {
   'rotation-unknown': { status: 404, title: 'The key of this authority was never changed' },
   'rotation-underway': { status: 409, title: 'The key of this authority is being changed' },
   'rotation-unfinished': { status: 409, title: 'The old key is still in use' },
+  'acme-key-unknown': { status: 404, title: 'There is no such ACME key' },
+  'acme-account-unknown': { status: 404, title: 'There is no such ACME account' },
   'certificate-unknown': { status: 404, title: 'There is no such certificate' },
   'certificate-refused': { status: 422, title: 'The certificate may not be issued like this' },
   'certificate-unfinished': { status: 409, title: 'The certificate is not signed yet' },

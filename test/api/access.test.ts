@@ -212,6 +212,7 @@ const routes = [{ to: { service: 'a', namespace: 'a', port: 80 } }]
 /** Well formed where a tenant is named, so that it is not the form that is refused; nothing comes of it. */
 const bodies: readonly (readonly [string, object])[] = [
   ['/tenants/alpha/api-keys', { name: 'k-0', role: 'viewer' }],
+  ['/tenants/alpha/acme-keys', { name: 'k-0' }],
   ['/api-keys:certificate', { name: 'k-0', role: 'viewer', certificate: { commonName: 'k-0' } }],
   ['/notices/a', { kind: 'webhook', url: 'https://127.0.0.1/' }],
   ['/certificates', leaf],

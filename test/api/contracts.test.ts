@@ -81,6 +81,7 @@ test('the OpenAPI document is valid by the rules of 3.1, and every reference lea
   }
 })
 
+// The ACME servers are described by RFC 8555, and their URLs by their directories (test/api/acme).
 test('every route that clients use is in the document', () => {
   const served = [...routes].filter((route) =>
     /^(?!HEAD)\w+ \/(v1|pki|renewal-info|graphql)(\/|$)/.test(route),

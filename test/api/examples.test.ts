@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { parse } from 'yaml'
 import { startCluster } from '../../sandbox/cluster.ts'
+import { openAccount } from '../../src/acme/accounts/open.ts'
 import { certifyHost } from '../../src/certificates/hosts/certify.ts'
 import { openTestApi } from '../support/api.ts'
 import { fits } from '../support/contract.ts'
@@ -107,6 +108,20 @@ async function ask(id: string, params: Params = {}, known: object = {}) {
   return last
 }
 
+/** An account as an ACME client opens it. */
+async function openAccountOf(keyId: string): Promise<string> {
+  const key = await ctx.db.read.acmeKey.findUniqueOrThrow({
+    where: { id: keyId },
+    include: { tenant: { select: { name: true } } },
+  })
+  const { id: authorityId } = await ctx.db.read.authority.findUniqueOrThrow({
+    where: { name: 'example-issuing' },
+  })
+  const thumbprint = 'NzbLsXh8uDCcd-6MNwXF4W_7noWXFZAfHkxZsRGC9Xs'
+  const asked = { key, authorityId, jwk: {}, thumbprint, contact: ['mailto:ops@example.com'] }
+  return (await openAccount(ctx, { ...asked, requestId: 'example' })).account.id
+}
+
 test('every example of a request is accepted, and what it is answered is what the contract says', async () => {
   const root = { authority: 'example-root' }
   const issuing = { authority: 'example-issuing' }
@@ -164,6 +179,14 @@ test('every example of a request is accepted, and what it is answered is what th
   await ask('revokeTenantCertificate', certificate)
   await ask('revokeTenantCertificates')
   await ask('createTenantCertificateKey')
+  const acmeKey = { id: String((await ask('createTenantAcmeKey')).id) }
+  await ask('getTenantAcmeKey', acmeKey)
+  await ask('listTenantAcmeKeys')
+  const account = { id: await openAccountOf(acmeKey.id) }
+  await ask('getTenantAcmeAccount', account)
+  await ask('listTenantAcmeAccounts')
+  await ask('deleteTenantAcmeAccount', account)
+  await ask('deleteTenantAcmeKey', acmeKey)
   const { id: replacement } = await ask('createReplacement')
   await ask('getReplacement', { id: String(replacement) })
   const { spkiSha256 } = await ask('createBlockedKey')

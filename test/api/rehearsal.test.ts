@@ -58,6 +58,7 @@ test('what is made, revoked or rotated can be rehearsed: the same answer and ref
   const asked = { profile: 'server', dnsNames: ['www.fair.test'] }
   const { id } = (await http.post(certificates).send(asked).expect(201)).body
   const key = (await http.post('/v1/api-keys').send({ name: 'k', role: 'viewer' })).body
+  const acme = (await http.post('/v1/tenants/shop/acme-keys').send({ name: 'kept' })).body
   const webhook = { kind: 'webhook', url: 'https://hooks.fair.test/' }
   await http.put('/v1/notices/ops').send(webhook).expect(201)
   const sub = { name: 'sub', kind: 'intermediate', parent: 'house', subject: { commonName: 'sub' } }
@@ -89,6 +90,8 @@ test('what is made, revoked or rotated can be rehearsed: the same answer and ref
     ['post', '/v1/api-keys', { name: 'k', role: 'viewer' }, 422],
     ['post', `/v1/api-keys/${key.id}/rotate`, {}, 200],
     ['delete', `/v1/api-keys/${key.id}`, undefined, 204],
+    ['post', '/v1/tenants/shop/acme-keys', { name: 'acme' }, 201],
+    ['delete', `/v1/tenants/shop/acme-keys/${acme.id}`, undefined, 204],
     ['put', '/v1/notices/new', webhook, 201],
     ['post', '/v1/notices/ops/rotate', undefined, 200],
     ['delete', '/v1/notices/ops', undefined, 204],

@@ -18,6 +18,8 @@ subscribe('tracing:fastify.request.handler:error', (message) => {
   const { error, request } = message as { error: unknown; request: FastifyRequest }
   if (!(error instanceof Problem)) return
   const { config, schema, method, url } = request.routeOptions
+  // What is not in the contract, as what ACME clients ask, answers errors of its own.
+  if (schema?.hide) return
   if (!problemsOf({ config, schema }).includes(error.type))
     undeclared.add(`${method} ${url}: ${error.type}`)
 })

@@ -4,6 +4,7 @@ import pg from 'pg'
 import { type Actor, systemActor } from '../../src/core/actor.ts'
 import type { Config } from '../../src/core/config.ts'
 import { type Context, openContext } from '../../src/core/context.ts'
+import { defaultAcme } from '../../src/core/settings/acme.ts'
 import { defaultQuotas, defaultRates } from '../../src/core/settings/limits.ts'
 
 /** A migrated database of its own for this test file, dropped afterwards. Answers its URL. An empty one
@@ -50,6 +51,7 @@ export function testConfig(databaseUrl: string): Config {
     quotas: defaultQuotas,
     trustedProxies: [],
     noticeRanges: [],
+    acme: defaultAcme,
     logLevel: 'silent',
     development: false,
   }

@@ -122,6 +122,11 @@ function tokenOf({ headers, routeOptions }: FastifyRequest): string | undefined 
   return password.exec(pair)?.[1]
 }
 
+/** Remembers who asks where that was found out otherwise, for the log and the audit trail. */
+export function noteAsker(request: FastifyRequest, actor: Actor): void {
+  actors.set(request, actor)
+}
+
 /** Who asks, also where that one may not; undefined while nobody knows. */
 export function askerOf(request: FastifyRequest): Actor | undefined {
   return actors.get(request)

@@ -9,6 +9,8 @@ import { isRehearsal } from '../rehearsal.ts'
 import { apiKeyById } from './access/keys.ts'
 import { apiKeyRotations } from './access/rotations.ts'
 import { whoami } from './access/whoami.ts'
+import { acmeAccounts } from './acme/accounts.ts'
+import { acmeKeys } from './acme/keys.ts'
 import { apiKeys } from './apikeys.ts'
 import { audit } from './audit.ts'
 import { authorities } from './authorities.ts'
@@ -41,6 +43,8 @@ export const nouns: readonly Routes[] = [
   certificates,
   certificateBatches,
   revocationBatches,
+  acmeKeys,
+  acmeAccounts,
   replacements,
   clusters,
   hosts,

@@ -21,29 +21,8 @@ export type RenewalInfo = Type.Static<typeof RenewalInfo>
  *  revoked, when its replacement was ordered, and when the key of its issuer was changed. Public.
  *  Throws certificate-unknown, also for what no certificate can be asked for by. */
 export async function getRenewalInfo(ctx: Context, text: string): Promise<RenewalInfo> {
-  const unknown = new Problem('certificate-unknown', 'This key issued no such certificate')
-  const id = readRenewalId(text)
-  if (!id) throw unknown
-  const row = await ctx.db.read.certificate.findUnique({
-    where: { serial: id.serial },
-    select: {
-      status: true,
-      serial: true,
-      notBefore: true,
-      notAfter: true,
-      tenant: { select: { policy: true } },
-      replacement: { select: { explanationUrl: true } },
-      issuer: {
-        select: {
-          der: true,
-          key: { select: { issuers: { where: { issues: true }, select: { id: true } } } },
-        },
-      },
-    },
-  })
-  if (!row || row.status === 'signing') throw unknown
-  const { subjectKeyIdentifier } = readCertificate(Buffer.from(row.issuer.der))
-  if (subjectKeyIdentifier?.toString('hex') !== id.keyIdentifier) throw unknown
+  const row = await findRenewable(ctx, text)
+  if (!row) throw new Problem('certificate-unknown', 'This key issued no such certificate')
   const { renewBefore } = policyOf(row.tenant)
   const atOnce =
     row.status === 'revoked' || row.replacement !== null || row.issuer.key.issuers.length === 0
@@ -55,4 +34,31 @@ export async function getRenewalInfo(ctx: Context, text: string): Promise<Renewa
     suggestedWindow: { start: timestamp(start), end: timestamp(end) },
     ...(explanationURL ? { explanationURL } : {}),
   }
+}
+
+/** The certificate that renewal information is asked about, by the identifier of RFC 9773 4.1; undefined for what no
+ *  certificate has. */
+export async function findRenewable(ctx: Context, text: string) {
+  const id = readRenewalId(text)
+  if (!id) return undefined
+  const row = await ctx.db.read.certificate.findUnique({
+    where: { serial: id.serial },
+    select: {
+      ...{ id: true, tenantId: true, authorityId: true, hostId: true },
+      ...{ status: true, serial: true, notBefore: true, notAfter: true },
+      ...{ dnsNames: true, ipAddresses: true },
+      replacedBy: { select: { status: true } },
+      tenant: { select: { policy: true } },
+      replacement: { select: { explanationUrl: true } },
+      issuer: {
+        select: {
+          der: true,
+          key: { select: { issuers: { where: { issues: true }, select: { id: true } } } },
+        },
+      },
+    },
+  })
+  if (!row || row.status === 'signing') return undefined
+  const { subjectKeyIdentifier } = readCertificate(Buffer.from(row.issuer.der))
+  return subjectKeyIdentifier?.toString('hex') === id.keyIdentifier ? row : undefined
 }

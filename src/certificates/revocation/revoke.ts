@@ -23,7 +23,7 @@ import { onCompromise, readProof } from './compromise.ts'
 export async function revokeCertificate(
   ctx: Context,
   actor: Actor,
-  { tenant, id, reason, proof }: RevocationRequest,
+  { tenant, id, reason, proof, signedByKey = false }: RevocationRequest,
 ): Promise<Certificate> {
   const owner = await accessTenant(ctx, actor, { name: tenant, permission: 'write-certificates' })
   const tenantId = owner.id
@@ -39,7 +39,7 @@ export async function revokeCertificate(
   }
   // It may be out there already: it is made whole, then revoked.
   if (found.status === 'signing') await finishCertificate(ctx, id)
-  const revoker = { actor, now: ctx.now(), proven: proof !== undefined }
+  const revoker = { actor, now: ctx.now(), proven: signedByKey || proof !== undefined }
   return ctx.db.transaction(async (tx) => {
     // Lists grow by every revocation, for all who read them. Operators of the platform revoke all the same,
     // and so does who says that somebody else has the key: that must never wait for another day.
@@ -58,6 +58,8 @@ export type RevocationRequest = {
   readonly id: string
   readonly reason: RevocationReason
   readonly proof?: string | undefined
+  /** Whether the request itself was signed by the key of the certificate. */
+  readonly signedByKey?: boolean
 }
 
 /** Who revokes and when; whether they showed that they have the key, and whether what follows for the

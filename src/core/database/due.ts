@@ -108,6 +108,12 @@ const kinds = {
   'notice.send': kindOf(Type.Object({ noticeId: Text, receiverId: Text }), {
     queue: ({ receiverId }) => `notices/${Number.parseInt(receiverId.slice(-2), 16) % 4 || 0}`,
   }),
+  /** Look for a challenge that an ACME client says is there. What does not answer holds up no more than a few slots. */
+  'acme.validate': kindOf(Type.Object({ challengeId: Text }), {
+    queue: ({ challengeId }) => `acme/${Number.parseInt(challengeId.slice(-2), 16) % 4 || 0}`,
+  }),
+  /** Finish an order of an ACME client that was left under way. */
+  'acme.finish': kindOf(Type.Object({ orderId: Text })),
   /** Tell a SIEM what it was not told of the audit trail. */
   'audit.forward': kindOf(Type.Object({ kind: Type.Enum(['webhook', 'syslog']) }), {
     queue: ({ kind }) => `audit-forward/${kind}`,

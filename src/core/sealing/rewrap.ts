@@ -15,6 +15,7 @@ export const sealedTables: readonly SealedTable[] = [
   { name: 'certificate_secret', key: [uuid('certificateId')] },
   { name: 'cluster_credential', key: [uuid('clusterId')] },
   { name: 'receiver_secret', key: [uuid('receiverId')] },
+  { name: 'acme_key_secret', key: [uuid('keyId')] },
   { name: 'audit_log_key', key: [uuid('id')] },
   { name: 'idempotency_key', key: [uuid('scope'), { name: 'key', type: 'text' }] },
 ]

@@ -50,6 +50,11 @@ export const Environment = Type.Object({
   GATESMITH_QUOTA_API_KEYS: Type.Optional(Count),
   GATESMITH_QUOTA_REVOCATIONS_PER_DAY: Type.Optional(Count),
   GATESMITH_QUOTA_REPLACEMENTS_PER_DAY: Type.Optional(Count),
+  GATESMITH_ACME_URL: Type.Optional(Type.String({ pattern: '^https?://[^\\s?#]+$' })),
+  GATESMITH_ACME_HTTP_PORT: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
+  GATESMITH_ACME_TLS_PORT: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
+  GATESMITH_ACME_RESOLVERS: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_ACME_RANGES: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_HOST_ANNOTATIONS: Type.Optional(
     Type.String({ pattern: '^([a-z0-9.-]+/[A-Za-z0-9_.-]*(\\s*,\\s*)?)*$', maxLength: 4096 }),
   ),
@@ -179,6 +184,17 @@ export const settings = [
   ['GATESMITH_QUOTA_API_KEYS', 'API keys of such a tenant (1000)'],
   ['GATESMITH_QUOTA_REVOCATIONS_PER_DAY', 'revocations of such a tenant in a day (5000)'],
   ['GATESMITH_QUOTA_REPLACEMENTS_PER_DAY', 'replacements that such a tenant orders in a day (100)'],
+  ['GATESMITH_ACME_URL', 'URL under which ACME clients reach /acme (as each of them asks for it)'],
+  ['GATESMITH_ACME_HTTP_PORT', 'port at which http-01 challenges are looked for (80)'],
+  ['GATESMITH_ACME_TLS_PORT', 'port at which tls-alpn-01 challenges are looked for (443)'],
+  [
+    'GATESMITH_ACME_RESOLVERS',
+    'DNS servers that are asked about challenges, address or address:port, by comma (those of the machine)',
+  ],
+  [
+    'GATESMITH_ACME_RANGES',
+    'addresses or ranges at which alone challenges are looked for, by comma (all but loopback; link-local and metadata addresses never)',
+  ],
   [
     'GATESMITH_HOST_ANNOTATIONS',
     'annotations that hosts may ask for on their Gateways, by comma; what ends in / or - is a beginning (external-dns.alpha.kubernetes.io/)',

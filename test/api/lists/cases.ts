@@ -196,6 +196,10 @@ const cases: Readonly<Record<string, Readonly<Record<string, readonly Case[]>>>>
       ['false', ({ state }) => state !== 'pending'],
     ],
   },
+  listTenantAcmeKeys: { name: [['mail', ({ name }) => name === 'mail']] },
+  listTenantAcmeAccounts: {
+    status: ['valid', 'revoked'].map((word): Case => [word, ({ status }) => status === word]),
+  },
   listBlockedKeys: {
     spkiSha256: [['b'.repeat(64), (item) => item.spkiSha256 === 'b'.repeat(64)]],
   },

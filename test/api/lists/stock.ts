@@ -1,4 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises'
+import { openAccount } from '../../../src/acme/accounts/open.ts'
 import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
 import { putHost } from '../../../src/hosts/put.ts'
 import { openTestApi, tokenFor } from '../../support/api.ts'
@@ -109,6 +110,18 @@ for (const [name, namespace, cluster] of [
     secret: { name: `${name}-tls`, namespace },
   })
 }
+
+// Keys of ACME, and accounts as clients would open them.
+for (const name of ['web', 'mail', 'mesh']) {
+  const { id } = await make('post', '/tenants/one/acme-keys', { name })
+  const row = await ctx.db.read.acmeKey.findUniqueOrThrow({ where: { id } })
+  const authority = await ctx.db.read.authority.findUniqueOrThrow({ where: { name: 'first' } })
+  await openAccount(ctx, {
+    ...{ key: { ...row, tenant: { name: 'one' } }, authorityId: authority.id, requestId: 'stock' },
+    ...{ jwk: {}, thumbprint: name, contact: [] },
+  })
+}
+await ctx.db.statement(`update acme_account set status = 'revoked' where thumbprint = $1`, ['mail'])
 
 // As clusters would have it.
 for (const [name, status] of Object.entries({ east: 'Ready', west: 'Failed' })) {

@@ -1,0 +1,12 @@
+import { authorityUnknown } from '../authorities/authority.ts'
+import type { Context } from '../core/context.ts'
+
+/** An authority as the one whose ACME server is asked. Throws authority-unknown. */
+export async function findAcmeAuthority(ctx: Context, name: string) {
+  const row = await ctx.db.read.authority.findUnique({
+    where: { name },
+    select: { id: true, name: true, profiles: true, tenantId: true, removedAt: true },
+  })
+  if (!row || row.removedAt !== null) throw authorityUnknown(name)
+  return row
+}
