@@ -1,6 +1,8 @@
 import { createSocket } from 'node:dgram'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
 import { after } from 'node:test'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import { createAcmeKey } from '../../src/acme/keys/lifecycle.ts'
@@ -10,6 +12,7 @@ import { startWorker, type Worker } from '../../src/jobs/worker.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { openTestApi } from './api.ts'
 import { admin } from './context.ts'
+import { openFolder } from './process.ts'
 
 /** What a world of names and servers answers to whoever looks for challenges. */
 export type Challenges = {
@@ -18,6 +21,8 @@ export type Challenges = {
   /** Bodies by `host/path`; what begins with `->` is redirected there. */
   readonly http: Map<string, string>
   /** Certificates by the name that is asked for. */
+  /** Where clients put files that are served under any name. */
+  readonly webroot: string
   readonly alpn: Map<string, { readonly key: string | Buffer; readonly cert: string | Buffer }>
   readonly dnsPort: number
   readonly httpPort: number
@@ -30,8 +35,13 @@ export async function openChallenges(): Promise<Challenges> {
   const http = new Map<string, string>()
   const alpn = new Map<string, { key: string | Buffer; cert: string | Buffer }>()
   const dnsPort = await openNames(txt)
-  const plain = createServer(({ url = '', headers: { host = '' } }, response) => {
-    const body = http.get(`${host.replace(/:\d+$/, '')}${url}`)
+  const webroot = await openFolder()
+  const inFile = (url: string) =>
+    /^\/\.well-known\/acme-challenge\/[\w-]+$/.test(url)
+      ? readFile(join(webroot, url), 'utf8').catch(() => undefined)
+      : undefined
+  const plain = createServer(async ({ url = '', headers: { host = '' } }, response) => {
+    const body = http.get(`${host.replace(/:\d+$/, '')}${url}`) ?? (await inFile(url))
     const [, location] = /^->(.*)$/s.exec(body ?? '') ?? []
     if (location !== undefined) response.writeHead(302, { location }).end()
     else response.writeHead(body === undefined ? 404 : 200).end(body)
@@ -50,7 +60,7 @@ export async function openChallenges(): Promise<Challenges> {
     return (server.address() as AddressInfo).port
   }
   const [httpPort, tlsPort] = [await portOf(plain), await portOf(secure)]
-  return { txt, http, alpn, dnsPort, httpPort, tlsPort }
+  return { txt, http, webroot, alpn, dnsPort, httpPort, tlsPort }
 }
 
 /** A DNS server (RFC 1035 4.1) that knows TXT records by name, and 127.0.0.1 for every name. */
