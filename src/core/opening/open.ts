@@ -24,9 +24,14 @@ const turnsToOpen = oncePer(() =>
 
 /** Opens what is encrypted, or came from tools that write it in their own way, in a thread of its own with bounds
  *  of time and memory, when the turn of `party` has come. Throws X509Error `store-refused`, busy. */
-export function openSealed(ctx: Context, party: string, sealed: Sealed): Promise<OpenedStore> {
+export function openSealed(
+  ctx: Context,
+  party: string,
+  sealed: Sealed,
+  most = mostMilliseconds,
+): Promise<OpenedStore> {
   return turnsToOpen(lasting(ctx))(party, async () => {
-    const answer = await inThread(ctx, sealed)
+    const answer = await inThread(ctx, sealed, most)
     if ('refused' in answer) throw new X509Error('store-refused', answer.refused)
     const octets = (base64: string) => Buffer.from(base64, 'base64')
     return {
@@ -43,12 +48,12 @@ function threadFile(): URL {
   return new URL(/\/parts\/[^/]*$/.test(here) ? './thread.js' : './parts/thread.js', here)
 }
 
-function inThread(ctx: Context, sealed: Sealed): Promise<Opened> {
+function inThread(ctx: Context, sealed: Sealed, most: number): Promise<Opened> {
   const worker = new Worker(threadFile(), { workerData: sealed, resourceLimits: limits })
   return new Promise<Opened>((resolve, reject) => {
     const late = setTimeout(() => {
-      reject(tooLong(`it takes longer than ${mostMilliseconds / 1000} s to open`))
-    }, mostMilliseconds)
+      reject(tooLong(`it takes longer than ${most / 1000} s to open`))
+    }, most)
     worker.once('message', (message: unknown) => resolve(Value.Parse(Opened, message)))
     worker.once('error', (error) => {
       // What it was about is not told: it may hold a part of what was sent.

@@ -125,8 +125,17 @@ function certificateOctets(block: PemBlock): Buffer {
   return octets.subarray(0, readHeader(octets, 0, octets.length).end)
 }
 
+/** Who signed whom is asked of each and each other. */
+const mostCertificates = 16
+
 function readAll(ders: readonly Buffer[]): readonly ParsedCertificate[] {
   const once = new Map(ders.map((der) => [der.toString('latin1'), der]))
+  if (once.size > mostCertificates) {
+    throw new X509Error(
+      'pem-too-large',
+      `There are ${once.size} certificates in it: send one with those above it, ${mostCertificates} at most`,
+    )
+  }
   if (once.size === 0) throw new X509Error('pem-malformed', 'There is no certificate in it')
   return [...once.values()].map(readCertificate)
 }

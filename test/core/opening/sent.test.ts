@@ -3,6 +3,7 @@ import type { KeyObject } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { before, test } from 'node:test'
+import { openSealed } from '../../../src/core/opening/open.ts'
 import { readSent, type Sent } from '../../../src/core/opening/sent.ts'
 import { Problem } from '../../../src/shared/problem.ts'
 import { spkiOf } from '../../../src/x509/keys/public.ts'
@@ -200,7 +201,39 @@ test('several stores wait for one another, and each is opened', async () => {
   for (const { privateKey } of many) same(privateKey, ec)
 })
 
+test('what takes too long is ended, and who comes next is served', async () => {
+  const made = ['-inkey', at('ec.pem'), '-in', at('ec.crt'), '-passout', 'pass:x']
+  written('pkcs12', '-export', ...made, '-iter', '600000', '-out', at('slow.p12'))
+  const sealed = { store: readFileSync(at('slow.p12')).toString('base64'), passphrase: 'x' }
+  await assert.rejects(openSealed(ctx, 'platform', sealed, 20), {
+    code: 'store-refused',
+    message: /longer than 0.02 s/,
+  })
+  bagged()
+  const pkcs12 = readFileSync(at('bag.p12')).toString('base64')
+  same((await read({ pkcs12, passphrase: 'x' })).privateKey, ec)
+})
+
+test('what ends the thread is refused, and said in the log without what was sent', async () => {
+  const lines: string[] = []
+  const log = { ...ctx.log, warn: (facts: object) => void lines.push(JSON.stringify(facts)) }
+  const block = { label: 'ENCRYPTED PRIVATE KEY', headers: '', base64: 'MAA=' }
+  // What the thread was not made for: its schema throws in it.
+  const wrong = { block, passphrase: 'secret-4711', store: 'x' }
+  await assert.rejects(openSealed({ ...ctx, log }, 'platform', wrong), { code: 'store-refused' })
+  assert.equal(lines.length, 1)
+  assert.doesNotMatch(lines.join(''), /secret-4711|MAA=/)
+})
+
 for (const [what, sent, reason] of [
+  [
+    'more certificates than a chain has',
+    async () => {
+      const many = await Promise.all(Array.from({ length: 17 }, () => authority('ECDSA_P256')))
+      return { certificate: many.map(({ certificate }) => pemOf(certificate)).join('') }
+    },
+    /17 certificates in it/,
+  ],
   ['neither', () => ({}), /one of the two/],
   ['both', () => ({ certificate: 'x', pkcs12: 'x' }), /one of the two/],
   ['a store and a key', () => ({ pkcs12: 'x', privateKey: 'x' }), /the store has the key/],
@@ -240,7 +273,7 @@ for (const [what, sent, reason] of [
   ],
 ] as const)
   test(`${what} is refused with the reason`, async () =>
-    assert.match(await reasons(sent()), reason))
+    assert.match(await reasons(await sent()), reason))
 
 function pem(label: string): string {
   return `-----BEGIN ${label}-----\nMAAwAA==\n-----END ${label}-----\n`
