@@ -2,7 +2,7 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { answerOf, type Schemas } from '@gatesmith/client'
 import { certificateId } from './follow.ts'
 import { CommandError, type Io, textOf } from './io.ts'
-import { certificateColumns, certificatesOf, filterIn } from './nouns.ts'
+import { acmeKeyColumns, certificateColumns, certificatesOf, filterIn } from './nouns.ts'
 import { print } from './print.ts'
 import { openSession, type Remote, type Session, tenantOf } from './session/contexts.ts'
 
@@ -57,6 +57,30 @@ export async function issue(io: Io, options: IssueOptions): Promise<void> {
   if (options.out !== undefined) {
     const own = csr === undefined
     await write(io, options.out, await bundled(session, made.id, { privateKey: own }), own)
+  }
+}
+
+type AcmeKeyOptions = Remote & {
+  readonly authority?: string
+  readonly within?: readonly string[]
+  readonly challenges?: true
+}
+
+/** `gatesmith acme-key`: makes a key for ACME clients; what they sign with goes to standard output, or with the rest of it
+ *  as JSON or YAML, and nowhere else. */
+export async function acmeKey(io: Io, name: string, options: AcmeKeyOptions): Promise<void> {
+  const session = await openSession(io, options)
+  const { authority, within: names, challenges } = options
+  const made = await answerOf(
+    session.client.POST('/v1/tenants/{tenant}/acme-keys', {
+      params: { path: { tenant: tenantOf(session) } },
+      body: JSON.parse(JSON.stringify({ name, authority, names, preauthorized: !challenges })),
+    }),
+  )
+  const key = ({ id }: Schemas['AcmeKey']) => `acme-key/${id}`
+  await print(session, [made], { columns: acmeKeyColumns, name: key, single: true })
+  if (session.output === 'table' || session.output === 'wide') {
+    io.out.write(`\nkid:  ${made.id}\nhmac: ${made.hmacKey}\n`)
   }
 }
 

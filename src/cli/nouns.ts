@@ -99,6 +99,15 @@ const labelsIn = (labels: Readonly<Record<string, string>>) =>
     .map(([name, value]) => `${name}=${value}`)
     .join(',') || '-'
 
+export const acmeKeyColumns: readonly Column<Schemas['AcmeKey']>[] = [
+  { title: 'ID', value: ({ id }) => id },
+  { title: 'NAME', value: ({ name }) => name },
+  { title: 'AUTHORITY', value: ({ authority }) => authority },
+  { title: 'NAMES', value: ({ names }) => names.join(',') || '-' },
+  { title: 'PREAUTHORIZED', value: ({ preauthorized }) => (preauthorized ? 'yes' : 'no') },
+  { title: 'AGE', value: ({ createdAt }) => span(createdAt) },
+]
+
 export const nouns: readonly Noun[] = [
   noun<Schemas['Host']>({
     name: 'hosts',
@@ -199,6 +208,64 @@ export const nouns: readonly Noun[] = [
       { title: 'MESSAGE', value: ({ message }) => message, wide: true },
     ],
   }),
+  noun<Schemas['AcmeKey']>({
+    name: 'acme-keys',
+    aliases: ['acme-key'],
+    key: ({ id }) => `acme-key/${id}`,
+    each: (session, filters) =>
+      each((page) =>
+        session.client.GET('/v1/tenants/{tenant}/acme-keys', {
+          ...queryOf({ limit: '200', ...filters, ...page }),
+          params: { path: { tenant: tenantOf(session) } },
+        }),
+      ),
+    one: (session, id) => {
+      const path = { tenant: tenantOf(session), id }
+      return answerOf(
+        session.client.GET('/v1/tenants/{tenant}/acme-keys/{id}', { params: { path } }),
+      )
+    },
+    remove: (session, id) => {
+      const path = { tenant: tenantOf(session), id }
+      return answerOf(
+        session.client.DELETE('/v1/tenants/{tenant}/acme-keys/{id}', { params: { path } }),
+      )
+    },
+    columns: acmeKeyColumns,
+  }),
+  noun<Schemas['AcmeAccount']>({
+    name: 'acme-accounts',
+    aliases: ['acme-account'],
+    key: ({ id }) => `acme-account/${id}`,
+    each: (session, filters) =>
+      each((page) =>
+        session.client.GET('/v1/tenants/{tenant}/acme-accounts', {
+          ...queryOf({ limit: '200', ...filters, ...page }),
+          params: { path: { tenant: tenantOf(session) } },
+        }),
+      ),
+    one: (session, id) => {
+      const path = { tenant: tenantOf(session), id }
+      return answerOf(
+        session.client.GET('/v1/tenants/{tenant}/acme-accounts/{id}', { params: { path } }),
+      )
+    },
+    remove: (session, id) => {
+      const path = { tenant: tenantOf(session), id }
+      return answerOf(
+        session.client.DELETE('/v1/tenants/{tenant}/acme-accounts/{id}', { params: { path } }),
+      )
+    },
+    columns: [
+      { title: 'ID', value: ({ id }) => id },
+      { title: 'KEY', value: ({ key }) => key },
+      { title: 'AUTHORITY', value: ({ authority }) => authority },
+      { title: 'STATUS', value: ({ status }) => status },
+      { title: 'CONTACT', value: ({ contact }) => contact.join(',') || '-' },
+      { title: 'AGE', value: ({ createdAt }) => span(createdAt) },
+      { title: 'THUMBPRINT', value: ({ thumbprint }) => thumbprint, wide: true },
+    ],
+  }),
 ]
 
 function noun<T extends object>(definition: Definition<T>): Noun {
@@ -234,7 +301,7 @@ export function nounOf(word: string): Noun {
 /** `host/shop.example.com` or `hosts shop.example.com …`, as kubectl takes them. */
 export function named(words: readonly string[]): { noun: Noun; names: readonly string[] } {
   const [first = '', ...rest] = words
-  const [, word, name] = /^([a-z]+)\/(.+)$/.exec(first) ?? []
+  const [, word, name] = /^([a-z-]+)\/(.+)$/.exec(first) ?? []
   if (word !== undefined && name !== undefined) {
     if (rest.some((each) => !each.startsWith(`${word}/`))) {
       throw new CommandError(`Name all of them like ${first}`)

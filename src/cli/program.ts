@@ -138,7 +138,10 @@ to go with which code, on any machine with a browser, and stay signed in for as 
 
 function addReading(program: Command, io: Io, run: Run): void {
   remote(program.command('get'))
-    .argument('<noun>', 'hosts, certificates, tenants, authorities or clusters; or host/<name>')
+    .argument(
+      '<noun>',
+      'hosts, certificates, tenants, authorities, clusters, acme-keys …; or host/<name>',
+    )
     .argument('[names...]')
     .description('list things, or show some')
     .option('-l, --selector <labels>', 'that have these labels: env=prod,team')
@@ -165,7 +168,7 @@ function addReading(program: Command, io: Io, run: Run): void {
       run(import('./look.ts').then((it) => it.describe(io, [noun, ...names], options))),
     )
   remote(program.command('delete'))
-    .argument('<noun>', 'hosts, tenants, authorities or clusters; or host/<name>')
+    .argument('<noun>', 'hosts, tenants, authorities, clusters, acme-keys …; or host/<name>')
     .argument('[names...]')
     .description('take things away')
     .action((noun: string, names: readonly string[], options: Remote) =>
@@ -252,6 +255,16 @@ function addCertificates(program: Command, io: Io, run: Run): void {
   gatesmith issue --profile server --csr request.pem -o json`,
     )
     .action((options) => run(import('./certificates.ts').then((it) => it.issue(io, options))))
+  remote(program.command('acme-key'))
+    .argument('<name>', 'of the new key')
+    .description('make a key by which ACME clients (certbot, cert-manager …) get certificates')
+    .option('--authority <authority>', 'that alone it opens accounts of')
+    .option('--within <domain>', 'that its names lie within; give it once for each', collected)
+    .option('--challenges', 'names of the tenant are proved too')
+    .addHelpText('after', '\n  gatesmith acme-key web-servers --within www.example.com')
+    .action((name: string, options) =>
+      run(import('./certificates.ts').then((it) => it.acmeKey(io, name, options))),
+    )
   remote(program.command('renew'))
     .argument('<certificate>', which)
     .description('have another certificate of the same names issued, in place of this one')
