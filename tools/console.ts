@@ -15,6 +15,7 @@ const fromConsole = createRequire(join(root, 'console/package.json'))
 
 /** Builds the web console into a folder: index.html, and assets/<name>-<hash>.js|css with .br and .gz beside each. */
 export async function buildConsole(folder: string): Promise<void> {
+  const react = libraryOf('react')
   await rm(folder, { recursive: true, force: true })
   await mkdir(folder, { recursive: true })
   const { metafile } = await build({
@@ -34,17 +35,21 @@ export async function buildConsole(folder: string): Promise<void> {
     metafile: true,
     define: { 'process.env.NODE_ENV': '"production"' },
     // Libraries that others need as well lie above, beside another React: theirs is the one of the console.
-    alias: Object.fromEntries(
-      ['react', 'react-dom'].map((name) => [
-        name,
-        dirname(fromConsole.resolve(`${name}/package.json`)),
-      ]),
-    ),
+    alias: { react, 'react-dom': libraryOf('react-dom') },
   })
   const page = await readFile(join(root, 'console/index.html'), 'utf8')
   await writeFile(join(folder, 'index.html'), page.replace('<!-- assets -->', headOf(metafile)))
   const made = Object.keys(metafile.outputs).map((path) => join(root, path))
   await Promise.all(made.map(compress))
+}
+
+/** Where a library of the console lies. */
+function libraryOf(name: string): string {
+  try {
+    return dirname(fromConsole.resolve(`${name}/package.json`))
+  } catch (error) {
+    throw new Error('The libraries of the console are not installed: npm ci', { cause: error })
+  }
 }
 
 /** What the page loads at once: the script, what that needs in any case, and the style. */

@@ -49,7 +49,7 @@ function Progress({ rotation }: { readonly rotation: Schemas['Rotation'] }) {
   return (
     <>
       <p className="quiet">
-        Begun <Ago at={rotation.startedAt} />, at this step since <Ago at={rotation.since} />
+        Begun <Ago at={rotation.startedAt} />; this step <Ago at={rotation.since} />
         {rotation.step === 'done' ? (
           ''
         ) : (

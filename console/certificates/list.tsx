@@ -2,7 +2,7 @@ import { queryOptions, useQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'wouter'
 import { authoritiesQuery } from '../authorities/queries.ts'
 import { clustersQuery } from '../clusters/queries.ts'
-import { Choice, useTenants } from '../parts/choice.tsx'
+import { Choice, NameFilter, useTenants } from '../parts/choice.tsx'
 import { Empty, Loaded, Page } from '../parts/page.tsx'
 import { Status } from '../parts/status.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
@@ -165,6 +165,9 @@ export function Certificates() {
             incomplete={!complete}
             filters={
               <>
+                {complete && chosen('name') === '' ? null : (
+                  <NameFilter value={chosen('name')} onChange={set('name')} />
+                )}
                 <Choice
                   name="State"
                   value={chosen('status')}

@@ -149,9 +149,11 @@ type Told = Schemas['AuditEvent']
 
 function repairedQuery(action: 'host.repaired' | 'host.drifted') {
   return queryOptions({
-    queryKey: ['audit', 'repaired', action],
+    queryKey: ['repairs', action],
     queryFn: () =>
       answered(api.GET('/v1/audit-events', { params: { query: { action, limit: 500 } } })),
+    // What is put right at once changes no status, and no event tells of it.
+    refetchInterval: 30_000,
   })
 }
 

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { Link, useSearchParams } from 'wouter'
-import { Choice, useTenants } from '../parts/choice.tsx'
+import { Choice, NameFilter, useTenants } from '../parts/choice.tsx'
 import { Empty, Loaded, Page } from '../parts/page.tsx'
 import { Status } from '../parts/status.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
@@ -20,7 +20,7 @@ export function Hosts() {
   const [params, setParams] = useSearchParams()
   const chosen = (key: string) => params.get(key) ?? ''
   const tenant = own ?? params.get('tenant')
-  const query = useQuery(matrixQuery(tenant))
+  const query = useQuery(matrixQuery(tenant, params.get('name')))
   const items = query.data?.items
   const clusters = useMemo(() => clustersOf(items ?? []), [items])
   const columns = useMemo(() => columnsOf(clusters, own === null), [clusters, own])
@@ -58,7 +58,7 @@ export function Hosts() {
     >
       <Loaded query={query}>
         {({ complete, items: all }) =>
-          all.length === 0 ? (
+          all.length === 0 && !params.has('name') ? (
             <NoHosts />
           ) : (
             <DataTable
@@ -70,6 +70,9 @@ export function Hosts() {
               incomplete={!complete}
               filters={
                 <>
+                  {complete && chosen('name') === '' ? null : (
+                    <NameFilter value={chosen('name')} onChange={set('name')} />
+                  )}
                   <Choice
                     name="State"
                     value={chosen('status')}

@@ -10,13 +10,13 @@ export type MatrixRow = Pick<Host, 'name' | 'tenant' | 'tls' | 'status'>
 
 const fields = 'name,tenant,tls,status'
 
-/** The hosts of a tenant, or of all, with how they stand on each cluster. */
-export function matrixQuery(tenant: string | null) {
+/** The hosts of a tenant, or of all, with how they stand on each cluster; of a name, or of all. */
+export function matrixQuery(tenant: string | null, name: string | null) {
   return queryOptions({
-    queryKey: ['hosts', 'matrix', tenant],
+    queryKey: ['hosts', 'matrix', tenant, name],
     queryFn: (): Promise<Listed<MatrixRow>> =>
       listed((page) => {
-        const query = { ...page, fields }
+        const query = { ...page, fields, ...(name ? { name } : {}) }
         return tenant === null
           ? api.GET('/v1/hosts', { params: { query } })
           : api.GET('/v1/tenants/{tenant}/hosts', { params: { query, path: { tenant } } })

@@ -100,7 +100,7 @@ function OnCluster({
         <span>
           <Status of={status} />{' '}
           <span className="quiet">
-            since <Ago at={since} />
+            <Ago at={since} />
           </span>
         </span>
       </div>

@@ -1,4 +1,5 @@
 import { queryOptions, useQuery } from '@tanstack/react-query'
+import { type FormEvent, useId } from 'react'
 import { api, listed } from '../shared/api.ts'
 import { useMe } from '../shell/session.ts'
 
@@ -28,6 +29,30 @@ export function Choice({
         ))}
       </select>
     </label>
+  )
+}
+
+/** Asks the service for one name, or for every name below a domain: for a list that is too long to be fetched whole. */
+export function NameFilter({
+  value,
+  onChange,
+}: {
+  readonly value: string
+  readonly onChange: (value: string) => void
+}) {
+  const id = useId()
+  const submit = (event: FormEvent<HTMLFormElement>) => {
+    event.preventDefault()
+    onChange(String(new FormData(event.currentTarget).get('name') ?? '').trim())
+  }
+  return (
+    <form className="choice" onSubmit={submit}>
+      <label htmlFor={id}>Name</label>
+      <input id={id} name="name" defaultValue={value} placeholder="whole, or *.example.com" />
+      <button type="submit" className="button">
+        Find
+      </button>
+    </form>
   )
 }
 

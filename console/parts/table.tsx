@@ -13,7 +13,7 @@ import {
 } from '@tanstack/react-table'
 import { useVirtualizer } from '@tanstack/react-virtual'
 import { type ReactNode, useId, useMemo, useRef, useState } from 'react'
-import { counted } from '../shared/when.ts'
+import { counted, several } from '../shared/when.ts'
 import { Icon } from './icons.tsx'
 
 /** A column: what its cells are sorted and found by, and how they are shown. */
@@ -103,7 +103,7 @@ export function DataTable<Row extends object>(props: Props<Row>) {
               <input
                 id={field}
                 type="search"
-                placeholder={`Search ${noun}s`}
+                placeholder={`Search ${several(noun)}`}
                 value={words}
                 onChange={(event) => setWords(event.target.value)}
               />

@@ -71,7 +71,12 @@ export function utcText(at: Date): string {
   return `${at.toISOString().slice(0, 19).replace('T', ' ')} UTC`
 }
 
+/** What several of something are called: hosts, authorities, days. */
+export function several(noun: string): string {
+  return /[^aeiou]y$/.test(noun) ? `${noun.slice(0, -1)}ies` : `${noun}s`
+}
+
 /** So many of something: "1 host", "3 hosts". */
-export function counted(count: number, noun: string, several = `${noun}s`): string {
-  return `${count.toLocaleString('en-GB')} ${count === 1 ? noun : several}`
+export function counted(count: number, noun: string, more = several(noun)): string {
+  return `${count.toLocaleString('en-GB')} ${count === 1 ? noun : more}`
 }

@@ -94,6 +94,7 @@ function staleness(client: QueryClient): {
       if (subject.kind === 'host' || subject.kind === 'certificate') {
         nouns.add('certificates')
         nouns.add('expiry')
+        nouns.add('repairs')
       }
       timer ??= setTimeout(flush, 1_000)
     },

@@ -13,6 +13,8 @@ export type World = {
   readonly link: string
   /** Of the platform's admin. */
   readonly token: string
+  /** Of the sandbox cluster. */
+  readonly kubeconfig: string
   /** A certificate of a client that nothing renews, and whose key was not taken yet. */
   readonly leaf: string
 }
@@ -34,7 +36,8 @@ export async function openWorld(): Promise<World> {
   await makeClusters(http, kubeconfig)
   await makeConflict(http, kubeconfig)
   const leaf = await makeLeaves(http)
-  return { http, url: `http://127.0.0.1:${ports.api}`, link, token: await tokenIn(state), leaf }
+  const token = await tokenIn(state)
+  return { http, url: `http://127.0.0.1:${ports.api}`, link, token, kubeconfig, leaf }
 }
 
 /** One that ends soon, and one that signs for nobody any more while something wants to be renewed by it. */

@@ -2,12 +2,15 @@ import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
 import type { BrowserContext, Page } from 'playwright-core'
+import { connect } from '../../../src/clusters/kubernetes/connect.ts'
+import type { ObjectRef } from '../../../src/hosts/host.ts'
+import { until } from '../../support/process.ts'
 import { assertAccessible, picture } from '../browser.ts'
 import type { World } from '../world.ts'
 
 /** What can be done in a view, each by the buttons that are there for it. */
 export function actionStories(
-  { url, http, leaf }: World,
+  { url, http, kubeconfig, leaf }: World,
   signedIn: () => Promise<BrowserContext>,
 ): void {
   const story = (promise: string, path: string, tell: (page: Page) => Promise<void>) =>
@@ -53,6 +56,10 @@ export function actionStories(
       await page.getByText(/Renewed: the new certificate ends/).waitFor()
       await page.getByRole('tab', { name: 'Kubernetes objects' }).click()
       await page.getByRole('row', { name: /VirtualService/ }).waitFor()
+      await assertAccessible(page, 'objects of a host')
+      await page.getByRole('tab', { name: 'Asked for' }).click()
+      await page.getByText('helloworld.test:5000').waitFor()
+      await assertAccessible(page, 'what was asked for')
       await page.getByRole('tab', { name: 'History' }).click()
       await page.getByRole('button', { name: 'host.created' }).waitFor()
     },
@@ -120,6 +127,24 @@ export function actionStories(
       await page.getByText(/hosts are looked at again/).waitFor()
     },
   )
+
+  test('what others change on a cluster is put right, and told there', async () => {
+    const { body } = await http.get('/v1/tenants/example/hosts/mutual.example.com').expect(200)
+    const objects: readonly ObjectRef[] = body.status.clusters[0].objects
+    const route = objects.find(({ kind }) => kind === 'VirtualService')
+    assert.ok(route)
+    await connect(kubeconfig).remove({ ...route, apiVersion: 'networking.istio.io/v1' })
+    await until('it is put right', async () => {
+      const found = await http.get('/v1/audit-events?action=host.repaired').expect(200)
+      return found.body.items.length > 0 ? true : undefined
+    })
+    const context = await signedIn()
+    const page = await context.newPage()
+    await page.goto(`${url}/console/clusters/sandbox`)
+    const told = page.getByRole('table', { name: 'What others changed' })
+    await told.getByRole('row', { name: /mutual\.example\.com host\.repaired/ }).waitFor()
+    await context.close()
+  })
 
   story(
     'the key of an authority is changed in steps that say what they wait for',

@@ -32,6 +32,27 @@ export function listStories({ url, http }: World, signedIn: () => Promise<Browse
     await context.close()
   })
 
+  test('of a list that is too long to be fetched whole, the service is asked for a name', async () => {
+    const context = await signedIn()
+    const page = await context.newPage()
+    const { body } = await http.get('/v1/hosts?limit=1').expect(200)
+    let count = 0
+    await page.route(/\/v1\/hosts\?(?!.*&name=)/, async (route) => {
+      const items = Array.from({ length: 500 }, () => ({
+        ...body.items[0],
+        name: `h${count++}.test`,
+      }))
+      await route.fulfill({ json: { items, nextCursor: 'more' } })
+    })
+    await page.goto(`${url}/console/hosts`)
+    await page.getByText('3,000 hosts — there are more').waitFor()
+    await page.getByLabel('Name', { exact: true }).fill('mutual.example.com')
+    await page.getByRole('button', { name: 'Find' }).click()
+    await page.getByText('1 host', { exact: true }).waitFor()
+    await page.getByRole('link', { name: 'mutual.example.com' }).waitFor()
+    await context.close()
+  })
+
   test('where nothing is there yet, each view says what to do first', async () => {
     const context = await signedIn()
     const page = await context.newPage()
