@@ -2,14 +2,14 @@ import { infiniteQueryOptions, useInfiniteQuery } from '@tanstack/react-query'
 import { type FormEvent, useId } from 'react'
 import { Link, useSearchParams } from 'wouter'
 import { ActionButton, useAction } from '../parts/action.tsx'
-import { Choice, useTenants } from '../parts/choice.tsx'
+import { TenantChoice } from '../parts/choice.tsx'
 import { Empty, Page, Waiting } from '../parts/page.tsx'
 import { ProblemNote } from '../parts/problem.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
 import { Ago } from '../parts/time.tsx'
 import { answered, api, type Schemas } from '../shared/api.ts'
 import { saveFile } from '../shared/save.ts'
-import { useMay, useMe } from '../shell/session.ts'
+import { useMay } from '../shell/session.ts'
 import { EventButton } from './event.tsx'
 import { Verification } from './verification.tsx'
 
@@ -109,8 +109,6 @@ export function Audit() {
 
 function Trail() {
   const [params, setParams] = useSearchParams()
-  const { tenant: own } = useMe()
-  const tenants = useTenants()
   const keys = [...searched, 'tenant']
   const asked = Object.fromEntries(
     keys.flatMap((key) => {
@@ -138,17 +136,13 @@ function Trail() {
         asked={asked}
         onSearch={(next) => setParams(new URLSearchParams(next))}
         extra={
-          own === null ? (
-            <Choice
-              name="Tenant"
-              value={asked.tenant ?? ''}
-              of={tenants}
-              onChange={(tenant) => {
-                const { tenant: _, ...others } = asked
-                setParams(new URLSearchParams(tenant ? { ...others, tenant } : others))
-              }}
-            />
-          ) : null
+          <TenantChoice
+            value={asked.tenant ?? ''}
+            onChange={(tenant) => {
+              const { tenant: _, ...others } = asked
+              setParams(new URLSearchParams(tenant ? { ...others, tenant } : others))
+            }}
+          />
         }
       />
       {query.error ? (

@@ -2,7 +2,7 @@ import { queryOptions, useQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'wouter'
 import { authoritiesQuery } from '../authorities/queries.ts'
 import { clustersQuery } from '../clusters/queries.ts'
-import { Choice, NameFilter, useTenants } from '../parts/choice.tsx'
+import { Choice, NameFilter, TenantChoice } from '../parts/choice.tsx'
 import { Empty, Loaded, Page } from '../parts/page.tsx'
 import { Status } from '../parts/status.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
@@ -117,7 +117,6 @@ function renewalOf({ status, autoRenew, renewal }: Leaf): string {
 export function Certificates() {
   const { tenant: own } = useMe()
   const [params, setParams] = useSearchParams()
-  const tenants = useTenants()
   const clusters = useQuery(clustersQuery)
   const authorities = useQuery(authoritiesQuery)
   const from = params.get('from')
@@ -181,14 +180,7 @@ export function Certificates() {
                   of={renewals}
                   onChange={set('renewal')}
                 />
-                {own === null ? (
-                  <Choice
-                    name="Tenant"
-                    value={chosen('tenant')}
-                    of={tenants}
-                    onChange={set('tenant')}
-                  />
-                ) : null}
+                <TenantChoice value={chosen('tenant')} onChange={set('tenant')} />
                 <Choice
                   name="Authority"
                   value={chosen('authority')}

@@ -2,7 +2,7 @@ import { useQuery } from '@tanstack/react-query'
 import { Link, useSearchParams } from 'wouter'
 import { authoritiesQuery } from '../authorities/queries.ts'
 import { clustersQuery } from '../clusters/queries.ts'
-import { Choice, useTenants } from '../parts/choice.tsx'
+import { Choice, TenantChoice } from '../parts/choice.tsx'
 import { Empty, Loaded, Page, Section } from '../parts/page.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
 import { Ends } from '../parts/time.tsx'
@@ -107,21 +107,12 @@ function Narrowings({
   readonly params: URLSearchParams
   readonly narrow: (key: string, value: string) => void
 }) {
-  const { tenant: own } = useMe()
-  const tenants = useTenants()
   const clusters = useQuery(clustersQuery)
   const authorities = useQuery(authoritiesQuery)
   const chosen = (key: string) => params.get(key) ?? ''
   return (
     <>
-      {own === null ? (
-        <Choice
-          name="Tenant"
-          value={chosen('tenant')}
-          of={tenants}
-          onChange={(value) => narrow('tenant', value)}
-        />
-      ) : null}
+      <TenantChoice value={chosen('tenant')} onChange={(value) => narrow('tenant', value)} />
       <Choice
         name="Authority"
         value={chosen('authority')}

@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
 import { Link, useSearchParams } from 'wouter'
-import { Choice, NameFilter, useTenants } from '../parts/choice.tsx'
+import { Choice, NameFilter, TenantChoice } from '../parts/choice.tsx'
 import { Empty, Loaded, Page } from '../parts/page.tsx'
 import { Status } from '../parts/status.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
@@ -16,7 +16,6 @@ const words = ['Pending', 'Applied', 'Synced', 'Failed', 'Conflict'] as const
 export function Hosts() {
   const { tenant: own } = useMe()
   const following = useFollowing()
-  const tenants = useTenants()
   const [params, setParams] = useSearchParams()
   const chosen = (key: string) => params.get(key) ?? ''
   const tenant = own ?? params.get('tenant')
@@ -85,14 +84,7 @@ export function Hosts() {
                     of={clusters}
                     onChange={set('cluster')}
                   />
-                  {own === null ? (
-                    <Choice
-                      name="Tenant"
-                      value={chosen('tenant')}
-                      of={tenants}
-                      onChange={set('tenant')}
-                    />
-                  ) : null}
+                  <TenantChoice value={chosen('tenant')} onChange={set('tenant')} />
                 </>
               }
               empty={

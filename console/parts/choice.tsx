@@ -56,6 +56,20 @@ export function NameFilter({
   )
 }
 
+/** The choice of a tenant, for who sees several. */
+export function TenantChoice({
+  value,
+  onChange,
+}: {
+  readonly value: string
+  readonly onChange: (value: string) => void
+}) {
+  const { tenant } = useMe()
+  const tenants = useTenants()
+  if (tenant !== null) return null
+  return <Choice name="Tenant" value={value} of={tenants} onChange={onChange} />
+}
+
 const tenantsQuery = queryOptions({
   queryKey: ['tenants', 'list'],
   queryFn: () =>

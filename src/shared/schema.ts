@@ -15,6 +15,11 @@ export function nullable<T extends Type.TSchema>(schema: T, description?: string
 
 export const Id = Type.String({ format: 'uuid', description: 'UUID' })
 
+/** Whether a text is an id as they are made here, in lower case. */
+export function isId(text: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
+}
+
 /** The pattern of text without control characters: PostgreSQL knows no NUL. */
 export const plainText = '^[^\\u0000-\\u001f\\u007f]+$'
 

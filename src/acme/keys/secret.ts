@@ -1,5 +1,6 @@
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
+import { isId } from '../../shared/schema.ts'
 
 /** What clients sign with (RFC 8555 7.3.4), sealed for the row of its key. */
 export function sealMacKey(ctx: Context, keyId: string, mac: Buffer): Buffer {
@@ -19,7 +20,7 @@ export async function openAcmeKey(
     'credentials-refused',
     'No key of this identifier opens accounts of this authority, or it is not what the binding was signed with',
   )
-  if (!uuid.test(kid)) throw refused
+  if (!isId(kid)) throw refused
   const row = await ctx.db.read.acmeKey.findUnique({
     where: { id: kid },
     include: { secret: true, tenant: { select: { name: true } } },
@@ -30,8 +31,6 @@ export async function openAcmeKey(
   const { secret, ...key } = row
   return { key, mac: ctx.seal.open(bindingOf(kid), Buffer.from(secret.sealed)), refused }
 }
-
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 function bindingOf(keyId: string): string {
   return `acme_key_secret/${keyId}`

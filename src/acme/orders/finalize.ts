@@ -2,7 +2,8 @@ import { requestDigest } from '../../certificates/issuance/idempotency.ts'
 import { issueWithinQuota } from '../../certificates/issuance/issue.ts'
 import { isTransient } from '../../certificates/issuance/transient.ts'
 import { recordReplaced } from '../../certificates/renewal/predecessor.ts'
-import { allowed } from '../../certificates/vetting/check.ts'
+import { type AllowedRequest, allowed } from '../../certificates/vetting/check.ts'
+import type { ReadRequest } from '../../certificates/vetting/request.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { json } from '../../core/database/db.ts'
@@ -10,13 +11,14 @@ import { due } from '../../core/database/due.ts'
 import { minute } from '../../shared/moment.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { Problem } from '../../shared/problem.ts'
+import { toPem } from '../../x509/der/pem.ts'
 import { spkiOf } from '../../x509/keys/public.ts'
 import { type AccountRow, accountActor, withNames } from '../accounts/find.ts'
 import { jwkKey } from '../accounts/keys.ts'
 import { AcmeProblem, keptProblem } from '../problem.ts'
 import { AcmeProfile } from '../profiles.ts'
-import { type AcmeOrder, findOrder, identifiersOf } from './find.ts'
-import { areNamedBy, type Identifier } from './identifiers.ts'
+import { type AcmeOrder, findOrder } from './find.ts'
+import { areNamedBy } from './identifiers.ts'
 import { asBadCsr, readCsr, vet } from './vet.ts'
 
 /** How long a request may take before its order is finished without it. */
@@ -41,7 +43,10 @@ export async function finalizeOrder(
   if (order.status !== 'ready') {
     throw new AcmeProblem('orderNotReady', `The order is ${order.status}, and not ready`)
   }
-  const pem = await checkedCsr(ctx, actor, { account, order, csr })
+  const pem = toPem('CERTIFICATE REQUEST', csr)
+  const read = csrOf(account, { ...order, csr: pem })
+  refuseOther(account, order, read)
+  const checked = await vetted(ctx, actor, { account, read })
   await ctx.db.transaction(async (tx) => {
     const where = { id, status: 'ready' }
     const data = { status: 'processing', csr: pem }
@@ -49,18 +54,22 @@ export async function finalizeOrder(
     if (count === 0) throw new AcmeProblem('orderNotReady', 'The order is being finished already')
     await due(tx, 'acme.finish', { orderId: id }, new Date(ctx.now().getTime() + grace))
   })
-  await issueFor(ctx, actor, { account, order: { ...order, csr: pem } })
+  await orGivenBack(ctx, id, () => issueFor(ctx, actor, { order: { ...order, csr: pem }, checked }))
   return findOrder(ctx, account, id)
 }
 
-/** The request in PEM, which names what the order does and may be issued. Throws badCSR. */
-async function checkedCsr(
-  ctx: Context,
-  actor: Actor,
-  { account, order, csr }: { account: AccountRow; order: AcmeOrder; csr: Buffer },
-): Promise<string> {
-  const profile = oneOf(AcmeProfile.enum, order.profile)
-  const { read, pem } = readCsr(csr, { account, profile })
+type Processing = Pick<AcmeOrder, 'id' | 'profile' | 'replacesId'> & { readonly csr: string }
+
+/** What the request of an order asks for. Throws badCSR. */
+function csrOf(
+  account: AccountRow,
+  { profile, csr }: Pick<Processing, 'profile' | 'csr'>,
+): ReadRequest {
+  return readCsr(csr, { account, profile: oneOf(AcmeProfile.enum, profile) })
+}
+
+/** A request names what the order does, by a key of its own. Throws badCSR. */
+function refuseOther(account: AccountRow, order: AcmeOrder, read: ReadRequest): void {
   if (!areNamedBy(order.identifiers, read.names)) {
     const names = order.identifiers.map(({ value }) => value).join(', ')
     throw new AcmeProblem('badCSR', `The CSR must name ${names}, and nothing else`)
@@ -69,44 +78,38 @@ async function checkedCsr(
   if (read.spki?.equals(spkiOf(jwkKey(account.jwk)))) {
     throw new AcmeProblem('badCSR', 'The CSR is of the key of the account: make another key')
   }
-  try {
-    allowed(await vet(ctx, actor, { account, read }))
-  } catch (error) {
-    throw asBadCsr(error)
-  }
-  return pem
 }
 
-type Processing = {
-  readonly account: AccountRow
-  readonly order: Pick<AcmeOrder, 'id' | 'profile' | 'replacesId'> & {
-    readonly identifiers: readonly Identifier[]
-    readonly csr: string
+/** The request, if the rules of now allow it. Throws badCSR. */
+async function vetted(
+  ctx: Context,
+  actor: Actor,
+  request: { readonly account: AccountRow; readonly read: ReadRequest },
+): Promise<AllowedRequest> {
+  try {
+    return allowed(await vet(ctx, actor, request))
+  } catch (error) {
+    throw asBadCsr(error)
   }
 }
 
 /** Issues the certificate of an order that is `processing`; once, however often it is tried. */
-async function issueFor(ctx: Context, actor: Actor, { account, order }: Processing): Promise<void> {
-  const { id, replacesId } = order
-  const profile = oneOf(AcmeProfile.enum, order.profile)
-  const csr = Buffer.from(order.csr.replace(/-----[^-]+-----|\s/g, ''), 'base64')
-  try {
-    const { read } = readCsr(csr, { account, profile })
-    const checked = allowed(await vet(ctx, actor, { account, read }))
-    const issued = await issueWithinQuota(ctx, actor, {
-      ...checked,
-      ...(replacesId === null
-        ? { cause: 'requested' }
-        : { cause: 'renewal', replacesId, reason: 'asked' }),
-      autoRenew: false,
-      requestKey: requestDigest('acme-order', id),
-      requestHash: requestDigest(order.csr),
-    })
-    await settle(ctx, id, { status: 'valid', certificateId: issued.id })
-  } catch (error) {
-    await giveBack(ctx, id, error)
-    throw asBadCsr(error)
-  }
+async function issueFor(
+  ctx: Context,
+  actor: Actor,
+  { order, checked }: { readonly order: Processing; readonly checked: AllowedRequest },
+): Promise<void> {
+  const { id, csr, replacesId } = order
+  const issued = await issueWithinQuota(ctx, actor, {
+    ...checked,
+    ...(replacesId === null
+      ? { cause: 'requested' }
+      : { cause: 'renewal', replacesId, reason: 'asked' }),
+    autoRenew: false,
+    requestKey: requestDigest('acme-order', id),
+    requestHash: requestDigest(csr),
+  })
+  await settle(ctx, id, { status: 'valid', certificateId: issued.id })
   if (replacesId !== null) await recordReplaced(ctx, replacesId)
 }
 
@@ -117,6 +120,16 @@ type Outcome =
 
 async function settle(ctx: Context, id: string, data: Outcome): Promise<void> {
   await ctx.db.read.acmeOrder.updateMany({ where: { id, status: 'processing' }, data })
+}
+
+/** Does this for an order that is `processing`, which is given back where it is refused. */
+async function orGivenBack(ctx: Context, id: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    await giveBack(ctx, id, error)
+    throw asBadCsr(error)
+  }
 }
 
 /** What is refused for good ends the order; what there is no room for may be finalized again. What may have been
@@ -138,6 +151,10 @@ export async function finishOrder(ctx: Context, id: string): Promise<void> {
   })
   if (row?.status !== 'processing' || row.csr === null) return
   const { account, csr } = row
-  const order = { ...row, csr, identifiers: identifiersOf(row) }
-  await issueFor(ctx, accountActor(account, null), { account, order })
+  const actor = accountActor(account, null)
+  await orGivenBack(ctx, id, async () => {
+    const read = csrOf(account, { profile: row.profile, csr })
+    const checked = await vetted(ctx, actor, { account, read })
+    await issueFor(ctx, actor, { order: { ...row, csr }, checked })
+  })
 }

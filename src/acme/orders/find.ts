@@ -66,7 +66,7 @@ function statusOf(text: string): OrderStatus {
 const Identifiers = Type.Array(Identifier)
 
 /** The identifiers of a row. */
-export function identifiersOf({ identifiers }: { readonly identifiers: unknown }) {
+function identifiersOf({ identifiers }: { readonly identifiers: unknown }) {
   return mustConform(Identifiers, identifiers, 'an order has identifiers')
 }
 

@@ -61,7 +61,7 @@ export function isWithinNames({ type, value }: Identifier, names: readonly strin
   return type === 'dns' && names.some((domain) => within(name, domain))
 }
 
-/** How many identifiers the names have in common (RFC 9773 5). */
+/** Whether a certificate and identifiers have a name in common (RFC 9773 5). */
 export function sharesName(
   identifiers: readonly Identifier[],
   {

@@ -2,7 +2,7 @@ import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
-import { readCertificate } from '../../x509/certificates/read.ts'
+import { type ParsedCertificate, readCertificate } from '../../x509/certificates/read.ts'
 import { type RevocationReason, reasonOf } from '../../x509/crl/reasons.ts'
 import { X509Error } from '../../x509/der/errors.ts'
 import type { AccountRow } from '../accounts/find.ts'
@@ -29,8 +29,9 @@ export async function revokeForClient(
   { authority, der, reason: number }: AcmeRevocation,
 ): Promise<void> {
   const reason = knownReason(number)
-  const row = await findIssued(ctx, authority, der)
-  refuseOthers(revoker, row)
+  const certificate = certificateIn(der)
+  const row = await findIssued(ctx, authority, certificate)
+  refuseOthers(revoker, row, certificate)
   if (row.status === 'revoked') throw new AcmeProblem('alreadyRevoked', 'It is revoked already')
   const { id, tenant } = row
   const byAccount = 'account' in revoker
@@ -66,9 +67,9 @@ function knownReason(number: number): RevocationReason {
 
 type Issued = Awaited<ReturnType<typeof findIssued>>
 
-async function findIssued(ctx: Context, authority: string, der: Buffer) {
+async function findIssued(ctx: Context, authority: string, { der, serial }: ParsedCertificate) {
   const row = await ctx.db.read.certificate.findUnique({
-    where: { serial: serialOf(der) },
+    where: { serial },
     select: {
       ...{ id: true, tenantId: true, status: true, serial: true, der: true },
       authority: { select: { name: true } },
@@ -80,20 +81,20 @@ async function findIssued(ctx: Context, authority: string, der: Buffer) {
   throw nothingHere('certificate')
 }
 
-function serialOf(der: Buffer): string {
+function certificateIn(der: Buffer): ParsedCertificate {
   try {
-    return readCertificate(der).serial
+    return readCertificate(der)
   } catch (error) {
     if (!(error instanceof X509Error)) throw error
     throw new AcmeProblem('malformed', `certificate: ${error.message}`)
   }
 }
 
-function refuseOthers(revoker: Revoker, row: Issued): void {
+function refuseOthers(revoker: Revoker, row: Issued, { spki }: ParsedCertificate): void {
   const may =
     'account' in revoker
       ? row.acmeOrders.some(({ account }) => account.keyId === revoker.account.keyId)
-      : readCertificate(Buffer.from(row.der ?? [])).spki.equals(revoker.spki)
+      : spki.equals(revoker.spki)
   if (may) return
   throw new AcmeProblem('unauthorized', 'It was not issued to this account, nor is this its key')
 }

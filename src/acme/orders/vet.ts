@@ -1,16 +1,8 @@
-import {
-  type CheckedRequest,
-  checkRequest,
-  issuanceRules,
-} from '../../certificates/vetting/check.ts'
-import { shortened } from '../../certificates/vetting/limits.ts'
-import { requestedHosts } from '../../certificates/vetting/policy.ts'
+import { type CheckedRequest, checkAgain } from '../../certificates/vetting/check.ts'
 import { type ReadRequest, readIssuanceRequest } from '../../certificates/vetting/request.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { Problem } from '../../shared/problem.ts'
-import { policyOf } from '../../tenants/access.ts'
-import { toPem } from '../../x509/der/pem.ts'
 import type { AccountRow } from '../accounts/find.ts'
 import { AcmeProblem, acmeErrorBase } from '../problem.ts'
 import { type AcmeProfile, termsOf } from '../profiles.ts'
@@ -21,17 +13,13 @@ type Vetting = { readonly account: AccountRow; readonly profile: AcmeProfile }
 
 /** Holds a request against the rules of its tenant and its authority, as any other request for a certificate is. The
  *  days of its profile are at most what these allow. */
-export async function vet(
+export function vet(
   ctx: Context,
   actor: Actor,
   { account, read }: { readonly account: AccountRow; readonly read: ReadRequest },
 ): Promise<CheckedRequest> {
-  const rules = await issuanceRules(ctx, actor, {
-    tenant: account.key.tenant.name,
-    authority: account.authority.name,
-    hosts: requestedHosts(read),
-  })
-  return checkRequest(ctx, rules, shortened(read, rules.authority, policyOf(rules.tenant)))
+  const [tenant, authority] = [account.key.tenant.name, account.authority.name]
+  return checkAgain(ctx, actor, { tenant, authority, read })
 }
 
 function askedFor({ account, profile }: Vetting) {
@@ -72,14 +60,10 @@ export async function vetNames(
   if (other) throw new AcmeProblem('unauthorized', other.message)
 }
 
-/** What a certificate request (DER) of an order asks for. Throws badCSR. */
-export function readCsr(
-  csr: Buffer,
-  vetting: Vetting,
-): { readonly read: ReadRequest; readonly pem: string } {
-  const pem = toPem('CERTIFICATE REQUEST', csr)
+/** What a certificate request (PEM) of an order asks for. Throws badCSR. */
+export function readCsr(csr: string, vetting: Vetting): ReadRequest {
   try {
-    return { pem, read: readIssuanceRequest({ ...askedFor(vetting), csr: pem }) }
+    return readIssuanceRequest({ ...askedFor(vetting), csr })
   } catch (error) {
     throw asBadCsr(error)
   }

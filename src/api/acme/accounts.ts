@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
 import { changeAccountKey, changeContact, deactivateAccount } from '../../acme/accounts/change.ts'
 import { type AccountRow, accountActor, findAccountOfKey } from '../../acme/accounts/find.ts'
@@ -9,6 +8,7 @@ import { openAcmeKey } from '../../acme/keys/secret.ts'
 import { listOrders } from '../../acme/orders/find.ts'
 import { AcmeProblem } from '../../acme/problem.ts'
 import type { Context } from '../../core/context.ts'
+import { isId } from '../../shared/schema.ts'
 import { conforms, isRecord } from '../../shared/shape.ts'
 import type { Api } from '../api.ts'
 import { noteAsker } from '../edge/admission.ts'
@@ -24,7 +24,7 @@ import {
   verifiedBy,
 } from './jws.ts'
 import { type AcmePlaces, authorityIn } from './places.ts'
-import { type ByAccount, type ByKey, isId, postByAccount, postByKey } from './signed.ts'
+import { type ByAccount, type ByKey, postByAccount, postByKey } from './signed.ts'
 
 const Contact = Type.Array(Type.String({ maxLength: 320 }), { maxItems: 10 })
 const NewAccount = Type.Object({
@@ -152,7 +152,7 @@ async function boundKey(
       throw error instanceof AcmeProblem ? refused : error
     })
     const bound = parsedPayload(octets)
-    if (isDeepStrictEqual({ ...readAccountKey(bound) }, { ...jwk })) return key
+    if (thumbprintOf(readAccountKey(bound)) === thumbprintOf(jwk)) return key
     throw malformedRequest('externalAccountBinding is about another key than the one that signs')
   })
 }
@@ -181,10 +181,7 @@ async function newKeyIn({ account, header: outer, payload, places }: ByAccount) 
   const change = parsedPayload(await verifiedBy(jws, header, jwk))
   if (!conforms(KeyChange, change))
     throw malformedRequest('The inner payload needs account and oldKey')
-  const known = isDeepStrictEqual(
-    { ...readAccountKey(change.oldKey) },
-    { ...readAccountKey(account.jwk) },
-  )
+  const known = thumbprintOf(readAccountKey(change.oldKey)) === account.thumbprint
   if (change.account === places.at('account', account.id) && known) return jwk
   throw malformedRequest('account and oldKey are not those of the account that signs')
 }

@@ -5,6 +5,7 @@ import { isOurNonce, takeNonce } from '../../acme/nonces.ts'
 import { AcmeProblem } from '../../acme/problem.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
+import { isId } from '../../shared/schema.ts'
 import { isRecord } from '../../shared/shape.ts'
 import type { Api } from '../api.ts'
 import { noteAsker } from '../edge/admission.ts'
@@ -35,41 +36,33 @@ type Asked = {
 export type ByAccount = Asked & { readonly account: AccountRow; readonly actor: Actor }
 export type ByKey = Asked & { readonly jwk: AccountJwk }
 
+type Post<A> = { readonly url: string; readonly answer: (asked: A) => Promise<FastifyReply> }
+
 /** Serves a POST of accounts. */
-export function postByAccount(
-  api: Api,
-  ctx: Context,
-  { url, answer }: { url: string; answer: (asked: ByAccount) => Promise<FastifyReply> },
-): void {
-  api.post(url, { schema: { hide: true } }, async (request, reply) => {
-    const { jws, header, places } = opened(ctx, request)
-    return answer(await byAccount(ctx, { jws, header, places, request, reply }))
-  })
+export function postByAccount(api: Api, ctx: Context, route: Post<ByAccount>): void {
+  post(api, ctx, { ...route, read: byAccount })
 }
 
 /** Serves a POST that is signed by a key which comes with it. */
-export function postByKey(
-  api: Api,
-  ctx: Context,
-  { url, answer }: { url: string; answer: (asked: ByKey) => Promise<FastifyReply> },
-): void {
-  api.post(url, { schema: { hide: true } }, async (request, reply) => {
-    const { jws, header, places } = opened(ctx, request)
-    return answer(await byKey(ctx, { jws, header, places, request, reply }))
-  })
+export function postByKey(api: Api, ctx: Context, route: Post<ByKey>): void {
+  post(api, ctx, { ...route, read: byKey })
 }
 
 /** Serves a POST that either may sign. */
-export function postByEither(
+export function postByEither(api: Api, ctx: Context, route: Post<ByAccount | ByKey>): void {
+  const read = (given: Context, asked: Opened) =>
+    asked.header.kid === undefined ? byKey(given, asked) : byAccount(given, asked)
+  post(api, ctx, { ...route, read })
+}
+
+function post<A>(
   api: Api,
   ctx: Context,
-  { url, answer }: { url: string; answer: (asked: ByAccount | ByKey) => Promise<FastifyReply> },
+  { url, answer, read }: Post<A> & { read: (ctx: Context, asked: Opened) => Promise<A> },
 ): void {
-  api.post(url, { schema: { hide: true } }, async (request, reply) => {
-    const { jws, header, places } = opened(ctx, request)
-    const read = header.kid === undefined ? byKey : byAccount
-    return answer(await read(ctx, { jws, header, places, request, reply }))
-  })
+  api.post(url, { schema: { hide: true } }, async (request, reply) =>
+    answer(await read(ctx, { ...opened(ctx, request), request, reply })),
+  )
 }
 
 type Opened = Omit<Asked, 'payload'> & { readonly jws: Jws }
@@ -134,11 +127,6 @@ async function signingAccount(
     : undefined
   if (account) return account
   throw new AcmeProblem('accountDoesNotExist', 'kid is the URL of no account here')
-}
-
-/** Whether a part of a URL is an id at all. */
-export function isId(text: string): boolean {
-  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text)
 }
 
 /** The id that the URL of a request names. Throws malformed (404). */

@@ -13,6 +13,7 @@ import { getAuthority } from '../find.ts'
 import { signAnchor } from '../issuers/cacertificate.ts'
 import { dueAbove, storeIssuer } from '../issuers/store.ts'
 import { openSigner } from '../keys/signer.ts'
+import { refuseUnderway } from '../rotation/rotate.ts'
 import { dueAll, trustingPlacements } from '../trust/placements.ts'
 import { isRoot } from './acceptable.ts'
 import type { KnownIssuer, Standing } from './standing.ts'
@@ -70,7 +71,7 @@ export async function renewIssuer(
       : await signAnchor(ctx, { certificate, signer: await openSigner(ctx, holder.keyId), path })
   return ctx.db.transaction(async (tx) => {
     const within = inTransaction(ctx, tx)
-    await refuseRotating(tx, authority)
+    await refuseUnderway(tx, authority)
     const tenant = authority.tenant?.name ?? null
     const sent = { request: { ...request, tenant }, standing }
     const parent = standing.above.length > 0 ? await addAbove(within, actor, sent) : standing.known
@@ -148,18 +149,6 @@ function settingFaults(request: ImportedAuthority): readonly Violation[] {
     field: `/${field}`,
     message: 'The settings of an authority that is here stay: leave it out, and change it by PATCH',
   }))
-}
-
-async function refuseRotating(tx: Tx, { id, name }: { id: string; name: string }): Promise<void> {
-  const rotation = await tx.rotation.findFirst({
-    where: { authorityId: id, step: { not: 'done' } },
-    select: { step: true },
-  })
-  if (!rotation) return
-  throw new Problem(
-    'rotation-underway',
-    `"${name}" is at the step "${rotation.step}"; wait for its end`,
-  )
 }
 
 /** What the one before had signed is led to the new one, but for what says by its serial which one it is. */

@@ -91,7 +91,11 @@ export async function rotateAuthority(
   }
 }
 
-async function refuseUnderway(tx: Tx, { id, name }: IssuingAuthority): Promise<void> {
+/** Throws rotation-underway while the key of an authority is being changed. */
+export async function refuseUnderway(
+  tx: Tx,
+  { id, name }: { readonly id: string; readonly name: string },
+): Promise<void> {
   const other = await tx.rotation.findFirst({
     where: { authorityId: id, step: { not: 'done' } },
     select: { step: true },

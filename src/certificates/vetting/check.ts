@@ -51,7 +51,7 @@ export async function checkNewCertificate(
 export async function checkAgain(
   ctx: Context,
   actor: Actor,
-  request: { readonly tenant: string; readonly authority: string; readonly read: IssuanceRequest },
+  request: { readonly tenant: string; readonly authority: string; readonly read: ReadRequest },
 ): Promise<CheckedRequest> {
   const { tenant, authority, read } = request
   const rules = await issuanceRules(ctx, actor, { tenant, authority, hosts: requestedHosts(read) })
