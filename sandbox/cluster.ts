@@ -1,4 +1,4 @@
-import type { Server } from 'node:net'
+import type { Server, Socket } from 'node:net'
 import { createApi } from './apiserver/api.ts'
 import { certify, findIdentity, type Identity, kubeconfigOf } from './apiserver/identity.ts'
 import { ingressPod, seed } from './apiserver/seeds.ts'
@@ -61,9 +61,10 @@ export async function startCluster(options: SandboxOptions): Promise<Sandbox> {
   const stop = async (): Promise<void> => {
     for (let next = stops.pop(); next; next = stops.pop()) await next()
   }
-  const serve: Serve = async (server, { port, host, what, destroy }) => {
+  const serve: Serve = async (server, { port, host, what }) => {
+    const connections = connectionsOf(server)
     const taken = await listen(server, port, host, what)
-    stops.push(() => ended(server, destroy))
+    stops.push(() => ended(server, connections))
     return taken
   }
   try {
@@ -80,18 +81,14 @@ export async function startCluster(options: SandboxOptions): Promise<Sandbox> {
 }
 
 /** Listens until the sandbox is stopped; answers the port. */
-type Serve = (
-  server: Server,
-  at: { port: number; host: string; what: string; destroy: () => void },
-) => Promise<number>
+type Serve = (server: Server, at: { port: number; host: string; what: string }) => Promise<number>
 
 async function startWorkloads(store: Store, serve: Serve) {
   const subject = { commonName: 'nginx of the Gatesmith sandbox' }
   const nginx = await certify(subject, ['nginx.test'], undefined)
   const workloads = createWorkloads(() => mounted(store), nginx)
   for (const server of workloads.flatMap(({ ports }) => [...ports.values()])) {
-    const destroy = () => server.closeAllConnections()
-    await serve(server, { port: 0, host: '127.0.0.1', what: 'a sample workload', destroy })
+    await serve(server, { port: 0, host: '127.0.0.1', what: 'a sample workload' })
   }
   return workloads
 }
@@ -120,15 +117,14 @@ async function startIngress(parts: {
     if (served.includes(change.resource)) ingress.refresh()
   })
   const tls = { port: options.tlsPort, host, what: "the sandbox's TLS ingress" }
-  const tlsPort = await serve(ingress.tls, { ...tls, destroy: ingress.destroy })
+  const tlsPort = await serve(ingress.tls, tls)
   const plain = { port: options.plainPort, host, what: "the sandbox's plain ingress" }
-  const plainPort = await serve(ingress.plain, { ...plain, destroy: ingress.destroy })
+  const plainPort = await serve(ingress.plain, plain)
   const admin = createAdmin(ingress.configuration)
   const adminPort = await serve(admin, {
     port: 0,
     host: '127.0.0.1',
     what: "the ingress's admin interface",
-    destroy: () => admin.closeAllConnections(),
   })
   return { tlsPort, plainPort, adminPort }
 }
@@ -152,13 +148,25 @@ async function startApi(parts: {
       : undefined
   const api = createApi({ store, identity, credential, log, portIn })
   const what = "the sandbox's Kubernetes API"
-  const apiPort = await serve(api.server, { port, host, what, destroy: api.destroy })
+  const apiPort = await serve(api, { port, host, what })
   return `https://${host}:${apiPort}`
 }
 
-async function ended(server: Server, destroy: () => void): Promise<void> {
-  const closed = unlisten(server)
-  destroy()
+/** The connections that are open, from now on: also those that have not said anything, which an HTTPS server does not
+ *  know of yet and would wait for. */
+function connectionsOf(server: Server): ReadonlySet<Socket> {
+  const open = new Set<Socket>()
+  server.on('connection', (socket: Socket) => {
+    open.add(socket)
+    socket.once('close', () => open.delete(socket))
+  })
+  return open
+}
+
+/** Stops listening and ends every connection. */
+async function ended(server: Server, connections: ReadonlySet<Socket>): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve))
+  for (const socket of connections) socket.destroy()
   await closed
 }
 
@@ -176,11 +184,6 @@ function listen(server: Server, port: number, host: string, what: string): Promi
       resolve(typeof address === 'object' && address ? address.port : port)
     })
   })
-}
-
-/** Stops listening; connections are the caller's to end. */
-function unlisten(server: Server): Promise<void> {
-  return new Promise((resolve) => server.close(() => resolve()))
 }
 
 /** What the sample workloads find their certificates in: Secrets, and ConfigMaps of the same keys. */

@@ -18,7 +18,7 @@ import { startWatch } from './watches.ts'
 
 type Answer = { readonly code: number; readonly body: Json; readonly warnings?: readonly string[] }
 
-/** The API server over TLS, not yet listening, and the way to end every connection. */
+/** The API server over TLS, not yet listening. */
 export function createApi(options: {
   readonly store: Store
   readonly identity: Identity
@@ -26,7 +26,7 @@ export function createApi(options: {
   readonly log: (line: string) => void
   /** Where on this machine the port of a pod is; undefined: nothing listens there. */
   readonly portIn: PortIn
-}): { readonly server: Server; destroy(): void } {
+}): Server {
   const { store, identity, credential, log, portIn } = options
   const server = createServer({ ...credential }, (request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'https://sandbox')
@@ -41,10 +41,7 @@ export function createApi(options: {
       },
     )
   })
-  const forwarded = new Set<Duplex>()
   server.on('upgrade', (request, socket) => {
-    forwarded.add(socket)
-    socket.on('close', () => forwarded.delete(socket))
     try {
       if (!admits(identity, request.headers.authorization)) {
         throw refusal(401, 'Unauthorized', 'Unauthorized')
@@ -60,13 +57,7 @@ export function createApi(options: {
       )
     }
   })
-  return {
-    server,
-    destroy() {
-      server.closeAllConnections()
-      for (const socket of forwarded) socket.destroy()
-    },
-  }
+  return server
 }
 
 type PortIn = (namespace: string, pod: string, port: number) => number | undefined

@@ -44,7 +44,7 @@ export async function dev(options: DevOptions): Promise<void> {
     const say = (line: string) => process.stdout.write(`${line}\n`)
     say('Gatesmith development mode')
     const database = await startDatabase({ directory: join(directory, 'postgres'), port: 0 })
-    stops.add(database.stop)
+    stops.add('PostgreSQL', database.stop)
     say('  PostgreSQL is running')
     await migrate(database.url)
     const sandbox = await startCluster({
@@ -52,11 +52,11 @@ export async function dev(options: DevOptions): Promise<void> {
       apiPort: options.clusterPort,
       directory: join(directory, 'cluster'),
     })
-    stops.add(sandbox.stop)
+    stops.add('the sandbox cluster', sandbox.stop)
     await writeFile(join(directory, 'kubeconfig'), sandbox.kubeconfig, { mode: 0o600 })
     say(`  the sandbox cluster is running at ${sandbox.apiUrl}`)
     const ctx = openContext(await configFor(options, database.url, directory), log)
-    stops.add(() => ctx.db.close())
+    stops.add('the database connections', () => ctx.db.close())
     const { url, token } = await startService(ctx, { log, stops, directory })
     say(`  Gatesmith is listening at ${url}`)
     if (options.seed) {
@@ -81,10 +81,10 @@ async function startService(
   }: { log: ReturnType<typeof openLogger>; stops: Stopping; directory: string },
 ): Promise<{ url: string; token: string }> {
   const api = await buildServer(ctx, log)
-  stops.add(() => api.close())
+  stops.add('the HTTP server', () => api.close())
   const url = await api.listen({ host: ctx.config.host, port: ctx.config.port })
   const worker = await startWorker(ctx, 16)
-  stops.add(worker.stop)
+  stops.add('the worker', worker.stop)
   return { url, token: await adminToken(ctx, join(directory, 'token')) }
 }
 

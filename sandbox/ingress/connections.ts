@@ -11,14 +11,13 @@ import { type Hello, readHello } from './tls/hello.ts'
 import { createTerminations, handshakeMilliseconds } from './tls/terminations.ts'
 import type { Upstreams } from './upstreams.ts'
 
-/** The two sockets of the gateway pod, not yet listening, and the way to end every connection. */
+/** The two sockets of the gateway pod, not yet listening. */
 export type Ingress = {
   readonly tls: Server
   readonly plain: Server
   readonly configuration: Configuration
   /** Reads the objects afresh: called after every change of them. */
   refresh(): void
-  destroy(): void
 }
 
 /** What the ingress reads and whom it reaches. */
@@ -37,7 +36,6 @@ const podPorts = { tls: 8443, plain: 8080 } as const
 /** An ingress gateway: it peeks at each connection's ClientHello, finds the chain for its SNI, and
  *  passes the connection on or terminates it with exactly that chain's credential and demands. */
 export function createIngress({ world, secret, upstreams, log }: IngressOptions): Ingress {
-  const sockets = new Set<Socket>()
   /** The routes and the client of each connection. */
   const routed = new WeakMap<object, { readonly name: string; readonly client: Socket }>()
   const http = createHttp((request, response) => {
@@ -69,8 +67,6 @@ export function createIngress({ world, secret, upstreams, log }: IngressOptions)
   const configuration = createConfiguration({ world, log, changed: terminations.keep })
 
   function accept(port: number, socket: Socket): void {
-    sockets.add(socket)
-    socket.once('close', () => sockets.delete(socket))
     socket.on('error', () => socket.destroy())
     const listener = configuration.listener(port, socket.localAddress)
     if (!listener || 'tcp' in listener) socket.destroy()
@@ -100,9 +96,6 @@ export function createIngress({ world, secret, upstreams, log }: IngressOptions)
     plain: createServer((socket) => accept(podPorts.plain, socket)),
     configuration,
     refresh: configuration.refresh,
-    destroy() {
-      for (const socket of sockets) socket.destroy()
-    },
   }
 }
 

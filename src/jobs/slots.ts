@@ -30,6 +30,8 @@ export type SlotOptions = {
   readonly passing: string[]
   /** What is due again and again, and when (crontab). */
   readonly schedule: Readonly<Record<string, string>>
+  /** Aborted when running jobs are to be left to others. */
+  readonly over: AbortSignal
 }
 
 const common = {
@@ -81,7 +83,7 @@ export async function startSlots(
 async function openPool(
   ctx: Context,
   { hold, letGo }: Pick<Leases, 'hold' | 'letGo'>,
-  { work, passing, schedule, ...options }: SlotOptions,
+  { work, passing, schedule, over, ...options }: SlotOptions,
   signal: AbortSignal,
 ): Promise<Pool> {
   const events: WorkerEvents = new EventEmitter()
@@ -102,7 +104,7 @@ async function openPool(
     ...options,
     logger: loggerOf(ctx.log),
     events,
-    taskList: tasksOf(ctx, work),
+    taskList: tasksOf(ctx, work, over),
     forbiddenFlags: passing,
     parsedCronItems: cronItems(schedule),
   })
@@ -114,12 +116,12 @@ async function openPool(
   return { runner, ended }
 }
 
-function tasksOf(ctx: Context, all: Work): TaskList {
+function tasksOf(ctx: Context, all: Work, over: AbortSignal): TaskList {
   return Object.fromEntries(
     Object.entries(all).map(([task, work]) => [
       task,
       (payload: unknown, { job: { priority } }: JobHelpers) =>
-        attempt(ctx, { task, payload, priority, since: performance.now() }, work),
+        attempt(ctx, { task, payload, priority, since: performance.now(), over }, work),
     ]),
   )
 }

@@ -53,10 +53,12 @@ type Options = {
   readonly queues: number
   /** Has the name held by which jobs are locked. */
   readonly hold: (poolId: string) => Promise<void>
+  /** Aborted when running jobs are to be left to others. */
+  readonly over: AbortSignal
 }
 
 /** Begins to take what is due of these kinds of work. */
-export function startTurns(ctx: Context, { work, lane, queues, hold }: Options): QueueTurns {
+export function startTurns(ctx: Context, { work, lane, queues, hold, over }: Options): QueueTurns {
   const table = openTable(ctx, { pool: `turns-${randomUUID()}`, tasks: Object.keys(work), lane })
   const turns = new Map<number, { readonly wake: () => void; readonly ended: Promise<void> }>()
   const lastTurn = new Map<number, number>()
@@ -65,7 +67,7 @@ export function startTurns(ctx: Context, { work, lane, queues, hold }: Options):
 
   function begin({ id }: Queue): void {
     const own = openBell()
-    const turn = { id, table, work, bell: own, signal: stopping.signal }
+    const turn = { id, table, work, bell: own, signal: stopping.signal, over }
     const ended = takeTurn(ctx, turn).finally(() => {
       turns.delete(id)
       lastTurn.set(id, performance.now())
@@ -116,11 +118,15 @@ type Turn = {
   readonly work: Work
   readonly bell: Bell
   readonly signal: AbortSignal
+  readonly over: AbortSignal
 }
 
 /** Works off a queue, until nothing is due there or the slice is over. Never throws: where the database cannot be
  *  asked, all that the queue's jobs hold is given back as soon as it can be. */
-async function takeTurn(ctx: Context, { id, table, work, bell, signal }: Turn): Promise<void> {
+async function takeTurn(
+  ctx: Context,
+  { id, table, work, bell, signal, over }: Turn,
+): Promise<void> {
   const end = performance.now() + sliceMilliseconds
   const running = { usual: 0, urgent: 0 }
   const chains = new Map<string, Promise<void>>()
@@ -133,7 +139,7 @@ async function takeTurn(ctx: Context, { id, table, work, bell, signal }: Turn): 
     const subject = canonical(givenIn(job.payload).key)
     const before = chains.get(subject) ?? Promise.resolve()
     const now = before
-      .then(() => run(ctx, work, job))
+      .then(() => run(ctx, work, { ...job, over }))
       .then((failure) => {
         running[kind]--
         ended.push({ id: job.id, failure })
@@ -184,7 +190,7 @@ async function giveUp(table: Table, id: number, signal: AbortSignal): Promise<vo
 }
 
 /** Answers the word for its failure, or null. */
-async function run(ctx: Context, work: Work, job: Job) {
+async function run(ctx: Context, work: Work, job: Job & Pick<Turn, 'over'>) {
   try {
     const act = work[job.task]
     if (!act) throw new Error(`nobody takes jobs of ${job.task}`)

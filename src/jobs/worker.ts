@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { directUrl } from '../core/config.ts'
 import type { Context } from '../core/context.ts'
 import { slowFlag, togetherChannel } from '../core/database/due.ts'
@@ -18,6 +19,10 @@ function lanesOf(ctx: Context) {
   }
 }
 
+/** Running jobs have this long to end when a worker is stopped. Those that wait for clusters longer than that are
+ *  left to others: a process that ends has half a minute in all. */
+const endMilliseconds = 10_000
+
 /** A running worker; `stop` lets running jobs end and gives the others back. */
 export type Worker = { readonly stop: () => Promise<void> }
 
@@ -36,25 +41,31 @@ export async function startWorker(ctx: Context, concurrency: number): Promise<Wo
   pgPool.on('error', lost)
   pgPool.on('connect', (client) => client.on('error', lost))
   const lanes = lanesOf(ctx)
+  const ending = new AbortController()
+  const over = ending.signal
+  // Each question to a cluster that is under way listens to it.
+  setMaxListeners(0, over)
   const hold = (poolId: string) =>
     leases.hold(poolId).catch((error: unknown) => {
       ctx.log.warn({ err: error }, 'a worker has no lease yet; another session is opened for it')
     })
   const turns = [
-    startTurns(ctx, { lane: 'main', work: lanes.together.main, queues: concurrency, hold }),
-    startTurns(ctx, { lane: 'slow', work: lanes.together.slow, queues: slowSlots, hold }),
+    startTurns(ctx, { lane: 'main', work: lanes.together.main, queues: concurrency, hold, over }),
+    startTurns(ctx, { lane: 'slow', work: lanes.together.slow, queues: slowSlots, hold, over }),
   ]
   const listening = listen(directUrl(ctx.config), togetherChannel, () => {
     for (const { wake } of turns) wake()
   })
-  const start = (options: Omit<SlotOptions, 'pgPool'>) =>
-    startSlots(ctx, { hold, letGo: leases.letGo }, { pgPool, ...options })
+  const start = (options: Omit<SlotOptions, 'pgPool' | 'over'>) =>
+    startSlots(ctx, { hold, letGo: leases.letGo }, { pgPool, over, ...options })
   const main = await start({ concurrency, work: lanes.main, passing: [slowFlag], schedule })
   const slow = await start({ concurrency: slowSlots, work: lanes.slow, passing: [], schedule: {} })
   return {
     stop: async () => {
       const all = [main, slow, watches, ...turns]
+      const late = setTimeout(() => ending.abort(), endMilliseconds)
       await Promise.all(all.map((each) => each.stop()))
+      clearTimeout(late)
       await listening.close()
       await leases.stop()
       await pgPool.end()

@@ -18,13 +18,13 @@ export async function begin(
 ): Promise<Context> {
   if (config.traces) {
     const { openTracing } = await import('./tracing.ts')
-    stops.add(openTracing(config.traces, { log, service: `gatesmith-${service}` }))
+    stops.add('traces', openTracing(config.traces, { log, service: `gatesmith-${service}` }))
   }
   await migrate(directUrl(config), log)
   const ctx = openContext(config, log)
-  stops.add(() => ctx.db.close())
+  stops.add('the database connections', () => ctx.db.close())
   await refuseOtherKey(ctx)
-  if (config.metrics) stops.add((await openMetrics(ctx, config.metrics)).close)
+  if (config.metrics) stops.add('metrics', (await openMetrics(ctx, config.metrics)).close)
   return ctx
 }
 

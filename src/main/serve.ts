@@ -14,9 +14,9 @@ export async function serve(config: Config): Promise<void> {
     // Loading it takes half a second, for which no request is to hold up the others.
     await import('../clusters/kubernetes/library.ts')
     const api = await buildServer(ctx, log)
-    stops.add(() => api.close())
+    stops.add('the HTTP server', () => api.close())
     const { host, port } = config
     await takePort({ host, port, setting: 'GATESMITH_PORT' }, () => api.listen({ host, port }))
-    if (config.tls) stops.add(await openTls(api.server, ctx, config.tls))
+    if (config.tls) stops.add('the TLS port', await openTls(api.server, ctx, config.tls))
   })
 }

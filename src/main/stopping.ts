@@ -1,19 +1,26 @@
 /** Things to stop, in the reverse of the order in which they were started. */
 export type Stopping = {
-  readonly add: (stop: () => Promise<unknown>) => void
+  /** `name` tells an operator what it is that does not stop. */
+  readonly add: (name: string, stop: () => Promise<unknown>) => void
   readonly stopAll: () => Promise<void>
+  /** What is being stopped, if anything is. */
+  readonly current: () => string | undefined
 }
 
 /** An empty list; a thing that fails to stop does not keep the others from it. */
 function stopping(): Stopping {
-  const stops: (() => Promise<unknown>)[] = []
+  const stops: { readonly name: string; readonly stop: () => Promise<unknown> }[] = []
+  let current: string | undefined
   return {
-    add: (stop) => void stops.push(stop),
+    add: (name, stop) => void stops.push({ name, stop }),
+    current: () => current,
     stopAll: async () => {
       const failures: unknown[] = []
-      for (let stop = stops.pop(); stop; stop = stops.pop()) {
-        await stop().catch((error: unknown) => failures.push(error))
+      for (let next = stops.pop(); next; next = stops.pop()) {
+        current = next.name
+        await next.stop().catch((error: unknown) => failures.push(error))
       }
+      current = undefined
       if (failures.length === 0) return
       const reasons = failures.map((each) => (each instanceof Error ? each.message : String(each)))
       throw new AggregateError(failures, `not everything could be stopped: ${reasons.join('; ')}`)
@@ -47,7 +54,8 @@ export async function runUntilSignal(
     if (!abort.signal.aborted) throw error
   } finally {
     const late = setTimeout(() => {
-      process.stderr.write('Not all has stopped in time; ending all the same\n')
+      const what = stops.current() ?? 'something that was begun'
+      process.stderr.write(`Not all has stopped in time (${what}); ending all the same\n`)
       process.exit(1)
     }, graceMilliseconds)
     try {

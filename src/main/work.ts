@@ -10,7 +10,7 @@ export async function work(config: Config, concurrency: number): Promise<void> {
   await runUntilSignal(async (stops) => {
     const ctx = await begin(config, { log, stops, service: 'worker' })
     const worker = await startWorker(ctx, concurrency)
-    stops.add(worker.stop)
+    stops.add('the worker', worker.stop)
     log.info({ concurrency }, 'working off what is due')
   })
 }

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
+import { once } from 'node:events'
 import { readdir, readFile, readlink } from 'node:fs/promises'
-import { createServer } from 'node:net'
+import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { ask, asker } from '../support/clients.ts'
@@ -74,6 +75,10 @@ test('Ctrl-C ends everything that was started; started again, elsewhere too, it 
   const token = await tokenIn(state)
   const client = await readFile(join(state, 'client.crt'), 'utf8')
   assert.ok((await atWork(state)).length > 1)
+  // Whoever connects and says nothing keeps nobody.
+  const silent = Object.values(ports).map((port) => connect(port, '127.0.0.1'))
+  await Promise.all(silent.map((socket) => once(socket, 'connect')))
+  for (const socket of silent) socket.on('error', () => undefined)
   assert.equal(await interrupt(running), 0)
   await until('nothing is left running', async () =>
     (await atWork(state)).length === 0 ? true : undefined,

@@ -120,10 +120,10 @@ test('a queue that is held by nobody is freed, one of a thing that is gone is fo
 
 test('the queue is told the kind of an error alone, the log all of it', async () => {
   const error = Object.assign(new TypeError('the key is 0xSECRET'), { code: 'P2034' })
+  const { signal: over } = new AbortController()
+  const job = { task: 'host.certify', payload: {}, priority: 0, since: 0, over }
   await assert.rejects(
-    attempt(ctx, { task: 'host.certify', payload: {}, priority: 0, since: 0 }, () =>
-      Promise.reject(error),
-    ),
+    attempt(ctx, job, () => Promise.reject(error)),
     { message: 'TypeError P2034' },
   )
   assert.equal(told.length, 1)

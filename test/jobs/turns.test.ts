@@ -42,12 +42,14 @@ async function left(keys: readonly Key[]): Promise<number> {
   return row?.count ?? 0
 }
 
+const over = new AbortController().signal
+
 /** Turns of this test's own, and what they have begun and not ended. */
 function turnsOf(t: { after: (work: () => Promise<void>) => void }, of: Context = ctx) {
   const begun: { readonly key: unknown; readonly end: () => void }[] = []
   const act = (key: unknown) => new Promise<void>((resolve) => begun.push({ key, end: resolve }))
   const work: Work = { 'placement.push': act, 'placement.look': act }
-  const turns = startTurns(of, { work, lane: 'main', queues: 4, hold: async () => undefined })
+  const turns = startTurns(of, { work, lane: 'main', queues: 4, hold: async () => undefined, over })
   t.after(async () => {
     const ending = setInterval(() => {
       for (const { end } of begun) end()

@@ -10,6 +10,17 @@ export type Errand = {
   readonly alone?: boolean
   /** What was seen from then on will do: when it became due (performance.now()). */
   readonly since: number
+  /** Aborted when it is to be left unfinished: then no cluster is asked anything more, nor waited for. */
+  readonly over?: AbortSignal
+}
+
+/** The errand is left unfinished, since whoever is on it ends. It says nothing about a cluster. */
+export class ErrandOver extends Error {
+  override readonly name = 'ErrandOver'
+
+  constructor() {
+    super('whoever asked the cluster ends')
+  }
 }
 
 const errands = new AsyncLocalStorage<Errand>()
@@ -60,6 +71,11 @@ async function othersFirst(): Promise<void> {
 /** From when on what was seen will do for what is being done: from now on, unless that is on an errand. */
 export function seenSince(): number {
   return errands.getStore()?.since ?? performance.now()
+}
+
+/** What is left unfinished when this is aborted; undefined: what is on no errand, or on one that is finished anyway. */
+export function errandOver(): AbortSignal | undefined {
+  return errands.getStore()?.over
 }
 
 /** Whether what is being done goes before whatever else the cluster is asked for. */

@@ -9,7 +9,7 @@ import { must } from '../../shared/must.ts'
 import { conforms } from '../../shared/shape.ts'
 import { bareHost } from '../../x509/names/ip.ts'
 import { forbiddenMessage, isForbiddenAddress, safeLookup } from '../addresses.ts'
-import { openGate } from './errand.ts'
+import { ErrandOver, errandOver, openGate } from './errand.ts'
 import { type Kind, resourceOf } from './kinds.ts'
 import { KubeError } from './kube.ts'
 import { forwardPort } from './portforward.ts'
@@ -239,12 +239,17 @@ function sendOnce(
   seen: WeakSet<Socket>,
 ) {
   return new Promise<IncomingMessage | 'closed meanwhile'>((resolve, reject) => {
+    const over = errandOver()
+    if (over?.aborted) return reject(new ErrandOver())
     const sent = httpsRequest(url, {
       ...{ method, agent, headers },
       signal: signal ?? AbortSignal.timeout(timeoutMilliseconds.answer),
     })
     const late =
       signal && setTimeout(() => sent.destroy(new AnswerTimeout()), timeoutMilliseconds.answer)
+    const leave = () => sent.destroy(new ErrandOver())
+    over?.addEventListener('abort', leave)
+    sent.on('close', () => over?.removeEventListener('abort', leave))
     sent.on('socket', (socket) => {
       if (!seen.has(socket)) connectInTime(sent, socket)
       // A peer that is gone without a word is noticed within half a minute.
@@ -318,7 +323,10 @@ function warningsIn(header: string | undefined): readonly string[] {
   return [...found].map(([, text = '']) => text.replace(/\\(.)/g, '$1'))
 }
 
-function unreachable(cause: unknown): KubeError {
+/** What it means that no answer came; or that nobody waits for it any more. */
+function unreachable(cause: unknown): KubeError | ErrandOver {
+  if (cause instanceof ErrandOver) return cause
+  if (errandOver()?.aborted) return new ErrandOver()
   const { name, code, message } = cause instanceof Error ? errorFacts(cause) : errorFacts(Error())
   const late = name === 'TimeoutError' || name === 'AbortError' || cause instanceof AnswerTimeout
   const what =
