@@ -2,6 +2,7 @@ import { issueCertificate } from '../src/certificates/issuance/issue.ts'
 import { systemActor } from '../src/core/actor.ts'
 import type { Context } from '../src/core/context.ts'
 import { sql } from '../src/core/database/db.ts'
+import { must } from '../src/shared/must.ts'
 
 export const actor = systemActor('bench')
 
@@ -34,5 +35,5 @@ export async function recordRevoked(ctx: Context, count: number, from = 1): Prom
     where: { id },
     select: { issuer: { select: { keyId: true } } },
   })
-  return issuer.keyId
+  return must(issuer, 'it was issued here').keyId
 }

@@ -1,6 +1,5 @@
 import { createPrivateKey } from 'node:crypto'
 import { record } from '../audit/record.ts'
-import { chainPem } from '../authorities/issuers/ready.ts'
 import { inStoreTurn, storePasswordFaults } from '../authorities/trust/bundle.ts'
 import { type Actor, allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
@@ -9,6 +8,7 @@ import { Problem, refuse, type Violation } from '../shared/problem.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { readPem, toPem } from '../x509/der/pem.ts'
 import { type Compatibility, toPkcs12 } from '../x509/stores/write.ts'
+import { sentChain } from './chain.ts'
 import { openLeafKey } from './issuance/key.ts'
 import { certificateName } from './name.ts'
 
@@ -74,7 +74,7 @@ export async function getBundle(
     tenantId,
     name,
     der: Buffer.from(row.der),
-    chain: await chainPem(ctx, row.issuerId),
+    chain: await sentChain(ctx, row),
     key,
   })
   await ctx.db.transaction(async (tx) => {

@@ -1,4 +1,3 @@
-import { chainPem } from '../authorities/issuers/ready.ts'
 import { type Actor, allow, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql } from '../core/database/db.ts'
@@ -12,6 +11,7 @@ import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
 import { toPem } from '../x509/der/pem.ts'
 import { Certificate } from './certificate.ts'
+import { sentChain } from './chain.ts'
 import type { CertificateFilter } from './search/filter.ts'
 import {
   type CertificateWithNames,
@@ -133,6 +133,7 @@ type Hidden =
   | 'requestKey'
   | 'requestHash'
   | 'crlShard'
+  | 'anchorPem'
 
 /** The row as it is shown. */
 export async function certificateView(
@@ -160,7 +161,7 @@ export async function certificateView(
     notAfter: timestamp(row.notAfter),
     fingerprintSha256: row.fingerprintSha256,
     pem: row.der === null ? null : toPem('CERTIFICATE', Buffer.from(row.der)),
-    chainPem: await chainPem(ctx, row.issuerId),
+    chainPem: await sentChain(ctx, row),
     cause: row.cause,
     replaces: row.replacesId,
     reason: row.reason,

@@ -18,7 +18,10 @@ const withHost = {
     include: {
       tenant: { select: { name: true } },
       certificate: {
-        select: { id: true, serial: true, issuerId: true, der: true, status: true, notAfter: true },
+        select: {
+          ...{ id: true, serial: true, der: true, status: true, notAfter: true },
+          ...{ issuerId: true, chainPem: true, anchorPem: true },
+        },
       },
     },
   },

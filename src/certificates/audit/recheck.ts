@@ -3,6 +3,7 @@ import { record } from '../../audit/record.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { hour } from '../../shared/moment.ts'
+import { must } from '../../shared/must.ts'
 import { certificateName } from '../name.ts'
 import { recordMismatches } from './mismatches.ts'
 
@@ -94,7 +95,11 @@ type Row = Awaited<ReturnType<typeof rowsAfter>>[number]
 
 function rowsAfter(ctx: Context, after: string | null, take: number) {
   return ctx.db.read.certificate.findMany({
-    where: { der: { not: null }, ...(after === null ? {} : { id: { gt: after } }) },
+    where: {
+      der: { not: null },
+      issuerId: { not: null },
+      ...(after === null ? {} : { id: { gt: after } }),
+    },
     orderBy: { id: 'asc' },
     take,
     omit: { tbs: true, actor: true, requestKey: true, requestHash: true },
@@ -106,7 +111,8 @@ async function isAsRecorded(
   row: Row,
   issuers: Map<string, X509Certificate>,
 ): Promise<boolean> {
-  const { id, issuerId, der, serial, tenantId } = row
+  const { id, der, serial, tenantId } = row
+  const issuerId = must(row.issuerId, 'what others signed is not read')
   const issuer = issuers.get(issuerId) ?? (await readIssuer(ctx, issuerId))
   issuers.set(issuerId, issuer)
   const fields = recordMismatches(row, der ?? Buffer.alloc(0), issuer)

@@ -10,7 +10,8 @@ export type HeldCertificate = Renewable & {
   readonly dnsNames: readonly string[]
   readonly organization: string | undefined
   readonly notBefore: Date
-  readonly issuerNotAfter: Date
+  /** Undefined: a CA elsewhere signed it, which alone says for how long, and what the subject is. */
+  readonly issuerNotAfter: Date | undefined
 }
 
 /** Why a host needs another certificate. While it is `urgent`, what it has is of no use. */
@@ -55,16 +56,27 @@ function misfit(
   { name, spec, days }: { name: string; spec: CompleteSpec; days: number },
 ): string | undefined {
   const { authority, keyAlgorithm, organization } = spec.certificate
-  const issuer = { notBefore: held.notBefore, notAfter: held.issuerNotAfter }
-  const wanted = validityOf({ from: held.notBefore, milliseconds: days * day }, [issuer])
   const reasons: readonly (readonly [boolean, string])[] = [
     [held.authority !== authority, 'another authority is asked for'],
     [isForOthers(held.dnsNames, namesOf(name, spec)), 'it is for other names'],
     [held.keyAlgorithm !== keyAlgorithm, 'another key algorithm is asked for'],
+    ...ownReasons(held, { organization, days }),
+  ]
+  return reasons.find(([broken]) => broken)?.[1]
+}
+
+/** Of what is issued here alone. */
+function ownReasons(
+  held: HeldCertificate,
+  { organization, days }: { organization: string | undefined; days: number },
+): readonly (readonly [boolean, string])[] {
+  if (held.issuerNotAfter === undefined) return []
+  const issuer = { notBefore: held.notBefore, notAfter: held.issuerNotAfter }
+  const wanted = validityOf({ from: held.notBefore, milliseconds: days * day }, [issuer])
+  return [
     [held.organization !== organization, 'another organization is asked for'],
     [held.notAfter.getTime() !== wanted.notAfter.getTime(), 'another validity is asked for'],
   ]
-  return reasons.find(([broken]) => broken)?.[1]
 }
 
 /** In whatever order: a certificate of one name more or less is another one. */

@@ -104,7 +104,7 @@ function heldBy({ certificate }: CertifiedHost, rules: Pick<Renewable, 'allowed'
     ...renewalState(certificate),
     authority: certificate.authority.name,
     organization,
-    issuerNotAfter: issuer.notAfter,
+    issuerNotAfter: issuer?.notAfter,
     ...rules,
   }
 }

@@ -60,11 +60,11 @@ export async function findReserved(ctx: Context, id: string): Promise<Reserved |
     where: { id },
     include: { authority: { select: { name: true } }, issuer: { select: { keyId: true } } },
   })
-  if (row.status !== 'signing' || row.tbs === null) return undefined
-  const signer = await openSigner(ctx, row.issuer.keyId)
-  const { authority, tbs } = row
+  const { authority, tbs, issuerId, issuer } = row
+  if (row.status !== 'signing' || !tbs || issuerId === null || !issuer) return undefined
+  const signer = await openSigner(ctx, issuer.keyId)
   return reserved({
-    row: { ...row, actor: actorOf(row) },
+    row: { ...row, issuerId, actor: actorOf(row) },
     authority: authority.name,
     tbs: Buffer.from(tbs),
     signer,

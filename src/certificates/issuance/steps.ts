@@ -32,6 +32,7 @@ export async function issue(ctx: Context, actor: Actor, order: IssuanceOrder): P
 /** What is so of every certificate that was made just now. */
 const asIssued = {
   status: 'active',
+  chainPem: null,
   revokedAt: null,
   revocationReason: null,
   replacedBy: null,

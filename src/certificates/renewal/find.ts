@@ -25,7 +25,7 @@ export async function getRenewalInfo(ctx: Context, text: string): Promise<Renewa
   if (!row) throw new Problem('certificate-unknown', 'This key issued no such certificate')
   const { renewBefore } = policyOf(row.tenant)
   const atOnce =
-    row.status === 'revoked' || row.replacement !== null || row.issuer.key.issuers.length === 0
+    row.status === 'revoked' || row.replacement !== null || row.issuer?.key.issuers.length === 0
   const { start, end } = atOnce
     ? pastWindow(row)
     : renewalWindow(row, renewAt(row, spreadOf(row.serial), renewBefore))
@@ -58,7 +58,8 @@ export async function findRenewable(ctx: Context, text: string) {
       },
     },
   })
-  if (!row || row.status === 'signing') return undefined
+  // Of what others signed, they tell.
+  if (!row?.issuer || row.status === 'signing') return undefined
   const { subjectKeyIdentifier } = readCertificate(Buffer.from(row.issuer.der))
   return subjectKeyIdentifier?.toString('hex') === id.keyIdentifier ? row : undefined
 }

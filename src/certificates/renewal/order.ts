@@ -57,7 +57,7 @@ function requestedNames({ dnsNames, ipAddresses, emailAddresses, uris, tenantId 
 
 /** Undefined when its issuer's own end cut it short: nobody asked for that. */
 function daysOf({ notBefore, notAfter, issuer }: PredecessorRow): number | undefined {
-  if (notAfter.getTime() === issuer.notAfter.getTime()) return undefined
+  if (notAfter.getTime() === issuer?.notAfter.getTime()) return undefined
   return Math.max(1, Math.round((notAfter.getTime() + 1000 - notBefore.getTime()) / day))
 }
 

@@ -111,7 +111,9 @@ export const withIssuer = {
 /** What its issuer's key and a mass replacement say of a certificate read so. */
 export function renewalState(row: {
   readonly replacementId: string | null
-  readonly issuer: { readonly key: { readonly issuers: readonly unknown[] } }
+  readonly issuer: { readonly key: { readonly issuers: readonly unknown[] } } | null
 }): Pick<Renewable, 'ordered' | 'issuerSigns'> {
-  return { ordered: row.replacementId !== null, issuerSigns: row.issuer.key.issuers.length > 0 }
+  // Of the keys of a CA elsewhere nothing is known.
+  const issuerSigns = row.issuer === null || row.issuer.key.issuers.length > 0
+  return { ordered: row.replacementId !== null, issuerSigns }
 }

@@ -113,7 +113,7 @@ export async function revokeOne(
   }
   for (const host of row.servedBy) await due(tx, 'host.certify', { hostId: host.id })
   // Last, since all revocations of a list wait here for one another.
-  await markListsStale(tx, { keyId: row.issuer.keyId, shard: row.crlShard })
+  if (row.issuer) await markListsStale(tx, { keyId: row.issuer.keyId, shard: row.crlShard })
 }
 
 /** All that the tenant itself still has of a key that it says is known. */

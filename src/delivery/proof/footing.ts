@@ -1,9 +1,11 @@
 import { consequence, wayOut } from '../../authorities/crl/alarm.ts'
 import type { Clients, GivenLists } from '../../authorities/crl/gateway.ts'
 import { nearShare, secretRoom } from '../../authorities/crl/room.ts'
-import { type Above, clientTrustOf, issuersAbove } from '../../authorities/trust/footing.ts'
+import { type Above, clientTrustOf, issuersAbove, rootOf } from '../../authorities/trust/footing.ts'
 import type { Context } from '../../core/context.ts'
 import { day } from '../../shared/moment.ts'
+import { readCertificate } from '../../x509/certificates/read.ts'
+import { readPem, toPem } from '../../x509/der/pem.ts'
 import type { CertificateRow } from '../gather.ts'
 
 /** What a host rests on: why nobody can be served or let in, what will soon be so, and when. */
@@ -37,11 +39,35 @@ export async function footingOf(
 ): Promise<Footing> {
   const { certificate } = asked
   const now = ctx.now()
-  const above = await issuersAbove(ctx, certificate.issuerId)
+  const above = await certificatesAbove(ctx, certificate)
   const trust = asked.clients && (await clientTrustOf(ctx, asked.clients))
   const { authority = '' } = asked.clients ?? {}
   const clients = trust ? { clients: { authority, ...trust } } : {}
   return footing({ certificate, above, ...clients }, now)
+}
+
+type Signed = Pick<CertificateRow, 'issuerId' | 'chainPem' | 'anchorPem'>
+
+/** The issuer of a certificate and all above it, as far as they are on record. */
+async function certificatesAbove(
+  ctx: Context,
+  { issuerId, chainPem, anchorPem }: Signed,
+): Promise<readonly Above[]> {
+  if (issuerId !== null) return issuersAbove(ctx, issuerId)
+  return readPem(`${chainPem ?? ''}${anchorPem ?? ''}`, 'CERTIFICATE').map((der) => {
+    const { subject, validity } = readCertificate(der)
+    const authority = subject.commonName ?? subject.organization ?? ''
+    return { authority, ...validity, revokedAt: null }
+  })
+}
+
+/** PEM: whom clients of a certificate trust; undefined: those that Node knows. */
+export async function trustUnder(
+  ctx: Context,
+  { issuerId, anchorPem }: Signed,
+): Promise<readonly string[] | undefined> {
+  if (issuerId !== null) return [toPem('CERTIFICATE', await rootOf(ctx, issuerId))]
+  return anchorPem === null ? undefined : [anchorPem]
 }
 
 /** The rule: ended, not yet begun or revoked is whatever one of its parts is. */

@@ -1,5 +1,4 @@
 import { currentIssuer, issuingAuthority } from '../../authorities/issuers/current.ts'
-import { rootOf } from '../../authorities/trust/footing.ts'
 import { probeCredential } from '../../certificates/hosts/probing.ts'
 import { refusedClients } from '../../certificates/hosts/refused.ts'
 import { ingressOf } from '../../clusters/find.ts'
@@ -7,9 +6,8 @@ import type { Context } from '../../core/context.ts'
 import { specOf } from '../../hosts/find.ts'
 import { namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
-import { toPem } from '../../x509/der/pem.ts'
 import { type CertificateRow, clientsLetIn, type PlacementRow } from '../gather.ts'
-import { footingOf } from './footing.ts'
+import { footingOf, trustUnder } from './footing.ts'
 import { awaitAllServed } from './verify.ts'
 
 /** What is known of a host on a cluster: what is wrong, if anything, what could not be proved, and
@@ -48,11 +46,12 @@ export async function prove(
   if (faults.length > 0) return { fault: faults.join('. '), unanswered: false, warnings, until }
   const shown =
     authority === undefined ? undefined : await clientOf(ctx, host, { authority, refused })
+  const trust = await trustUnder(ctx, certificate)
   const { fault, unanswered } = await awaitAllServed(
     {
       address: ingressOf(cluster, ingress).address,
       der: Buffer.from(certificate.der ?? []),
-      trust: [toPem('CERTIFICATE', await rootOf(ctx, certificate.issuerId))],
+      ...(trust ? { trust } : {}),
       ...(authority === undefined
         ? {}
         : { clients: { authority, ...(shown && 'client' in shown ? shown : {}) } }),

@@ -5,7 +5,8 @@ export type LineMember = {
   readonly id: string
   readonly tenantId: string
   readonly hostId: string | null
-  readonly issuerId: string
+  readonly issuerId: string | null
+  readonly chainPem: string | null
   readonly authority: string
   readonly serial: string
   readonly der: Uint8Array<ArrayBuffer> | null
@@ -37,7 +38,7 @@ export async function newestInLines(
       from line join certificate next on next."replacesId" = line."id"
     )
     select distinct on (line."first") line."first"::text, certificate."id"::text,
-      certificate."tenantId"::text, "hostId"::text, "issuerId"::text, authority."name" as authority,
+      certificate."tenantId"::text, "hostId"::text, "issuerId"::text, "chainPem", authority."name" as authority,
       "serial", "der", "status", "profile", "keySource", "cause", "autoRenew", "notAfter"
     from line join certificate using ("id") join authority on authority."id" = "authorityId"
     order by line."first", "status" = 'active' desc, "keySource" = 'server' desc,
