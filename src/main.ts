@@ -35,7 +35,8 @@ To change the sealing key while everything runs:
   2. make the new key GATESMITH_SEALING_KEY and the old one a former one, restart one by one
   3. run gatesmith rewrap with the settings of step 2; it can be stopped and run again at any time
   4. when it says that nothing is left under another key, take the old key away, restart one by one
-Copies of the database from before step 3 need the old key.`
+Copies of the database from before step 3 need the old key.
+What is said of a variable holds for _FILE and _COMMAND: so a key moves to a KMS or an HSM, too (docs/sealing.md).`
 
 function count(text: string): number {
   const number = Number(text)

@@ -33,6 +33,6 @@ async function refuseOtherKey(ctx: Context): Promise<void> {
   const tables = await unopenable(ctx)
   if (tables.length === 0) return
   throw new Error(
-    `GATESMITH_SEALING_KEY is another key than the one that the database is sealed under (${tables.join(', ')}): set that one, or name it in GATESMITH_SEALING_KEYS_FORMER`,
+    `The sealing key is another one than that which the database is sealed under (${tables.join(', ')}): give that one (GATESMITH_SEALING_KEY, _FILE or _COMMAND), or name it in GATESMITH_SEALING_KEYS_FORMER`,
   )
 }

@@ -48,6 +48,7 @@ export type Labels = Readonly<Record<string, string>>
 
 export type Pod = {
   readonly containers: readonly Container[]
+  readonly initContainers?: readonly Container[]
   readonly securityContext: object
   readonly automountServiceAccountToken: boolean
 }

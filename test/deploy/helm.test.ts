@@ -44,7 +44,15 @@ const everything = {
     ownerSecret: 'gatesmith-owner',
     role: 'gatesmith_app',
   },
-  sealing: { formerKey: 'former' },
+  sealing: {
+    formerKey: 'former',
+    command: ['/tool/vault', 'write', 'ciphertext=@/etc/gatesmith/sealing-key', '"$(id)"'],
+    formerCommand: ['/tool/vault', 'read'],
+    toolImage: 'registry.test/vault:1',
+    toolCopy: ['cp', '/bin/vault', '/tool/vault'],
+    env: { VAULT_ADDR: 'https://vault.test' },
+  },
+  serviceAccount: { name: 'gatesmith', audience: 'vault' },
   settings: { GATESMITH_LOG_LEVEL: 'warn', GATESMITH_TRUSTED_PROXIES: '10.0.0.0/8' },
   settingsSecret: 'more',
   networkPolicy: { from: [{ namespaceSelector: {} }] },
@@ -84,13 +92,19 @@ describe(`the chart, as Helm renders it${note}`, { skip }, () => {
       [{ settings: { GATESMITH_PORT: '1' } }, /GATESMITH_PORT/],
       [{ settings: { GATESMITH_RATE_KEY: 1_000_000 } }, /GATESMITH_RATE_KEY/],
       [{ database: { ownerSecret: 'owner' } }, /database\.role/],
+      [{ sealing: { command: 'vault read' } }, /command/],
+      [{ sealing: { toolImage: 'vault:1' } }, /sealing\.toolCopy/],
+      [{ sealing: { env: { DATABASE_URL: 'x' } } }, /DATABASE_URL/],
     ] as const) {
       await assert.rejects(renderText(values), names)
     }
   })
 
   test('all settings that it makes are some', async () => {
-    const known = new Set<string>([...settings.map(([name]) => name), 'NODE_OPTIONS'])
+    const known = new Set<string>([
+      ...settings.map(([name]) => name),
+      ...['NODE_OPTIONS', 'HOME', 'VAULT_ADDR'],
+    ])
     for (const { env } of (await render(everything)).flatMap(containersOf)) {
       const names = env.map(({ name }) => name)
       assert.deepEqual(
@@ -99,6 +113,31 @@ describe(`the chart, as Helm renders it${note}`, { skip }, () => {
       )
       assert.equal(new Set(names).size, names.length)
     }
+  })
+
+  test('where a program unwraps the sealing key, no file is taken for the key', async () => {
+    const settingsOf = async (sealing: object) => {
+      const all = (await render({ sealing })).flatMap(containersOf)
+      const each = all.map(({ env }) =>
+        env.flatMap(({ name, value }) => (/SEALING|HOME/.test(name) ? [[name, value]] : [])),
+      )
+      assert.equal(each.length, 3)
+      for (const other of each) assert.deepEqual(other, each[0])
+      return Object.fromEntries(each[0] ?? [])
+    }
+    const [file, former] = ['/etc/gatesmith/sealing-key', '/etc/gatesmith/sealing-keys-former']
+    const { command, formerCommand, formerKey } = everything.sealing
+    assert.deepEqual(await settingsOf({}), { GATESMITH_SEALING_KEY_FILE: file })
+    assert.deepEqual(await settingsOf({ formerKey, formerCommand }), {
+      GATESMITH_SEALING_KEY_FILE: file,
+      GATESMITH_SEALING_KEYS_FORMER_COMMAND: JSON.stringify(formerCommand),
+      HOME: '/tmp',
+    })
+    assert.deepEqual(await settingsOf({ command, formerKey }), {
+      GATESMITH_SEALING_KEY_COMMAND: JSON.stringify(command),
+      GATESMITH_SEALING_KEYS_FORMER_FILE: former,
+      HOME: '/tmp',
+    })
   })
 
   test('every selector finds the pods that it is for', async () => {
@@ -128,15 +167,17 @@ describe(`the chart, as Helm renders it${note}`, { skip }, () => {
   })
 
   test('no pod is root, writes to its image, or has an account of the cluster', async () => {
-    const pods = (await render({})).flatMap(({ spec }) => spec?.template?.spec ?? [])
-    assert.equal(pods.length, 3)
-    for (const { securityContext, automountServiceAccountToken, containers } of pods) {
+    const objects = [...(await render({})), ...(await render(everything))]
+    const pods = objects.flatMap(({ spec }) => spec?.template?.spec ?? [])
+    assert.equal(pods.length, 6)
+    for (const pod of pods) {
+      const { securityContext, automountServiceAccountToken, containers, initContainers = [] } = pod
       assert.equal(automountServiceAccountToken, false)
       assert.deepEqual(Object.entries(securityContext).slice(0, 2), [
         ['runAsNonRoot', true],
         ['runAsUser', 1000],
       ])
-      for (const { securityContext: own } of containers) {
+      for (const { securityContext: own } of [...containers, ...initContainers]) {
         assert.deepEqual(own, {
           allowPrivilegeEscalation: false,
           readOnlyRootFilesystem: true,

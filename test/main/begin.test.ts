@@ -54,7 +54,7 @@ test('with another sealing key nothing starts that would seal by it, unless it c
   const settings = await settingsFor(databaseUrl)
   const [said = '', ...others] = await refusals(settings, ['serve', 'worker'])
   assert.deepEqual(others, [])
-  assert.match(said, /^gatesmith: GATESMITH_SEALING_KEY is another key than .+FORMER\n$/)
+  assert.match(said, /^gatesmith: The sealing key is another one than .+FORMER\n$/)
   assert.ok(settings.GATESMITH_SEALING_KEY)
   assert.ok(!said.includes(settings.GATESMITH_SEALING_KEY))
   const former = { GATESMITH_SEALING_KEYS_FORMER: sealingKey.toString('base64') }

@@ -13,6 +13,22 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{/* What every pod is: it speaks to no API by an account of its own, and writes nothing. */}}
 {{- define "gatesmith.pod" -}}
 automountServiceAccountToken: false
+{{- with .Values.serviceAccount.name }}
+serviceAccountName: {{ . }}
+{{- end }}
+{{- if .Values.sealing.toolImage }}
+{{- if not .Values.sealing.toolCopy }}
+{{- fail "sealing.toolCopy: the command that copies the program of sealing.toolImage to /tool" }}
+{{- end }}
+initContainers:
+  - name: tool
+    image: {{ .Values.sealing.toolImage | quote }}
+    command: {{ toJson .Values.sealing.toolCopy }}
+    securityContext:
+      {{- include "gatesmith.confined" . | nindent 6 }}
+    volumeMounts:
+      - { name: tool, mountPath: /tool }
+{{- end }}
 enableServiceLinks: false
 securityContext:
   runAsNonRoot: true
@@ -29,16 +45,34 @@ imagePullSecrets:
 {{- end }}
 {{- end }}
 
+{{- define "gatesmith.confined" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities: { drop: [ALL] }
+{{- end }}
+
+{{/* Whether a program has the sealing key, or a former one, from elsewhere: what it writes is kept in memory. */}}
+{{- define "gatesmith.unwraps" -}}
+{{- if or .Values.sealing.command .Values.sealing.formerCommand }}yes{{ end }}
+{{- end }}
+
 {{- define "gatesmith.container" -}}
 image: {{ .Values.image | quote }}
 securityContext:
-  allowPrivilegeEscalation: false
-  readOnlyRootFilesystem: true
-  capabilities: { drop: [ALL] }
+  {{- include "gatesmith.confined" . | nindent 2 }}
 volumeMounts:
   - name: secrets
     mountPath: /etc/gatesmith
     readOnly: true
+  {{- if include "gatesmith.unwraps" . }}
+  - { name: tmp, mountPath: /tmp }
+  {{- end }}
+  {{- if .Values.sealing.toolImage }}
+  - { name: tool, mountPath: /tool, readOnly: true }
+  {{- end }}
+  {{- if .Values.serviceAccount.audience }}
+  - { name: token, mountPath: /var/run/gatesmith, readOnly: true }
+  {{- end }}
 {{- with .Values.settingsSecret }}
 envFrom:
   - secretRef: { name: {{ . }} }
@@ -55,11 +89,29 @@ envFrom:
   valueFrom:
     secretKeyRef: { name: {{ $.database }}, key: {{ . }} }
 {{- end }}
+{{- with .root.Values.sealing }}
+{{- if .command }}
+- name: GATESMITH_SEALING_KEY_COMMAND
+  value: {{ toJson .command | quote }}
+{{- else }}
 - name: GATESMITH_SEALING_KEY_FILE
   value: /etc/gatesmith/sealing-key
-{{- if .root.Values.sealing.formerKey }}
+{{- end }}
+{{- if .formerCommand }}
+- name: GATESMITH_SEALING_KEYS_FORMER_COMMAND
+  value: {{ toJson .formerCommand | quote }}
+{{- else if .formerKey }}
 - name: GATESMITH_SEALING_KEYS_FORMER_FILE
   value: /etc/gatesmith/sealing-keys-former
+{{- end }}
+{{- range $name, $value := .env }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+{{- if and (include "gatesmith.unwraps" .root) (not (hasKey .root.Values.sealing.env "HOME")) }}
+- name: HOME
+  value: /tmp
 {{- end }}
 - name: GATESMITH_PUBLIC_URL
   value: {{ .root.Values.publicUrl | quote }}
@@ -97,6 +149,21 @@ envFrom:
           items:
             - { key: {{ . }}, path: database-ca.crt }
       {{- end }}
+{{- if include "gatesmith.unwraps" .root }}
+- name: tmp
+  emptyDir: { medium: Memory, sizeLimit: 64Mi }
+{{- end }}
+{{- if .root.Values.sealing.toolImage }}
+- name: tool
+  emptyDir: {}
+{{- end }}
+{{- with .root.Values.serviceAccount.audience }}
+- name: token
+  projected:
+    defaultMode: 0440
+    sources:
+      - serviceAccountToken: { path: token, audience: {{ . | quote }}, expirationSeconds: 3600 }
+{{- end }}
 {{- end }}
 
 {{/* It is alive as long as it answers at all, and has two minutes to begin: it may wait for a migration. */}}

@@ -8,10 +8,14 @@ export const Environment = Type.Object({
   GATESMITH_DATABASE_DIRECT_URL: Type.Optional(Type.String({ pattern: '^postgres(ql)?://' })),
   GATESMITH_SEALING_KEY: Type.Optional(Type.String({ pattern: '^[A-Za-z0-9+/]{43}=$' })),
   GATESMITH_SEALING_KEY_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_SEALING_KEY_COMMAND: Type.Optional(Type.String({ pattern: '^\\[', maxLength: 16_384 })),
   GATESMITH_SEALING_KEYS_FORMER: Type.Optional(
     Type.String({ pattern: '^[A-Za-z0-9+/]{43}=(\\s*,\\s*[A-Za-z0-9+/]{43}=)*$' }),
   ),
   GATESMITH_SEALING_KEYS_FORMER_FILE: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_SEALING_KEYS_FORMER_COMMAND: Type.Optional(
+    Type.String({ pattern: '^\\[', maxLength: 16_384 }),
+  ),
   GATESMITH_PKCS11_MODULE: Type.Optional(Type.String({ pattern: '^/' })),
   GATESMITH_PKCS11_TOKEN: Type.Optional(Type.String({ minLength: 1, maxLength: 32 })),
   GATESMITH_PKCS11_PIN: Type.Optional(Type.String({ minLength: 1 })),
@@ -104,10 +108,18 @@ export const settings = [
   ],
   ['GATESMITH_SEALING_KEY_FILE', 'a file that holds that key, instead of the variable'],
   [
+    'GATESMITH_SEALING_KEY_COMMAND',
+    'a program that prints that key, instead of the variable, and its arguments, as a JSON array of strings: ["vault","write","-field=plaintext",…] (docs/sealing.md)',
+  ],
+  [
     'GATESMITH_SEALING_KEYS_FORMER',
     'further keys that open what they sealed, by comma: for a change of key (gatesmith rewrap --help)',
   ],
   ['GATESMITH_SEALING_KEYS_FORMER_FILE', 'a file that holds those keys, one to a line'],
+  [
+    'GATESMITH_SEALING_KEYS_FORMER_COMMAND',
+    'a program that prints such keys, one to a line, and its arguments, as a JSON array of strings; beside the former',
+  ],
   ['GATESMITH_PKCS11_MODULE', 'library of a token for CA keys (an absolute path), if there is one'],
   ['GATESMITH_PKCS11_TOKEN', 'label of the token (the only one there is)'],
   ['GATESMITH_PKCS11_PIN', 'PIN of the token’s user'],
