@@ -37,9 +37,10 @@ export function meterOf(limit: number): Meter {
     }
   }
 
-  /** A clock that was set back locks nobody out. */
+  /** A bucket that is full later than in a minute is one of before the clock was set back: that locks nobody out. */
   function held(who: string, now: number): number {
-    return Math.min(Math.max(fullAt.get(who) ?? now, now), now + minute)
+    const full = fullAt.get(who) ?? now
+    return full > now + minute ? now : Math.max(full, now)
   }
 
   /** Whoever has not asked for longest is forgotten first, and many at a time: a map from which entries were
