@@ -110,9 +110,14 @@ function ofLeaf(leaf: LeafInTrouble, kind: 'renewal' | 'ending', now: Date): Con
     why:
       kind === 'renewal'
         ? `Renewal failed ${tries}: ${renewal.lastError ?? 'no reason was kept'}${next}`
-        : `A ${profile} certificate of ${authority} that nothing renews by itself`,
+        : authority === null
+          ? 'An uploaded certificate: nothing renews it, so upload its successor'
+          : `A ${profile} certificate of ${authority} that nothing renews by itself`,
     by: notAfter,
-    remedy: { act: 'renew', tenant, id },
+    remedy:
+      authority === null
+        ? { to: `/certificates/${tenant}/${id}`, says: 'See it' }
+        : { act: 'renew', tenant, id },
   }
 }
 

@@ -33,8 +33,13 @@ export function Certificate({ tenant, id }: Which) {
           up={{ to: '/certificates', name: 'Certificates' }}
           about={
             <>
-              <Status of={leaf.status} /> {leaf.profile} certificate of {tenant}, signed by{' '}
-              <Link href={`/authorities/${leaf.authority}`}>{leaf.authority}</Link>
+              <Status of={leaf.status} /> {leaf.profile} certificate of {tenant},{' '}
+              {leaf.authority === null ? 'uploaded, ' : ''}signed by{' '}
+              {leaf.authority === null ? (
+                leaf.upload?.issuer
+              ) : (
+                <Link href={`/authorities/${leaf.authority}`}>{leaf.authority}</Link>
+              )}
             </>
           }
           actions={<Actions leaf={leaf} />}
@@ -71,7 +76,12 @@ function Actions({ leaf }: { readonly leaf: Leaf }) {
       ),
     [['certificates']],
   )
-  const gone = status === 'revoked' ? 'It was revoked' : undefined
+  const gone =
+    status === 'revoked'
+      ? 'It was revoked'
+      : leaf.origin === 'uploaded'
+        ? 'It was uploaded, and its CA alone does that: upload a successor by the API or gatesmith upload'
+        : undefined
   const byCsr =
     keySource === 'caller' ? 'Its key is not here: send a new request by the API' : undefined
   return (
@@ -114,6 +124,12 @@ function Actions({ leaf }: { readonly leaf: Leaf }) {
   )
 }
 
+const keySources = {
+  server: 'made here',
+  caller: 'made by who asked for it',
+  uploaded: 'uploaded',
+} as const
+
 function About({ leaf }: { readonly leaf: Leaf }) {
   const { renewal, autoRenew, host, tenant, subject } = leaf
   const names = [...leaf.dnsNames, ...leaf.ipAddresses, ...leaf.emailAddresses, ...leaf.uris]
@@ -149,10 +165,7 @@ function About({ leaf }: { readonly leaf: Leaf }) {
             ),
           ],
           ['Good from', <Moment key="f" at={leaf.notBefore} />],
-          [
-            'Key',
-            `${leaf.keyAlgorithm}, made ${leaf.keySource === 'server' ? 'here' : 'by who asked for it'}`,
-          ],
+          ['Key', `${leaf.keyAlgorithm}, ${keySources[leaf.keySource]}`],
           ['Serial', <Code key="s">{leaf.serial}</Code>],
           ['SHA-256', <Code key="p">{leaf.fingerprintSha256 ?? '—'}</Code>],
           ...(leaf.revokedAt
@@ -198,6 +211,14 @@ function Chain({ leaf }: { readonly leaf: Leaf }) {
             </span>
           </li>
         ))}
+        {leaf.upload ? (
+          <li>
+            {leaf.upload.root}
+            <span className="below">
+              root, {leaf.upload.publicRoot ? 'which browsers know' : 'which browsers do not know'}
+            </span>
+          </li>
+        ) : null}
       </ol>
     </Section>
   )

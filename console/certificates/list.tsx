@@ -104,7 +104,7 @@ const columns: readonly Column<Leaf>[] = [
   },
   { id: 'profile', header: 'For', value: ({ profile }) => profile },
   { id: 'tenant', header: 'Tenant', value: ({ tenant }) => tenant },
-  { id: 'authority', header: 'Authority', value: ({ authority }) => authority },
+  { id: 'authority', header: 'Authority', value: ({ authority }) => authority ?? 'uploaded' },
 ]
 
 function renewalOf({ status, autoRenew, renewal }: Leaf): string {

@@ -74,3 +74,16 @@ export function servedQuery(which: Which) {
     },
   })
 }
+
+/** The uploaded certificates of a tenant that are good now, for a host to serve. */
+export function uploadsQuery(tenant: string) {
+  return queryOptions({
+    queryKey: ['certificates', 'uploads', tenant],
+    enabled: tenant !== '',
+    queryFn: async () => {
+      const query = { origin: 'uploaded', status: 'active', limit: 200 } as const
+      const asked = { params: { path: { tenant }, query } }
+      return (await answered(api.GET('/v1/tenants/{tenant}/certificates', asked))).items
+    },
+  })
+}

@@ -37,7 +37,14 @@ export function Host({ tenant, name }: Place) {
             Probe now
           </ActionButton>
           <ActionButton
-            refused={mayRenew ?? (certificate ? undefined : 'It has no certificate yet')}
+            refused={
+              mayRenew ??
+              (query.data?.host.certificate.uploaded === undefined
+                ? certificate
+                  ? undefined
+                  : 'It has no certificate yet'
+                : 'Its certificate was uploaded: upload a successor')
+            }
             busy={renewing.isPending}
             onPress={() => {
               if (certificate) renewing.mutate({ tenant, id: certificate.id })
@@ -126,14 +133,25 @@ function Asked({ host }: { readonly host: HostShape }) {
             ['Plain HTTP', http],
             ['Clients of', tls.clientAuthority ?? '—'],
             ['Also called', aliases.length > 0 ? aliases.join(', ') : '—'],
-            [
-              'Certificate by',
-              <Link key="a" href={`/authorities/${certificate.authority}`}>
-                {certificate.authority}
-              </Link>,
-            ],
-            ['Key', certificate.keyAlgorithm],
-            ['Good for', `${certificate.validityDays} days`],
+            ...(certificate.uploaded === undefined
+              ? ([
+                  [
+                    'Certificate by',
+                    <Link key="a" href={`/authorities/${certificate.authority}`}>
+                      {certificate.authority}
+                    </Link>,
+                  ],
+                  ['Key', certificate.keyAlgorithm],
+                  ['Good for', `${certificate.validityDays} days`],
+                ] as const)
+              : ([
+                  [
+                    'Certificate',
+                    <Link key="a" href={`/certificates/${host.tenant}/${certificate.uploaded}`}>
+                      uploaded
+                    </Link>,
+                  ],
+                ] as const)),
             [
               'Labels',
               Object.entries(labels)

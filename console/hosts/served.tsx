@@ -39,9 +39,13 @@ export function Served({
                 ['Ends', <Ends key="e" at={certificate.notAfter} />],
                 [
                   'By',
-                  <Link key="a" href={`/authorities/${host.certificate.authority}`}>
-                    {host.certificate.authority}
-                  </Link>,
+                  host.certificate.authority === undefined ? (
+                    'a CA elsewhere: it was uploaded'
+                  ) : (
+                    <Link key="a" href={`/authorities/${host.certificate.authority}`}>
+                      {host.certificate.authority}
+                    </Link>
+                  ),
                 ],
                 ['Serial', <Code key="s">{certificate.serial}</Code>],
               ]}

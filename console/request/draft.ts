@@ -24,6 +24,8 @@ export type Draft = {
   readonly http: Schemas['PlainHttp']
   readonly clusters: readonly string[]
   readonly routes: readonly DraftRoute[]
+  /** The id of an uploaded certificate; then the next four say nothing. */
+  readonly uploaded: string
   readonly authority: string
   readonly keyAlgorithm: string
   readonly validityDays: string
@@ -49,6 +51,7 @@ export const newDraft: Draft = {
   http: 'redirect',
   clusters: [],
   routes: [newRoute],
+  uploaded: '',
   authority: '',
   keyAlgorithm: '',
   validityDays: '',
@@ -64,9 +67,10 @@ export function draftOf(host: Host): Draft {
     ...{ tenant, name, http, clusters },
     mode: tls.mode,
     routes: routes.map(routeOf),
-    authority: certificate.authority,
-    keyAlgorithm: certificate.keyAlgorithm,
-    validityDays: String(certificate.validityDays),
+    uploaded: certificate.uploaded ?? '',
+    authority: certificate.authority ?? '',
+    keyAlgorithm: certificate.keyAlgorithm ?? '',
+    validityDays: certificate.validityDays === undefined ? '' : String(certificate.validityDays),
     organization: certificate.organization ?? '',
     owner: owner ?? '',
     contact: contact ?? '',
@@ -119,11 +123,19 @@ const algorithms = [
 ] as const
 
 function certificateOf(
-  { authority, keyAlgorithm, validityDays, organization }: Draft,
+  { uploaded, authority, keyAlgorithm, validityDays, organization }: Draft,
   before?: HostSpec,
 ): NonNullable<HostSpec['certificate']> {
   const algorithm = algorithms.find((each) => each === keyAlgorithm)
-  const { organization: _, ...kept } = before?.certificate ?? {}
+  const {
+    organization: _,
+    uploaded: _1,
+    authority: _2,
+    keyAlgorithm: _3,
+    validityDays: _4,
+    ...kept
+  } = before?.certificate ?? {}
+  if (uploaded !== '') return { ...kept, uploaded }
   return {
     ...kept,
     ...(authority === '' ? {} : { authority }),

@@ -1,6 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { type ReactNode, useId } from 'react'
 import { authoritiesQuery } from '../authorities/queries.ts'
+import { uploadsQuery } from '../certificates/queries.ts'
 import { clustersQuery } from '../clusters/queries.ts'
 import { useTenants } from '../parts/choice.tsx'
 import type { Schemas } from '../shared/api.ts'
@@ -200,6 +201,7 @@ function Clusters({ draft, onChange, violations }: Props) {
 
 function Others({ draft, onChange, violations }: Props) {
   const { data } = useQuery(authoritiesQuery)
+  const uploads = useQuery(uploadsQuery(draft.tenant))
   const set = (part: Partial<Draft>) => onChange({ ...draft, ...part })
   const of = (part: string) => wrongWith(violations, part)
   const text = (key: 'organization' | 'owner' | 'contact', name: string, pointer: string) => (
@@ -215,6 +217,29 @@ function Others({ draft, onChange, violations }: Props) {
   )
   return (
     <div className="fields">
+      <Field
+        name="Uploaded certificate"
+        hint="Then none is issued, and the next three say nothing"
+        wrong={of('/certificate/uploaded')}
+      >
+        {(ids) => (
+          <select
+            {...ids}
+            value={draft.uploaded}
+            onChange={(event) => set({ uploaded: event.target.value })}
+          >
+            <option value="">none: one is issued</option>
+            {draft.uploaded !== '' && !uploads.data?.some(({ id }) => id === draft.uploaded) ? (
+              <option value={draft.uploaded}>{draft.uploaded}</option>
+            ) : null}
+            {uploads.data?.map(({ id, dnsNames, notAfter }) => (
+              <option key={id} value={id}>
+                {dnsNames.join(', ')}, until {notAfter.slice(0, 10)}
+              </option>
+            ))}
+          </select>
+        )}
+      </Field>
       <Field name="Authority" wrong={of('/certificate/authority')}>
         {(ids) => (
           <select

@@ -48,6 +48,8 @@ export type AuditAction =
   | 'acme-order.refused'
   | 'acme-order.deauthorized'
   | 'certificate.issued'
+  | 'certificate.uploaded'
+  | 'certificate.removed'
   | 'certificate.renewal-asked'
   | 'certificate.changed'
   | 'certificate.downloaded'

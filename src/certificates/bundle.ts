@@ -68,6 +68,12 @@ export async function getBundle(
       'It was made for a host: its key goes to the clusters of that host and nowhere else',
     )
   }
+  if (withKey && row.uploaded !== '') {
+    throw new Problem(
+      'key-withheld',
+      'It was uploaded: whoever did that has its key, and from here it goes to clusters alone',
+    )
+  }
   const key = withKey ? await openLeafKey(ctx, id) : undefined
   const name = certificateName(row)
   const bundle = await render(ctx, request, {

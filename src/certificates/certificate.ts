@@ -84,11 +84,37 @@ export const Status = Type.Enum(['signing', 'active', 'expired', 'revoked'], {
   title: 'CertificateStatus',
 })
 
+/** Where a certificate comes from. */
+export const Origin = Type.Enum(['issued', 'uploaded'], {
+  title: 'CertificateOrigin',
+  description:
+    'issued: by an authority here; uploaded: by a CA elsewhere, which alone renews and revokes it',
+})
+
 export const Certificate = closed(
   {
     id: Id,
     tenant: Name,
-    authority: Name,
+    authority: Type.Union([Name, Type.Null()], {
+      description: 'The authority that signed it; null: it was uploaded',
+    }),
+    origin: Origin,
+    upload: Type.Union(
+      [
+        closed(
+          {
+            issuer: Type.String({ description: 'The name of who signed it' }),
+            root: Type.String({ description: 'The name of the root that its chain leads to' }),
+            publicRoot: Type.Boolean({
+              description: 'Whether browsers know that root (Mozilla’s list)',
+            }),
+          },
+          { title: 'CertificateUpload' },
+        ),
+        Type.Null(),
+      ],
+      { description: 'Of one that was uploaded; null: it was issued here' },
+    ),
     host: Type.Union([Type.String(), Type.Null()], { description: 'The host it is made for' }),
     profile: Profile,
     status: Status,
@@ -100,10 +126,10 @@ export const Certificate = closed(
     uris: Type.Array(Type.String()),
     leftOut: Type.Array(Type.String(), {
       description:
-        'What its CSR asked for and was not granted, by name: extensions that were not critical, attributes, usages, and what of its subject the policy has left out (csrSubject)',
+        'Of an uploaded one, which certificates came along and are not served. Else what its CSR asked for and was not granted, by name: extensions that were not critical, attributes, usages, and what of its subject the policy has left out (csrSubject)',
     }),
     keyAlgorithm: KeyAlgorithm,
-    keySource: Type.Enum(['server', 'caller'], { title: 'KeySource' }),
+    keySource: Type.Enum(['server', 'caller', 'uploaded'], { title: 'KeySource' }),
     notBefore: Timestamp,
     notAfter: Timestamp,
     fingerprintSha256: Type.Union([Type.String(), Type.Null()]),
@@ -111,7 +137,7 @@ export const Certificate = closed(
     chainPem: Type.String({ description: 'What a server sends after it: intermediates, no root' }),
     cause: Type.String({
       description:
-        'requested, host, renewal or probe: made to prove MUTUAL hosts by, and left out of lists',
+        'requested, host, renewal, uploaded, or probe: made to prove MUTUAL hosts by, and left out of lists',
     }),
     replaces: Type.Union([Id, Type.Null()], { description: 'The one whose place it took' }),
     reason: Type.Union([Type.String(), Type.Null()], {

@@ -67,6 +67,7 @@ function faults(
   row: {
     readonly hostId: string | null
     readonly keySource: string
+    readonly uploaded: string
     readonly status: string
     readonly replacedBy: readonly unknown[]
   },
@@ -81,6 +82,10 @@ function faults(
       [
         toBe && row.keySource === 'caller',
         'Its key is with whoever sent its CSR: renew it by hand',
+      ],
+      [
+        toBe && row.uploaded !== '',
+        'It was uploaded, and no CA here can renew it: upload its successor (replaces)',
       ],
       [toBe && row.status === 'revoked', 'It is revoked'],
       [toBe && row.replacedBy.length > 0, 'Another has taken its place: see replacedBy'],

@@ -9,7 +9,9 @@ import type { List } from '../shared/lists/query.ts'
 import { Problem } from '../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { accessTenant } from '../tenants/access.ts'
-import { toPem } from '../x509/der/pem.ts'
+import { readCertificate } from '../x509/certificates/read.ts'
+import { readPem, toPem } from '../x509/der/pem.ts'
+import { formatName } from '../x509/names/distinguished.ts'
 import { Certificate } from './certificate.ts'
 import { sentChain } from './chain.ts'
 import type { CertificateFilter } from './search/filter.ts'
@@ -19,6 +21,7 @@ import {
   certificateRows,
   narrowedConditions,
 } from './search/select.ts'
+import { isPublicRoot } from './uploads/roots.ts'
 
 /** One certificate of a tenant. Throws tenant-unknown, certificate-unknown. */
 export async function getCertificate(
@@ -133,7 +136,18 @@ type Hidden =
   | 'requestKey'
   | 'requestHash'
   | 'crlShard'
-  | 'anchorPem'
+
+function uploadView({ uploaded, der, anchorPem }: ViewableCertificate): Certificate['upload'] {
+  if (uploaded === '' || der === null || anchorPem === null) return null
+  const [root = Buffer.alloc(0)] = readPem(anchorPem, 'CERTIFICATE')
+  return {
+    issuer: formatName(readCertificate(Buffer.from(der)).issuer).slice(0, mostName),
+    root: formatName(readCertificate(root).subject).slice(0, mostName),
+    publicRoot: isPublicRoot(root),
+  }
+}
+
+const mostName = 1000
 
 /** The row as it is shown. */
 export async function certificateView(
@@ -144,7 +158,9 @@ export async function certificateView(
   return shown(Certificate, {
     id: row.id,
     tenant: row.tenant.name,
-    authority: row.authority.name,
+    authority: row.authority?.name ?? null,
+    origin: row.uploaded === '' ? 'issued' : 'uploaded',
+    upload: uploadView(row),
     host: row.hostId === null ? null : (row.dnsNames[0] ?? null),
     profile: row.profile,
     status: ended ? 'expired' : row.status,

@@ -20,7 +20,7 @@ const withHost = {
       certificate: {
         select: {
           ...{ id: true, serial: true, der: true, status: true, notAfter: true },
-          ...{ issuerId: true, chainPem: true, anchorPem: true },
+          ...{ issuerId: true, chainPem: true, anchorPem: true, uploaded: true },
         },
       },
     },

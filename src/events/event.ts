@@ -11,6 +11,7 @@ const EventType = Type.Enum(
     'host.removed',
     'host.gone',
     'certificate.issued',
+    'certificate.uploaded',
     'certificate.revoked',
     'certificate.renewal-failed',
     'delivery.status',

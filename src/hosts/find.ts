@@ -201,7 +201,7 @@ export function specOf(row: { readonly spec: unknown }): CompleteSpec {
   const before = known.get(text)
   if (before) return before
   const spec = Value.Clean(CompleteSpec, structuredClone(row.spec))
-  if (conforms(CompleteSpec, spec)) {
+  if (conforms(CompleteSpec, spec) && hasSource(spec)) {
     if (known.size >= mostKnown) known.clear()
     known.set(text, spec)
     return spec
@@ -210,6 +210,11 @@ export function specOf(row: { readonly spec: unknown }): CompleteSpec {
     'host-refused',
     'Another release stored what is asked for, in words that this one does not know: ask for it anew (PUT)',
   )
+}
+
+/** Whether it says where its certificate comes from. */
+function hasSource({ certificate: { uploaded, authority } }: CompleteSpec): boolean {
+  return uploaded !== undefined || authority !== undefined
 }
 
 /** The row as it is shown. */

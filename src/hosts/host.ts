@@ -65,10 +65,17 @@ const Restart = closed(
   },
   { title: 'WorkloadRestart' },
 )
+const Uploaded = Type.String({
+  ...Id,
+  description:
+    'Id of an uploaded certificate to serve, or of one whose place it took; none is issued, and nothing renews it here',
+})
+/** Of a host with an uploaded certificate the first three are not there. */
 const certificate = {
-  authority: Name,
-  keyAlgorithm: KeyAlgorithm,
-  validityDays: Type.Integer({ minimum: 1, maximum: 825 }),
+  authority: Type.Optional(Name),
+  keyAlgorithm: Type.Optional(KeyAlgorithm),
+  validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 825 })),
+  uploaded: Type.Optional(Uploaded),
   organization: Type.Optional(Type.String({ minLength: 1, maxLength: 64 })),
   secretName: Type.Optional(SecretName),
   store: Type.Optional(Store),

@@ -33,11 +33,11 @@ export async function markHost(
   })
 }
 
-/** Has the certificates in use bear the labels of their hosts. Whoever calls this has written or locked the hosts' rows
+/** Has the certificates in use that were made for hosts bear the labels of their hosts. Whoever calls this has written or locked the hosts' rows
  *  in this transaction, so that it is the labels of now, whoever changes them at the same time. */
 export async function labelCertificates(tx: Tx, hostIds: readonly string[]): Promise<void> {
   await tx.$executeRaw(sql`
     update certificate set "labels" = host."labels" from host
     where host."id" = any(${hostIds}::uuid[]) and certificate."id" = host."certificateId"
-      and certificate."labels" <> host."labels"`)
+      and certificate."uploaded" = '' and certificate."labels" <> host."labels"`)
 }

@@ -14,6 +14,7 @@ import { Problem, refuse } from '../shared/problem.ts'
 import { shownJson } from '../shared/view.ts'
 import { heldAuthorities } from '../tenants/authorities.ts'
 import { countOne, holdRoom } from '../tenants/quotas/usage.ts'
+import { holdUploaded, uploadedFor } from './certificates/uploaded.ts'
 import { findHost, hostRow, viewHost } from './find.ts'
 import { CompleteSpec, type Host, namesOf } from './host.ts'
 import { clusterLock, hostLock, lock } from './lock.ts'
@@ -44,6 +45,7 @@ export async function putHost(
     if (expected) await holdTo(tx, { tenantId: tenant.id, name }, expected)
     await holdAuthorities(tx, checked)
     await holdIngresses(tx, checked)
+    await holdCertificate(tx, checked, ctx.now())
     await refuseConflicts(tx, actor, checked)
     const created = await store(tx, { ctx, actor, checked, marks: askedMarksOf(request.spec) })
     const row = await hostRow(tx, { tenantId: tenant.id, name })
@@ -65,7 +67,9 @@ export async function holdTo(
 async function holdAuthorities(tx: Tx, { spec }: CheckedHost): Promise<void> {
   const { certificate, tls } = spec
   const named = [
-    { field: '/certificate/authority', name: certificate.authority },
+    ...(certificate.authority === undefined
+      ? []
+      : [{ field: '/certificate/authority', name: certificate.authority }]),
     ...(tls.clientAuthority === undefined
       ? []
       : [{ field: '/tls/clientAuthority', name: tls.clientAuthority }]),
@@ -92,6 +96,16 @@ async function holdIngresses(tx: Tx, { spec, clusters }: CheckedHost): Promise<v
     rows.some((row) => row.id === id && api !== undefined && apiOf(row) !== api),
   )
   if (changed) throw new Problem('host-refused', 'api of a cluster changed just now: try again')
+}
+
+/** The uploaded one that the host names is not removed meanwhile, and what took its place by now serves the host. */
+async function holdCertificate(tx: Tx, checked: CheckedHost, now: Date): Promise<void> {
+  const { tenant, name, spec } = checked
+  const { uploaded } = spec.certificate
+  if (uploaded === undefined) return
+  await holdUploaded(tx, uploaded)
+  const { faults } = await uploadedFor(tx, uploaded, { tenantId: tenant.id, name, spec, now })
+  refuse('host-refused', faults)
 }
 
 async function refuseConflicts(tx: Tx, actor: Actor, checked: CheckedHost): Promise<void> {
@@ -148,6 +162,7 @@ async function store(tx: Tx, { ctx, actor, checked, marks }: Write): Promise<boo
       mode: spec.tls.mode,
       http: spec.http,
       authority: spec.certificate.authority,
+      uploaded: spec.certificate.uploaded,
       clientAuthority: spec.tls.clientAuthority,
       clients: spec.tls.clients,
       routes: spec.routes.map((route) => JSON.stringify(route)),

@@ -23,6 +23,9 @@ type EndingCertificate = Ending & {
   readonly autoRenew: boolean
   readonly error: string | null
   readonly host: string | null
+  readonly uploaded: string
+  /** Of one that was uploaded: those that have it. */
+  readonly hosts: readonly string[]
 }
 
 /** The certificates that end then and that no renewal takes care of: nobody renews them, or it has failed. What
@@ -37,7 +40,9 @@ export async function* endingCertificates(
       select item."id"::text, item."tenantId"::text, tenant."name" as "tenant",
         coalesce(item."commonName", item."dnsNames"[1], item."serial") as "name", item."serial",
         item."notAfter", item."dnsNames", item."autoRenew", item."renewError" as "error",
-        host."name" as "host"
+        host."name" as "host", item."uploaded",
+        array(select "name" from host user_of where user_of."certificateId" = item."id"
+          and item."uploaded" <> '' and user_of."removedAt" is null order by "name" limit 20) as "hosts"
       from certificate item join tenant on tenant."id" = item."tenantId"
       left join host on host."id" = item."hostId"
       where (item."notAfter", item."id") > (${after.notAfter}::timestamptz, ${after.id}::uuid)
@@ -57,10 +62,18 @@ export async function* endingCertificates(
 }
 
 function newsOfCertificate(row: EndingCertificate, now: Date): readonly News[] {
-  const { dnsNames, autoRenew, error, host } = row
-  const why = autoRenew ? `renewal fails: ${error ?? 'no reason is known'}` : 'nobody renews it'
+  const { dnsNames, autoRenew, error, host, uploaded, hosts } = row
+  const serves = hosts.length > 0 ? `; it serves ${hosts.slice(0, 5).join(', ')}` : ''
+  const why = autoRenew
+    ? `renewal fails: ${error ?? 'no reason is known'}`
+    : uploaded === ''
+      ? 'nobody renews it'
+      : `it was uploaded, so nothing renews it: upload its successor (replaces)${serves}`
   return newsOf(row, now, { kind: 'certificate', type: 'certificate.expiring', why }).map(
-    (news) => ({ ...news, data: { ...news.data, dnsNames, autoRenew, error, host } }),
+    (news) => ({
+      ...news,
+      data: { ...news.data, dnsNames, autoRenew, error, host: host ?? hosts[0] ?? null },
+    }),
   )
 }
 

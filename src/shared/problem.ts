@@ -44,6 +44,8 @@ export const problems = {
   'certificate-refused': { status: 422, title: 'The certificate may not be issued like this' },
   'certificate-unfinished': { status: 409, title: 'The certificate is not signed yet' },
   'certificate-replaced': { status: 409, title: 'Another certificate has taken its place' },
+  'certificate-uploaded': { status: 409, title: 'The certificate was issued elsewhere' },
+  'certificate-in-use': { status: 409, title: 'The certificate is still used' },
   'certificate-expired': { status: 409, title: 'The certificate has ended' },
   'list-unknown': { status: 404, title: 'There is no such revocation list' },
   'key-withheld': { status: 403, title: 'The private key is not handed out' },

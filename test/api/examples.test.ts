@@ -7,6 +7,7 @@ import { parse } from 'yaml'
 import { startCluster } from '../../sandbox/cluster.ts'
 import { openAccount } from '../../src/acme/accounts/open.ts'
 import { certifyHost } from '../../src/certificates/hosts/certify.ts'
+import { leafFor, openElsewhere, sentOf } from '../certificates/uploads/elsewhere.ts'
 import { openTestApi } from '../support/api.ts'
 import { fits } from '../support/contract.ts'
 import { settled } from '../support/settled.ts'
@@ -170,6 +171,10 @@ test('every example of a request is accepted, and what it is answered is what th
   const certificate = { id: String(id) }
   await ask('updateTenantCertificate', certificate)
   await ask('getTenantCertificate', certificate)
+  const { root: foreignRoot, between } = await openElsewhere()
+  const leaf = await leafFor(between, ['shop.example.com'])
+  const uploaded = await ask('importTenantCertificate', {}, sentOf(leaf, between, foreignRoot))
+  await ask('deleteTenantCertificate', { id: String(uploaded.id) })
   const delivery = { delivery: 'client' }
   await ask('putTenantDelivery', delivery, { certificate: id })
   await ask('getTenantDelivery', delivery)

@@ -69,7 +69,7 @@ type Issued = Awaited<ReturnType<typeof findIssued>>
 
 async function findIssued(ctx: Context, authority: string, { der, serial }: ParsedCertificate) {
   const row = await ctx.db.read.certificate.findUnique({
-    where: { serial },
+    where: { serial_uploaded: { serial, uploaded: '' } },
     select: {
       ...{ id: true, tenantId: true, status: true, serial: true, der: true },
       authority: { select: { name: true } },
@@ -77,7 +77,7 @@ async function findIssued(ctx: Context, authority: string, { der, serial }: Pars
       acmeOrders: { select: { account: { select: { keyId: true } } } },
     },
   })
-  if (row?.der && der.equals(row.der) && row.authority.name === authority) return row
+  if (row?.der && der.equals(row.der) && row.authority?.name === authority) return row
   throw nothingHere('certificate')
 }
 

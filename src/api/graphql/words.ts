@@ -129,6 +129,12 @@ const words: Words = {
     failing: 'Its renewal was tried and failed',
     off: 'Nothing renews it by itself, and nothing took its place',
   },
+  CertificateOrigin: { issued: 'By an authority here', uploaded: 'By a CA elsewhere' },
+  CertificateOriginFilter: {
+    issued: 'Those that an authority here signed',
+    uploaded: 'Those that were uploaded',
+  },
+  CertificateUpload: { '': 'What an uploaded certificate stands on' },
   CertificateSort: {
     notAfter: 'The soonest end first',
     notAfter_DESC: 'The latest end first',
@@ -158,6 +164,7 @@ const words: Words = {
     week: 'A week, from Monday',
   },
   KeySource: {
+    uploaded: 'It came with the certificate',
     '': 'Who made a key',
     caller: 'Who asked for the certificate, with a CSR',
     server: 'It was made here',

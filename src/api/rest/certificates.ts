@@ -13,6 +13,9 @@ import { certificateLineage, LineageQuery } from '../../certificates/lineage.ts'
 import { renewCertificate } from '../../certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../certificates/revocation/revoke.ts'
 import { CertificateFilter } from '../../certificates/search/filter.ts'
+import { removeUpload } from '../../certificates/uploads/remove.ts'
+import { NewUpload } from '../../certificates/uploads/schema.ts'
+import { uploadCertificate } from '../../certificates/uploads/take.ts'
 import { ListOf } from '../../shared/lists/query.ts'
 import {
   BundlePassword,
@@ -25,7 +28,7 @@ import {
 } from '../../shared/schema.ts'
 import type { Routes } from '../api.ts'
 import { actorOf } from '../edge/admission.ts'
-import { idempotencyKey } from '../idempotency.ts'
+import { idempotencyKey, idempotent } from '../idempotency.ts'
 import { MergePatch, mergeInto } from '../mergepatch.ts'
 import { DryRun, writing } from '../rehearsal.ts'
 
@@ -72,6 +75,73 @@ export const certificates: Routes = {
         return reply
           .code(201)
           .send(await issueCertificate(writing(ctx, request), actorOf(request), input))
+      },
+    )
+  },
+
+  importTenantCertificate(api, ctx) {
+    api.post(
+      '/tenants/:tenant/certificates/import',
+      {
+        ...idempotent(ctx),
+        config: {
+          idempotent: true,
+          needs: 'write-certificates',
+          problems: [
+            'tenant-unknown',
+            'certificate-unknown',
+            'certificate-refused',
+            'certificate-replaced',
+            'quota-exceeded',
+            'busy',
+          ],
+        },
+        schema: {
+          tags,
+          summary:
+            'Upload a certificate of a CA elsewhere with its private key, for hosts to serve',
+          description:
+            'PEM or a PKCS#12 store. Its chain is built and checked; the root is not served. Hosts name it by certificate.uploaded. With replaces it takes the place of another one, whose hosts have it from then on. It is not renewed here. The same certificate once more is answered as it is (200).',
+          params: closed({ tenant: Name }),
+          querystring: DryRun,
+          body: NewUpload,
+          response: { 200: Certificate, 201: Certificate },
+        },
+      },
+      async (request, reply) => {
+        const { tenant } = request.params
+        const asked = { tenant, request: request.body }
+        const { certificate, created } = await uploadCertificate(
+          writing(ctx, request),
+          actorOf(request),
+          asked,
+        )
+        return reply.code(created ? 201 : 200).send(certificate)
+      },
+    )
+  },
+
+  deleteTenantCertificate(api, ctx) {
+    api.delete(
+      '/tenants/:tenant/certificates/:id',
+      {
+        config: {
+          needs: 'write-certificates',
+          problems: ['tenant-unknown', 'certificate-unknown', 'certificate-in-use'],
+        },
+        schema: {
+          tags,
+          summary: 'Remove an uploaded certificate that no host uses, and its key',
+          description:
+            'Those that were issued here stay on record: revoke them. One that a host names, or has in use, is not removed.',
+          params: one,
+          querystring: DryRun,
+          response: { 204: Type.Null() },
+        },
+      },
+      async (request, reply) => {
+        await removeUpload(writing(ctx, request), actorOf(request), request.params)
+        return reply.code(204).send(null)
       },
     )
   },
@@ -190,6 +260,7 @@ export const certificates: Routes = {
             'authority-unknown',
             'certificate-unfinished',
             'certificate-replaced',
+            'certificate-uploaded',
             'certificate-refused',
             'authority-keyless',
             'key-refused',
@@ -224,7 +295,12 @@ export const certificates: Routes = {
       {
         config: {
           needs: 'write-certificates',
-          problems: ['tenant-unknown', 'certificate-unknown', 'certificate-expired'],
+          problems: [
+            'tenant-unknown',
+            'certificate-unknown',
+            'certificate-expired',
+            'certificate-uploaded',
+          ],
         },
         schema: {
           tags,

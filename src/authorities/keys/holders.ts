@@ -42,6 +42,24 @@ export async function heldByOthers(
   return found?.others ?? false
 }
 
+/** Takes a key that a tenant has shown to hold, in the transaction that stores its certificate. Answers whether it is
+ *  the tenant's. */
+export async function takeTenantKey(
+  tx: Tx,
+  { spkiSha256, tenantId }: KeyOfTenant,
+): Promise<boolean> {
+  await tx.certifiedKey.createMany({ data: [{ spkiSha256, tenantId }], skipDuplicates: true })
+  const held = await tx.certifiedKey.findUniqueOrThrow({ where: { spkiSha256 } })
+  return held.tenantId === tenantId
+}
+
+/** Nobody has this key any more, once no certificate of the tenant is left that has it. */
+export async function leaveKey(tx: Tx, { spkiSha256, tenantId }: KeyOfTenant): Promise<void> {
+  const where = { spkiSha256, tenantId }
+  const left = await tx.certificate.findFirst({ where, select: { id: true } })
+  if (!left) await tx.certifiedKey.deleteMany({ where })
+}
+
 type KeyOfTenant = { readonly spkiSha256: string; readonly tenantId: string }
 
 /** The tenant does not want this key any more, and nobody gets it in its place. */

@@ -1,4 +1,5 @@
 import type { Context } from '../../core/context.ts'
+import { uploadedFor } from '../../hosts/certificates/uploaded.ts'
 import { specOf } from '../../hosts/find.ts'
 import type { CompleteSpec } from '../../hosts/host.ts'
 import { Labels } from '../../shared/lists/labels.ts'
@@ -7,6 +8,7 @@ import { shownJson } from '../../shared/view.ts'
 import { requestDigest } from '../issuance/idempotency.ts'
 import { type Issued, issue } from '../issuance/steps.ts'
 import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
+import { uploadedElsewhere } from '../uploads/elsewhere.ts'
 import type { CertificateNeed } from './need.ts'
 import { actor, type CertifiedHost, findCertifiedHost, type HostOrder, orderFor } from './order.ts'
 import { recordCertificate, recordRefusal } from './outcome.ts'
@@ -20,6 +22,8 @@ export async function certifyHost(ctx: Context, hostId: string, asked = false): 
   if (!host || host.removedAt !== null) return
   const spec = await readableSpec(ctx, host)
   if (!spec) return
+  const { uploaded: id } = spec.certificate
+  if (id !== undefined) return certifyUploaded(ctx, host, { spec, id })
   // 1. What would be issued now, and whether the host needs it.
   const { need, order } = await orderFor(ctx, host, spec, asked)
   // 2. Issued, or why not said on the host.
@@ -27,6 +31,26 @@ export async function certifyHost(ctx: Context, hostId: string, asked = false): 
   if (certificateId === null) return
   // 3. The host has it, and its clusters are told.
   await recordCertificate(ctx, { host, certificateId })
+}
+
+/** Gives a host the uploaded certificate that it names, or the newest of those that took its place; or says on the host
+ *  why that cannot serve it, and leaves it the one that it has. Nothing is issued. */
+async function certifyUploaded(
+  ctx: Context,
+  host: CertifiedHost,
+  { spec, id }: { readonly spec: CompleteSpec; readonly id: string },
+): Promise<void> {
+  const { tenantId, name } = host
+  const now = ctx.now()
+  const { newest, faults } = await uploadedFor(ctx.db.read, id, { tenantId, name, spec, now })
+  const [first] = faults
+  if (newest && !first) {
+    await recordCertificate(ctx, { host, certificateId: newest.id })
+    return
+  }
+  const error = new Problem('host-refused', first?.message ?? 'There is no such certificate')
+  const why = { message: 'it has to be an uploaded one', urgent: true }
+  await ctx.db.transaction((tx) => recordRefusal(tx, host, { why, error, now }))
 }
 
 /** As certifyHost, for a job: what is busy is due again in a moment, so that the slot of the worker is
@@ -70,7 +94,9 @@ async function replace(
 export async function rehearseCertify(ctx: Context, hostId: string): Promise<Issued> {
   const host = await findCertifiedHost(ctx, hostId)
   if (!host) throw new Problem('host-unknown', 'It was removed just now')
-  const { need, order } = await orderFor(ctx, host, specOf(host))
+  const spec = specOf(host)
+  if (spec.certificate.uploaded !== undefined) throw uploadedElsewhere('renew')
+  const { need, order } = await orderFor(ctx, host, spec)
   return issueNext(ctx, host, { need: need ?? { reason: 'asked', message: 'rehearsed' }, order })
 }
 
@@ -83,9 +109,10 @@ async function issueNext(
   if (order instanceof Problem) throw order
   return issue(ctx, actor, {
     ...order,
-    ...(host.certificateId === null
+    // What was uploaded has successors of its own kind alone.
+    ...(host.certificate === null || host.certificate.uploaded !== ''
       ? { cause: 'host' }
-      : { cause: 'renewal', replacesId: host.certificateId, reason: need.reason }),
+      : { cause: 'renewal', replacesId: host.certificate.id, reason: need.reason }),
     hostId: host.id,
     autoRenew: true,
     labels: shownJson(Labels, host.labels),

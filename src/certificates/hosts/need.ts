@@ -5,7 +5,8 @@ import { type Renewable, type RenewalReason, renewalReason } from '../renewal/ru
 
 /** The parts of a certificate that its host depends on. */
 export type HeldCertificate = Renewable & {
-  readonly authority: string
+  /** Undefined: it was uploaded. */
+  readonly authority: string | undefined
   readonly keyAlgorithm: string
   readonly dnsNames: readonly string[]
   readonly organization: string | undefined

@@ -3,6 +3,7 @@ import type { Context } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
+import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import { windowsOf } from '../../tenants/access.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
@@ -62,7 +63,7 @@ async function checkedFor(
   spec: CompleteSpec,
 ): Promise<{ readonly days: number; readonly order: AllowedRequest | Problem }> {
   const read = requestFor(host.name, spec)
-  const { authority } = spec.certificate
+  const authority = must(spec.certificate.authority, 'what is issued has an authority')
   let days = read.validityDays
   try {
     const checked = await checkAgain(ctx, actor, { tenant: host.tenant.name, authority, read })
@@ -86,8 +87,8 @@ function requestFor(name: string, spec: CompleteSpec): IssuanceRequest {
     },
     commonName,
     names: { ...noAltNames, dnsNames: namesOf(name, spec) },
-    keyAlgorithm,
-    validityDays,
+    keyAlgorithm: must(keyAlgorithm, 'what is issued has a kind of key'),
+    validityDays: must(validityDays, 'what is issued has a length'),
     spki: undefined,
   }
 }
@@ -102,7 +103,7 @@ function heldBy({ certificate }: CertifiedHost, rules: Pick<Renewable, 'allowed'
   return {
     ...certificate,
     ...renewalState(certificate),
-    authority: certificate.authority.name,
+    authority: certificate.authority?.name,
     organization,
     issuerNotAfter: issuer?.notAfter,
     ...rules,

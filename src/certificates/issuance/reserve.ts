@@ -60,11 +60,12 @@ export async function findReserved(ctx: Context, id: string): Promise<Reserved |
     where: { id },
     include: { authority: { select: { name: true } }, issuer: { select: { keyId: true } } },
   })
-  const { authority, tbs, issuerId, issuer } = row
+  const { authorityId, authority, tbs, issuerId, issuer } = row
   if (row.status !== 'signing' || !tbs || issuerId === null || !issuer) return undefined
+  if (authorityId === null || !authority) return undefined
   const signer = await openSigner(ctx, issuer.keyId)
   return reserved({
-    row: { ...row, issuerId, actor: actorOf(row) },
+    row: { ...row, authorityId, issuerId, actor: actorOf(row) },
     authority: authority.name,
     tbs: Buffer.from(tbs),
     signer,

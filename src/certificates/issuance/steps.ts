@@ -32,7 +32,9 @@ export async function issue(ctx: Context, actor: Actor, order: IssuanceOrder): P
 /** What is so of every certificate that was made just now. */
 const asIssued = {
   status: 'active',
+  uploaded: '',
   chainPem: null,
+  anchorPem: null,
   revokedAt: null,
   revocationReason: null,
   replacedBy: null,

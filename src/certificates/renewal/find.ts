@@ -42,7 +42,7 @@ export async function findRenewable(ctx: Context, text: string) {
   const id = readRenewalId(text)
   if (!id) return undefined
   const row = await ctx.db.read.certificate.findUnique({
-    where: { serial: id.serial },
+    where: { serial_uploaded: { serial: id.serial, uploaded: '' } },
     select: {
       ...{ id: true, tenantId: true, authorityId: true, hostId: true },
       ...{ status: true, serial: true, notBefore: true, notAfter: true },

@@ -5,6 +5,7 @@ import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { brokenRules } from '../../shared/brokenrules.ts'
 import { day } from '../../shared/moment.ts'
+import { must } from '../../shared/must.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { refuse, type Violation } from '../../shared/problem.ts'
 import { DistinguishedName } from '../../shared/schema.ts'
@@ -35,7 +36,8 @@ export async function renewalOrder(
   tenant: TenantRow,
   { row, csr }: { row: PredecessorRow; csr: string | undefined },
 ): Promise<CheckedRequest> {
-  const authority = await issuingAuthority(ctx, { name: row.authority.name, tenantId: tenant.id })
+  const { name } = must(row.authority, 'what is renewed was issued here')
+  const authority = await issuingAuthority(ctx, { name, tenantId: tenant.id })
   const subject = Value.Clean(DistinguishedName, structuredClone(row.subject))
   const read = readIssuanceRequest({
     profile: oneOf(['server', 'client', 'peer'], row.profile),

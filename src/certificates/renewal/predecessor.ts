@@ -55,7 +55,7 @@ export async function recordReplaced(ctx: Context, certificateId: string): Promi
 }
 
 /** If this is lost, the next look at the Secrets finds it. */
-async function tellDeliveries(tx: Tx, certificateId: string): Promise<void> {
+export async function tellDeliveries(tx: Tx, certificateId: string): Promise<void> {
   const targets = await tx.deliveryTarget.findMany({
     where: { wanted: true, delivery: { certificateId } },
     select: { id: true, clusterId: true },

@@ -10,6 +10,7 @@ import { isRepeated, type RequestIdentity } from '../issuance/idempotency.ts'
 import { issueWithinQuota } from '../issuance/issue.ts'
 import { type Issued, issue } from '../issuance/steps.ts'
 import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
+import { uploadedElsewhere } from '../uploads/elsewhere.ts'
 import { type AllowedRequest, allowed, type CheckedRequest } from '../vetting/check.ts'
 import { renewOnHost } from './onhost.ts'
 import { type RenewalRequest, renewalIdentity, renewalOrder } from './order.ts'
@@ -44,6 +45,7 @@ export async function renewCertificate(
   if (!row || row.tenantId !== tenant.id) {
     throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   }
+  if (row.uploaded !== '') throw uploadedElsewhere('renew')
   if (row.cause === 'probe') {
     throw new Problem('certificate-refused', 'It was made to prove hosts by, and is never renewed')
   }

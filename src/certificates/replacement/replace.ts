@@ -185,6 +185,7 @@ function chosenBy({ where, tenantId, createdAt }: Row, now: Date) {
     createdAt: { lte: createdAt },
     replacementId: null,
     cause: { not: 'probe' },
+    uploaded: '',
     replacedBy: { none: { status: { not: 'revoked' } } },
     OR: [{ hostId: null }, { servedBy: { some: {} } }],
     ...(tenantId === null ? {} : { tenantId }),

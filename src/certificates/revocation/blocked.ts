@@ -16,6 +16,8 @@ export async function revokeBlocked(ctx: Context, spkiSha256: string): Promise<v
   const rows = await ctx.db.read.certificate.findMany({
     where: {
       spkiSha256,
+      // Of what was uploaded its CA alone can say so.
+      uploaded: '',
       notAfter: { gte: ctx.now() },
       OR: [
         { status: { not: 'revoked' } },
@@ -43,6 +45,7 @@ export async function sweepBlocked(ctx: Context): Promise<number> {
   const rows = await ctx.db.read.$queryRaw<readonly { spkiSha256: string }[]>(sql`
     select "spkiSha256" from blocked_key where exists (
       select from certificate where certificate."spkiSha256" = blocked_key."spkiSha256"
+        and "uploaded" = ''
         and "notAfter" >= ${ctx.now()} and "status" <> 'revoked')`)
   await ctx.db.transaction((tx) => dueMany(tx, 'blocked-key.revoke', rows))
   return rows.length

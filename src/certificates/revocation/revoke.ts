@@ -13,6 +13,7 @@ import type { Certificate } from '../certificate.ts'
 import { getCertificate } from '../find.ts'
 import { finishCertificate } from '../issuance/finish.ts'
 import { certificateName } from '../name.ts'
+import { uploadedElsewhere } from '../uploads/elsewhere.ts'
 import { onCompromise, readProof } from './compromise.ts'
 
 /** Revokes a certificate and answers it. What follows is due in the same transaction: the revocation
@@ -29,9 +30,10 @@ export async function revokeCertificate(
   const tenantId = owner.id
   const found = await ctx.db.read.certificate.findFirst({
     where: { id, tenantId },
-    select: { status: true, serial: true, spkiSha256: true },
+    select: { status: true, serial: true, spkiSha256: true, uploaded: true },
   })
   if (!found) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
+  if (found.uploaded !== '') throw uploadedElsewhere('revoke')
   if (proof !== undefined) {
     const message = 'Only a revocation for keyCompromise takes a proof'
     refuse('request-invalid', reason === 'keyCompromise' ? [] : [{ field: '/proof', message }])
@@ -81,6 +83,7 @@ export async function revokeOne(
   await tx.$executeRaw(sql`select 1 from certificate where "id" = ${id}::uuid for update`)
   const row = await findForRevocation(tx, id)
   if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
+  if (row.uploaded !== '') throw uploadedElsewhere('revoke')
   const result = revoking(row, { reason, now })
   if (result.outcome === 'expired') {
     throw new Problem(
@@ -123,7 +126,7 @@ async function revokeOwn(
   { tenantId, spkiSha256 }: { readonly tenantId: string; readonly spkiSha256: string },
 ): Promise<void> {
   const rows = await tx.certificate.findMany({
-    where: { tenantId, spkiSha256, notAfter: { gte: now }, status: 'active' },
+    where: { tenantId, spkiSha256, uploaded: '', notAfter: { gte: now }, status: 'active' },
     select: { id: true },
   })
   const revoker = { actor, now, keySettled: true }
@@ -135,6 +138,7 @@ function findForRevocation(tx: Tx, id: string) {
     where: { id },
     select: {
       tenantId: true,
+      uploaded: true,
       serial: true,
       spkiSha256: true,
       commonName: true,

@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { LabelFilter } from '../../shared/lists/labels.ts'
 import { type Cursored, listQuery } from '../../shared/lists/query.ts'
 import { HostnameText, KeyAlgorithm, moment, Name, Profile } from '../../shared/schema.ts'
+import { Origin } from '../certificate.ts'
 
 const hexText = (description: string) =>
   Type.String({ pattern: '^[0-9A-Fa-fxX: -]{2,128}$', description })
@@ -27,6 +28,12 @@ export const filters = {
     }),
   ),
   profile: Type.Optional(Profile),
+  origin: Type.Optional(
+    Type.Enum(Origin.enum, {
+      title: 'CertificateOriginFilter',
+      description: 'Those that were issued here, or those that were uploaded',
+    }),
+  ),
   authority: Type.Optional(Name),
   host: Type.Optional(HostnameText),
   cluster: Type.Optional(Name),

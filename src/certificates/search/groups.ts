@@ -23,7 +23,8 @@ export type Grouping = Type.Static<typeof Grouping>
 export const CertificateGroup = closed(
   {
     key: Type.String({
-      description: 'What they have in common: a name, a word, or the moment that a day begins',
+      description:
+        'What they have in common: a name, a word, or the moment that a day begins; as an authority "" of those that were uploaded',
     }),
     count: Type.Integer({ description: 'How many they are' }),
     renewing: Type.Integer({ description: 'Of these, renewed without being asked' }),
@@ -51,7 +52,10 @@ const since = (step: Sql): Keyed => ({
 
 const groupings: Readonly<Record<Grouping, Keyed>> = {
   tenant: named(sql`certificate."tenantId"`, sql`tenant`),
-  authority: named(sql`certificate."authorityId"`, sql`authority`),
+  authority: {
+    ...named(sql`certificate."authorityId"`, sql`authority`),
+    name: sql`coalesce((select "name" from authority where "id" = grouped."key"), '')`,
+  },
   // By however many of its ingresses the host comes in.
   cluster: named(
     sql`placed."clusterId"`,

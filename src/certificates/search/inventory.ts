@@ -10,7 +10,7 @@ import { tenantIdOf } from './expiries.ts'
 /** What there is of one authority with keys of one kind. */
 export const Inventory = closed(
   {
-    authority: Name,
+    authority: nullable(Name, 'Who signed them; null: they were uploaded'),
     keyAlgorithm: KeyAlgorithm,
     keyType: Type.String({ description: 'RSA, ECDSA or ED25519' }),
     keySize: Type.Integer({ description: 'Bits' }),
@@ -52,8 +52,8 @@ async function counted(ctx: Context, tenantId: string | null): Promise<readonly 
         min("notAfter") filter (where "status" = 'active' and "notAfter" >= ${now}::timestamptz) as "soonestEnd"
       from certificate where "cause" <> 'probe' and "status" <> 'signing' ${own}
       group by "authorityId", "keyAlgorithm"
-    ) as counted join authority on authority."id" = counted."authorityId"
-    order by authority."name", authority."id", counted."keyAlgorithm"`)
+    ) as counted left join authority on authority."id" = counted."authorityId"
+    order by authority."name" nulls last, authority."id", counted."keyAlgorithm"`)
   return rows.map(({ authority, keyAlgorithm, active, expired, revoked, soonestEnd }) =>
     shown(Inventory, {
       ...{ authority, keyAlgorithm, ...keyKindOf(keyAlgorithm) },

@@ -12,7 +12,9 @@ import type { CertificateFilter, CertificateSort } from './filter.ts'
 /** Certificates with the names that they are shown with, and the newest of those that took their place. */
 export const certificateRows = rowsOf('Certificate', {
   tenant: named(sql`tenant`, sql`certificate."tenantId"`),
-  authority: named(sql`authority`, sql`certificate."authorityId"`),
+  authority: value<{ readonly name: string } | null>(
+    sql`select json_build_object('name', "name") from authority where authority."id" = certificate."authorityId"`,
+  ),
   replacedBy: value<string | null>(sql`select other."id" from certificate other
     where other."tenantId" = certificate."tenantId" and other."replacesId" = certificate."id"
     order by other."createdAt" desc limit 1`),
@@ -81,11 +83,16 @@ export function conditionsOf(
   return [
     ...(tenantId === null ? [] : [sql`certificate."tenantId" = ${tenantId}::uuid`]),
     ...(byName ? [] : [sql`certificate."cause" <> 'probe'`]),
+    ...(filter.origin === undefined ? [] : [originCondition(filter.origin)]),
     ...statusConditions(now, filter),
     ...renewalConditions(now, filter),
     ...nameConditions(filter),
     ...relationConditions(filter),
   ]
+}
+
+function originCondition(origin: NonNullable<CertificateFilter['origin']>): Sql {
+  return origin === 'issued' ? sql`certificate."uploaded" = ''` : sql`certificate."uploaded" <> ''`
 }
 
 function statusConditions(

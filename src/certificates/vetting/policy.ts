@@ -45,7 +45,7 @@ export function policyFaults(
   return [
     ...purposeFaults(wanted),
     ...strangeSubjectFaults(wanted, rules),
-    ...altNameFaults(wanted, rules),
+    ...nameRuleFaults(wanted, rules),
     ...subjectPolicyFaults(subject, rules, [...names.dnsNames, ...names.ipAddresses]),
     ...tenantLimitFaults(wanted, rules),
   ]
@@ -87,7 +87,11 @@ function strangeSubjectFaults(
   return [{ field: '/csr', message }]
 }
 
-function altNameFaults({ names }: RequestedCertificate, rules: TenantRules): readonly Violation[] {
+/** Everything about names that the tenant may not have in a certificate. */
+export function nameRuleFaults(
+  { names }: Pick<RequestedCertificate, 'names'>,
+  rules: Omit<TenantRules, 'holders'>,
+): readonly Violation[] {
   const each = (field: string, values: readonly string[], fault: (text: string) => Fault) =>
     values.flatMap((value, index) => {
       const message = fault(value)
@@ -111,7 +115,10 @@ function altNameFaults({ names }: RequestedCertificate, rules: TenantRules): rea
 
 type Fault = string | undefined
 
-function domainRule(host: string, { tenantId, claims, policy }: TenantRules): Fault {
+function domainRule(
+  host: string,
+  { tenantId, claims, policy }: Pick<TenantRules, 'tenantId' | 'claims' | 'policy'>,
+): Fault {
   if (host.startsWith('*.') && policy.wildcards === false) {
     return `${host}: the tenant's policy allows no wildcards`
   }
@@ -148,7 +155,7 @@ function reservedRule(uri: string): Fault {
   return `${uri.slice(0, 60)}: client certificates are given the URN of their tenant; leave it out`
 }
 
-function rangeRule(text: string, { policy }: TenantRules): Fault {
+function rangeRule(text: string, { policy }: Pick<TenantRules, 'policy'>): Fault {
   const address = ipBytes(text)
   const ranges = (policy.ipRanges ?? []).map(rangeBytes).filter((range) => range !== undefined)
   if (address && ranges.some((range) => inRange(address, range))) return undefined

@@ -1,6 +1,6 @@
 import type { Context } from '../../core/context.ts'
+import { newestInLines } from '../../hosts/certificates/line.ts'
 import type { CompleteSpec } from '../../hosts/host.ts'
-import { newestInLines } from '../../hosts/request/line.ts'
 import { backendClientsIn } from '../../hosts/route.ts'
 import type { Pair } from '../renderer.ts'
 import { pemOf } from './pem.ts'

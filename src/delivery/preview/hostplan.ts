@@ -8,6 +8,7 @@ import { openCluster } from '../../clusters/kubernetes/open.ts'
 import { silenceOf } from '../../clusters/silence.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
+import { newestInLine } from '../../hosts/certificates/line.ts'
 import { hostRow, specOf } from '../../hosts/find.ts'
 import { CompleteSpec, HostSpec, ObjectRef } from '../../hosts/host.ts'
 import { conflictsOn } from '../../hosts/neighbours/conflictson.ts'
@@ -153,9 +154,17 @@ async function asRequested(
     spec,
     generation: (row?.generation ?? 0) + (row && isSame(row.spec, spec) ? 0 : 1),
     id: row?.id ?? unborn,
-    certificate: placements[0]?.host.certificate ?? null,
+    certificate: (await namedBy(ctx, spec)) ?? placements[0]?.host.certificate ?? null,
     placements,
   }
+}
+
+/** The uploaded certificate that a host is to have. */
+function namedBy(
+  ctx: Context,
+  { certificate: { uploaded } }: CompleteSpec,
+): Promise<CertificateRow | undefined> | undefined {
+  return uploaded === undefined ? undefined : newestInLine(ctx.db.read, uploaded)
 }
 
 function isSame(stored: unknown, spec: CompleteSpec): boolean {

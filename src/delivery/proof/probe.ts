@@ -77,7 +77,7 @@ export async function probeHost(
   return fewAtOnce(ctx, tenant.id, async () => {
     const call = {
       name: nameUnder(hostname),
-      trust: await trustOf(ctx, spec.certificate.authority),
+      trust: await trustOf(ctx, spec, row.certificate?.id),
       ...(asked.path === undefined ? {} : { path: asked.path }),
     }
     const shown = await shownOf(ctx, { tenant, spec, id: asked.clientCertificate })
@@ -150,7 +150,17 @@ async function ask(
   }
 }
 
-async function trustOf(ctx: Context, authority: string): Promise<readonly string[]> {
+/** Of an uploaded certificate the root that it leads to; none while there is no certificate. */
+async function trustOf(
+  ctx: Context,
+  { certificate: { authority } }: CompleteSpec,
+  id: string | undefined,
+): Promise<readonly string[]> {
+  if (authority === undefined) {
+    const where = { id: id ?? '' }
+    const found = id === undefined ? null : await ctx.db.read.certificate.findUnique({ where })
+    return found?.anchorPem ? [found.anchorPem] : []
+  }
   const anchors = await trustAnchorOf(ctx.db.read, authority)
   return anchors.map((der) => toPem('CERTIFICATE', der))
 }
@@ -170,7 +180,7 @@ async function shownOf(
   const client = { cert, key: toPem('PRIVATE KEY', await openLeafKey(ctx, id)) }
   // Nobody else asks for one, so nobody refuses one.
   if (spec.tls.mode !== 'MUTUAL') return { client, refusedFor: null }
-  if (row.authority.name !== spec.tls.clientAuthority) return { client }
+  if (row.authority?.name !== spec.tls.clientAuthority) return { client }
   if (row.status === 'revoked') return { client, refusedFor: 'it was revoked' }
   if (row.notAfter <= ctx.now()) return { client, refusedFor: 'it has ended' }
   return { client, refusedFor: null }

@@ -1,11 +1,15 @@
 import { currentIssuer, issuingAuthority } from '../../authorities/issuers/current.ts'
 import { probeCredential } from '../../certificates/hosts/probing.ts'
 import { refusedClients } from '../../certificates/hosts/refused.ts'
+import { isPublicRoot } from '../../certificates/uploads/roots.ts'
 import { ingressOf } from '../../clusters/find.ts'
 import type { Context } from '../../core/context.ts'
 import { specOf } from '../../hosts/find.ts'
 import { namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
+import { readCertificate } from '../../x509/certificates/read.ts'
+import { readPem } from '../../x509/der/pem.ts'
+import { formatName } from '../../x509/names/distinguished.ts'
 import { type CertificateRow, clientsLetIn, type PlacementRow } from '../gather.ts'
 import { footingOf, trustUnder } from './footing.ts'
 import { awaitAllServed } from './verify.ts'
@@ -61,7 +65,24 @@ export async function prove(
   )
   const unproved = shown && 'unproved' in shown ? [shown.unproved] : []
   const unsigning = authority === undefined ? [] : await refusedOf(ctx, host, authority)
-  return { fault, unanswered, warnings: [...warnings, ...unproved, ...unsigning], until }
+  return {
+    fault,
+    unanswered,
+    warnings: [...warnings, ...unknownRoot(certificate), ...unproved, ...unsigning],
+    until,
+  }
+}
+
+/** What is served is held against the root that its chain was found to lead to when it came, whatever this machine
+ *  trusts: what is to be shown is that it is served, and nothing else. That browsers do not know that root is said. */
+function unknownRoot({ uploaded, anchorPem }: CertificateRow): readonly string[] {
+  if (uploaded === '' || anchorPem === null) return []
+  const [root = Buffer.alloc(0)] = readPem(anchorPem, 'CERTIFICATE')
+  if (isPublicRoot(root)) return []
+  const name = formatName(readCertificate(root).subject).slice(0, 200)
+  return [
+    `Its certificate leads to a root that browsers do not know (${name}): only clients that were given it trust this host`,
+  ]
 }
 
 async function refusedOf(

@@ -5,8 +5,8 @@ import { type Context, newId } from '../../core/context.ts'
 import { isDuplicate, json, type Tx } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
 import type { Precondition } from '../../core/refusal.ts'
+import { type LineMember, newestInLine } from '../../hosts/certificates/line.ts'
 import { lock } from '../../hosts/lock.ts'
-import { type LineMember, newestInLine } from '../../hosts/request/line.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
 import { holdRoom } from '../../tenants/quotas/usage.ts'
@@ -105,7 +105,7 @@ function certificateFaults(newest: LineMember | undefined, tenantId: string): re
       'It was made for a host: its key goes to the clusters of that host and nowhere else. Order one for this'
     return [{ field, message }]
   }
-  if (newest.keySource !== 'server') {
+  if (newest.keySource === 'caller') {
     const message =
       'Its key is with whoever sent its CSR: only one whose key was made here can be delivered'
     return [{ field, message }]

@@ -8,7 +8,7 @@ import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
-import { type LineMember, newestInLine } from '../../hosts/request/line.ts'
+import { type LineMember, newestInLine } from '../../hosts/certificates/line.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import { pemOf } from '../pairs/pem.ts'
@@ -148,7 +148,8 @@ async function secretOf(
 ): Promise<KubeObject | { readonly fault: string }> {
   const pair = await pemOf(ctx, newest)
   const { serial, chain, key } = pair
-  const trust = await getTrustBundle(ctx, newest.authority)
+  const { authority, anchorPem } = newest
+  const trust = authority === null ? (anchorPem ?? '') : await getTrustBundle(ctx, authority)
   const keystores = keystoresAsked(delivery)
   const password = keystores && (await passwordOf(ctx, kube, { keystores, namespace, found }))
   if (password && 'fault' in password) return password

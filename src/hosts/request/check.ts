@@ -16,9 +16,10 @@ import { accessTenant, policyOf, type TenantRow } from '../../tenants/access.ts'
 import { claimsOn, holdersTogether } from '../../tenants/domains/claims.ts'
 import { claimFault } from '../../tenants/domains/ownership.ts'
 import { namesIn, subjectPolicyFaults } from '../../tenants/subject.ts'
+import { backendClientFaults } from '../certificates/backendclients.ts'
+import { uploadedFor } from '../certificates/uploaded.ts'
 import { letIn } from '../clients.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
-import { backendClientFaults } from './backendclients.ts'
 import { completeSpec } from './complete.ts'
 import { gatewayApiFaults } from './gatewayapi.ts'
 import { parseHostname } from './hostname.ts'
@@ -81,6 +82,9 @@ export async function checkHost(
       ? await clientFaults(tx, tenant.id, completed.spec)
       : []),
     ...('spec' in completed
+      ? await uploadedFaults(tx, { tenant, name, now: ctx.now() }, completed.spec)
+      : []),
+    ...('spec' in completed
       ? gatewayApiFaults(completed.spec, inGatewayApi(clusters), {
           byName: await isByName(tx, tenant.id, completed.spec),
         })
@@ -96,6 +100,17 @@ export async function checkHost(
       .map(({ ingress }) => ({ id, name: cluster, ingress, api: apiOf({ api }) })),
   )
   return { tenant, name, spec: completed.spec, clusters: checked }
+}
+
+/** Why the uploaded certificate that a host names, if it does, cannot serve it. */
+async function uploadedFaults(
+  tx: Tx,
+  { tenant, name, now }: { readonly tenant: TenantRow; readonly name: string; readonly now: Date },
+  spec: CompleteSpec,
+): Promise<readonly Violation[]> {
+  const { uploaded } = spec.certificate
+  if (uploaded === undefined) return []
+  return (await uploadedFor(tx, uploaded, { tenantId: tenant.id, name, spec, now })).faults
 }
 
 /** The clusters where hosts are written in the Gateway API. */

@@ -32,26 +32,24 @@ export function completeSpec(
     ...certificateFaults(request, rules),
     ...routeFaults(names, request, rules.namespaces),
   ]
+  const uploaded = request.certificate?.uploaded
   const authority = request.certificate?.authority ?? rules.defaultAuthority
-  if (authority === null) {
+  if (authority === null && uploaded === undefined) {
     const message = 'The tenant has no default authority: name one in certificate.authority'
     return { violations: [...violations, { field: '/certificate/authority', message }] }
   }
   if (violations.length > 0) return { violations }
-  const { policy } = rules
-  const { keyAlgorithm, validityDays, organization } = request.certificate ?? {}
   return {
     spec: {
       ...(names.length > 1 ? { aliases: names.slice(1) } : {}),
       ...annotated(request),
       ...(request.onRemoval === undefined ? {} : { onRemoval: request.onRemoval }),
-      tls: completeTls(request, rules.defaultAuthority ?? authority),
+      tls: completeTls(request, rules.defaultAuthority ?? authority ?? undefined),
       http: request.http ?? 'redirect',
       certificate: {
-        authority,
-        keyAlgorithm: keyAlgorithm ?? defaultAlgorithm(policy),
-        validityDays: validityDays ?? Math.min(90, policy.maxValidityDays ?? 90),
-        ...(organization === undefined ? {} : { organization }),
+        ...(uploaded === undefined
+          ? issued(request, { authority, policy: rules.policy })
+          : { uploaded: uploaded.toLowerCase() }),
         ...(modeOf(request) === 'PASSTHROUGH'
           ? {
               secretName: request.certificate?.secretName ?? secretNameFor(name),
@@ -62,6 +60,20 @@ export function completeSpec(
       routes: request.routes.map((route) => completeRoute(modeOf(request), route)),
       clusters: request.clusters.map((text) => placeText(placeOf(text))),
     },
+  }
+}
+
+/** What a host asks for whose certificate is issued here. */
+function issued(
+  { certificate }: HostSpec,
+  { authority, policy }: { readonly authority: string | null; readonly policy: Policy },
+): Pick<CompleteSpec['certificate'], 'authority' | 'keyAlgorithm' | 'validityDays'> {
+  const { keyAlgorithm, validityDays, organization } = certificate ?? {}
+  return {
+    ...(authority === null ? {} : { authority }),
+    keyAlgorithm: keyAlgorithm ?? defaultAlgorithm(policy),
+    validityDays: validityDays ?? Math.min(90, policy.maxValidityDays ?? 90),
+    ...(organization === undefined ? {} : { organization }),
   }
 }
 
@@ -94,7 +106,7 @@ function modeOf({ tls }: HostSpec) {
   return tls?.mode ?? 'SIMPLE'
 }
 
-function completeTls({ tls }: HostSpec, authority: string): CompleteSpec['tls'] {
+function completeTls({ tls }: HostSpec, authority: string | undefined): CompleteSpec['tls'] {
   const mode = tls?.mode ?? 'SIMPLE'
   // The backend ends the connection and decides the versions.
   if (mode === 'PASSTHROUGH') return { mode }
@@ -102,13 +114,18 @@ function completeTls({ tls }: HostSpec, authority: string): CompleteSpec['tls'] 
     mode,
     minVersion: tls?.minVersion ?? 'TLSV1_2',
     maxVersion: tls?.maxVersion ?? 'TLSV1_3',
-    ...(mode === 'MUTUAL'
-      ? { clientAuthority: tls?.clientAuthority ?? authority, clients: tls?.clients ?? 'tenant' }
-      : {}),
+    ...(mode === 'MUTUAL' ? completeClients(tls?.clientAuthority ?? authority, tls?.clients) : {}),
     ...(tls?.plainHttpWithoutClientCertificate === true
       ? { plainHttpWithoutClientCertificate: true }
       : {}),
   }
+}
+
+function completeClients(
+  clientAuthority: string | undefined,
+  clients: CompleteSpec['tls']['clients'] = 'tenant',
+) {
+  return { ...(clientAuthority === undefined ? {} : { clientAuthority }), clients }
 }
 
 /** ED25519 is left out: Envoy serves RSA and ECDSA only. */
@@ -200,7 +217,18 @@ function certificateFaults(request: HostSpec, { policy }: HostRules): readonly V
   if (secretName?.endsWith('-cacert')) {
     faults.push({ field: '/certificate/secretName', message: 'secretName must not end in -cacert' })
   }
-  return [...faults, ...backendFaults(request)]
+  return [...faults, ...uploadedFaults(request), ...backendFaults(request)]
+}
+
+/** What an uploaded certificate is was decided when it was signed. */
+function uploadedFaults({ certificate = {} }: HostSpec): readonly Violation[] {
+  const { uploaded, authority, keyAlgorithm, validityDays, organization } = certificate
+  if (uploaded === undefined) return []
+  const said = Object.entries({ authority, keyAlgorithm, validityDays, organization })
+  return said.flatMap(([field, value]) => {
+    const message = 'An uploaded certificate is as its CA signed it: leave this out, or uploaded'
+    return value === undefined ? [] : [{ field: `/certificate/${field}`, message }]
+  })
 }
 
 function backendFaults(request: HostSpec): readonly Violation[] {

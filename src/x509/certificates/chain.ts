@@ -2,14 +2,29 @@ import { brokenRules } from '../../shared/brokenrules.ts'
 import { sameName } from '../names/distinguished.ts'
 import { isSelfSigned, isSignedBy, type ParsedCertificate } from './read.ts'
 
-/** Why `issuer` did not issue `certificate`, all reasons together; empty when it did. Signature, name
- *  bytes, key identifiers, authority bits, path length (RFC 5280 6.1.3, 6.1.4), and, beyond the RFC,
- *  a period within the issuer's. */
+/** Why `issuer` did not issue `certificate`, all reasons together; empty when it did: as linkFaults has it, and,
+ *  beyond the RFC, a period within the issuer's. */
 export function verifyIssued(
   certificate: ParsedCertificate,
   issuer: ParsedCertificate,
 ): readonly string[] {
-  const { authorityKeyIdentifier, ca, der, validity } = certificate
+  const { validity } = certificate
+  return [
+    ...linkFaults(certificate, issuer),
+    ...brokenRules([
+      [validity.notBefore < issuer.validity.notBefore, 'It begins before its issuer'],
+      [validity.notAfter > issuer.validity.notAfter, 'It ends after its issuer'],
+    ]),
+  ]
+}
+
+/** Why `certificate` does not verify by `issuer`, all reasons together: signature, name bytes, key identifiers,
+ *  authority bits, path length (RFC 5280 6.1.3, 6.1.4). */
+export function linkFaults(
+  certificate: ParsedCertificate,
+  issuer: ParsedCertificate,
+): readonly string[] {
+  const { authorityKeyIdentifier, ca, der } = certificate
   const signed = der.equals(issuer.der)
     ? isSelfSigned(certificate)
     : isSignedBy(certificate, issuer.spki)
@@ -33,8 +48,6 @@ export function verifyIssued(
       ca && issuer.pathLength === 0 && !der.equals(issuer.der),
       'The issuer’s path length allows no further authority',
     ],
-    [validity.notBefore < issuer.validity.notBefore, 'It begins before its issuer'],
-    [validity.notAfter > issuer.validity.notAfter, 'It ends after its issuer'],
   ])
 }
 

@@ -37,6 +37,7 @@ export const oids = {
   extendedKeyUsage: '2.5.29.37',
   inhibitAnyPolicy: '2.5.29.54',
   authorityInfoAccess: '1.3.6.1.5.5.7.1.1',
+  tlsFeature: '1.3.6.1.5.5.7.1.24',
   acmeIdentifier: '1.3.6.1.5.5.7.1.31',
 
   anyExtendedKeyUsage: '2.5.29.37.0',

@@ -98,8 +98,8 @@ const certificate: Shape = {
     ),
     authority: relation<Certificate>(
       'Authority',
-      'Who signed it; null: it was removed',
-      (own, { loads }) => loads.authority(own.authority),
+      'Who signed it; null: it was removed, or the certificate was uploaded',
+      (own, { loads }) => (own.authority === null ? null : loads.authority(own.authority)),
     ),
     host: relation<Certificate>('Host', 'The host that it is made for', (own, { loads }) =>
       own.host === null ? null : loads.hostOfCertificate(own.id),
@@ -239,8 +239,8 @@ const inventory: Shape = {
   fields: {
     authority: relation<Inventory>(
       'Authority',
-      'Who signed them; null: it was removed',
-      (own, { loads }) => loads.authority(own.authority),
+      'Who signed them; null: it was removed, or they were uploaded',
+      (own, { loads }) => (own.authority === null ? null : loads.authority(own.authority)),
     ),
   },
 }

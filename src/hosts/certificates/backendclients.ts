@@ -34,7 +34,7 @@ function fault(newest: LineMember | undefined, tenantId: string): string | undef
   if (newest.profile === 'server') {
     return 'It is a server certificate, which no backend takes for a client: order one of profile client'
   }
-  if (newest.keySource !== 'server') {
+  if (newest.keySource === 'caller') {
     return 'Its key is with whoever sent its CSR: only one whose key was made here can be shown'
   }
   if (newest.status === 'revoked') {

@@ -6,13 +6,19 @@ export type LineMember = {
   readonly tenantId: string
   readonly hostId: string | null
   readonly issuerId: string | null
+  readonly anchorPem: string | null
   readonly chainPem: string | null
-  readonly authority: string
+  /** Null: it was uploaded. */
+  readonly authority: string | null
+  /** '': an authority here made it. */
+  readonly uploaded: string
   readonly serial: string
   readonly der: Uint8Array<ArrayBuffer> | null
   readonly status: string
   readonly profile: string
+  readonly keyAlgorithm: string
   readonly keySource: string
+  readonly dnsNames: readonly string[]
   readonly cause: string
   readonly autoRenew: boolean
   readonly notAfter: Date
@@ -38,10 +44,11 @@ export async function newestInLines(
       from line join certificate next on next."replacesId" = line."id"
     )
     select distinct on (line."first") line."first"::text, certificate."id"::text,
-      certificate."tenantId"::text, "hostId"::text, "issuerId"::text, "chainPem", authority."name" as authority,
-      "serial", "der", "status", "profile", "keySource", "cause", "autoRenew", "notAfter"
-    from line join certificate using ("id") join authority on authority."id" = "authorityId"
-    order by line."first", "status" = 'active' desc, "keySource" = 'server' desc,
+      certificate."tenantId"::text, "hostId"::text, "issuerId"::text, "chainPem", "anchorPem",
+      authority."name" as authority, "uploaded", "serial", "der", "status", "profile",
+      "keyAlgorithm", "keySource", "dnsNames", "cause", "autoRenew", "notAfter"
+    from line join certificate using ("id") left join authority on authority."id" = "authorityId"
+    order by line."first", "status" = 'active' desc, "keySource" <> 'caller' desc,
       certificate."createdAt" desc, certificate."id" desc`)
   return new Map(rows.map(({ first, ...member }) => [first, member]))
 }
