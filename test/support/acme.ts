@@ -8,6 +8,7 @@ import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import { createAcmeKey } from '../../src/acme/keys/lifecycle.ts'
 import type { NewAcmeKey } from '../../src/acme/keys/schema.ts'
 import { createAuthority } from '../../src/authorities/create.ts'
+import type { AcmeSettings } from '../../src/core/settings/acme.ts'
 import { startWorker, type Worker } from '../../src/jobs/worker.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { openTestApi } from './api.ts'
@@ -106,8 +107,8 @@ async function openNames(txt: Map<string, readonly string[]>): Promise<number> {
 }
 
 /** An API with an authority `issuing` below a root, a tenant `shop` (shop.test), another one (other.test), and a world in which challenges are
- *  looked for. */
-export async function openAcme() {
+ *  looked for; `more` of its settings may differ. */
+export async function openAcme(more: Partial<AcmeSettings> = {}) {
   // Before all that it works on is closed.
   let worker: Worker | undefined
   after(() => worker?.stop())
@@ -116,6 +117,7 @@ export async function openAcme() {
   const acme = {
     ...{ httpPort, tlsPort, resolvers: [`127.0.0.1:${dnsPort}`] },
     ranges: ['127.0.0.0/8'],
+    ...more,
   }
   const all = await openTestApi({}, { acme })
   const { ctx, url } = all
