@@ -11,7 +11,7 @@ import { crlFaults } from '../../x509/crl/faults.ts'
 import { buildCrl, type CrlHeader, crlSignedBy, readCrl } from '../../x509/crl/list.ts'
 import { assemble } from '../../x509/keys/sign.ts'
 import { openSigner } from '../keys/signer.ts'
-import { dueWhereTrusted } from '../trust/lists.ts'
+import { dueWhereTrusted, type ListingAuthority } from '../trust/lists.ts'
 import { raise, say } from './alarm.ts'
 import { listEntries } from './entries.ts'
 import { alarmOf } from './room.ts'
@@ -28,11 +28,14 @@ import {
 /** Publishes every list of the key that is behind its revocations or a day old, those of tenants, which
  *  gateways wait for, first; none of a key that may not sign lists. Throws authority-keyless. */
 export async function publishLists(ctx: Context, keyId: string): Promise<void> {
-  if (!signsLists((await issuerOf(ctx, keyId)).certificate)) {
+  const issuer = await issuerOf(ctx, keyId)
+  const { authority } = issuer
+  if (!signsLists(issuer.certificate)) {
     return ctx.db.transaction(async (tx) => {
       await tx.revocationList.deleteMany({ where: { keyId } })
       // Their status is to say that they cannot be told.
-      await dueWhereTrusted(tx, { keyId, shard: authorityList }, ctx.now())
+      const list = { keyId, shard: authorityList }
+      await dueWhereTrusted(tx, list, { authority, now: ctx.now() })
     })
   }
   const stale = new Date(ctx.now().getTime() - refreshAfter)
@@ -40,7 +43,7 @@ export async function publishLists(ctx: Context, keyId: string): Promise<void> {
     select "shard" from revocation_list where "keyId" = ${keyId}::uuid
       and ("shown" is null or "shown" < "revision" or "thisUpdate" <= ${stale}::timestamptz)
     order by "shard" desc`)
-  for (const { shard } of lists) await publishList(ctx, { keyId, shard })
+  for (const { shard } of lists) await publish(ctx, issuer, { keyId, shard })
 }
 
 /** Builds, signs, checks and publishes a list. Of several who do so at once, the one with the highest
@@ -48,7 +51,13 @@ export async function publishLists(ctx: Context, keyId: string): Promise<void> {
  *  list-unknown for an authority that may not sign lists: nobody would take them. */
 export async function publishList(ctx: Context, list: ListKey): Promise<void> {
   const issuer = await issuerOf(ctx, list.keyId)
-  if (!signsLists(issuer.certificate)) throw noList(issuer.authority)
+  if (!signsLists(issuer.certificate)) throw noList(issuer.authority.name)
+  await publish(ctx, issuer, list)
+}
+
+/** A gateway waits for each of these statements: see docs/operating.md on how soon a client is refused. */
+async function publish(ctx: Context, issuer: Issuer, list: ListKey): Promise<void> {
+  const { authority } = issuer
   // 1. A number, and how far the revocations go that any read from here on will see.
   const turn = await takeTurn(ctx, list)
   // 2. The list.
@@ -67,14 +76,14 @@ export async function publishList(ctx: Context, list: ListKey): Promise<void> {
     if (!before) return undefined
     // A gateway that asks for the first list of authorities is the one that waits for it.
     const first = list.shard === authorityList && turn.number === null
-    const holders = first ? 0 : await dueWhereTrusted(tx, list, ctx.now())
+    const holders = first ? 0 : await dueWhereTrusted(tx, list, { authority, now: ctx.now() })
     return raise(tx, ctx.now(), { list, size, before, held: holders > 0 })
   })
   if (alarm) say(ctx, alarm)
 }
 
 type Issuer = {
-  readonly authority: string
+  readonly authority: ListingAuthority
   readonly spkiSha256: string
   readonly certificate: ParsedCertificate
 }
@@ -86,12 +95,12 @@ async function issuerOf(ctx: Context, keyId: string): Promise<Issuer> {
     orderBy: { notAfter: 'desc' },
     select: {
       der: true,
-      authority: { select: { name: true } },
+      authority: { select: { id: true, name: true, tenantId: true } },
       key: { select: { spkiSha256: true } },
     },
   })
   return {
-    authority: row.authority.name,
+    authority: row.authority,
     spkiSha256: row.key.spkiSha256,
     certificate: readCertificate(Buffer.from(row.der)),
   }
@@ -139,7 +148,9 @@ function headerOf(
     number: turn.reserved,
     thisUpdate,
     nextUpdate: new Date(thisUpdate.getTime() + listLifetime),
-    ...scopeOf(list, (shard) => shardUrl(ctx.config.publicUrl, { authority, spkiSha256, shard })),
+    ...scopeOf(list, (shard) =>
+      shardUrl(ctx.config.publicUrl, { authority: authority.name, spkiSha256, shard }),
+    ),
   }
 }
 
@@ -205,15 +216,18 @@ async function replace(
     await tx.signedList.deleteMany({ where: { ...list, number } })
     return undefined
   }
-  const fitted = fittedAfter(before, size.octets)
-  await tx.revocationList.update({
-    where: { keyId_shard: list },
-    data: { number, shown, thisUpdate, nextUpdate, ...size, ...fitted },
-    select: { keyId: true },
-  })
-  // Those before, and what builders left that came to no end.
-  const useless = { lt: number, ...(fitted.fitted === null ? {} : { not: fitted.fitted }) }
-  await tx.signedList.deleteMany({ where: { ...list, number: useless } })
+  const { fitted, fittedUntil } = fittedAfter(before, size.octets)
+  // Besides, those before are useless, and what builders left that came to no end.
+  await tx.$executeRaw(sql`
+    with useless as (
+      delete from signed_list where "keyId" = ${list.keyId}::uuid and "shard" = ${list.shard}::int
+        and "number" < ${number}::bigint and "number" is distinct from ${fitted}::bigint
+    )
+    update revocation_list set "number" = ${number}::bigint, "shown" = ${shown}::bigint,
+      "thisUpdate" = ${thisUpdate}::timestamptz, "nextUpdate" = ${nextUpdate}::timestamptz,
+      "entries" = ${size.entries}::int, "octets" = ${size.octets}::int,
+      "fitted" = ${fitted}::bigint, "fittedUntil" = ${fittedUntil}::timestamptz
+    where "keyId" = ${list.keyId}::uuid and "shard" = ${list.shard}::int`)
   return before
 }
 

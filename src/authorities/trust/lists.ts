@@ -1,4 +1,4 @@
-import { sql, type Tx } from '../../core/database/db.ts'
+import { type Sql, sql, type Tx } from '../../core/database/db.ts'
 import { authorityList, type ListKey, mostShards, wholeList } from '../crl/urls.ts'
 import { dueAll, trustingPlacements } from './placements.ts'
 
@@ -17,14 +17,18 @@ export async function clientsRevoked(
     ? sql`and "tenantId" = ${tenant.id}::uuid
         and ("crlShard" = ${tenant.crlShard}::int or "crlShard" <= ${mostShards}::int)`
     : sql``
-  const [found] = await tx.$queryRaw<readonly { any: boolean }[]>(sql`
-    select exists (
-      select from certificate join issuer on issuer."id" = certificate."issuerId"
-      where issuer."authorityId" = ${authorityId}::uuid and certificate."revokedAt" is not null
-        and certificate."profile" in ('client', 'peer')
-        and certificate."notAfter" >= ${now}::timestamptz ${whose}
-    ) as any`)
+  const [found] = await tx.$queryRaw<readonly { any: boolean }[]>(
+    sql`select ${anyRevoked(authorityId, now, whose)} as any`,
+  )
   return found?.any ?? false
+}
+
+function anyRevoked(authorityId: string, now: Date, whose = sql``): Sql {
+  return sql`exists (
+    select from certificate join issuer on issuer."id" = certificate."issuerId"
+    where issuer."authorityId" = ${authorityId}::uuid and certificate."revokedAt" is not null
+      and certificate."profile" in ('client', 'peer')
+      and certificate."notAfter" >= ${now}::timestamptz ${whose})`
 }
 
 /** The lists that server certificates share and that clients of the tenant name, too: clients that were
@@ -46,19 +50,25 @@ export async function sharedShards(
   return rows.map(({ shard }) => shard)
 }
 
-/** Makes the placements of hosts due that hold this list; answers how many. */
+/** An authority whose key signs lists. */
+export type ListingAuthority = {
+  readonly id: string
+  readonly name: string
+  readonly tenantId: string | null
+}
+
+/** Makes the placements of hosts due that hold this list of the authority's; answers how many. */
 export async function dueWhereTrusted(
   tx: Tx,
   { keyId, shard }: ListKey,
-  now: Date,
+  { authority, now }: { readonly authority: ListingAuthority; readonly now: Date },
 ): Promise<number> {
-  const { authority } = await tx.issuer.findFirstOrThrow({
-    where: { keyId },
-    select: { authority: { select: { id: true, name: true, tenantId: true } } },
-  })
-  if (!(await clientsRevoked(tx, authority.id, { tenant: null, now }))) return 0
+  // Hosts name it as it is called now.
+  const [listing] = await tx.$queryRaw<readonly { name: string }[]>(sql`
+    select "name" from authority where "id" = ${authority.id}::uuid and ${anyRevoked(authority.id, now)}`)
+  if (!listing) return 0
   const holders = await holdersOf(tx, { keyId, shard }, { own: authority.tenantId !== null, now })
-  const placements = await trustingPlacements(tx, authority.name, holders)
+  const placements = await trustingPlacements(tx, listing.name, holders)
   await dueAll(tx, placements)
   return placements.length
 }
