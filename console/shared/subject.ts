@@ -7,12 +7,21 @@ const short: Readonly<Record<string, string>> = {
   country: 'C',
   locality: 'L',
   state: 'ST',
+  organizationalUnits: 'OU',
+  domainComponents: 'DC',
+  street: 'STREET',
+  givenName: 'GN',
+  surname: 'SN',
+  userId: 'UID',
 }
 
 /** A distinguished name as people write it: "CN=example.com, O=example Inc." */
 export function subjectText(subject: Schemas['DistinguishedName']): string {
-  return Object.entries(subject)
-    .map(([key, value]) => `${short[key] ?? key}=${value}`)
+  const { organizationalUnits, organizationalUnit, ...rest } = subject
+  const units = organizationalUnits ?? organizationalUnit
+  const all = units === undefined ? rest : { ...rest, organizationalUnits: units }
+  return Object.entries(all)
+    .flatMap(([key, value]) => [value].flat().map((one) => `${short[key] ?? key}=${one}`))
     .join(', ')
 }
 

@@ -9,7 +9,8 @@ import { generateKey } from '../../src/x509/keys/generate.ts'
 import { keyIdentifier, spkiOf } from '../../src/x509/keys/public.ts'
 import { assemble, keySigner } from '../../src/x509/keys/sign.ts'
 import { noAltNames } from '../../src/x509/names/altnames.ts'
-import { type DistinguishedName, encodeName } from '../../src/x509/names/distinguished.ts'
+import type { DistinguishedName } from '../../src/x509/names/attributes.ts'
+import { encodeName } from '../../src/x509/names/distinguished.ts'
 import { parseJson, text } from '../json.ts'
 
 /** A certificate and its key, both PEM. */

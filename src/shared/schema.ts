@@ -76,6 +76,8 @@ export const HostnameText = Type.String({
 export const Role = Type.Enum(['admin', 'operator', 'viewer', 'auditor'], { title: 'Role' })
 export type Role = Type.Static<typeof Role>
 
+const written = (maxLength: number) => Type.Optional(Type.String({ minLength: 1, maxLength }))
+
 /** A subject as it may be asked for (RFC 5280 A.1, upper bounds). */
 export const RequestedName = closed(
   {
@@ -85,6 +87,29 @@ export const RequestedName = closed(
     country: Type.Optional(Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1' })),
     locality: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
     state: Type.Optional(Type.String({ minLength: 1, maxLength: 128 })),
+    organizationalUnits: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 64 }), {
+        minItems: 1,
+        maxItems: 16,
+        description:
+          'All of them in order where there are several; organizationalUnit is the first',
+      }),
+    ),
+    domainComponents: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 63 }), {
+        minItems: 1,
+        maxItems: 16,
+        description: 'In the order of the encoding, the most general first: com, example',
+      }),
+    ),
+    street: written(128),
+    title: written(64),
+    givenName: written(128),
+    surname: written(128),
+    userId: written(256),
+    serialNumber: Type.Optional(
+      Type.String({ pattern: "^[A-Za-z0-9 '()+,./:=?-]{1,64}$", description: 'Of the subject' }),
+    ),
   },
   { title: 'RequestedName' },
 )
@@ -101,6 +126,22 @@ export const DistinguishedName = closed(
     country: shownText,
     locality: shownText,
     state: shownText,
+    organizationalUnits: Type.Optional(
+      Type.Array(Type.String(), {
+        description:
+          'All of them in order where there are several; organizationalUnit is the first',
+      }),
+    ),
+    domainComponents: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'In the order of the encoding, the most general first: com, example',
+      }),
+    ),
+    street: shownText,
+    title: shownText,
+    givenName: shownText,
+    surname: shownText,
+    userId: shownText,
     serialNumber: shownText,
     emailAddress: shownText,
   },

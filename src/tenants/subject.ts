@@ -1,6 +1,6 @@
 import type { Violation } from '../shared/problem.ts'
 import { folded, hidesCharacters, hostSpelling, mixesAlphabets } from '../shared/spelling.ts'
-import type { DistinguishedName } from '../x509/names/distinguished.ts'
+import { attributes, type DistinguishedName, valuesOf } from '../x509/names/attributes.ts'
 import { ipBytes } from '../x509/names/ip.ts'
 import { type Claim, claimFault } from './domains/ownership.ts'
 import type { Policy } from './tenant.ts'
@@ -17,27 +17,28 @@ export type SubjectRules = {
   readonly holders: readonly NameHolder[]
 }
 
-const fields = [
+type Field = (typeof attributes)[number][0]
+
+/** The fields by which others know somebody: Kubernetes takes CN for the user and O for the groups, directories UID. */
+const naming: ReadonlySet<Field> = new Set([
   'commonName',
   'organization',
   'organizationalUnit',
-  'country',
-  'locality',
-  'state',
-] as const
-
-/** The fields by which others know somebody: Kubernetes takes CN for the user and O for the groups. */
-const naming: ReadonlySet<string> = new Set(['commonName', 'organization', 'organizationalUnit'])
+  'userId',
+])
 
 /** Users and groups that are Kubernetes' own, also kubeadm:cluster-admins. */
 const reserved = /^(system|kubeadm):/
 
 /** The texts of a subject that are held against the names of tenants, folded. */
 export function namesIn(subject: DistinguishedName): readonly string[] {
-  const { commonName, organization, organizationalUnit } = subject
-  return [commonName, organization, organizationalUnit].flatMap((text) =>
-    text === undefined ? [] : [folded(text)],
-  )
+  return [...naming].flatMap((field) => valuesOf(subject, field).map(folded))
+}
+
+/** The domain that the domainComponents spell (RFC 2247), in the one spelling of host names; none where there are none. */
+export function domainIn({ domainComponents = [] }: DistinguishedName): string | undefined {
+  if (domainComponents.length === 0) return undefined
+  return hostSpelling(domainComponents.toReversed().join('.'))
 }
 
 /** What in a text reads as a host name or an address, to a program or a person, in the one spelling of
@@ -66,17 +67,39 @@ export function subjectPolicyFaults(
   rules: SubjectRules,
   own: readonly string[] = [],
 ): readonly Violation[] {
-  return fields.flatMap((field) => {
-    const text = subject[field]
-    if (text === undefined) return []
-    if (field === 'commonName' && own.includes(text.toLowerCase())) return []
-    const message = fieldFault(field, text, rules)
-    return message === undefined ? [] : [{ field: `/subject/${field}`, message }]
+  const domain = domainIn(subject)
+  const faults = attributes.flatMap(([field]) => {
+    if (field === 'emailAddress' || field === 'domainComponents') return []
+    const texts = valuesOf(subject, field)
+    return texts.flatMap((text, i) => {
+      if (field === 'commonName' && own.includes(text.toLowerCase())) return []
+      const message = fieldFault(field, text, rules)
+      const place = texts.length > 1 ? `${field}s/${i}` : field
+      return message === undefined ? [] : [{ field: `/subject/${place}`, message }]
+    })
   })
+  const strange = domain === undefined ? undefined : domainFault(domain, rules)
+  return strange === undefined
+    ? faults
+    : [...faults, { field: '/subject/domainComponents', message: strange }]
+}
+
+/** Directories take them for the domain that somebody belongs to. */
+function domainFault(domain: string, { policy, tenantId, claims }: SubjectRules) {
+  const listed = policy.subject?.domainComponents
+  if (listed) {
+    return listed.some((each) => hostSpelling(each) === domain)
+      ? undefined
+      : `domainComponents spell ${domain}, which is not among those that the tenant's policy lists: ${listed.join(', ') || 'none'}`
+  }
+  const fault = claimFault(tenantId, domain, claims)
+  return fault === undefined
+    ? undefined
+    : `domainComponents spell ${domain}: ${fault}; have it listed in the tenant's policy (subject) if it is meant`
 }
 
 function fieldFault(
-  field: (typeof fields)[number],
+  field: Exclude<Field, 'emailAddress' | 'domainComponents'>,
   text: string,
   rules: SubjectRules,
 ): string | undefined {

@@ -75,11 +75,18 @@ const SubjectPolicy = closed(
     country: allowed(2),
     locality: allowed(128),
     state: allowed(128),
+    street: allowed(128),
+    title: allowed(64),
+    givenName: allowed(128),
+    surname: allowed(128),
+    userId: allowed(256),
+    serialNumber: allowed(64),
+    domainComponents: allowed(255),
   },
   {
     title: 'SubjectPolicy',
     description:
-      'Values that the subjects of certificates may have, field by field. A field that is not listed may be anything but the name of another tenant, system: and kubeadm: (the users and groups of Kubernetes), a commonName that reads as a host name outside the domains, words with letters of several alphabets, and letters that nobody sees',
+      'Values that the subjects of certificates may have, field by field. A field that is not listed may be anything but the name of another tenant, system: and kubeadm: (the users and groups of Kubernetes), a commonName that reads as a host name outside the domains, words with letters of several alphabets, and letters that nobody sees. domainComponents are listed as the domain that they spell: example.com',
   },
 )
 
@@ -90,11 +97,25 @@ export const OnRemoval = Type.Enum(['keep', 'revoke'], {
     'What becomes of the certificates of a host that is removed: they stay good until they end (keep), or are revoked for cessationOfOperation at once',
 })
 
+/** What a subject has only where a policy permits it. */
+export const FurtherAttribute = Type.Enum(
+  [
+    ...(['organizationalUnits', 'domainComponents', 'street', 'title'] as const),
+    ...(['givenName', 'surname', 'userId', 'serialNumber'] as const),
+  ],
+  {
+    title: 'SubjectAttribute',
+    description:
+      'Several organizationalUnits, domainComponents that spell a domain of the tenant, street, title, givenName, surname, userId, or serialNumber of a subject',
+  },
+)
+export type FurtherAttribute = Type.Static<typeof FurtherAttribute>
+
 /** What becomes of a CSR whose subject has more than is issued. */
 const CsrSubject = Type.Enum(['refuse', 'leave-out'], {
   title: 'CsrSubjectPolicy',
   description:
-    'A CSR whose subject has attributes that are not issued (a second organizationalUnit, DC, UID, givenName, serialNumber …) is refused (refuse, the default), or certified without them, and the answer names what was left out (leave-out)',
+    'A CSR whose subject has attributes that are not issued (of a type that nobody knows here, or that subjectAttributes does not permit) is refused (refuse, the default), or certified without them, and the answer names what was left out (leave-out)',
 })
 
 /** What a tenant may ask for. Everything left out is not limited beyond the authority's own rules. */
@@ -120,6 +141,14 @@ export const Policy = closed(
     renewBefore: Type.Optional(RenewBefore),
     renewalWindows: Type.Optional(RenewalWindows),
     subject: Type.Optional(SubjectPolicy),
+    subjectAttributes: Type.Optional(
+      Type.Array(FurtherAttribute, {
+        maxItems: 8,
+        uniqueItems: true,
+        description:
+          'What subjects may have beyond commonName, organization, organizationalUnit, country, locality and state (nothing)',
+      }),
+    ),
     csrSubject: Type.Optional(CsrSubject),
     onHostRemoval: Type.Optional(OnRemoval),
   },

@@ -183,7 +183,7 @@ test('a subject with more than is issued is refused, or certified without, as th
   const csr = byOpenssl('', strange)
   await assert.rejects(
     issued(csr),
-    /not issued here: serialNumber, DC .*OU .*UID .*GN .*csrSubject/,
+    /not issued here: organizationalUnits, domainComponents, givenName, userId, serialNumber; .*csrSubject/,
   )
   await changeTenant(ctx, admin, {
     name: 'example',
@@ -192,10 +192,10 @@ test('a subject with more than is issued is refused, or certified without, as th
   const made = await issued(csr)
   assert.deepEqual(made.subject, { commonName: 'a.example.com', organizationalUnit: 'one' })
   assert.deepEqual(made.leftOut, [
+    'subject: organizationalUnits',
+    'subject: domainComponents',
+    'subject: givenName',
+    'subject: userId',
     'subject: serialNumber',
-    'subject: DC (0.9.2342.19200300.100.1.25)',
-    'subject: OU (2.5.4.11)',
-    'subject: UID (0.9.2342.19200300.100.1.1)',
-    'subject: GN (2.5.4.42)',
   ])
 })

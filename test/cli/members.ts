@@ -27,6 +27,7 @@ export const elsewhere: readonly string[] = [
   // It goes with `http`, and those with each other: the member `certificate` has both.
   'Host tls.plainHttpWithoutClientCertificate',
   ...['Host certificate.store', 'Host certificate.privateKeyInConfigMap'],
+  'Host certificate.uploaded',
 ]
 
 /** As kubectl writes it; nobody answers there. */
@@ -62,6 +63,7 @@ export const members: readonly Changed[] = [
   ...tenant('policy.subject', { country: ['DE'] }, { country: ['FR'] }),
   ...tenant('policy.onHostRemoval', 'keep', 'revoke'),
   ...tenant('policy.csrSubject', 'refuse', 'leave-out'),
+  ...tenant('policy.subjectAttributes', ['userId'], ['userId', 'title']),
   ...tenant('quotas.hosts', 5, 6),
   ...tenant('quotas.certificatesPerDay', 5, 6),
   ...tenant('quotas.deliveries', 5, 6),
@@ -86,6 +88,14 @@ export const members: readonly Changed[] = [
   ...authority('subject.country', 'DE', 'FR', { end: 'refused' }),
   ...authority('subject.locality', 'one', 'two', { end: 'refused' }),
   ...authority('subject.state', 'one', 'two', { end: 'refused' }),
+  ...authority('subject.organizationalUnits', ['one', 'two'], ['two', 'one'], { end: 'refused' }),
+  ...authority('subject.domainComponents', ['com', 'one'], ['com', 'two'], { end: 'refused' }),
+  ...authority('subject.street', 'one', 'two', { end: 'refused' }),
+  ...authority('subject.title', 'one', 'two', { end: 'refused' }),
+  ...authority('subject.givenName', 'one', 'two', { end: 'refused' }),
+  ...authority('subject.surname', 'one', 'two', { end: 'refused' }),
+  ...authority('subject.userId', 'one', 'two', { end: 'refused' }),
+  ...authority('subject.serialNumber', 'one', 'two', { end: 'refused' }),
   ...authority('keyAlgorithm', 'ECDSA_P256', 'ECDSA_P384', { end: 'refused' }),
   ...authority('key', undefined, { pkcs11: { label: 'one' } }, { end: 'refused' }),
   ...authority('pathLength', 1, 2, { end: 'refused' }),

@@ -9,11 +9,8 @@ import { context, integer, sequence, setOf } from '../../src/x509/der/encoding.t
 import { oid, oids } from '../../src/x509/der/oids.ts'
 import { assemble, type Signer } from '../../src/x509/keys/sign.ts'
 import { type AltNames, countAltNames } from '../../src/x509/names/altnames.ts'
-import {
-  type DistinguishedName,
-  emptyName,
-  encodeName,
-} from '../../src/x509/names/distinguished.ts'
+import type { DistinguishedName } from '../../src/x509/names/attributes.ts'
+import { emptyName, encodeName } from '../../src/x509/names/distinguished.ts'
 
 /** What to put into a request, as others ask: anything at all. */
 export type RequestInput = {

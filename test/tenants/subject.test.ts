@@ -2,7 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { hostsInText, namesIn, subjectPolicyFaults } from '../../src/tenants/subject.ts'
 import type { Policy } from '../../src/tenants/tenant.ts'
-import type { DistinguishedName } from '../../src/x509/names/distinguished.ts'
+import type { DistinguishedName } from '../../src/x509/names/attributes.ts'
 
 const claims = [
   { tenantId: 'own', domain: 'shop.test' },
@@ -122,8 +122,8 @@ test('a policy lists what a field may be, and nothing else is', () => {
   const subject = { organization: ['system:masters', 'shop'], country: ['DE'], commonName: [] }
   assert.deepEqual(fieldsOf({ organization: 'system:masters', country: 'DE' }, { subject }), [])
   assert.deepEqual(fieldsOf({ organization: 'Shop', country: 'FR' }, { subject }), [
-    '/subject/organization',
     '/subject/country',
+    '/subject/organization',
   ])
   assert.deepEqual(fieldsOf({ commonName: 'laptop' }, { subject }), ['/subject/commonName'])
   // What the certificate is for stands in its commonName all the same.

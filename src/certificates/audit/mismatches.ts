@@ -66,24 +66,34 @@ function algorithmOf({ asymmetricKeyType, asymmetricKeyDetails }: KeyObject): st
 
 /** Our words for the attributes of a subject, beside OpenSSL's. */
 const attributes = [
+  ['domainComponents', 'DC'],
   ['commonName', 'CN'],
   ['organization', 'O'],
   ['organizationalUnit', 'OU'],
   ['country', 'C'],
   ['locality', 'L'],
   ['state', 'ST'],
+  ['street', 'street'],
+  ['title', 'title'],
+  ['givenName', 'GN'],
+  ['surname', 'SN'],
+  ['userId', 'UID'],
+  ['serialNumber', 'serialNumber'],
 ] as const
 
 function subjectIn(subject: unknown): string {
   const stated = new Map(
     typeof subject === 'object' && subject !== null ? Object.entries(subject) : [],
   )
-  return JSON.stringify(attributes.map(([field]) => stated.get(field) ?? null))
+  const units = stated.get('organizationalUnits')
+  if (units !== undefined) stated.set('organizationalUnit', units)
+  return JSON.stringify(attributes.map(([field]) => [stated.get(field) ?? []].flat()))
 }
 
 function subjectOf(read: X509Certificate): string {
   const { subject } = read.toLegacyObject()
-  return JSON.stringify(attributes.map(([, short]) => subject?.[short] ?? null))
+  const stated = new Map<string, unknown>(Object.entries(subject ?? {}))
+  return JSON.stringify(attributes.map(([, short]) => [stated.get(short) ?? []].flat()))
 }
 
 function namesIn(row: RowOfCertificate): string {

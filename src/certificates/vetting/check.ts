@@ -18,7 +18,12 @@ import { namesIn } from '../../tenants/subject.ts'
 import type { NewCertificate } from '../certificate.ts'
 import { defaultDays, limitFaults, shortened } from './limits.ts'
 import { policyFaults, requestedHosts } from './policy.ts'
-import { type IssuanceRequest, type ReadRequest, readIssuanceRequest } from './request.ts'
+import {
+  type IssuanceRequest,
+  type ReadRequest,
+  readIssuanceRequest,
+  withoutUnpermitted,
+} from './request.ts'
 
 /** A request whose certificate may be issued: who signs it for whom. */
 export type AllowedRequest = {
@@ -74,7 +79,7 @@ export async function checkRequest(
   const policy = policyOf(tenant)
   const issuer = await readyIssuer(ctx, authority)
   const validityDays = read.validityDays ?? defaultDays(authority, policy)
-  const request = { ...read, validityDays }
+  const request = withoutUnpermitted({ ...read, validityDays }, policy)
   const [claims, holders, fault] = await Promise.all([
     known ?? claimsTogether(ctx, requestedHosts(request)),
     holdersTogether(ctx, possibleTenants(request)),

@@ -1,8 +1,13 @@
 import type { Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { type Claim, claimFault } from '../../tenants/domains/ownership.ts'
-import { hostsInText, type NameHolder, subjectPolicyFaults } from '../../tenants/subject.ts'
-import type { Policy } from '../../tenants/tenant.ts'
+import {
+  domainIn,
+  hostsInText,
+  type NameHolder,
+  subjectPolicyFaults,
+} from '../../tenants/subject.ts'
+import { FurtherAttribute, type Policy } from '../../tenants/tenant.ts'
 import { isReservedUri } from '../../tenants/uri.ts'
 import type { KeyAlgorithm } from '../../x509/keys/public.ts'
 import {
@@ -12,7 +17,7 @@ import {
   ipFault,
   uriFault,
 } from '../../x509/names/altnames.ts'
-import type { DistinguishedName } from '../../x509/names/distinguished.ts'
+import type { DistinguishedName } from '../../x509/names/attributes.ts'
 import { inRange, ipBytes, rangeBytes } from '../../x509/names/ip.ts'
 
 /** A certificate as asked for, names of the request and the CSR already merged. */
@@ -23,8 +28,10 @@ export type RequestedCertificate = {
   readonly names: AltNames
   readonly keyAlgorithm: KeyAlgorithm
   readonly validityDays: number
-  /** Attributes in the subject of the CSR that are not issued, by name. */
+  /** Attributes in the subject of the CSR of types that are issued to nobody, by name. */
   readonly strangeSubject?: readonly string[]
+  /** Of the subject, what the CSR alone asks for. */
+  readonly subjectOfCsr?: readonly FurtherAttribute[]
 }
 
 /** Whose policy holds: the tenant's own, who has which domains, and who has which names. */
@@ -79,12 +86,36 @@ function purposeFaults({ profile, commonName, names }: RequestedCertificate): re
 
 /** What is not issued is left out only where the policy says so, since a subject says who somebody is. */
 function strangeSubjectFaults(
-  { strangeSubject = [] }: RequestedCertificate,
+  wanted: RequestedCertificate,
   { policy }: TenantRules,
 ): readonly Violation[] {
-  if (strangeSubject.length === 0 || policy.csrSubject === 'leave-out') return []
-  const message = `The CSR's subject has attributes that are not issued here: ${strangeSubject.join(', ')}; leave them out, or have the tenant's policy say so (csrSubject)`
-  return [{ field: '/csr', message }]
+  const { strangeSubject = [], subjectOfCsr = [] } = wanted
+  const notPermitted = unpermitted(wanted.subject, policy)
+  const asked = notPermitted.filter((field) => !subjectOfCsr.includes(field))
+  const strange = [
+    ...strangeSubject,
+    ...notPermitted.filter((field) => subjectOfCsr.includes(field)),
+  ]
+  const message = `The CSR's subject has attributes that are not issued here: ${strange.join(', ')}; leave them out, or have the tenant's policy say so (subjectAttributes, csrSubject)`
+  return [
+    ...asked.map((field) => ({
+      field: `/subject/${field}`,
+      message: `The tenant's policy permits no ${field} in subjects (subjectAttributes)`,
+    })),
+    ...(strange.length === 0 || policy.csrSubject === 'leave-out'
+      ? []
+      : [{ field: '/csr', message }]),
+  ]
+}
+
+/** What a subject has that the policy does not permit. */
+export function unpermitted(
+  subject: DistinguishedName,
+  { subjectAttributes = [] }: Policy,
+): readonly FurtherAttribute[] {
+  return FurtherAttribute.enum.filter(
+    (field) => subject[field] !== undefined && !subjectAttributes.includes(field),
+  )
 }
 
 /** Everything about names that the tenant may not have in a certificate. */
@@ -147,6 +178,7 @@ export function requestedHosts({
     ...names.emailAddresses.map((mail) => mailParts(mail).host),
     ...names.uris.map(uriHost),
     ...(subject.commonName === undefined ? [] : hostsInText(subject.commonName)),
+    ...[domainIn(subject) ?? []].flat(),
   ]
 }
 

@@ -2,19 +2,17 @@ import { orRefuse } from '../../core/refusal.ts'
 import { brokenRules } from '../../shared/brokenrules.ts'
 import { refuse, type Violation } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
+import { FurtherAttribute, type Policy } from '../../tenants/tenant.ts'
 import type { KeyUsage } from '../../x509/certificates/extensions.ts'
 import { profilePurposes } from '../../x509/certificates/purposes.ts'
 import { type CertificateRequest, readRequest } from '../../x509/certificates/request.ts'
 import { weakKeyFault } from '../../x509/keys/public.ts'
 import { type AltNames, noAltNames } from '../../x509/names/altnames.ts'
-import {
-  attributeName,
-  type DistinguishedName,
-  subjectFaults,
-} from '../../x509/names/distinguished.ts'
+import { type DistinguishedName, subjectFaults } from '../../x509/names/attributes.ts'
+import { attributeName } from '../../x509/names/distinguished.ts'
 import { ipBytes } from '../../x509/names/ip.ts'
 import type { NewCertificate } from '../certificate.ts'
-import { mailParts, type RequestedCertificate, uriHost } from './policy.ts'
+import { mailParts, type RequestedCertificate, unpermitted, uriHost } from './policy.ts'
 
 /** A request for a certificate after its CSR has been read and merged into it. */
 export type IssuanceRequest = RequestedCertificate & {
@@ -35,7 +33,7 @@ export type ReadRequest = Omit<IssuanceRequest, 'validityDays'> & {
  *  that is not acceptable in itself. */
 export function readIssuanceRequest(request: NewCertificate): ReadRequest {
   const csr = readCsr(request)
-  const subject = { ...(csr ? subjectOf(csr) : {}), ...request.subject }
+  const subject = mergedSubject(csr ? subjectOf(csr).subject : {}, request.subject ?? {})
   const names = merged(request, csr ? namesOf(csr) : noAltNames)
   refuse('certificate-refused', [
     ...subjectFaults(subject).map((message) => ({ field: '/subject', message })),
@@ -61,16 +59,41 @@ export function readIssuanceRequest(request: NewCertificate): ReadRequest {
   }
 }
 
+/** What a request says of a subject goes before what its CSR does. Several units stand in a list of their own, one alone
+ *  does not. */
+function mergedSubject(csr: DistinguishedName, asked: DistinguishedName): DistinguishedName {
+  const saysUnits = asked.organizationalUnit ?? asked.organizationalUnits
+  const { organizationalUnit, organizationalUnits, ...rest } = { ...csr, ...asked }
+  const from = saysUnits === undefined ? csr : asked
+  const units = from.organizationalUnits ?? []
+  const first = from.organizationalUnit ?? units[0]
+  return {
+    ...rest,
+    ...(first === undefined ? {} : { organizationalUnit: first }),
+    ...(units.length > 1 ? { organizationalUnits: units } : {}),
+  }
+}
+
+/** The request as it is issued where the policy has what it does not permit left out. */
+export function withoutUnpermitted<T extends ReadRequest>(read: T, policy: Policy): T {
+  if (policy.csrSubject !== 'leave-out') return read
+  const { subjectOfCsr = [], leftOut = [], subject } = read
+  const gone = unpermitted(subject, policy).filter((field) => subjectOfCsr.includes(field))
+  if (gone.length === 0) return read
+  const told = [...gone.map((field) => `subject: ${field}`), ...leftOut]
+  return { ...read, subject: without(subject, gone), leftOut: told.slice(0, mostLeftOut) }
+}
+
 const mostLeftOut = 50
 
 /** What of a CSR is not granted, and of its subject not issued. */
-function leftOutOf(csr: CertificateRequest, { profile }: NewCertificate) {
-  const { serialNumber, others } = csr.subject
+function leftOutOf(csr: CertificateRequest, { profile, subject = {} }: NewCertificate) {
   const strange = [
-    ...(serialNumber === undefined ? [] : ['serialNumber']),
-    ...others.map(({ oid }) => attributeName(oid)),
+    ...subjectOf(csr).strange,
+    ...csr.subject.others.map(({ oid }) => attributeName(oid)),
   ]
   const strangeSubject = [...new Set(strange)].slice(0, mostLeftOut)
+  const subjectOfCsr = FurtherAttribute.enum.filter((field) => subject[field] === undefined)
   const usages = csr.asks.keyUsage.filter((usage) => !mayHave(usage, csr, profile))
   const granted: readonly string[] = profilePurposes[profile]
   const purposes = csr.asks.extendedKeyUsage.filter((purpose) => !granted.includes(purpose))
@@ -80,7 +103,7 @@ function leftOutOf(csr: CertificateRequest, { profile }: NewCertificate) {
     ...purposes.map((purpose) => `extendedKeyUsage: ${purpose}`),
     ...csr.wishes,
   ].map((name) => name.slice(0, 100))
-  return { strangeSubject, leftOut: leftOut.slice(0, mostLeftOut) }
+  return { strangeSubject, subjectOfCsr, leftOut: leftOut.slice(0, mostLeftOut) }
 }
 
 function mayHave(usage: KeyUsage, { keyAlgorithm }: CertificateRequest, profile: string): boolean {
@@ -107,9 +130,18 @@ function countFaults(names: AltNames): readonly Violation[] {
   )
 }
 
-function subjectOf({ subject: { others, ...named } }: CertificateRequest): DistinguishedName {
-  const { serialNumber, emailAddress, ...subject } = named
-  return subject
+/** The subject of a CSR as far as it can be written, and what of it cannot: what few have is left to the policy, also
+ *  where it is too long or of other letters than it may have. */
+function subjectOf({ subject: { others, ...named } }: CertificateRequest) {
+  const { emailAddress, ...subject } = named
+  const strange = FurtherAttribute.enum.filter((field) => {
+    return subject[field] !== undefined && subjectFaults({ [field]: subject[field] }).length > 0
+  })
+  return { subject: without(subject, strange), strange }
+}
+
+function without(subject: DistinguishedName, fields: readonly string[]): DistinguishedName {
+  return Object.fromEntries(Object.entries(subject).filter(([field]) => !fields.includes(field)))
 }
 
 /** A mail address in the subject is a name like any other, and goes where new certificates have it

@@ -6,7 +6,8 @@ import { encodeTime, type Validity } from '../der/time.ts'
 import { type AuthorityAlgorithm, keyAlgorithmOf } from '../keys/public.ts'
 import { signatureAlgorithmOf } from '../keys/sign.ts'
 import { type AltNames, countAltNames } from '../names/altnames.ts'
-import { type DistinguishedName, emptyName, encodeName } from '../names/distinguished.ts'
+import type { DistinguishedName } from '../names/attributes.ts'
+import { emptyName, encodeName } from '../names/distinguished.ts'
 import {
   accessExtension,
   altNamesExtension,

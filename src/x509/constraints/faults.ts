@@ -1,5 +1,6 @@
 import type { AltNames } from '../names/altnames.ts'
-import { type DistinguishedName, encodeName, rdnsOf, readName } from '../names/distinguished.ts'
+import type { DistinguishedName } from '../names/attributes.ts'
+import { encodeName, rdnsOf, readName } from '../names/distinguished.ts'
 import { bareHost, inRange, ipBytes, rangeBytes } from '../names/ip.ts'
 import type { NameConstraints } from './subtrees.ts'
 

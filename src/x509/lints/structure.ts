@@ -8,7 +8,8 @@ import { issuerKeyIdentifier } from '../certificates/read.ts'
 import { oids } from '../der/oids.ts'
 import { isCertified, keyIdentifier } from '../keys/public.ts'
 import { signatureAlgorithmOf } from '../keys/sign.ts'
-import { emptyName, encodeName, subjectFaults } from '../names/distinguished.ts'
+import { subjectFaults } from '../names/attributes.ts'
+import { emptyName, encodeName } from '../names/distinguished.ts'
 import { authority, every, issued, leaf, type Rule, unless } from './rule.ts'
 
 /** Rules about the certificate as a whole: version, names, keys and the form of its extensions. */

@@ -3,19 +3,15 @@ import { folded } from '../../shared/spelling.ts'
 import { type Element, malformed, readDer, sequence, setOf, tags, tlv } from '../der/encoding.ts'
 import { X509Error } from '../der/errors.ts'
 import { contentsOf, encodedOf, expectTag, sequenceOf } from '../der/fields.ts'
-import { oid, oidOf, oids } from '../der/oids.ts'
-
-/** The attributes we write in a subject; absent means not stated. */
-export type DistinguishedName = {
-  readonly commonName?: string
-  readonly organization?: string
-  readonly organizationalUnit?: string
-  readonly country?: string
-  readonly locality?: string
-  readonly state?: string
-  readonly serialNumber?: string
-  readonly emailAddress?: string
-}
+import { oid, oidOf } from '../der/oids.ts'
+import {
+  type Attribute,
+  attributes,
+  type DistinguishedName,
+  stringKinds,
+  subjectFaults,
+  valuesOf,
+} from './attributes.ts'
 
 /** An attribute we do not write: its type, its text, and its value in DER. */
 export type OtherAttribute = { readonly oid: string; readonly text: string; readonly der: Buffer }
@@ -23,52 +19,16 @@ export type OtherAttribute = { readonly oid: string; readonly text: string; read
 /** A name as read: known attributes once, repeated and foreign ones in `others`. */
 export type Name = DistinguishedName & { readonly others: readonly OtherAttribute[] }
 
-type Kind = 'printable' | 'utf8' | 'ia5'
-type Attribute = readonly [keyof DistinguishedName, short: string, type: string, max: number, Kind]
-
-/** Upper bounds of RFC 5280 appendix A, in characters, in the order the attributes are written. */
-const attributes: readonly Attribute[] = [
-  ['country', 'C', oids.country, 2, 'printable'],
-  ['state', 'ST', oids.state, 128, 'utf8'],
-  ['locality', 'L', oids.locality, 128, 'utf8'],
-  ['organization', 'O', oids.organization, 64, 'utf8'],
-  ['organizationalUnit', 'OU', oids.organizationalUnit, 64, 'utf8'],
-  ['commonName', 'CN', oids.commonName, 64, 'utf8'],
-  ['serialNumber', 'serialNumber', oids.serialNumber, 64, 'printable'],
-  ['emailAddress', 'emailAddress', oids.emailAddress, 255, 'ia5'],
-]
-
-const kinds = {
-  printable: { tag: tags.printableString, allowed: /^[A-Za-z0-9 '()+,\-./:=?]*$/ },
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it refuses
-  utf8: { tag: tags.utf8String, allowed: /^[^\u0000-\u001f\u007f-\u009f\ud800-\udfff]*$/u },
-  ia5: { tag: tags.ia5String, allowed: /^[\x20-\x7e]*$/ },
-} as const
-
-/** Why each attribute cannot be written, all together; empty when the name is good. */
-export function subjectFaults(name: DistinguishedName): readonly string[] {
-  return attributes.flatMap(([field, , , max, kind]) => {
-    const value = name[field]
-    if (value === undefined) return []
-    if (value.trim() === '') return [`${field} is empty; leave it out`]
-    if ([...value].length > max) return [`${field} is longer than ${max} characters`]
-    if (field === 'country' && !/^[A-Z]{2}$/.test(value))
-      return ['country is not two capital letters (ISO 3166)']
-    return kinds[kind].allowed.test(value) ? [] : [`${field} has characters it cannot carry`]
-  })
-}
-
-/** Name in DER: PrintableString for country and serialNumber, IA5String for emailAddress, else
+/** Name in DER: PrintableString for country and serialNumber, IA5String for emailAddress and domainComponents, else
  *  UTF8String, one attribute to an RDN. RFC 5280 4.1.2.4 and appendix A. Throws `name-invalid`. */
 export function encodeName(name: DistinguishedName): Buffer {
   const faults = subjectFaults(name)
   if (faults.length > 0) throw new X509Error('name-invalid', `${faults.join('; ')}`)
-  const rdns: Buffer[] = []
-  for (const [field, , type, , kind] of attributes) {
-    const value = name[field]
-    if (value === undefined) continue
-    rdns.push(setOf(sequence(oid(type), tlv(kinds[kind].tag, Buffer.from(value, 'utf8')))))
-  }
+  const rdns = attributes.flatMap(([field, , type, , kind]) =>
+    valuesOf(name, field).map((value) =>
+      setOf(sequence(oid(type), tlv(stringKinds[kind].tag, Buffer.from(value, 'utf8')))),
+    ),
+  )
   return sequence(...rdns)
 }
 
@@ -87,7 +47,7 @@ export function readName(der: Buffer): Name {
 
 /** Reads a Name element: any number of RDNs, any string type of DirectoryString. */
 export function distinguishedNameOf(element: Element | undefined): Name {
-  const known: Record<string, string> = {}
+  const found = new Map<Attribute[0], readonly string[]>()
   const others: OtherAttribute[] = []
   for (const rdn of sequenceOf(element, 'a name')) {
     if (expectTag(rdn, tags.set, 'an RDN').children.length === 0) throw malformed('an empty RDN')
@@ -100,12 +60,30 @@ export function distinguishedNameOf(element: Element | undefined): Name {
       // It would read as another name where text ends at NUL, and cannot be stored.
       if (text?.includes('\0') || text?.isWellFormed() === false)
         throw malformed('a name with NUL or half a character in it')
-      if (field === undefined || text === undefined || field in known)
+      const before = field === undefined ? [] : (found.get(field) ?? [])
+      if (field === undefined || text === undefined || (before.length > 0 && !repeats(field)))
         others.push({ oid: dotted, text: text ?? '', der: encodedOf(value) })
-      else known[field] = text
+      else found.set(field, [...before, text])
     }
   }
-  return { ...known, others }
+  return { ...named(found), others }
+}
+
+function repeats(field: Attribute[0]): boolean {
+  return field === 'organizationalUnit' || field === 'domainComponents'
+}
+
+function named(found: ReadonlyMap<Attribute[0], readonly string[]>): DistinguishedName {
+  const { domainComponents: _, ...once } = Object.fromEntries(
+    [...found].map(([field, [first]]) => [field, first]),
+  )
+  const units = found.get('organizationalUnit') ?? []
+  const labels = found.get('domainComponents')
+  return {
+    ...once,
+    ...(units.length > 1 ? { organizationalUnits: units } : {}),
+    ...(labels ? { domainComponents: labels } : {}),
+  }
 }
 
 /** Text of any ASN.1 string type; undefined for something else. */
@@ -134,7 +112,7 @@ export function rdnsOf(der: Buffer): readonly string[] {
   return readDer(der).children.map((rdn) => {
     const { others, ...known } = distinguishedNameOf(readDer(sequence(encodedOf(rdn))))
     const pairs = [
-      ...Object.entries(known),
+      ...attributes.flatMap(([field]) => valuesOf(known, field).map((text) => [field, text])),
       ...others.map(({ oid: type, text, der: value }) => [type, text || value.toString('hex')]),
     ]
     return pairs
@@ -150,31 +128,24 @@ export function sameName(one: Buffer, other: Buffer): boolean {
   return a.length === b.length && a.every((rdn, i) => rdn === b[i])
 }
 
-const otherShort: Readonly<Record<string, string>> = {
-  [oids.domainComponent]: 'DC',
-  [oids.userId]: 'UID',
-  [oids.street]: 'STREET',
-  [oids.givenName]: 'GN',
-  [oids.surname]: 'SN',
-  [oids.title]: 'title',
-  ...Object.fromEntries(attributes.map(([, short, type]) => [type, short])),
-}
+const shortNames: ReadonlyMap<string, string> = new Map(
+  attributes.map(([, short, type]) => [type, short]),
+)
 
 /** What an attribute of a name is called (RFC 4514 3), with its type. */
 export function attributeName(type: string): string {
-  const short = otherShort[type]
+  const short = shortNames.get(type)
   return short === undefined ? type : `${short} (${type})`
 }
 
 /** The string form of RFC 4514: most specific first, escaped, foreign types as #hex. */
 export function formatName(name: DistinguishedName | Name): string {
   const others = 'others' in name ? name.others : []
-  const written = attributes.flatMap(([field, short]) => {
-    const value = name[field]
-    return value === undefined ? [] : [`${short}=${escaped(value)}`]
-  })
+  const written = attributes.flatMap(([field, short]) =>
+    valuesOf(name, field).map((value) => `${short}=${escaped(value)}`),
+  )
   const foreign = others.map(({ oid: type, text, der }) => {
-    const short = otherShort[type]
+    const short = shortNames.get(type)
     return short === undefined ? `${type}=#${der.toString('hex')}` : `${short}=${escaped(text)}`
   })
   return [...foreign, ...written].reverse().join(',')
