@@ -8,7 +8,7 @@ import { type AcmeOrder, findOrder } from '../../acme/orders/find.ts'
 import { Identifier } from '../../acme/orders/identifiers.ts'
 import { revokeForClient } from '../../acme/orders/revoke.ts'
 import type { Context } from '../../core/context.ts'
-import { conforms } from '../../shared/shape.ts'
+import { conforms, isRecord } from '../../shared/shape.ts'
 import { timestamp } from '../../shared/view.ts'
 import { spkiOf } from '../../x509/keys/public.ts'
 import type { Api } from '../api.ts'
@@ -68,15 +68,27 @@ export function orders(api: Api, ctx: Context): void {
     },
   })
 
-  postByAccount(api, ctx, {
-    url: '/cert/:id',
-    answer: async (asked) => {
-      readingOnly(asked)
-      const { account, actor, reply } = asked
-      const pem = await downloadChain(ctx, actor, { account, id: idIn(asked) })
-      return reply.type('application/pem-certificate-chain').send(pem)
-    },
-  })
+  for (const url of ['/cert/:id', '/cert/:id/:alternate']) {
+    postByAccount(api, ctx, {
+      url,
+      answer: async (asked) => {
+        readingOnly(asked)
+        const { account, actor, reply, places } = asked
+        const [id, alternate] = [idIn(asked), alternateIn(asked)]
+        const { pem, alternates } = await downloadChain(ctx, actor, { account, id, alternate })
+        // RFC 8555 7.4.2: each of the chains names the others.
+        const others = Array.from({ length: alternates + 1 }, (_, i) => i).filter(
+          (i) => i !== alternate,
+        )
+        const links = others.map((i) => {
+          const place = i === 0 ? places.at('cert', id) : places.at('cert', id, String(i))
+          return `<${place}>;rel="alternate"`
+        })
+        if (links.length > 0) reply.header('link', links)
+        return reply.type('application/pem-certificate-chain').send(pem)
+      },
+    })
+  }
 
   postByEither(api, ctx, {
     url: '/revoke-cert',
@@ -93,6 +105,13 @@ export function orders(api: Api, ctx: Context): void {
       return reply.code(200).send()
     },
   })
+}
+
+/** Which of the chains is asked for; 0: the one that it is sent with. */
+function alternateIn({ request: { params } }: ByAccount): number {
+  const text = isRecord(params) ? params.alternate : undefined
+  if (text === undefined) return 0
+  return /^[1-9]$/.test(String(text)) ? Number(text) : Number.NaN
 }
 
 function sendOrder({ reply, places }: ByAccount, order: AcmeOrder): FastifyReply {

@@ -14,7 +14,8 @@ import acme from 'acme-client'
 import { readCertificate } from '../../../src/x509/certificates/read.ts'
 import { openAcme } from '../../support/acme.ts'
 import { acmeHand, bound, newClientKey, signed } from '../../support/acmehand.ts'
-import { openFolder } from '../../support/process.ts'
+import { openssl } from '../../support/openssl.ts'
+import { openFolder, until } from '../../support/process.ts'
 
 // What RFC 8555 has servers refuse, and what nobody but its owner may do.
 
@@ -281,6 +282,20 @@ test('a certificate is revoked by its account with a reason, and OCSP and the li
   const run = promisify(execFile)('openssl', ['ocsp', ...asked, ...place], { cwd: folder })
   const { stdout: said } = await run
   assert.match(said, /leaf.pem: revoked[\s\S]*superseded/)
+  // The list that the certificate itself names.
+  const points = openssl(['x509', '-in', 'leaf.pem', '-noout', '-ext', 'crlDistributionPoints'], {
+    'leaf.pem': pem,
+  })
+  const list = new URL(/URI:(\S+)/.exec(points)?.[1] ?? '').pathname
+  const listed = await until('it is on the list', async () => {
+    const der = Buffer.from(await (await fetch(`${url}${list}`)).arrayBuffer())
+    const text = openssl(['crl', '-inform', 'DER', '-in', 'list.crl', '-noout', '-text'], {
+      'list.crl': der,
+    })
+    return text.includes(leaf.serialNumber) ? text : undefined
+  })
+  const entry = listed.slice(listed.indexOf(leaf.serialNumber)).split('Serial Number')[0] ?? ''
+  assert.match(entry, /Superseded/)
   const events = await http.get('/v1/audit-events?action=certificate.revoked')
   assert.equal(events.body.items[0].actor.kind, 'acme-account')
 })
