@@ -101,10 +101,11 @@ async function startIngress(parts: {
 }) {
   const { options, store, workloads, serve } = parts
   const { host, log = () => {} } = options
+  const secret = (name: string) => store.get(secrets, ingressPod.namespace, name)
   const ingress = createIngress({
     log,
     upstreams: createUpstreams(store, workloads),
-    secret: (name) => store.get(secrets, ingressPod.namespace, name),
+    secret,
     world: () => ({
       gateways: store.list(gateways),
       virtualServices: store.list(virtualServices),
@@ -120,7 +121,7 @@ async function startIngress(parts: {
   const tlsPort = await serve(ingress.tls, tls)
   const plain = { port: options.plainPort, host, what: "the sandbox's plain ingress" }
   const plainPort = await serve(ingress.plain, plain)
-  const admin = createAdmin(ingress.configuration)
+  const admin = createAdmin(ingress.configuration, secret)
   const adminPort = await serve(admin, {
     port: 0,
     host: '127.0.0.1',

@@ -1,15 +1,16 @@
 import { createServer, type Server } from 'node:http'
 import type { Configuration } from '../ingress/configuration.ts'
 import type { Chain, Listener } from '../ingress/listeners.ts'
-import type { Fields, Json } from '../json.ts'
+import type { FindSecret } from '../ingress/tls/credentials.ts'
+import { at, type Fields, type Json } from '../json.ts'
 
-/** Envoy's admin interface, as far as its listeners go, not yet listening: `config_dump` whole or of one
+/** Envoy's admin interface, as far as its listeners and their credentials go, not yet listening: `config_dump` whole or of one
  *  resource, in Envoy's shape (envoy.admin.v3.ListenersConfigDump). Of a mask it heeds whether it wants the
  *  listeners in use. */
-export function createAdmin(configuration: Configuration): Server {
+export function createAdmin(configuration: Configuration, find: FindSecret): Server {
   return createServer((request, response) => {
     const { pathname, searchParams } = new URL(request.url ?? '/', 'http://sandbox')
-    const dump = pathname === '/config_dump' ? dumpOf(configuration, searchParams) : undefined
+    const dump = pathname === '/config_dump' ? dumpOf(configuration, find, searchParams) : undefined
     response.writeHead(dump === undefined ? 404 : 200, {
       'content-type': dump === undefined ? 'text/plain' : 'application/json',
     })
@@ -21,7 +22,11 @@ export function createAdmin(configuration: Configuration): Server {
 const type = (name: string) => `type.googleapis.com/envoy.${name}`
 const dumpType = 'admin.v3.ListenersConfigDump'
 
-function dumpOf(configuration: Configuration, query: URLSearchParams): Fields | undefined {
+function dumpOf(
+  configuration: Configuration,
+  find: FindSecret,
+  query: URLSearchParams,
+): Fields | undefined {
   const mask = query.get('mask') ?? ''
   const whole = mask === '' || /listeners|active_state/.test(mask)
   const dynamic = dynamicListeners(configuration, whole)
@@ -34,9 +39,36 @@ function dumpOf(configuration: Configuration, query: URLSearchParams): Fields | 
       return { configs: typed(`${dumpType}.DynamicListener`, dynamic) }
     case 'static_listeners':
       return { configs: typed(`${dumpType}.StaticListener`, fixed) }
+    case 'dynamic_active_secrets':
+      return {
+        configs: typed('admin.v3.SecretsConfigDump.DynamicSecret', secretsOf(configuration, find)),
+      }
     default:
       return undefined
   }
+}
+
+/** Every credential that a listener has; of its key Envoy says no more than that there is one. */
+function secretsOf(configuration: Configuration, find: FindSecret): readonly Fields[] {
+  const { ports, bound } = configuration.listeners()
+  const chains = [...ports.values(), ...bound.values()].flatMap((listener) =>
+    'tls' in listener ? [...listener.tls.values()] : [],
+  )
+  const names = chains.flatMap((chain) => ('name' in chain ? [chain.termination.credential] : []))
+  return [...new Set(names)].flatMap((credential) => {
+    const chain = at(find(credential), 'data', 'tls.crt')
+    if (typeof chain !== 'string') return []
+    const name = `kubernetes://${credential}`
+    const tls_certificate = {
+      certificate_chain: { inline_bytes: chain },
+      private_key: { inline_bytes: Buffer.from('[redacted]').toString('base64') },
+    }
+    const secret = {
+      '@type': type('extensions.transport_sockets.tls.v3.Secret'),
+      ...{ name, tls_certificate },
+    }
+    return [{ name, secret }]
+  })
 }
 
 function typed(name: string, items: readonly Fields[]): readonly Fields[] {

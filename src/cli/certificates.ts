@@ -1,7 +1,7 @@
 import { chmod, writeFile } from 'node:fs/promises'
 import { answerOf, type Schemas } from '@gatesmith/client'
 import { certificateId } from './follow.ts'
-import { CommandError, type Io, textOf } from './io.ts'
+import { base64Of, CommandError, type Io, textOf } from './io.ts'
 import { acmeKeyColumns, certificateColumns, certificatesOf, filterIn } from './nouns.ts'
 import { print } from './print.ts'
 import { openSession, type Remote, type Session, tenantOf } from './session/contexts.ts'
@@ -58,6 +58,53 @@ export async function issue(io: Io, options: IssueOptions): Promise<void> {
     const own = csr === undefined
     await write(io, options.out, await bundled(session, made.id, { privateKey: own }), own)
   }
+}
+
+type UploadOptions = Remote & {
+  readonly certificate?: readonly string[]
+  readonly key?: string
+  readonly pkcs12?: string
+  readonly passphraseFile?: string
+  readonly replaces?: string
+  readonly label?: readonly string[]
+  readonly dryRun?: true
+}
+
+/** `gatesmith upload`: a certificate of a CA elsewhere with its key, for hosts to serve. */
+export async function upload(io: Io, options: UploadOptions): Promise<void> {
+  const { certificate = [], key, pkcs12, passphraseFile, replaces, label, dryRun } = options
+  if ((certificate.length === 0) === (pkcs12 === undefined)) {
+    throw new CommandError('Name its files: --certificate with --key, or --pkcs12')
+  }
+  const session = await openSession(io, options)
+  const texts = await Promise.all(certificate.map((path) => textOf(path)))
+  const asked = {
+    certificate: texts.length > 0 ? texts.join('\n') : undefined,
+    privateKey: key === undefined ? undefined : await textOf(key),
+    pkcs12: pkcs12 === undefined ? undefined : await base64Of(pkcs12),
+    passphrase: passphraseFile
+      ? (await textOf(passphraseFile)).trimEnd()
+      : io.env.GATESMITH_UPLOAD_PASSPHRASE,
+    replaces: replaces === undefined ? undefined : await certificateId(session, replaces),
+    labels: label && Object.fromEntries(label.map(filterIn)),
+  }
+  const made = await answerOf(
+    session.client.POST('/v1/tenants/{tenant}/certificates/import', {
+      params: {
+        path: { tenant: tenantOf(session) },
+        ...(dryRun ? { query: { dryRun: true } } : {}),
+      },
+      body: JSON.parse(JSON.stringify(asked)),
+    }),
+  )
+  await printOne(session, made)
+  if (made.leftOut.length > 0) {
+    io.err.write(`Came along and is not served: ${made.leftOut.join('; ')}\n`)
+  }
+  if (made.upload?.publicRoot === false) {
+    io.err.write(`Its root is none that browsers know: ${made.upload.root}\n`)
+  }
+  if (dryRun) io.err.write('Nothing was changed: --dry-run\n')
 }
 
 type AcmeKeyOptions = Remote & {
@@ -215,7 +262,7 @@ async function write(io: Io, path: string, octets: Uint8Array, secret: boolean):
 }
 
 /** `30d`, `12h`, `2w`, or ISO 8601 as the API has it: `P30D`. */
-function durationIn(text: string): string {
+export function durationIn(text: string): string {
   const [, count, unit] = /^(\d{1,5})([dhw])$/.exec(text) ?? []
   if (count === undefined) return text
   return unit === 'h' ? `PT${count}H` : `P${count}${unit?.toUpperCase()}`

@@ -1,8 +1,9 @@
 import { answerOf, each, type Schemas } from '@gatesmith/client'
+import { durationIn } from './certificates.ts'
 import { CommandError, type Io } from './io.ts'
 import { filterIn, queryOf } from './nouns.ts'
-import { asData, print } from './print.ts'
-import { openSession, type Remote } from './session/contexts.ts'
+import { asData, print, printable, span, until } from './print.ts'
+import { openSession, type Remote, type Session } from './session/contexts.ts'
 
 /** `gatesmith listeners`: which names each gateway answers to, and where they lead. */
 export async function listeners(
@@ -36,6 +37,70 @@ export async function listeners(
       { title: 'REASON', value: ({ reason }) => reason, wide: true },
     ],
   })
+}
+
+type InventoryOptions = Remote & {
+  readonly cluster?: string
+  readonly within?: string
+  readonly name?: string
+}
+
+/** `gatesmith inventory`: certificates that gateways hold and that nobody has here. */
+export async function inventory(io: Io, options: InventoryOptions): Promise<void> {
+  const session = await openSession(io, options)
+  const { cluster, within, name } = options
+  const expiringWithin = within === undefined ? undefined : durationIn(within)
+  const found: Schemas['ForeignCertificate'][] = []
+  for await (const one of each<Schemas['ForeignCertificate']>((page) =>
+    session.client.GET(
+      '/v1/foreign-certificates',
+      queryOf({ limit: '200', cluster, name, expiringWithin, ...page }),
+    ),
+  )) {
+    found.push(one)
+  }
+  await print(session, found, {
+    name: ({ id }) => `foreign-certificate/${id}`,
+    none: 'No certificates found that are not on record here',
+    columns: [
+      { title: 'CLUSTER', value: ({ cluster: it }) => it },
+      { title: 'NAMES', value: ({ dnsNames, subject }) => dnsNames.join(',') || subject },
+      { title: 'ISSUER', value: ({ issuer }) => issuer },
+      { title: 'EXPIRES', value: ({ notAfter }) => until(notAfter) },
+      { title: 'CREDENTIAL', value: ({ credential }) => credential },
+      { title: 'SEEN', value: ({ seenAt }) => span(seenAt) },
+      { title: 'INGRESS', value: ({ ingress }) => ingress, wide: true },
+      { title: 'SERVED FOR', value: ({ servedNames }) => servedNames.join(',') || '-', wide: true },
+      { title: 'GATEWAYS', value: ({ gateways }) => gateways.join(',') || '-', wide: true },
+      { title: 'SERIAL', value: ({ serial }) => serial, wide: true },
+      { title: 'SHA-256', value: ({ fingerprintSha256 }) => fingerprintSha256, wide: true },
+    ],
+  })
+  await tellUnread(session, cluster)
+}
+
+/** Of which gateways nothing is known is said beside the list, lest it look whole. */
+async function tellUnread(session: Session, cluster: string | undefined): Promise<void> {
+  const names: string[] = cluster === undefined ? [] : [cluster]
+  if (cluster === undefined) {
+    for await (const { name } of each<Schemas['Cluster']>((page) =>
+      session.client.GET('/v1/clusters', queryOf({ limit: '200', ...page })),
+    )) {
+      names.push(name)
+    }
+  }
+  for (const name of names) {
+    const { items } = await answerOf(
+      session.client.GET('/v1/clusters/{cluster}/gateways', {
+        params: { path: { cluster: name } },
+      }),
+    )
+    if (items.length === 0) session.io.err.write(`${name}: not read yet\n`)
+    for (const { ingress, pod, reason } of items) {
+      if (reason === null) continue
+      session.io.err.write(printable(`${name}/${ingress}/${pod ?? '-'} was not read: ${reason}\n`))
+    }
+  }
 }
 
 type MeshOptions = Remote & {

@@ -83,7 +83,7 @@ export const certificateColumns: readonly Column<Schemas['Certificate']>[] = [
   { title: 'STATUS', value: ({ status }) => status },
   { title: 'EXPIRES', value: ({ notAfter }) => until(notAfter) },
   { title: 'HOST', value: ({ host }) => host },
-  { title: 'AUTHORITY', value: ({ authority }) => authority, wide: true },
+  { title: 'AUTHORITY', value: ({ authority }) => authority ?? '(uploaded)', wide: true },
   { title: 'KEY', value: ({ keyAlgorithm }) => keyAlgorithm, wide: true },
   { title: 'SERIAL', value: ({ serial }) => serial, wide: true },
 ]
@@ -129,7 +129,11 @@ export const nouns: readonly Noun[] = [
       { title: 'EXPIRES', value: ({ status }) => until(status.certificate?.notAfter) },
       { title: 'CLUSTERS', value: ({ clusters }) => clusters.join(',') },
       { title: 'AGE', value: ({ createdAt }) => span(createdAt) },
-      { title: 'AUTHORITY', value: ({ certificate }) => certificate.authority, wide: true },
+      {
+        title: 'AUTHORITY',
+        value: ({ certificate }) => certificate.authority ?? '(uploaded)',
+        wide: true,
+      },
       { title: 'SERIAL', value: ({ status }) => status.certificate?.serial, wide: true },
       { title: 'LABELS', value: ({ labels }) => labelsIn(labels), wide: true },
     ],
@@ -143,6 +147,12 @@ export const nouns: readonly Noun[] = [
       const path = { tenant: tenantOf(session), id }
       return answerOf(
         session.client.GET('/v1/tenants/{tenant}/certificates/{id}', { params: { path } }),
+      )
+    },
+    remove: async (session, id) => {
+      const path = { tenant: tenantOf(session), id }
+      await answerOf(
+        session.client.DELETE('/v1/tenants/{tenant}/certificates/{id}', { params: { path } }),
       )
     },
     columns: certificateColumns,

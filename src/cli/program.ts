@@ -168,9 +168,9 @@ function addReading(program: Command, io: Io, run: Run): void {
       run(import('./look.ts').then((it) => it.describe(io, [noun, ...names], options))),
     )
   remote(program.command('delete'))
-    .argument('<noun>', 'hosts, tenants, authorities, clusters, acme-keys …; or host/<name>')
+    .argument('<noun>', 'hosts, certificates, tenants, authorities, clusters …; or host/<name>')
     .argument('[names...]')
-    .description('take things away')
+    .description('take things away; of certificates those that were uploaded')
     .action((noun: string, names: readonly string[], options: Remote) =>
       run(import('./look.ts').then((it) => it.remove(io, [noun, ...names], options))),
     )
@@ -255,6 +255,22 @@ function addCertificates(program: Command, io: Io, run: Run): void {
   gatesmith issue --profile server --csr request.pem -o json`,
     )
     .action((options) => run(import('./certificates.ts').then((it) => it.issue(io, options))))
+  remote(program.command('upload'))
+    .description('have hosts serve a certificate of a CA elsewhere: upload it with its key')
+    .option('--certificate <file>', 'PEM, and those above it; give it once for each', collected)
+    .option('--key <file>', 'with its private key (PEM), where that is not with it')
+    .option('--pkcs12 <file>', 'instead of both: a .p12 or .pfx')
+    .option('--passphrase-file <file>', 'of the store or the key; or GATESMITH_UPLOAD_PASSPHRASE')
+    .option('--replaces <certificate>', `whose place it takes: ${which}`)
+    .option('--label <key=value>', 'give it once for each', collected)
+    .option('--dry-run', 'check and tell, and change nothing')
+    .addHelpText(
+      'after',
+      `
+  gatesmith upload --certificate fullchain.pem --key privkey.pem
+  gatesmith upload --pkcs12 www.pfx --passphrase-file secret --replaces host/www.example.com`,
+    )
+    .action((options) => run(import('./certificates.ts').then((it) => it.upload(io, options))))
   remote(program.command('acme-key'))
     .argument('<name>', 'of the new key')
     .description('make a key by which ACME clients (certbot, cert-manager …) get certificates')
@@ -312,6 +328,12 @@ function addPlatform(program: Command, io: Io, run: Run): void {
     .action((cluster: string, options) =>
       run(import('./clusters.ts').then((it) => it.listeners(io, cluster, options))),
     )
+  remote(program.command('inventory'))
+    .description('certificates that gateways hold and that nobody has here, first things first')
+    .option('--cluster <cluster>', 'of this one alone')
+    .option('--within <time>', 'that end within 30d, 12h, 2w, or P30D as the API has it')
+    .option('--name <name>', 'that bear this name, or are served for it')
+    .action((options) => run(import('./clusters.ts').then((it) => it.inventory(io, options))))
   remote(program.command('mesh-tls'))
     .argument('<cluster>')
     .description('the least TLS versions of a mesh; sets them where asked to')

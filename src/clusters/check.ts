@@ -1,6 +1,7 @@
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { json, sql, type Tx } from '../core/database/db.ts'
+import { due } from '../core/database/due.ts'
 import { rightChecks } from './checks/access.ts'
 import type { Answered } from './checks/ask.ts'
 import { secretsCheck, validationCheck } from './checks/gateways.ts'
@@ -39,6 +40,7 @@ export async function checkClusterNow(ctx: Context, actor: Actor, name: string):
   allowPlatform(actor, 'check-clusters')
   const { id } = await clusterRow(ctx.db.read, name)
   await examine(ctx, id, 'all')
+  await ctx.db.transaction((tx) => due(tx, 'cluster.inventory', { clusterId: id }))
   return clusterView(await clusterRow(ctx.db.read, name), actor)
 }
 

@@ -14,6 +14,7 @@ import { renewDue } from '../certificates/renewal/renew.ts'
 import { advanceReplacement, resumeReplacements } from '../certificates/replacement/replace.ts'
 import { revokeBlocked, sweepBlocked } from '../certificates/revocation/blocked.ts'
 import { checkCluster } from '../clusters/check.ts'
+import { inventoriesDue, readForeign } from '../clusters/foreign/read.ts'
 import { isSlow } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { type Due, due, isDueKind, readKey, togetherTasks } from '../core/database/due.ts'
@@ -49,6 +50,7 @@ const actions: {
   'acme.validate': (ctx, { challengeId }) => validateChallenge(ctx, challengeId),
   'acme.finish': (ctx, { orderId }) => finishOrder(ctx, orderId),
   'audit.forward': forwardAudit,
+  'cluster.inventory': readForeign,
   'cluster.check': checkCluster,
 }
 
@@ -59,6 +61,7 @@ const clusterKinds = [
   'placement.confirm',
   'placement.look',
   'delivery.reconcile',
+  'cluster.inventory',
   'cluster.check',
 ] as const
 
@@ -121,6 +124,7 @@ export const schedule = {
   'placements.look': '* * * * *',
   'deliveries.look': '* * * * *',
   'clusters.check': '* * * * *',
+  'clusters.inventory': '*/5 * * * *',
   'certificates.recheck': '17 2 * * *',
   'rotations.resume': '*/5 * * * *',
   'replacements.resume': '*/5 * * * *',
@@ -148,6 +152,7 @@ export function periodicWork(ctx: Context): Periodic {
     'placements.look': () => lookAgain(ctx),
     'deliveries.look': () => lookAtDeliveries(ctx),
     'clusters.check': () => recheckClusters(ctx),
+    'clusters.inventory': () => inventoriesDue(ctx),
     'certificates.recheck': () => recheckCertificates(ctx),
     'rotations.resume': () => resumeRotations(ctx),
     'replacements.resume': () => resumeReplacements(ctx),

@@ -7,6 +7,7 @@ import { parse } from 'yaml'
 import { startCluster } from '../../sandbox/cluster.ts'
 import { openAccount } from '../../src/acme/accounts/open.ts'
 import { certifyHost } from '../../src/certificates/hosts/certify.ts'
+import { readForeign } from '../../src/clusters/foreign/read.ts'
 import { leafFor, openElsewhere, sentOf } from '../certificates/uploads/elsewhere.ts'
 import { openTestApi } from '../support/api.ts'
 import { fits } from '../support/contract.ts'
@@ -209,7 +210,13 @@ test('every example of a request is accepted, and what it is answered is what th
   await ask('queryGraphql')
   const lists = ['Tenants', 'Authorities', 'Clusters', 'Hosts', 'Certificates', 'AuditEvents']
   const ofTenant = ['TenantHosts', 'TenantCertificates', 'TenantDeliveries']
+  await readForeign(
+    ctx,
+    await ctx.db.read.cluster.findFirstOrThrow().then(({ id }) => ({ clusterId: id })),
+  )
   for (const list of [...lists, ...ofTenant, 'BlockedKeys']) await ask(`list${list}`)
+  await ask('listForeignCertificates')
+  await ask('listClusterGateways')
   await ask('getWhoami')
   await ask('verifyAuditEvents')
   await ask('getAuditForwarding')

@@ -27,6 +27,7 @@ export const elsewhere: readonly string[] = [
   // It goes with `http`, and those with each other: the member `certificate` has both.
   'Host tls.plainHttpWithoutClientCertificate',
   ...['Host certificate.store', 'Host certificate.privateKeyInConfigMap'],
+  // It names a certificate that has to be there: test/api/uploads.test.ts.
   'Host certificate.uploaded',
 ]
 

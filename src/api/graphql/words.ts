@@ -390,6 +390,22 @@ const words: Words = {
     authority: 'Those of whoever has a certificate of the authority',
   },
   Inventory: { keyAlgorithm: 'The algorithm and size of their keys' },
+  EndSort: { notAfter: 'The soonest end first', notAfter_DESC: 'The latest end first' },
+  ForeignCertificate: {
+    '': 'A certificate that gateways hold and that nobody has here',
+    ingress: 'By which ingress of the cluster',
+    subject: 'Whom it names',
+    dnsNames: 'DNS names that it bears',
+    ipAddresses: 'IP addresses that it bears',
+    fingerprintSha256: 'SHA-256 of it, lower-case hexadecimal',
+    firstSeenAt: 'When it was first seen',
+    seenAt: 'When it was last seen',
+  },
+  Gateway: {
+    '': 'A gateway pod, as it was last read for its certificates',
+    ingress: 'Of which ingress it is',
+    readAt: 'When it was last read, or tried',
+  },
   Listener: {
     '': 'A filter chain of an Envoy, or what else there is to say of a listener or a pod',
     addresses: 'What it listens on',

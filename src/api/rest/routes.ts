@@ -22,6 +22,7 @@ import { clusters } from './clusters.ts'
 import { deliveries } from './deliveries.ts'
 import { notices, tenantNotices } from './events/notices.ts'
 import { events } from './events/stream.ts'
+import { foreignCertificates } from './foreign.ts'
 import { hosts } from './hosts.ts'
 import { approvals } from './keys/approvals.ts'
 import { blockedKeys } from './keys/blocked.ts'
@@ -47,6 +48,7 @@ export const nouns: readonly Routes[] = [
   acmeAccounts,
   replacements,
   clusters,
+  foreignCertificates,
   hosts,
   hostBatches,
   deliveries,

@@ -49,7 +49,7 @@ async function certifyUploaded(
     return
   }
   const error = new Problem('host-refused', first?.message ?? 'There is no such certificate')
-  const why = { message: 'it has to be an uploaded one', urgent: true }
+  const why = { message: '', urgent: true, uploaded: true } as const
   await ctx.db.transaction((tx) => recordRefusal(tx, host, { why, error, now }))
 }
 

@@ -117,11 +117,14 @@ async function tellClusters(tx: Tx, given: readonly Asked[], now: Date): Promise
   }
 }
 
+/** What was refused: another certificate that is needed, or an uploaded one. */
+type Refused = Omit<CertificateNeed, 'reason'> & { readonly uploaded?: true }
+
 /** Says on the placements, and on the certificate that stays in use, why there is no new one. */
 export async function recordRefusal(
   tx: Tx,
   host: CertifiedHost,
-  { why, error, now }: { why: Omit<CertificateNeed, 'reason'>; error: Problem; now: Date },
+  { why, error, now }: { why: Refused; error: Problem; now: Date },
 ): Promise<void> {
   const certifyFailures = host.certifyFailures + 1
   const { count } = await tx.host.updateMany({
@@ -131,7 +134,9 @@ export async function recordRefusal(
   // The host was changed meanwhile, which has made the next look due.
   if (count === 0) return
   const at = new Date(now.getTime() + backoff(certifyFailures))
-  const message = `No certificate could be issued (${why.message}): ${error.message}`
+  const message = why.uploaded
+    ? error.message
+    : `No certificate could be issued (${why.message}): ${error.message}`
   await tx.placement.updateMany({
     where: { hostId: host.id, wanted: true },
     data: { message, ...(why.urgent ? { status: 'Failed', since: now } : {}) },

@@ -5,13 +5,13 @@ import { type Actor, allow, systemActor } from '../../core/actor.ts'
 import { type Context, inTransaction, newId } from '../../core/context.ts'
 import { json, sql, type Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
+import { periodEnd } from '../../shared/lists/period.ts'
 import { Problem } from '../../shared/problem.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import { countOne } from '../../tenants/quotas/usage.ts'
 import { spreadOf } from '../renewal/rules.ts'
 import { revokeOne } from '../revocation/revoke.ts'
-import { endOf } from '../search/select.ts'
 import { type NewReplacement, Replacement, type ReplacementWhere } from './schema.ts'
 
 /** Orders that many certificates are replaced: what the service can renew itself it does, spread over
@@ -31,7 +31,7 @@ export async function orderReplacement(
     await accessTenant(ctx, actor, { name: where.tenant, permission: 'replace-certificates' })
   }
   const now = ctx.now()
-  const until = endOf(within, now)
+  const until = periodEnd(within, now)
   const id = newId(now)
   return ctx.db.transaction(async (tx) => {
     if (tenantId !== null) await countReplacement(tx, ctx, tenantId)

@@ -2,13 +2,14 @@ import Type from 'typebox'
 import { type Actor, allowPlatform } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { joinSql, type Sql, sql } from '../../core/database/db.ts'
+import { periodEnd } from '../../shared/lists/period.ts'
 import { day } from '../../shared/moment.ts'
 import { refuse } from '../../shared/problem.ts'
 import { closed } from '../../shared/schema.ts'
 import { timestamp } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import type { CertificateFilter } from './filter.ts'
-import { countAndRenewing, endOf, narrowedConditions } from './select.ts'
+import { countAndRenewing, narrowedConditions } from './select.ts'
 
 export const ExpiryStep = Type.Enum(['day', 'week'], { title: 'ExpiryStep' })
 export type ExpiryStep = Type.Static<typeof ExpiryStep>
@@ -43,7 +44,7 @@ export async function expiries(
 ): Promise<readonly Expiries[]> {
   const tenantId = await tenantIdOf(ctx, actor, tenant)
   const now = ctx.now()
-  const end = endOf(within, now)
+  const end = periodEnd(within, now)
   if (end.getTime() - now.getTime() > mostSteps * stepMilliseconds[by]) {
     const message = `At most ${mostSteps} ${by}s are told of at once: ask for a shorter period, or by week`
     refuse('request-invalid', [{ field: '/within', message }])

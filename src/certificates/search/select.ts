@@ -4,7 +4,8 @@ import type { Listing } from '../../core/database/lists.ts'
 import { named, type Row, rowsOf, value } from '../../core/database/rows.ts'
 import { endingOf } from '../../hosts/request/query.ts'
 import { labelTerms } from '../../shared/lists/labels.ts'
-import { Problem, refuse } from '../../shared/problem.ts'
+import { periodEnd } from '../../shared/lists/period.ts'
+import { refuse } from '../../shared/problem.ts'
 import { hostSpelling } from '../../shared/spelling.ts'
 import { canonicalSerial } from '../../x509/certificates/serial.ts'
 import type { CertificateFilter, CertificateSort } from './filter.ts'
@@ -110,7 +111,7 @@ function statusConditions(
       : [
           active,
           sql`certificate."notAfter" >= ${now}::timestamptz`,
-          sql`certificate."notAfter" <= ${endOf(expiringWithin, now)}::timestamptz`,
+          sql`certificate."notAfter" <= ${periodEnd(expiringWithin, now)}::timestamptz`,
         ]),
     ...(notAfterFrom === undefined
       ? []
@@ -216,22 +217,4 @@ function digestOf(field: string, text: string): string {
     refuse('request-invalid', [{ field, message }])
   }
   return digest
-}
-
-/** The end of a period of ISO 8601 (`P30D`, `P4W`, `PT12H`) that begins now. Months and years have no
- *  fixed length and are not taken. Throws request-invalid. */
-export function endOf(duration: string, now: Date): Date {
-  const found =
-    /^P(?=.)(?:(\d{1,4})W)?(?:(\d{1,5})D)?(?:T(?=.)(?:(\d{1,6})H)?(?:(\d{1,8})M)?)?$/.exec(duration)
-  if (!found) {
-    throw new Problem(
-      'request-invalid',
-      `"${duration}" is not a period such as P30D, P4W or PT12H (ISO 8601, no months or years)`,
-    )
-  }
-  const [weeks = 0, days = 0, hours = 0, minutes = 0] = found
-    .slice(1)
-    .map((part) => (part === undefined ? 0 : Number(part)))
-  const seconds = ((weeks * 7 + days) * 24 + hours) * 3600 + minutes * 60
-  return new Date(now.getTime() + seconds * 1000)
 }

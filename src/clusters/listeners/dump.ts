@@ -98,6 +98,23 @@ export type DynamicListener = Type.Static<typeof DynamicListener>
 
 const StaticListener = Type.Object({ listener: Type.Optional(EnvoyListener) })
 
+const DynamicSecret = Type.Object({
+  name: Text,
+  secret: Type.Optional(
+    Type.Object({
+      tls_certificate: Type.Optional(
+        Type.Object({
+          certificate_chain: Type.Optional(
+            Type.Object({ inline_bytes: Text, inline_string: Text, filename: Text }),
+          ),
+        }),
+      ),
+    }),
+  ),
+})
+/** A credential that came by SDS; of its private key nothing is read, which Envoy keeps for itself anyway. */
+export type DynamicSecret = Type.Static<typeof DynamicSecret>
+
 const configsOf = <T extends Type.TSchema>(item: T) =>
   Type.Object({ configs: Type.Optional(Type.Array(item)) })
 
@@ -113,6 +130,8 @@ export const paths = {
     'error_state.last_update_attempt',
   ].join(',')}`,
   static: '/config_dump?resource=static_listeners',
+  /** No mask reaches into a secret (it is an Any). */
+  secrets: '/config_dump?resource=dynamic_active_secrets',
   /** Without what the listeners do: a few hundred octets each. */
   states: `/config_dump?resource=dynamic_listeners&mask=${[
     'name',
@@ -133,14 +152,17 @@ function wantedOf(schema: Type.TSchema): Wanted {
 
 const DynamicListeners = configsOf(DynamicListener)
 const StaticListeners = configsOf(StaticListener)
+const DynamicSecrets = configsOf(DynamicSecret)
 /** Compiled: thousands of chains are checked in one go. */
 const dynamic = Compile(DynamicListeners)
 const fixed = Compile(StaticListeners)
+const secrets = Compile(DynamicSecrets)
 
 /** What is to be kept of an answer while it is read. */
 export const wanted = {
   dynamic: wantedOf(DynamicListeners),
   static: wantedOf(StaticListeners),
+  secrets: wantedOf(DynamicSecrets),
 } as const
 
 /** The listeners that came by xDS, of an answer of which the wanted parts were kept. Throws TypeError for
@@ -156,4 +178,10 @@ export function staticListeners(answer: unknown): readonly EnvoyListener[] {
     throw new TypeError('these are no static listeners of Envoy')
   }
   return (answer.configs ?? []).flatMap(({ listener }) => listener ?? [])
+}
+
+/** The credentials in use. Throws TypeError likewise. */
+export function dynamicSecrets(answer: unknown): readonly DynamicSecret[] {
+  if (secrets.Check(answer)) return answer.configs ?? []
+  throw new TypeError('these are no secrets of Envoy')
 }

@@ -169,7 +169,7 @@ function chainRow(chain: Chain, { ingress, hosts, pod }: Place & { pod: string |
 }
 
 /** istiod names the routes of a TLS server https.<port>.<port name>.<Gateway>.<namespace>. */
-function gatewayOf(routeName: string | null): string | null {
+export function gatewayOf(routeName: string | null): string | null {
   const [, name, namespace] = /^https\.\d+\.[^.]+\.([^.]+)\.([^.]+)$/.exec(routeName ?? '') ?? []
   return name === undefined || namespace === undefined ? null : `${namespace}/${name}`
 }

@@ -5,7 +5,15 @@ import { selectorText } from '../ingresses.ts'
 import { kinds } from '../kubernetes/kinds.ts'
 import { type Kube, KubeError } from '../kubernetes/kube.ts'
 import { type Admin, AdminError, addressedAdmin, forwardedAdmin } from './admin.ts'
-import { type DynamicListener, dynamicListeners, paths, staticListeners, wanted } from './dump.ts'
+import {
+  type DynamicListener,
+  type DynamicSecret,
+  dynamicListeners,
+  dynamicSecrets,
+  paths,
+  staticListeners,
+  wanted,
+} from './dump.ts'
 import { type Chain, chainsOf, type Trouble, troublesOf } from './table.ts'
 
 /** So many pods of an ingress are asked. */
@@ -46,6 +54,24 @@ export function troublesOfIngress(
       await admin(paths.states, wanted.dynamic),
     )
     return troublesOf(states)
+  })
+}
+
+/** What a gateway pod serves with: its credentials without their keys, and its chains. */
+export type PodHoldings = {
+  readonly secrets: readonly DynamicSecret[]
+  readonly chains: readonly Chain[]
+}
+
+/** The same of all gateway pods of an ingress. It never throws for what the cluster does. */
+export function holdingsOf(
+  kube: Kube,
+  ingress: Ingress,
+): Promise<readonly PodAnswer<PodHoldings>[]> {
+  return askAll(kube, ingress, async (admin) => {
+    const secrets = dynamicSecrets(await admin(paths.secrets, wanted.secrets))
+    const dynamic = dynamicListeners(await admin(paths.dynamic, wanted.dynamic))
+    return { secrets, chains: chainsOf(dynamic, []) }
   })
 }
 

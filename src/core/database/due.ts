@@ -118,6 +118,11 @@ const kinds = {
   'audit.forward': kindOf(Type.Object({ kind: Type.Enum(['webhook', 'syslog']) }), {
     queue: ({ kind }) => `audit-forward/${kind}`,
   }),
+  /** Read which certificates the gateways of a cluster hold; this gives way to everything else. */
+  'cluster.inventory': kindOf(ClusterKey, {
+    queue: ({ clusterId }) => `inventory/${clusterId}`,
+    urgency: 'look',
+  }),
   /** Look whether a cluster answers, before anything is sent there. */
   'cluster.check': kindOf(ClusterKey, {
     queue: ({ clusterId }) => `check/${clusterId}`,

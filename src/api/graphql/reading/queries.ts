@@ -12,6 +12,8 @@ import { CertificateFilter, CertificateSort, filters } from '../../../certificat
 import { certificateGroups, Grouping } from '../../../certificates/search/groups.ts'
 import { inventory } from '../../../certificates/search/inventory.ts'
 import { ClusterQuery, getCluster, listClusters } from '../../../clusters/find.ts'
+import { listForeign } from '../../../clusters/foreign/find.ts'
+import { ForeignQuery } from '../../../clusters/foreign/schema.ts'
 import type { Actor } from '../../../core/actor.ts'
 import type { Context } from '../../../core/context.ts'
 import { planHost } from '../../../delivery/preview/hostplan.ts'
@@ -69,6 +71,15 @@ const fields: Shape['fields'] = {
     query: ClusterQuery,
     optional: true,
     page: (query, { ctx, actor }) => listClusters(ctx, actor, query),
+  }),
+  foreignCertificates: list({
+    of: 'ForeignCertificate',
+    description:
+      'Certificates that gateways hold and that nobody has here, soonest end first unless sorted otherwise; for platform-wide roles',
+    args: {},
+    query: ForeignQuery,
+    optional: true,
+    page: (query, { ctx, actor }) => listForeign(ctx, actor, query),
   }),
   cluster: field({
     type: 'Cluster',

@@ -8,6 +8,8 @@ import { CertificateGroup } from '../../../certificates/search/groups.ts'
 import { Inventory } from '../../../certificates/search/inventory.ts'
 import { Cluster } from '../../../clusters/cluster.ts'
 import { ClusterQuery } from '../../../clusters/find.ts'
+import { listGateways } from '../../../clusters/foreign/find.ts'
+import { ForeignCertificate, Gateway } from '../../../clusters/foreign/schema.ts'
 import { findListeners } from '../../../clusters/listeners/find.ts'
 import { ListenerQuery, ListenerRow } from '../../../clusters/listeners/row.ts'
 import { HostPlan } from '../../../delivery/preview/hostplan.ts'
@@ -182,6 +184,11 @@ const cluster: Shape = {
       query: HostQuery,
       load: ({ hostsOfCluster }) => hostsOfCluster,
     }),
+    gateways: relation<Cluster>(
+      '[Gateway!]!',
+      'Its gateway pods, as they were last read for their certificates; for platform-wide roles',
+      async ({ name }, { ctx, actor }) => (await listGateways(ctx, actor, name)).items,
+    ),
     listeners: list({
       of: 'Listener',
       description: 'What the Envoys of its ingresses listen for, read from every gateway pod now',
@@ -202,6 +209,16 @@ const listener: Shape = {
     ),
     host: relation<ListenerRow>('Host', 'The host of this chain', ({ tenant, host }, { loads }) =>
       tenant === null || host === null ? null : loads.host(`${tenant}/${host}`),
+    ),
+  },
+}
+
+const foreignCertificate: Shape = {
+  name: 'ForeignCertificate',
+  schema: ForeignCertificate,
+  fields: {
+    cluster: relation<ForeignCertificate>('Cluster!', 'Where', (own, { loads }) =>
+      loads.cluster(own.cluster),
     ),
   },
 }
@@ -287,13 +304,17 @@ function below<Parent extends { readonly name: string }, Query extends Type.TObj
   })
 }
 
-const listed = [tenant, authority, certificate, host, delivery, cluster, listener, auditEvent]
+const listed = [
+  ...[tenant, authority, certificate, host, delivery],
+  ...[cluster, listener, foreignCertificate, auditEvent],
+]
 
 /** Every type of the answers: the nouns, and the connection of each that is listed. */
 export const types: readonly Shape[] = [
   ...listed,
   placement,
   event,
+  { name: 'Gateway', schema: Gateway },
   { name: 'HostSpec', schema: CompleteSpec },
   route,
   { name: 'WeightedDestination', schema: Destination },
