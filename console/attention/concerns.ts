@@ -162,7 +162,7 @@ function ofAuthority(authority: Authority, now: Date): readonly Concern[] {
         ]
       : []
   const ending =
-    retiredAt === null && within(notAfter, soon.authority)
+    retiredAt === null && notAfter !== null && within(notAfter, soon.authority)
       ? [
           {
             id: `authority/${name}`,

@@ -47,7 +47,7 @@ export function Authority({ name }: { readonly name: string }) {
           }
         >
           <About authority={authority} />
-          <Revocations authority={authority} />
+          {authority.acme ? null : <Revocations authority={authority} />}
           <RotationSteps authority={authority} />
           <Issuers name={name} />
         </Page>
@@ -59,6 +59,7 @@ export function Authority({ name }: { readonly name: string }) {
 function About({ authority }: { readonly authority: AuthorityShape }) {
   const { profiles, defaultValidityDays, maxValidityDays, nameConstraints, subject } = authority
   const permitted = nameConstraints?.permitted?.dnsNames?.join(', ')
+  if (authority.acme) return <CaFacts account={authority.acme} />
   return (
     <div className="card">
       <Facts
@@ -72,9 +73,33 @@ function About({ authority }: { readonly authority: AuthorityShape }) {
             `${defaultValidityDays ?? 90} days${maxValidityDays ? `, ${maxValidityDays} at most` : ''}`,
           ],
           ['Names', permitted ?? 'any'],
-          ['Good from', <Moment key="f" at={authority.notBefore} />],
-          ['Serial', <Code key="s">{authority.serial}</Code>],
-          ['SHA-256', <Code key="p">{authority.fingerprintSha256}</Code>],
+          ['Good from', <Moment key="f" at={authority.notBefore ?? ''} />],
+          ['Serial', <Code key="s">{authority.serial ?? ''}</Code>],
+          ['SHA-256', <Code key="p">{authority.fingerprintSha256 ?? ''}</Code>],
+        ]}
+      />
+    </div>
+  )
+}
+
+/** A CA elsewhere: our account with it, and how names are proved to it. */
+function CaFacts({ account }: { readonly account: NonNullable<AuthorityShape['acme']> }) {
+  const { directory, contact, challenge, state, url, message, nextAttempt, profile } = account
+  const { type, webhook, rfc2136 } = challenge
+  const by = webhook?.url ?? (rfc2136 ? `${rfc2136.server}, zone ${rfc2136.zone}` : 'its gateways')
+  return (
+    <div className="card">
+      {message === null ? null : <p className="note note-warn">{message}</p>}
+      <Facts
+        of={[
+          ['Directory', directory],
+          ['Account', url === null ? state : `${state}: ${url}`],
+          ['Contact', contact.join(', ') || 'nobody'],
+          ['Names are proved', `${type}, by ${by}`],
+          ['Profile', profile ?? 'as the CA does by itself'],
+          ...(nextAttempt === null
+            ? []
+            : ([['Next attempt', <Moment key="n" at={nextAttempt} />]] as const)),
         ]}
       />
     </div>

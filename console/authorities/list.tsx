@@ -11,6 +11,8 @@ import { authoritiesQuery } from './queries.ts'
 /** How much of its life an authority has left, as a bar and in words. */
 export function LifeLeft({ notBefore, notAfter }: Pick<Authority, 'notBefore' | 'notAfter'>) {
   const now = useNow().getTime()
+  if (notBefore === null || notAfter === null)
+    return <span className="life-words">a CA elsewhere</span>
   const [from, to] = [new Date(notBefore).getTime(), new Date(notAfter).getTime()]
   const left = Math.max(0, Math.min(1, (to - now) / (to - from)))
   const percent = Math.round(left * 100)
@@ -61,13 +63,14 @@ const columns: readonly Column<Authority>[] = [
   {
     id: 'life',
     header: 'Life left',
-    value: ({ notAfter }) => notAfter,
+    value: ({ notAfter }) => notAfter ?? '',
     cell: (authority) => <LifeLeft {...authority} />,
   },
   {
     id: 'key',
     header: 'Key',
-    value: ({ keyAlgorithm, keyStore }) => `${keyAlgorithm}, ${keyStores[keyStore]}`,
+    value: ({ keyAlgorithm, keyStore, acme }) =>
+      acme ? `account ${acme.state}` : `${keyAlgorithm}, ${keyStores[keyStore]}`,
   },
   {
     id: 'lists',

@@ -187,7 +187,7 @@ function About({ leaf }: { readonly leaf: Leaf }) {
 /** From the certificate up to its root, as far as who is signed in may see. */
 function Chain({ leaf }: { readonly leaf: Leaf }) {
   const { data } = useQuery(authoritiesQuery)
-  const above: { name: string; displayName: string; notAfter: string; kind: string }[] = []
+  const above: { name: string; displayName: string; notAfter: string | null; kind: string }[] = []
   for (let name: string | null = leaf.authority; name !== null && above.length < 10; ) {
     const authority = data?.find((each) => each.name === name)
     if (!authority) break
@@ -207,7 +207,12 @@ function Chain({ leaf }: { readonly leaf: Leaf }) {
           <li key={name}>
             <Link href={`/authorities/${name}`}>{displayName}</Link>
             <span className="below">
-              {kind}, ends <Ends at={notAfter} brief />
+              {kind}
+              {notAfter === null ? null : (
+                <>
+                  , ends <Ends at={notAfter} brief />
+                </>
+              )}
             </span>
           </li>
         ))}

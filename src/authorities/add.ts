@@ -43,7 +43,7 @@ export async function addAuthority(
   const id = newId(now)
   try {
     return await ctx.db.transaction(async (tx) => {
-      const tenantId = await tenantIdOf(tx, tenant)
+      const tenantId = await ownerIdOf(tx, tenant)
       const settings = {
         outlive,
         crlShards,
@@ -84,7 +84,7 @@ function limitsOf(
 }
 
 /** The id of the tenant that an authority is for. Throws tenant-unknown. */
-async function tenantIdOf(tx: Tx, name: string | null): Promise<string | null> {
+export async function ownerIdOf(tx: Tx, name: string | null): Promise<string | null> {
   if (name === null) return null
   const tenant = await tx.tenant.findUnique({ where: { name }, select: { id: true } })
   if (!tenant) throw new Problem('tenant-unknown', `There is no tenant "${name}"`)

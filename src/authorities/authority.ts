@@ -12,8 +12,13 @@ import {
   RequestedName,
   Timestamp,
 } from '../shared/schema.ts'
+import { CaAccountView, changedCa, newCa } from './acme/schema.ts'
 
-const Kind = Type.Enum(['root', 'intermediate'], { title: 'AuthorityKind' })
+const Kind = Type.Enum(['root', 'intermediate', 'acme'], {
+  title: 'AuthorityKind',
+  description:
+    'root and intermediate sign here; acme is a CA elsewhere that certifies hosts by RFC 8555',
+})
 
 const Outlive = Type.Enum(['truncate', 'refuse'], {
   title: 'OutlivePolicy',
@@ -148,7 +153,7 @@ export const NewAuthority = closed(
     kind: Kind,
     parent: Type.Optional(Name),
     tenant: Type.Optional(OwnTenant),
-    subject: RequestedName,
+    subject: Type.Optional(RequestedName),
     keyAlgorithm: Type.Optional(KeyAlgorithm),
     validityDays: Type.Optional(Type.Integer({ minimum: 1, maximum: 9131 })),
     key: Type.Optional(TokenKey),
@@ -165,6 +170,7 @@ export const NewAuthority = closed(
     listOverflow: Type.Optional(ListOverflow),
     approval: Type.Optional(ApprovalPolicy),
     ...limits,
+    ...newCa,
   },
   {
     title: 'NewAuthority',
@@ -181,6 +187,14 @@ export const NewAuthority = closed(
         parent: 'example-root',
         subject: { commonName: 'example issuing', organization: 'example Inc.' },
         maxValidityDays: 397,
+      },
+      {
+        name: 'public',
+        kind: 'acme',
+        directory: 'https://acme.example.com/directory',
+        contact: ['pki@example.com'],
+        challenge: { type: 'http-01' },
+        termsOfServiceAgreed: true,
       },
     ],
   },
@@ -238,6 +252,7 @@ export const AuthorityPatch = closed(
     outlive: Type.Optional(Outlive),
     listOverflow: Type.Optional(ListOverflow),
     approval: Type.Optional(ApprovalPolicy),
+    ...changedCa,
     retired: Type.Optional(
       Type.Boolean({
         description:
@@ -285,6 +300,11 @@ const RevocationLists = closed(
 )
 export type RevocationLists = Type.Static<typeof RevocationLists>
 
+/** Null: a CA elsewhere, of whose certificates nothing is known beforehand. */
+function ofIssuer<Schema extends Type.TSchema>(schema: Schema) {
+  return Type.Union([schema, Type.Null()])
+}
+
 export const Authority = closed(
   {
     name: Name,
@@ -293,7 +313,7 @@ export const Authority = closed(
     parent: Type.Union([Name, Type.Null()]),
     tenant: OwnTenant,
     subject: DistinguishedName,
-    keyAlgorithm: AuthorityKeyAlgorithm,
+    keyAlgorithm: Type.Union([AuthorityKeyAlgorithm, Type.Null()]),
     keyHeld: Type.Boolean({ description: 'Whether it can sign here' }),
     keyStore: Type.Enum(['sealed', 'pkcs11', 'absent'], {
       title: 'KeyStore',
@@ -322,12 +342,16 @@ export const Authority = closed(
     maxValidityDays: Type.Union([Type.Integer(), Type.Null()]),
     defaultValidityDays: Type.Union([Type.Integer(), Type.Null()]),
     profiles: Type.Array(Profile),
-    serial: Type.String({ description: 'Lower-case hexadecimal' }),
-    notBefore: Timestamp,
-    notAfter: Timestamp,
-    fingerprintSha256: Type.String(),
+    serial: ofIssuer(Type.String({ description: 'Lower-case hexadecimal' })),
+    notBefore: ofIssuer(Timestamp),
+    notAfter: ofIssuer(Timestamp),
+    fingerprintSha256: ofIssuer(Type.String()),
     pem: Type.String(),
     chainPem: Type.String({ description: 'The certificates above it, root last' }),
+    acme: Type.Union([CaAccountView, Type.Null()], {
+      description:
+        'acme: the account with the CA elsewhere, which has no certificate here; null: it signs here',
+    }),
     retiredAt: Type.Union([Timestamp, Type.Null()], {
       description: 'Since when it signs nothing new; null: it signs',
     }),

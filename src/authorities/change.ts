@@ -7,6 +7,7 @@ import type { Precondition } from '../core/refusal.ts'
 import { refuse, type Violation } from '../shared/problem.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
 import { readCertificate } from '../x509/certificates/read.ts'
+import { changeCa, ownPatchFaults } from './acme/change.ts'
 import { needTwo } from './approvals/policy.ts'
 import { type Authority, type AuthorityPatch, authoritySubject } from './authority.ts'
 import { getAuthority } from './find.ts'
@@ -26,13 +27,23 @@ export async function changeAuthority(
   expected?: Precondition,
 ): Promise<Authority> {
   allowPlatform(actor, 'write-authorities')
-  const { id, issuers } = await issuingAuthority(ctx, { name, tenantId: null })
+  const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  if (authority.kind === 'acme') return changeCa(ctx, actor, { authority, patch }, expected)
+  refuse('authority-refused', ownPatchFaults(patch))
+  const { id, issuers } = authority
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
     const before = await lockAuthority(tx, { id, name })
     if (patch.approval === 'one-person' && before.approval !== 'one-person') needTwo(ctx, before)
     expected?.(await getAuthority(inTransaction(ctx, tx), actor, name))
-    const { retired, ...columns } = patch
+    const {
+      retired,
+      contact: _,
+      trustedRoots: __,
+      profile: ___,
+      challenge: ____,
+      ...columns
+    } = patch
     const retiredAt = retired ? (before.retiredAt ?? now) : null
     const data = { ...columns, ...(retired === undefined ? {} : { retiredAt }) }
     const limits = { ...before, ...data }

@@ -7,6 +7,8 @@ import { profilesUnder } from '../x509/certificates/purposes.ts'
 import { readCertificate } from '../x509/certificates/read.ts'
 import type { DistinguishedName } from '../x509/names/attributes.ts'
 import { encodeName } from '../x509/names/distinguished.ts'
+import { createCa } from './acme/create.ts'
+import { ownKindFaults } from './acme/faults.ts'
 import { addAuthority } from './add.ts'
 import type { Authority, NewAuthority } from './authority.ts'
 import { signByParent, signSelfSigned } from './issuers/cacertificate.ts'
@@ -17,7 +19,7 @@ import { caValidity } from './issuers/validity.ts'
 import { keyFaults } from './keys/blocked.ts'
 import { keyFor } from './keys/signer.ts'
 
-/** Creates a root, or an intermediate under a parent whose key is held here. The certificate leaves
+/** Creates a root, an intermediate under a parent whose key is held here, or an account with a CA elsewhere (acme). The certificate leaves
  *  the process only after it is stored. Throws authority-exists, authority-unknown,
  *  authority-refused, authority-keyless, tenant-unknown. */
 export async function createAuthority(
@@ -26,8 +28,10 @@ export async function createAuthority(
   request: NewAuthority,
 ): Promise<Authority> {
   allowPlatform(actor, 'write-authorities')
-  refuse('authority-refused', faults(request))
-  const subject = orRefuse('authority-refused', '/subject', () => encodeName(request.subject))
+  if (request.kind === 'acme') return createCa(ctx, actor, request)
+  const { kind, subject: asked = {} } = request
+  refuse('authority-refused', [...faults(request), ...ownKindFaults(request)])
+  const subject = orRefuse('authority-refused', '/subject', () => encodeName(asked))
   const parent = request.parent === undefined ? null : await openParent(ctx, request.parent)
   const above = constraintsAlong(parent?.path ?? [])
   const profiles = profilesUnder(parent?.path ?? [])
@@ -54,12 +58,12 @@ export async function createAuthority(
     request,
     issuer: { der, anchor, parentId: parent?.issuerId ?? null, certificate },
     key: held,
-    kind: request.kind,
+    kind,
     parentId: parent?.authorityId ?? null,
     profiles,
     action: 'authority.created',
     changes: {
-      kind: request.kind,
+      kind,
       parent: request.parent ?? null,
       keyAlgorithm: signer.algorithm,
       nameConstraints: request.nameConstraints ? JSON.stringify(request.nameConstraints) : null,
@@ -69,7 +73,7 @@ export async function createAuthority(
 }
 
 function faults(request: NewAuthority): readonly Violation[] {
-  const named: DistinguishedName = request.subject
+  const named: DistinguishedName = request.subject ?? {}
   return [
     ...reservedNameFaults(request.name),
     ...(request.kind === 'intermediate' && request.parent === undefined

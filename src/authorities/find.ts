@@ -5,22 +5,22 @@ import { sql, type Tx } from '../core/database/db.ts'
 import { byName, listRows, when } from '../core/database/lists.ts'
 import { rowsOf } from '../core/database/rows.ts'
 import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
+import { must } from '../shared/must.ts'
 import { oneOf } from '../shared/oneof.ts'
 import { Name } from '../shared/schema.ts'
 import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { readCertificate, signsLists } from '../x509/certificates/read.ts'
 import { toPem } from '../x509/der/pem.ts'
+import { CaAccountView, CaChallengeSettings } from './acme/schema.ts'
 import { Authority, authorityUnknown, type FullList, type RevocationLists } from './authority.ts'
 import { listSentence } from './crl/alarm.ts'
 import { listRoom, pemOctets } from './crl/room.ts'
 import { constraintsView } from './issuers/constraints.ts'
 import {
-  currentIssuer,
   type IssuingAuthority,
   issuingAuthorities,
   issuingAuthority,
   type PathCertificate,
-  pathOf,
   pathsOf,
 } from './issuers/current.ts'
 import { mayKnow } from './issuers/view.ts'
@@ -29,14 +29,8 @@ import { mayKnow } from './issuers/view.ts'
 export async function getAuthority(ctx: Context, actor: Actor, name: string): Promise<Authority> {
   allow(actor, 'read')
   const authority = await issuingAuthority(ctx, { name, tenantId: actor.tenantId })
-  const issuer = currentIssuer(authority)
-  const full = await fullLists(ctx.db.read, actor, [authority.id])
-  const lists = await publishedLists(ctx, [authority.id])
-  return authorityView(actor, authority, {
-    path: await pathOf(ctx.db.read, issuer.id),
-    full: full.get(authority.id) ?? [],
-    lists: lists.get(authority.id) ?? null,
-  })
+  const [view] = await viewsOf(ctx, actor, [authority])
+  return must(view, 'an authority is shown')
 }
 
 /** The authorities of these names that the actor may use, in no order. */
@@ -48,20 +42,62 @@ export async function authoritiesByNames(
   allow(actor, 'read')
   const found = await issuingAuthorities(ctx.db.read, names)
   const visible = found.filter((each) => mayKnow(actor, each))
-  const paths = await pathsOf(
-    ctx.db.read,
-    visible.map((authority) => currentIssuer(authority).id),
-  )
-  const ids = visible.map(({ id }) => id)
+  return viewsOf(ctx, actor, visible)
+}
+
+async function viewsOf(
+  ctx: Context,
+  actor: Actor,
+  authorities: readonly IssuingAuthority[],
+): Promise<readonly Authority[]> {
+  const issuers = authorities.flatMap(({ issuers }) => issuers.map(({ id }) => id))
+  const paths = await pathsOf(ctx.db.read, issuers)
+  const ids = authorities.map(({ id }) => id)
   const full = await fullLists(ctx.db.read, actor, ids)
   const lists = await publishedLists(ctx, ids)
-  return visible.map((authority) =>
-    authorityView(actor, authority, {
-      path: paths.get(currentIssuer(authority).id) ?? [],
+  const elsewhere = authorities.filter(({ kind }) => kind === 'acme').map(({ id }) => id)
+  const accounts = elsewhere.length > 0 ? await caAccounts(ctx, elsewhere) : new Map()
+  return authorities.map((authority) => ({
+    ...authorityView(actor, authority, {
+      path: paths.get(authority.issuers[0]?.id ?? '') ?? [],
       full: full.get(authority.id) ?? [],
       lists: lists.get(authority.id) ?? null,
     }),
-  )
+    acme: accounts.get(authority.id) ?? null,
+  }))
+}
+
+/** How the accounts of these authorities stand, by their ids: those of the kind acme have one. */
+async function caAccounts(
+  ctx: Context,
+  authorityIds: readonly string[],
+): Promise<ReadonlyMap<string, CaAccountView>> {
+  const rows = await ctx.db.read.caAccount.findMany({
+    where: { authorityId: { in: [...authorityIds] } },
+  })
+  return new Map(rows.map((row) => [row.authorityId, accountView(row)]))
+}
+
+type AccountRow = Awaited<ReturnType<Context['db']['read']['caAccount']['findMany']>>[number]
+
+function accountView(row: AccountRow): CaAccountView {
+  return shown(CaAccountView, {
+    directory: row.directory,
+    contact: row.contact,
+    externalAccountBinding: row.bindingKeyId === null ? null : { keyId: row.bindingKeyId },
+    trustedRoots: row.trustedRoots,
+    profile: row.profile,
+    challenge: shownJson(CaChallengeSettings, row.challenge),
+    state: row.state,
+    url: row.url,
+    thumbprint: row.thumbprint,
+    pending: row.changes,
+    message: row.message,
+    problem: row.problem,
+    nextAttempt: timestampOrNull(row.retryAt),
+    registeredAt: timestampOrNull(row.registeredAt),
+    keyChangedAt: timestampOrNull(row.keyChangedAt),
+  })
 }
 
 /** Which authorities are listed; all that is named must hold. */
@@ -222,38 +258,38 @@ function authorityView(
     readonly lists: RevocationLists | null
   },
 ): Authority {
-  const issuer = currentIssuer(authority)
   const { parent } = authority
-  const certificate = readCertificate(Buffer.from(issuer.der))
-  const { pathLength = null, nameConstraints } = certificate
+  const issuer = authority.issuers[0]
+  const certificate = issuer && readCertificate(Buffer.from(issuer.der))
   return shown(Authority, {
     name: authority.name,
     displayName: authority.displayName ?? authority.name,
     kind: authority.kind,
     parent: parent && mayKnow(actor, parent) ? parent.name : null,
     tenant: authority.tenant?.name ?? null,
-    subject: shownJson(Authority.properties.subject, issuer.subject),
-    keyAlgorithm: issuer.key.algorithm,
-    keyHeld: issuer.key.store !== 'absent',
-    keyStore: issuer.key.store,
+    subject: shownJson(Authority.properties.subject, issuer?.subject ?? {}),
+    keyAlgorithm: issuer?.key.algorithm ?? null,
+    keyHeld: issuer !== undefined && issuer.key.store !== 'absent',
+    keyStore: issuer?.key.store ?? 'absent',
     outlive: authority.outlive,
     crlShards: authority.crlShards,
     listOverflow: authority.listOverflow,
     approval: authority.approval,
     fullLists: [...full],
     lists,
-    pathLength,
-    nameConstraints: constraintsView(nameConstraints),
-    signsLists: signsLists(certificate),
+    pathLength: certificate?.pathLength ?? null,
+    nameConstraints: constraintsView(certificate?.nameConstraints),
+    signsLists: certificate !== undefined && signsLists(certificate),
     maxValidityDays: authority.maxValidityDays,
     defaultValidityDays: authority.defaultValidityDays,
     profiles: authority.profiles,
-    serial: issuer.serial,
-    notBefore: timestamp(issuer.notBefore),
-    notAfter: timestamp(issuer.notAfter),
-    fingerprintSha256: issuer.fingerprintSha256,
+    serial: issuer?.serial ?? null,
+    notBefore: timestampOrNull(issuer?.notBefore ?? null),
+    notAfter: timestampOrNull(issuer?.notAfter ?? null),
+    fingerprintSha256: issuer?.fingerprintSha256 ?? null,
     pem: own ? toPem('CERTIFICATE', own.der) : '',
     chainPem: above.map(({ der }) => toPem('CERTIFICATE', der)).join(''),
+    acme: null,
     retiredAt: timestampOrNull(authority.retiredAt),
     createdAt: timestamp(authority.createdAt),
   })

@@ -43,6 +43,8 @@ export type Config = {
   /** Addresses and ranges of private networks that notices may be posted to. */
   readonly noticeRanges: readonly string[]
   readonly acme: AcmeSettings
+  /** Addresses and ranges of private networks where ACME CAs and what proves names to them may be. */
+  readonly caRanges?: readonly string[]
   /** How mail is sent; never printed, since the URL may hold a password. */
   readonly smtp?: Smtp | undefined
   readonly siem?: Siem
@@ -93,6 +95,7 @@ export function readConfig(environment: NodeJS.ProcessEnv): Config {
     trustedProxies: rangesOf('GATESMITH_TRUSTED_PROXIES', env.GATESMITH_TRUSTED_PROXIES ?? ''),
     noticeRanges: rangesOf('GATESMITH_NOTICE_RANGES', env.GATESMITH_NOTICE_RANGES ?? ''),
     acme: acmeOf(env, rangesOf('GATESMITH_ACME_RANGES', env.GATESMITH_ACME_RANGES ?? '')),
+    caRanges: rangesOf('GATESMITH_CA_RANGES', env.GATESMITH_CA_RANGES ?? ''),
     smtp: smtpOf(env),
     siem: siemOf(env),
     annotations:

@@ -72,7 +72,7 @@ async function restartBackend(
 ): Promise<readonly string[]> {
   const deployment = host.spec.certificate.restart?.deployment
   const place = steps.find(({ ref, object }) => object && isSecret(ref))
-  if (deployment === undefined || !place) return []
+  if (deployment === undefined || !place || !certificate) return []
   const { namespace } = place.ref
   const { serial } = certificate
   const { rolledOut, fault } = await restart(kube, { namespace, deployment, serial })

@@ -1,5 +1,6 @@
 import { type Clients, gatewayTrust } from '../authorities/crl/gateway.ts'
 import { issuingUnder } from '../authorities/trust/clients.ts'
+import { servedChallenges } from '../certificates/elsewhere/challenges.ts'
 import { ingressOf } from '../clusters/find.ts'
 import type { Context } from '../core/context.ts'
 import { batchedReads } from '../core/database/batch.ts'
@@ -61,17 +62,29 @@ export async function deliveryOf(
   const clients = await clientsOf(ctx, spec, host.tenantId)
   const backendClients = await backendClientsOf(ctx, spec)
   return {
+    ...(await challengesAt(ctx, { host, cluster, ingress })),
+    certificate: await pemOf(ctx, certificate),
+    ...(clients ? { clients } : {}),
+    ...(backendClients ? { backendClients } : {}),
+  }
+}
+
+/** What there is of a host that has no certificate yet: what answers a CA elsewhere. */
+export async function challengesAt(
+  ctx: Context,
+  { host, cluster, ingress }: Pick<PlacementRow, 'host' | 'cluster' | 'ingress'>,
+): Promise<Omit<DesiredHost, 'certificate'>> {
+  const challenges = await servedChallenges(ctx, host.id)
+  return {
     host: {
       id: host.id,
       name: host.name,
       tenant: host.tenant.name,
       generation: host.generation,
-      spec,
+      spec: specOf(host),
     },
     ingress: ingressOf(cluster, ingress),
-    certificate: await pemOf(ctx, certificate),
-    ...(clients ? { clients } : {}),
-    ...(backendClients ? { backendClients } : {}),
+    ...(challenges.length > 0 ? { challenges } : {}),
   }
 }
 

@@ -6,16 +6,24 @@ import { noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { specOf } from '../hosts/find.ts'
 import { namesOf } from '../hosts/host.ts'
+import { recordedRefs } from '../hosts/objects.ts'
 import { Problem } from '../shared/problem.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
-import { applyHost } from './apply.ts'
-import { type CertificateRow, deliveryOf, type PlacementRow, readPlacement } from './gather.ts'
+import { applyHost, applySteps } from './apply.ts'
+import {
+  type CertificateRow,
+  challengesAt,
+  deliveryOf,
+  type PlacementRow,
+  readPlacement,
+} from './gather.ts'
 import { intend } from './intent.ts'
 import { backendsFound } from './observe.ts'
 import { type Outcome, settle, settleApplied } from './outcome/settle.ts'
 import { backendClientWarnings } from './pairs/backendclients.ts'
 import { confirmPlacement } from './proof/confirm.ts'
+import type { DesiredHost } from './renderer.ts'
 import { removeObjects } from './withdraw.ts'
 
 /** Brings a host on a cluster to what is wanted, and says how that went. Throws when the cluster cannot
@@ -30,13 +38,17 @@ export async function pushPlacement(
   if (!placement.wanted) return removeObjects(ctx, placement)
   const { certificate } = placement.host
   // When there is one, this push is made due again; why there is none may be said already.
-  if (!certificate?.der) return placement.message === null ? waiting(ctx, placement) : undefined
+  const bare = certificate?.der ? undefined : await challengesAt(ctx, placement)
+  if (bare && !bare.challenges && recordedRefs(placement.objects).length === 0) {
+    return placement.message === null ? waiting(ctx, placement) : undefined
+  }
   const silence = silenceOf(placement.cluster)
   if (silence !== null) {
     return settle(ctx, placement, { status: 'Failed', message: silence, silent: true })
   }
   try {
-    await deliver(ctx, placement, certificate)
+    if (bare) await answerChallenges(ctx, placement, bare)
+    else if (certificate) await deliver(ctx, placement, certificate)
   } catch (error) {
     if (!(error instanceof KubeError) && !(error instanceof Problem)) throw error
     await settle(ctx, placement, failure(error))
@@ -64,6 +76,23 @@ export async function lookAtPlacement(
     if (error instanceof KubeError && isPassing(error)) return confirmPlacement(ctx, key)
     await settle(ctx, placement, failure(error))
   }
+}
+
+/** Brings what answers a CA elsewhere to the cluster, and takes it off, while the host has no certificate. */
+async function answerChallenges(
+  ctx: Context,
+  placement: PlacementRow,
+  delivery: DesiredHost,
+): Promise<void> {
+  const kube = await openCluster(ctx, placement.clusterId)
+  const intent = await intend(ctx, kube, { placement, delivery })
+  if ('conflicts' in intent) {
+    const message = intent.conflicts.join('. ')
+    return settle(ctx, placement, { status: 'Conflict', message, againAfterSeconds: 60 })
+  }
+  await applySteps(kube, intent.steps, namesOf(delivery.host.name, delivery.host.spec))
+  // What was said of the order stays.
+  if (placement.status !== 'Pending' || placement.message === null) await waiting(ctx, placement)
 }
 
 function waiting(ctx: Context, placement: PlacementRow): Promise<void> {

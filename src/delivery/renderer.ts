@@ -1,3 +1,4 @@
+import type { ServedChallenge } from '../certificates/elsewhere/challenges.ts'
 import type { NamedIngress } from '../clusters/cluster.ts'
 import type { Kind } from '../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
@@ -13,7 +14,10 @@ export type DesiredHost = {
     readonly spec: CompleteSpec
   }
   readonly ingress: NamedIngress
-  readonly certificate: Pair
+  /** None yet: nothing is served but challenges. */
+  readonly certificate?: Pair
+  /** What port 80 answers to a CA elsewhere that looks whether the names are ours (RFC 8555 8.3). */
+  readonly challenges?: readonly ServedChallenge[]
   /** MUTUAL only: whose client certificates are accepted, PEM; what they have revoked; and the
    *  alternative name that they must bear, if not all are accepted. */
   readonly clients?: {

@@ -1,4 +1,6 @@
+import { advanceAccount } from '../acme/client/account.ts'
 import { forgetAcme } from '../acme/forget.ts'
+import { advanceOrder } from '../acme/ordering/advance.ts'
 import { finishOrder } from '../acme/orders/finalize.ts'
 import { validateChallenge } from '../acme/validation/validate.ts'
 import { linkEvents } from '../audit/chain/link.ts'
@@ -49,6 +51,8 @@ const actions: {
   'notice.send': sendNotice,
   'acme.validate': (ctx, { challengeId }) => validateChallenge(ctx, challengeId),
   'acme.finish': (ctx, { orderId }) => finishOrder(ctx, orderId),
+  'ca.account': (ctx, { authorityId }) => advanceAccount(ctx, authorityId),
+  'ca.order': (ctx, { orderId }) => advanceOrder(ctx, orderId),
   'audit.forward': forwardAudit,
   'cluster.inventory': readForeign,
   'cluster.check': checkCluster,

@@ -1,4 +1,5 @@
 import { record } from '../audit/record.ts'
+import { urlFault } from '../clusters/outgoing.ts'
 import type { Actor } from '../core/actor.ts'
 import type { Config } from '../core/config.ts'
 import { type Context, newId } from '../core/context.ts'
@@ -14,7 +15,7 @@ import {
 } from './find.ts'
 import { noticeTypes, type Receiver, type ReceiverSpec } from './receiver.ts'
 import { newSecret, type Secrets, sealSecrets, secretsOf } from './secrets.ts'
-import { urlFault } from './sending/post.ts'
+import { noticeReach } from './sending/post.ts'
 
 const most = 20
 
@@ -154,7 +155,7 @@ function faults(spec: ReceiverSpec, config: Config): readonly Violation[] {
 }
 
 function wrongUrl(config: Config, url: string): string | undefined {
-  return URL.canParse(url) ? urlFault(config, url) : 'url is no URL'
+  return URL.canParse(url) ? urlFault(noticeReach(config), url) : 'url is no URL'
 }
 
 /** PagerDuty's own. */

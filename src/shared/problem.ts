@@ -43,6 +43,7 @@ export const problems = {
   'certificate-unknown': { status: 404, title: 'There is no such certificate' },
   'certificate-refused': { status: 422, title: 'The certificate may not be issued like this' },
   'certificate-unfinished': { status: 409, title: 'The certificate is not signed yet' },
+  'certificate-ordered': { status: 409, title: 'A CA elsewhere is yet to issue the certificate' },
   'certificate-replaced': { status: 409, title: 'Another certificate has taken its place' },
   'certificate-uploaded': { status: 409, title: 'The certificate was issued elsewhere' },
   'certificate-in-use': { status: 409, title: 'The certificate is still used' },

@@ -26,7 +26,7 @@ test('a root and an intermediate below it verify strictly with openssl', async (
   openssl(['verify', '-x509_strict', '-CAfile', 'root.pem', 'sub.pem'], files)
   assert.equal(issuing.chainPem, root.pem)
   assert.equal(issuing.parent, 'a-root')
-  assert.ok(Date.parse(issuing.notAfter) <= Date.parse(root.notAfter))
+  assert.ok(Date.parse(issuing.notAfter ?? '') <= Date.parse(root.notAfter ?? ''))
   assert.deepEqual(await getAuthority(ctx, admin, 'a-root'), root)
   const names = (await listAuthorities(ctx, admin, {})).items.map(({ name }) => name)
   assert.deepEqual(names, ['a-issuing', 'a-root'])

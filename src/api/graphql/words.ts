@@ -55,6 +55,7 @@ const words: Words = {
     Sunday: 'ISO 8601 day 7',
   },
   AuthorityKind: {
+    acme: 'A CA elsewhere, which certifies hosts by ACME',
     '': 'Whether an authority is signed by itself',
     root: 'Signed by itself',
     intermediate: 'Signed by another one',
@@ -72,6 +73,37 @@ const words: Words = {
     ipRanges: 'CIDR ranges',
     uriHosts: 'Hosts of URIs',
   },
+  BoundAccount: {
+    '': 'To whom of the customers of a CA an account belongs (RFC 8555 7.3.4)',
+    keyId: 'By which key it was bound; the key itself is never shown',
+  },
+  CaAccount: {
+    '': 'An account with a CA elsewhere, and how it stands',
+    challenge: 'How names are proved to it',
+    contact: 'Mail addresses that the CA may write to',
+    directory: 'The URL of the CA’s directory',
+    externalAccountBinding: 'To whom it belongs at the CA; null: to nobody',
+    profile: 'The profile of its certificates; null: as the CA does by itself',
+  },
+  CaAccountState: {
+    '': 'How an account with a CA elsewhere stands',
+    deactivated: 'It was ended at the CA',
+    deactivating: 'It is to be ended at the CA',
+    failed: 'The CA does not register it: its message says why',
+    registering: 'The CA is yet to register it',
+    valid: 'Certificates can be ordered',
+  },
+  CaChallengeSettings: {
+    '': 'How a CA elsewhere is shown that names are ours',
+    rfc2136: 'dns-01 by dynamic updates',
+    webhook: 'dns-01 by a webhook',
+  },
+  DnsUpdate: {
+    '': 'Dynamic updates of a zone (RFC 2136)',
+    algorithm: 'By which they are signed',
+    keyName: 'By the key of which name they are signed',
+  },
+  DnsWebhook: { '': 'Who is asked to keep records in DNS', url: 'Where' },
   KeyStore: {
     absent: 'Not here: it signs elsewhere',
     pkcs11: 'In a token, by PKCS #11',

@@ -2,6 +2,7 @@ import type { Context } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
 import { bytes, sql, type Tx } from '../../core/database/db.ts'
 import { oncePer } from '../../core/onceper.ts'
+import { Problem } from '../../shared/problem.ts'
 import { authorityUnknown } from '../authority.ts'
 
 /** An authority with the certificate that signs for it now. */
@@ -57,11 +58,14 @@ export function retiredMessage(name: string): string {
   return `"${name}" is retired and signs nothing new; name another authority`
 }
 
-/** The certificate that signs now; every authority has one. */
+/** The certificate that signs now; every authority but a CA elsewhere has one. Throws authority-keyless of that. */
 export function currentIssuer<T>(authority: { name: string; issuers: readonly T[] }): T {
   const [issuer] = authority.issuers
-  if (!issuer) throw new Error(`authority ${authority.name} has no issuer certificate`)
-  return issuer
+  if (issuer) return issuer
+  throw new Problem(
+    'authority-keyless',
+    `"${authority.name}" is a CA elsewhere (acme): it has no certificate and no key here, and certifies hosts alone`,
+  )
 }
 
 /** The certificates that a server sends after its leaf: the issuer's and those above it, in DER, up

@@ -5,6 +5,7 @@ import type { CompleteSpec } from '../../hosts/host.ts'
 import { Labels } from '../../shared/lists/labels.ts'
 import { Problem } from '../../shared/problem.ts'
 import { shownJson } from '../../shared/view.ts'
+import { orderElsewhere, orderedElsewhere } from '../elsewhere/order.ts'
 import { requestDigest } from '../issuance/idempotency.ts'
 import { type Issued, issue } from '../issuance/steps.ts'
 import { isTransient, laterWhenBusy } from '../issuance/transient.ts'
@@ -26,7 +27,7 @@ export async function certifyHost(ctx: Context, hostId: string, asked = false): 
   if (id !== undefined) return certifyUploaded(ctx, host, { spec, id })
   // 1. What would be issued now, and whether the host needs it.
   const { need, order } = await orderFor(ctx, host, spec, asked)
-  // 2. Issued, or why not said on the host.
+  // 2. Issued or ordered elsewhere, or why not said on the host.
   const certificateId = need ? await replace(ctx, host, { need, order }) : host.certificateId
   if (certificateId === null) return
   // 3. The host has it, and its clusters are told.
@@ -80,6 +81,7 @@ async function replace(
   { need, order }: { need: CertificateNeed; order: HostOrder['order'] },
 ): Promise<string | null> {
   try {
+    if ('elsewhere' in order) return await orderElsewhere(ctx, { host, need, ...order })
     return (await issueNext(ctx, host, { need, order })).id
   } catch (error) {
     // What is only busy is taken up again by the queue.
@@ -107,6 +109,7 @@ async function issueNext(
   { need, order }: { need: Omit<CertificateNeed, 'urgent'>; order: HostOrder['order'] },
 ): Promise<Issued> {
   if (order instanceof Problem) throw order
+  if ('elsewhere' in order) throw orderedElsewhere(order.elsewhere.authority.name)
   return issue(ctx, actor, {
     ...order,
     // What was uploaded has successors of its own kind alone.

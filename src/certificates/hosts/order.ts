@@ -1,14 +1,21 @@
+import { findIssuing } from '../../authorities/issuers/current.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { batchedReads } from '../../core/database/batch.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { must } from '../../shared/must.ts'
-import { Problem } from '../../shared/problem.ts'
+import { Problem, refuse } from '../../shared/problem.ts'
 import { windowsOf } from '../../tenants/access.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
 import { type Renewable, renewalState, withIssuer } from '../renewal/rules.ts'
-import { type AllowedRequest, allowed, checkAgain } from '../vetting/check.ts'
+import {
+  type AllowedRequest,
+  allowed,
+  type CheckedElsewhere,
+  checkAgain,
+  checkElsewhere,
+} from '../vetting/check.ts'
 import type { IssuanceRequest } from '../vetting/request.ts'
 import { type CertificateNeed, certificateNeed } from './need.ts'
 
@@ -40,8 +47,11 @@ const certifiedHosts = oncePer((ctx) =>
 /** What would be issued for a host now, or why nothing would be; and why it needs that, if it does. */
 export type HostOrder = {
   readonly need: CertificateNeed | undefined
-  readonly order: AllowedRequest | Problem
+  readonly order: AllowedRequest | Elsewhere | Problem
 }
+
+/** What is to be ordered of a CA elsewhere. */
+export type Elsewhere = { readonly elsewhere: Omit<CheckedElsewhere, 'faults'> }
 
 /** What a host is to be issued, by the rules of today, and whether it needs it. Somebody who `asked` for its renewal
  *  waits for no window. */
@@ -61,11 +71,17 @@ async function checkedFor(
   ctx: Context,
   host: CertifiedHost,
   spec: CompleteSpec,
-): Promise<{ readonly days: number; readonly order: AllowedRequest | Problem }> {
+): Promise<{ readonly days: number; readonly order: HostOrder['order'] }> {
   const read = requestFor(host.name, spec)
   const authority = must(spec.certificate.authority, 'what is issued has an authority')
   let days = read.validityDays
   try {
+    if ((await findIssuing(ctx)(authority))?.kind === 'acme') {
+      const asked = { tenant: host.tenant.name, authority, read: bare(read) }
+      const { faults, ...elsewhere } = await checkElsewhere(ctx, actor, asked)
+      refuse('certificate-refused', faults)
+      return { days, order: { elsewhere } }
+    }
     const checked = await checkAgain(ctx, actor, { tenant: host.tenant.name, authority, read })
     days = checked.request.validityDays
     return { days, order: allowed(checked) }
@@ -93,7 +109,16 @@ function requestFor(name: string, spec: CompleteSpec): IssuanceRequest {
   }
 }
 
-function heldBy({ certificate }: CertifiedHost, rules: Pick<Renewable, 'allowed' | 'windows'>) {
+/** A CA elsewhere takes the names of a request and nothing else. */
+function bare(read: IssuanceRequest): IssuanceRequest {
+  return { ...read, subject: {}, commonName: undefined }
+}
+
+/** What of a certificate its host depends on, held against these rules. */
+export function heldBy(
+  { certificate }: Pick<CertifiedHost, 'certificate'>,
+  rules: Pick<Renewable, 'allowed' | 'windows'>,
+) {
   if (!certificate) return undefined
   const { subject, issuer } = certificate
   const organization =

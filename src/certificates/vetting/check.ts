@@ -15,6 +15,8 @@ import { accessible, policyOf, type TenantRow } from '../../tenants/access.ts'
 import { claimsTogether, holdersTogether } from '../../tenants/domains/claims.ts'
 import type { Claim } from '../../tenants/domains/ownership.ts'
 import { namesIn } from '../../tenants/subject.ts'
+import type { Policy } from '../../tenants/tenant.ts'
+import type { NameConstraints } from '../../x509/constraints/subtrees.ts'
 import type { NewCertificate } from '../certificate.ts'
 import { defaultDays, limitFaults, shortened } from './limits.ts'
 import { policyFaults, requestedHosts } from './policy.ts'
@@ -73,11 +75,47 @@ export function allowed({ faults, ...request }: CheckedRequest): AllowedRequest 
  *  constraints; a key must not be blocked, nor another tenant's. Throws authority-keyless. */
 export async function checkRequest(
   ctx: Context,
-  { tenant, authority, claims: known }: IssuanceRules,
+  rules: IssuanceRules,
   read: ReadRequest,
 ): Promise<CheckedRequest> {
-  const policy = policyOf(tenant)
+  const { authority } = rules
+  refuse('certificate-refused', elsewhereFaults(authority))
   const issuer = await readyIssuer(ctx, authority)
+  return { ...(await checkUnder(ctx, rules, { read, constraints: issuer.constraints })), issuer }
+}
+
+/** That a CA elsewhere certifies hosts alone: whose names they are is shown by their gateways, or in their DNS. */
+function elsewhereFaults({ name, kind }: IssuingAuthority): readonly Violation[] {
+  const message = `"${name}" is a CA elsewhere (acme), which certifies hosts alone: PUT a host with certificate.authority "${name}", or name another authority`
+  return kind === 'acme' ? [{ field: '/authority', message }] : []
+}
+
+/** A request for a certificate of a CA elsewhere, and everything that is not allowed here. */
+export type CheckedElsewhere = Omit<CheckedRequest, 'issuer'>
+
+/** The same of a request to a CA elsewhere, which decides by itself about days and keys. Throws tenant-unknown,
+ *  forbidden, authority-unknown. */
+export async function checkElsewhere(
+  ctx: Context,
+  actor: Actor,
+  request: { readonly tenant: string; readonly authority: string; readonly read: ReadRequest },
+): Promise<CheckedElsewhere> {
+  const { tenant, authority, read } = request
+  const rules = await issuanceRules(ctx, actor, { tenant, authority, hosts: requestedHosts(read) })
+  const { maxValidityDays: _, ...policy } = policyOf(rules.tenant)
+  return checkUnder(ctx, rules, { read, constraints: [], policy })
+}
+
+async function checkUnder(
+  ctx: Context,
+  { tenant, authority, claims: known }: IssuanceRules,
+  asked: {
+    readonly read: ReadRequest
+    readonly constraints: readonly NameConstraints[]
+    readonly policy?: Policy
+  },
+): Promise<CheckedElsewhere> {
+  const { read, constraints, policy = policyOf(tenant) } = asked
   const validityDays = read.validityDays ?? defaultDays(authority, policy)
   const request = withoutUnpermitted({ ...read, validityDays }, policy)
   const [claims, holders, fault] = await Promise.all([
@@ -87,10 +125,10 @@ export async function checkRequest(
   ])
   const faults = [
     ...policyFaults(request, { tenantId: tenant.id, policy, claims, holders }),
-    ...limitFaults(request, authority, issuer.constraints),
+    ...limitFaults(request, authority, constraints),
     ...(fault === undefined ? [] : [{ field: '/csr', message: fault }]),
   ]
-  return { tenant, authority, issuer, request, faults }
+  return { tenant, authority, request, faults }
 }
 
 /** The texts of the subject that may be the names of tenants; a host that it is for is none. */

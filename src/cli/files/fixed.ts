@@ -147,5 +147,6 @@ function isCertificate(file: unknown, pem: string): boolean {
 
 /** Of a certificate in whole days: both ends belong to its period. */
 function lifetimeDays({ notBefore, notAfter }: Schemas['Authority']): number {
+  if (notBefore === null || notAfter === null) return 0
   return Math.round((Date.parse(notAfter) + 1000 - Date.parse(notBefore)) / 86_400_000)
 }

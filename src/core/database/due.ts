@@ -114,6 +114,14 @@ const kinds = {
   }),
   /** Finish an order of an ACME client that was left under way. */
   'acme.finish': kindOf(Type.Object({ orderId: Text })),
+  /** Bring our account with a CA elsewhere to what is wanted. */
+  'ca.account': kindOf(Type.Object({ authorityId: Text }), {
+    queue: ({ authorityId }) => `ca-account/${authorityId}`,
+  }),
+  /** Take an order of a CA elsewhere as far as it can go now. What does not answer holds up no more than a few slots. */
+  'ca.order': kindOf(Type.Object({ orderId: Text }), {
+    queue: ({ orderId }) => `ca/${Number.parseInt(orderId.slice(-2), 16) % 6 || 0}`,
+  }),
   /** Tell a SIEM what it was not told of the audit trail. */
   'audit.forward': kindOf(Type.Object({ kind: Type.Enum(['webhook', 'syslog']) }), {
     queue: ({ kind }) => `audit-forward/${kind}`,

@@ -16,6 +16,8 @@ export const sealedTables: readonly SealedTable[] = [
   { name: 'cluster_credential', key: [uuid('clusterId')] },
   { name: 'receiver_secret', key: [uuid('receiverId')] },
   { name: 'acme_key_secret', key: [uuid('keyId')] },
+  { name: 'ca_account_secret', key: [uuid('authorityId')] },
+  { name: 'ca_order_secret', key: [uuid('orderId')] },
   { name: 'audit_log_key', key: [uuid('id')] },
   { name: 'idempotency_key', key: [uuid('scope'), { name: 'key', type: 'text' }] },
 ]

@@ -59,6 +59,7 @@ export const Environment = Type.Object({
   GATESMITH_ACME_TLS_PORT: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,4}$' })),
   GATESMITH_ACME_RESOLVERS: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_ACME_RANGES: Type.Optional(Type.String({ minLength: 1 })),
+  GATESMITH_CA_RANGES: Type.Optional(Type.String({ minLength: 1 })),
   GATESMITH_HOST_ANNOTATIONS: Type.Optional(
     Type.String({ pattern: '^([a-z0-9.-]+/[A-Za-z0-9_.-]*(\\s*,\\s*)?)*$', maxLength: 4096 }),
   ),
@@ -206,6 +207,10 @@ export const settings = [
   [
     'GATESMITH_ACME_RANGES',
     'addresses or ranges at which alone challenges are looked for, by comma (all but loopback; link-local and metadata addresses never)',
+  ],
+  [
+    'GATESMITH_CA_RANGES',
+    'addresses or ranges of private networks where ACME CAs, and what proves names to them, may be reached, also without TLS, by comma (none)',
   ],
   [
     'GATESMITH_HOST_ANNOTATIONS',

@@ -15,8 +15,8 @@ export function gateway(delivery: DesiredHost): KubeObject {
     spec: {
       selector: ingress.selector,
       servers: [
-        { port: tlsPort(host), hosts, tls: serverTls(delivery) },
-        ...plainServer(host, hosts),
+        ...(delivery.certificate ? [{ port: tlsPort(host), hosts, tls: serverTls(delivery) }] : []),
+        ...plainServer(delivery, hosts),
       ],
     },
   }
@@ -41,8 +41,11 @@ function serverTls(delivery: DesiredHost) {
   }
 }
 
-function plainServer({ name, spec }: DesiredHost['host'], hosts: readonly string[]) {
+/** While a challenge is answered there is a server that redirects nothing by itself: Envoy would redirect that, too. */
+function plainServer({ host, challenges = [] }: DesiredHost, hosts: readonly string[]) {
+  const { name, spec } = host
   const port = { number: 80, name: `http-${shortHash(name)}`, protocol: 'HTTP' }
+  if (challenges.length > 0) return [{ port, hosts }]
   if (spec.http === 'off') return []
   return spec.http === 'redirect'
     ? [{ port, hosts, tls: { httpsRedirect: true } }]

@@ -9,6 +9,9 @@ import { virtualService } from './virtualservice.ts'
  *  them, the Gateway and the DestinationRules before the VirtualService bound to it, whose routes name their
  *  subsets (istio.md 7.6). */
 export function manifests(delivery: DesiredHost): readonly KubeObject[] {
+  if (!delivery.certificate) {
+    return delivery.challenges?.length ? [gateway(delivery), virtualService(delivery)] : []
+  }
   const secrets =
     delivery.host.spec.tls.mode === 'PASSTHROUGH'
       ? [backendSecret(delivery)]

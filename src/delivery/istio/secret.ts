@@ -1,6 +1,7 @@
 import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { tlsBackend } from '../../hosts/request/routes.ts'
+import { must } from '../../shared/must.ts'
 import type { DesiredHost, Pair } from '../renderer.ts'
 import { metadata, objectName, secretName } from './names.ts'
 
@@ -10,8 +11,12 @@ import { metadata, objectName, secretName } from './names.ts'
 export function ingressSecrets(delivery: DesiredHost): readonly KubeObject[] {
   const { ingress, clients } = delivery
   const place = { name: secretName(delivery), namespace: ingress.namespace }
-  const pair = keyPair(delivery, place, delivery.certificate)
+  const pair = keyPair(delivery, place, held(delivery))
   return clients ? [clientTrust(delivery, clients), pair] : [pair]
+}
+
+function held({ certificate }: DesiredHost): Pair {
+  return must(certificate, 'there is no Secret before there is a certificate')
 }
 
 /** The name of the Secret that holds whom a MUTUAL host trusts. */
@@ -39,7 +44,7 @@ export function backendSecret(delivery: DesiredHost): KubeObject {
   const place = { name, namespace: tlsBackend(spec).namespace }
   return spec.certificate.store === 'configMap'
     ? configMap(delivery, place)
-    : keyPair(delivery, place, delivery.certificate)
+    : keyPair(delivery, place, held(delivery))
 }
 
 /** Only for who said in so many words that a private key may lie in one. */
@@ -47,8 +52,8 @@ function configMap(
   delivery: DesiredHost,
   { name, namespace }: { name: string; namespace: string },
 ): KubeObject {
-  const { metadata } = keyPair(delivery, { name, namespace }, delivery.certificate)
-  const { chain, key } = delivery.certificate
+  const { metadata } = keyPair(delivery, { name, namespace }, held(delivery))
+  const { chain, key } = held(delivery)
   return { ...kinds.configMap, metadata, data: { 'tls.crt': chain, 'tls.key': key } }
 }
 

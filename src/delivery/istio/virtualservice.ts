@@ -20,24 +20,43 @@ export function virtualService(delivery: DesiredHost): KubeObject {
   const name = objectName(host.name, ingress.name)
   const hosts = namesOf(host.name, host.spec)
   const tls = tlsRoute(host.spec)
-  const http = [
-    ...ordered(host.spec.routes.filter((route) => route !== tls)).map((route) =>
-      httpRoute(delivery, route),
-    ),
-    ...plainRedirect(host.spec),
-  ]
+  const own = ordered(host.spec.routes.filter((route) => route !== tls))
+  const http = delivery.challenges?.length
+    ? challenged(delivery, own)
+    : [...own.map((route) => httpRoute(delivery, route)), ...plainRedirect(host.spec)]
   return {
     ...kinds.istioVirtualService,
     metadata: metadata(delivery, name, ingress.namespace),
     spec: {
       hosts,
       gateways: [`${ingress.namespace}/${name}`],
-      ...(tls
+      ...(tls && delivery.certificate
         ? { tls: [{ match: [{ port: 443, sniHosts: hosts }], route: weighted(delivery, tls) }] }
         : {}),
       ...(http.length > 0 ? { http } : {}),
     },
   }
+}
+
+/** While a CA elsewhere looks for challenges, port 80 answers these, and all else as it is asked for: `redirect` and
+ *  `off` are said by routes for that port alone, since a server that redirects would redirect challenges, too. */
+function challenged(delivery: DesiredHost, own: readonly Route[]) {
+  const { host, challenges = [], certificate } = delivery
+  const plain = certificate ? host.spec.http : 'off'
+  const everything = { uri: { prefix: '/' }, port: 80 }
+  const routes = certificate ? own : []
+  const secure = routes.flatMap((route) =>
+    route.match.port === 80 ? [] : { ...route, match: { ...route.match, port: 443 as const } },
+  )
+  return [
+    ...challenges.map(({ token, keyAuthorization }) => ({
+      match: [{ uri: { exact: `/.well-known/acme-challenge/${token}` }, port: 80 }],
+      directResponse: { status: 200, body: { string: keyAuthorization } },
+    })),
+    ...(plain === 'serve' ? routes : secure).map((route) => httpRoute(delivery, route)),
+    ...(plain === 'redirect' ? [{ match: [everything], redirect: { scheme: 'https' } }] : []),
+    ...(plain === 'off' ? [{ match: [everything], directResponse: { status: 404 } }] : []),
+  ]
 }
 
 /** istiod makes a virtual host of port 80 from the routes for that port. Where there are none, its redirect

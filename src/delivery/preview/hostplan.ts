@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util'
 import Type from 'typebox'
+import { servedChallenges } from '../../certificates/elsewhere/challenges.ts'
 import { onRemovalOf } from '../../certificates/hosts/remove.ts'
 import { placeOf, placeText } from '../../clusters/cluster.ts'
 import { ingressOf } from '../../clusters/find.ts'
@@ -309,7 +310,9 @@ async function deliveryFor(
 ): Promise<DesiredHost> {
   const clients = await clientsOf(ctx, spec, tenant.id)
   const backendClients = await backendClientsOf(ctx, spec)
+  const challenges = await servedChallenges(ctx, id)
   return {
+    ...(challenges.length > 0 ? { challenges } : {}),
     host: { id, name, tenant: tenant.name, generation, spec },
     ingress: ingressOf(cluster, ingress),
     certificate: certificate?.der ? await pemOf(ctx, certificate) : unissued,

@@ -19,6 +19,7 @@ import { namesIn, subjectPolicyFaults } from '../../tenants/subject.ts'
 import { backendClientFaults } from '../certificates/backendclients.ts'
 import { uploadedFor } from '../certificates/uploaded.ts'
 import { letIn } from '../clients.ts'
+import { elsewhereFaults } from '../elsewhere/faults.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
 import { completeSpec } from './complete.ts'
 import { gatewayApiFaults } from './gatewayapi.ts'
@@ -79,7 +80,10 @@ export async function checkHost(
     ...authorities,
     // Of an authority that is not the tenant's to name, nothing is told.
     ...('spec' in completed && authorities.length === 0
-      ? await clientFaults(tx, tenant.id, completed.spec)
+      ? await authorityRules(tx, tenant.id, {
+          ...{ name, request: request.spec, spec: completed.spec },
+          gatewayApi: inGatewayApi(clusters),
+        })
       : []),
     ...('spec' in completed
       ? await uploadedFaults(tx, { tenant, name, now: ctx.now() }, completed.spec)
@@ -217,6 +221,17 @@ async function authorityFaults(
       ? []
       : [{ field, message: authorityUnknown(name).message }],
   )
+}
+
+/** What the authorities that a host names have against it. */
+async function authorityRules(
+  tx: Tx,
+  tenantId: string,
+  asked: Parameters<typeof elsewhereFaults>[1],
+): Promise<readonly Violation[]> {
+  const elsewhere = await elsewhereFaults(tx, asked)
+  if (elsewhere.some(({ field }) => field === '/tls/clientAuthority')) return elsewhere
+  return [...elsewhere, ...(await clientFaults(tx, tenantId, asked.spec))]
 }
 
 /** Where an authority is not the tenant's alone, its certificates have to say whose client it is. */

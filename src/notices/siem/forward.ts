@@ -1,10 +1,10 @@
 import { linkedEvents } from '../../audit/find.ts'
 import type { Context } from '../../core/context.ts'
 import { type Due, due } from '../../core/database/due.ts'
+import { webhookMessage } from '../../core/outgoing/webhook.ts'
 import type { Siem } from '../../core/settings/sending.ts'
 import { minute } from '../../shared/moment.ts'
 import { timestamp } from '../../shared/view.ts'
-import { webhookMessage } from '../sending/messages.ts'
 import { type Posted, post } from '../sending/post.ts'
 import { sendSyslog } from './syslog.ts'
 

@@ -1,10 +1,11 @@
 import { connect as connectPlain, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import type { AuditEvent } from '../../audit/event.ts'
+import { connectionTo, failureOf } from '../../clusters/outgoing.ts'
 import type { Config } from '../../core/config.ts'
 import type { Siem } from '../../core/settings/sending.ts'
 import { bareHost } from '../../x509/names/ip.ts'
-import { connectionTo, failureOf, type Posted } from '../sending/post.ts'
+import { noticeReach, type Posted } from '../sending/post.ts'
 
 const timeoutMilliseconds = 10_000
 
@@ -18,7 +19,7 @@ export function sendSyslog(
 ): Promise<Posted> {
   const { protocol, hostname, port } = new URL(url)
   const plain = protocol === 'tcp:'
-  const { fault, lookup } = connectionTo(config, hostname, plain)
+  const { fault, lookup } = connectionTo(noticeReach(config), hostname, plain)
   if (fault !== undefined) return Promise.resolve({ answer: null, error: fault })
   const host = bareHost(hostname)
   const source = new URL(config.publicUrl).hostname

@@ -93,7 +93,7 @@ test('a certificate of another key is not ours to speak of', async () => {
 })
 
 test('the authority below is known to the one above', async () => {
-  const request = requestFor({ serial: issuing.serial, issuer: issuing.chainPem })
+  const request = requestFor({ serial: issuing.serial ?? '', issuer: issuing.chainPem })
   const { der } = await answerOcsp(ctx, { authority: 'root', request })
   assert.match(
     openssl(['ocsp', '-respin', 'r', '-noverify', '-text'], { r: der }),

@@ -66,7 +66,7 @@ test('what is sealed under a key that is not given is refused by that key’s na
   )
   assert.ok(
     said.includes(
-      'Rewrapped 0 of authority_secret, 0 of responder_secret, 0 of certificate_secret, 0 of cluster_credential, 0 of receiver_secret, 0 of acme_key_secret, 0 of audit_log_key, 0 of idempotency_key',
+      'Rewrapped 0 of authority_secret, 0 of responder_secret, 0 of certificate_secret, 0 of cluster_credential, 0 of receiver_secret, 0 of acme_key_secret, 0 of ca_account_secret, 0 of ca_order_secret, 0 of audit_log_key, 0 of idempotency_key',
     ),
     said.at(-1),
   )

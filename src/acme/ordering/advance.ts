@@ -1,0 +1,114 @@
+import { dropOrder } from '../../certificates/elsewhere/order.ts'
+import type { Context } from '../../core/context.ts'
+import { due } from '../../core/database/due.ts'
+import { day, hour } from '../../shared/moment.ts'
+import { openCaSession } from '../client/protocol.ts'
+import { CaRefusal, isPassing } from '../client/refusal.ts'
+import { cleanUp } from '../proving/challenges.ts'
+import { authorize } from './authorize.ts'
+import { finish } from './finish.ts'
+import { failed, type Next, type OrderRow, readOrder, waiting } from './order.ts'
+import { send } from './send.ts'
+
+/** So many steps are taken in one go, each of which ends with what came of it being stored. */
+const mostSteps = 60
+
+/** Takes an order as far as it can go now: sent to the CA, its names proved, finished, and cleaned up after. Driven by what
+ *  is stored alone: killed between any two steps, the next one who looks goes on. */
+export async function advanceOrder(ctx: Context, orderId: string): Promise<void> {
+  let next: Next = 'now'
+  for (let steps = 0; steps < mostSteps && next === 'now'; steps++) {
+    const order = await readOrder(ctx, orderId)
+    next = order ? await tried(ctx, order) : undefined
+  }
+  if (next === undefined) return
+  const at = next === 'now' ? ctx.now() : next
+  await ctx.db.transaction((tx) => due(tx, 'ca.order', { orderId }, at))
+}
+
+async function tried(ctx: Context, order: OrderRow): Promise<Next> {
+  if (order.cleanedAt !== null) return undefined
+  try {
+    return order.endedAt === null ? await step(ctx, order) : await cleaned(ctx, order)
+  } catch (error) {
+    if (!(error instanceof CaRefusal)) throw error
+    return order.endedAt === null ? refused(ctx, order, error) : uncleaned(ctx, order, error)
+  }
+}
+
+/** How long an account that is not there yet is waited for. */
+const accountPause = 5_000
+
+async function step(ctx: Context, order: OrderRow): Promise<Next> {
+  const host = await ctx.db.read.host.findUnique({
+    where: { id: order.hostId },
+    select: { removedAt: true },
+  })
+  const account = order.authority.caAccount
+  if (!host || host.removedAt !== null || account === null) {
+    await ctx.db.transaction((tx) => dropOrder(tx, order.id, ctx.now()))
+    return 'now'
+  }
+  const session = await openCaSession(ctx, order.authorityId)
+  if (!session || account.state !== 'valid' || session.url === undefined) {
+    const why = account.message === null ? '' : `: ${account.message}`
+    return waiting(ctx, order, `the account with the CA is ${account.state}${why}`, accountPause)
+  }
+  if (order.state === 'new') return send(ctx, order, session)
+  if (order.state === 'authorizing') return authorize(ctx, order, session)
+  return finish(ctx, order, session)
+}
+
+/** How long an order is tried whose CA is away, or says that it is too much. */
+const mostDays = 3
+
+async function refused(ctx: Context, order: OrderRow, error: CaRefusal): Promise<Next> {
+  const now = ctx.now()
+  const age = now.getTime() - order.createdAt.getTime()
+  if (!isPassing(error) || age > mostDays * day) return failed(ctx, order, error)
+  const failures = order.failures + 1
+  const pause = Math.max(error.retryAfter ?? 0, Math.min(1_000 * 2 ** failures, hour))
+  const retryAt = new Date(now.getTime() + pause)
+  const { problem } = error
+  await ctx.db.read.caOrder.updateMany({
+    where: { id: order.id, endedAt: null },
+    data: { failures, problem, retryAt },
+  })
+  if (problem === 'rateLimited' && order.state === 'new') {
+    const pausedUntil = new Date(now.getTime() + Math.min(error.retryAfter ?? 60_000, 600_000))
+    await ctx.db.read.caAccount.updateMany({
+      where: { authorityId: order.authorityId },
+      data: { pausedUntil },
+    })
+  }
+  const message = `${error.message} (${problem}); it is asked again at ${retryAt.toISOString()}`
+  await waiting(ctx, order, message, 0)
+  return retryAt
+}
+
+/** What was put up for an order that has ended is taken away; then nothing is left to do. */
+async function cleaned(ctx: Context, order: OrderRow): Promise<Next> {
+  const left = order.challenges.filter(
+    ({ presentedAt, cleanedAt }) => presentedAt !== null && cleanedAt === null,
+  )
+  for (const each of left) await cleanUp(ctx, each)
+  await ctx.db.transaction(async (tx) => {
+    await tx.caOrderSecret.deleteMany({ where: { orderId: order.id } })
+    await tx.caOrder.updateMany({ where: { id: order.id }, data: { cleanedAt: ctx.now() } })
+  })
+  return undefined
+}
+
+/** How often what was put up is tried to be taken away. */
+const mostCleanings = 12
+
+async function uncleaned(ctx: Context, order: OrderRow, error: CaRefusal): Promise<Next> {
+  const failures = order.failures + 1
+  const given = failures > mostCleanings
+  const data = { failures, ...(given ? { cleanedAt: ctx.now() } : {}) }
+  await ctx.db.read.caOrder.updateMany({ where: { id: order.id }, data })
+  if (!given) return new Date(ctx.now().getTime() + Math.min(5_000 * 2 ** failures, hour))
+  const facts = { orderId: order.id, problem: error.problem }
+  ctx.log.warn(facts, 'what proved the names of an order could not be taken away')
+  return undefined
+}

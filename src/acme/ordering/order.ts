@@ -1,0 +1,86 @@
+import Type from 'typebox'
+import { findCertifiedHost } from '../../certificates/hosts/order.ts'
+import { recordRefusal } from '../../certificates/hosts/outcome.ts'
+import { backoff } from '../../certificates/renewal/rules.ts'
+import type { Context } from '../../core/context.ts'
+import { Problem } from '../../shared/problem.ts'
+import { conforms } from '../../shared/shape.ts'
+import { jsonIn } from '../client/protocol.ts'
+import { CaRefusal } from '../client/refusal.ts'
+
+/** An order with what decides about it. */
+export type OrderRow = NonNullable<Awaited<ReturnType<typeof readOrder>>>
+
+/** The order of an id. */
+export function readOrder(ctx: Context, id: string) {
+  return ctx.db.read.caOrder.findUnique({
+    where: { id },
+    include: {
+      authority: { select: { id: true, name: true, caAccount: true } },
+      challenges: { orderBy: { id: 'asc' } },
+    },
+  })
+}
+
+/** Until when nothing can be done; 'now': there is a next step; undefined: nothing is left to do. */
+export type Next = 'now' | Date | undefined
+
+/** Stores what is waited for, and says it where the host has nothing else to say. */
+export async function waiting(
+  ctx: Context,
+  order: OrderRow,
+  message: string,
+  milliseconds: number,
+): Promise<Date> {
+  const at = new Date(ctx.now().getTime() + milliseconds)
+  if (order.message === message) return at
+  const { name } = order.authority
+  await ctx.db.transaction(async (tx) => {
+    await tx.caOrder.updateMany({ where: { id: order.id, endedAt: null }, data: { message } })
+    await tx.placement.updateMany({
+      where: { hostId: order.hostId, wanted: true, status: { in: ['Pending', 'Failed'] } },
+      data: { message: `Waiting for its certificate of "${name}": ${message}`.slice(0, 2000) },
+    })
+  })
+  return at
+}
+
+const Order = Type.Object({
+  status: Type.String(),
+  finalize: Type.String({ maxLength: 2048 }),
+  authorizations: Type.Array(Type.String({ maxLength: 2048 }), { maxItems: 100 }),
+  certificate: Type.Optional(Type.String({ maxLength: 2048 })),
+  identifiers: Type.Optional(
+    Type.Array(Type.Object({ type: Type.String(), value: Type.String() }), { maxItems: 100 }),
+  ),
+  error: Type.Optional(Type.Unknown()),
+})
+export type CaOrderDocument = Type.Static<typeof Order>
+
+/** The order as the CA tells it. Throws CaRefusal for what is none. */
+export function orderIn(answer: { readonly body: Buffer }): CaOrderDocument {
+  const document = jsonIn(answer)
+  if (conforms(Order, document)) return document
+  throw new CaRefusal('unreachable', 'It answers no order (RFC 8555 7.1.3)')
+}
+
+/** Ends the order, and says on the host why; that is tried again by a new one, later and later. */
+export async function failed(ctx: Context, order: OrderRow, error: CaRefusal): Promise<Next> {
+  const now = ctx.now()
+  const host = await findCertifiedHost(ctx, order.hostId)
+  await ctx.db.transaction(async (tx) => {
+    const { count } = await tx.caOrder.updateMany({
+      where: { id: order.id, endedAt: null },
+      data: { state: 'failed', endedAt: now, message: error.message, problem: error.problem },
+    })
+    if (count === 0 || !host) return
+    const { name } = order.authority
+    const at = new Date(now.getTime() + backoff(host.certifyFailures + 1))
+    const detail = `"${name}" says: ${error.message} (${error.problem}); the next attempt is at ${at.toISOString()}`
+    const held = host.certificate
+    const urgent = !held || held.status === 'revoked' || held.notAfter <= now
+    const why = { message: held ? 'it is to have another' : 'it has none', urgent }
+    await recordRefusal(tx, host, { why, error: new Problem('certificate-refused', detail), now })
+  })
+  return 'now'
+}

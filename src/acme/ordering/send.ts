@@ -1,0 +1,73 @@
+import Type from 'typebox'
+import type { Context } from '../../core/context.ts'
+import { conforms } from '../../shared/shape.ts'
+import { type CaSession, directoryOf, jsonIn, postTo } from '../client/protocol.ts'
+import { CaRefusal } from '../client/refusal.ts'
+import { type CaOrderDocument, type Next, type OrderRow, orderIn, waiting } from './order.ts'
+
+/** RFC 8555 7.4. That it is sent is stored first: whose answer was lost is looked for among the orders of the account,
+ *  where the CA lists them, and else sent again; one alone is ever finished. */
+export async function send(ctx: Context, order: OrderRow, session: CaSession): Promise<Next> {
+  const now = ctx.now()
+  const { pausedUntil, profile } = order.authority.caAccount ?? {}
+  if (pausedUntil && pausedUntil > now) {
+    const message = `the CA takes no orders before ${pausedUntil.toISOString()}`
+    await waiting(ctx, order, message, 0)
+    return pausedUntil
+  }
+  const lost = order.sentAt === null ? undefined : await lostOrder(ctx, order, session)
+  if (order.sentAt === null) {
+    await ctx.db.read.caOrder.updateMany({ where: { id: order.id }, data: { sentAt: now } })
+  }
+  const { url, document } = lost ?? (await newOrder(ctx, order, session, profile ?? null))
+  await ctx.db.read.caOrder.updateMany({
+    where: { id: order.id, state: 'new' },
+    data: {
+      ...{ state: 'authorizing', url, finalizeUrl: document.finalize, failures: 0 },
+      authorizations: document.authorizations,
+    },
+  })
+  return 'now'
+}
+
+type Sent = { readonly url: string; readonly document: CaOrderDocument }
+
+async function newOrder(
+  ctx: Context,
+  order: OrderRow,
+  session: CaSession,
+  profile: string | null,
+): Promise<Sent> {
+  const { newOrder: url } = await directoryOf(ctx, session)
+  const identifiers = order.names.map((value) => ({ type: 'dns', value }))
+  const payload = { identifiers, ...(profile === null ? {} : { profile }) }
+  const answer = await postTo(ctx, session, { url, payload })
+  const { location } = answer.headers
+  if (location === undefined) throw new CaRefusal('unknown', 'It gave the order no URL')
+  return { url: location, document: orderIn(answer) }
+}
+
+/** How many orders of an account are looked through for one whose answer was lost. */
+const mostListed = 20
+
+async function lostOrder(
+  ctx: Context,
+  order: OrderRow,
+  session: CaSession,
+): Promise<Sent | undefined> {
+  const account = await postTo(ctx, session, { url: session.url ?? '' })
+  const Account = Type.Object({ orders: Type.String() })
+  const said = jsonIn(account)
+  if (!conforms(Account, said)) return undefined
+  const list = jsonIn(await postTo(ctx, session, { url: said.orders }))
+  const List = Type.Object({ orders: Type.Array(Type.String()) })
+  if (!conforms(List, list)) return undefined
+  for (const url of list.orders.slice(-mostListed).toReversed()) {
+    if (await ctx.db.read.caOrder.findFirst({ where: { url }, select: { id: true } })) continue
+    const document = orderIn(await postTo(ctx, session, { url }))
+    const names = (document.identifiers ?? []).map(({ value }) => value).toSorted()
+    const open = document.status === 'pending' || document.status === 'ready'
+    if (open && names.join() === order.names.toSorted().join()) return { url, document }
+  }
+  return undefined
+}
