@@ -64,7 +64,8 @@ function certificatesIn({ secret }: DynamicSecret): readonly X509Certificate[] {
   }
 }
 
-function factsOf(leaf: X509Certificate) {
+/** What is told of a certificate. */
+export function factsOf(leaf: X509Certificate) {
   const names = (leaf.subjectAltName ?? '').split(', ')
   const of = (kind: string) =>
     distinct(

@@ -6,6 +6,7 @@ import { allIngressesOf, type ClusterRow } from '../find.ts'
 import { openCluster } from '../kubernetes/open.ts'
 import { holdingsOf, type PodAnswer, type PodHoldings } from '../listeners/pods.ts'
 import { silenceOf } from '../silence.ts'
+import { seenAt } from './handshakes.ts'
 import { type Holding, holdingsIn } from './holdings.ts'
 
 /** How old a reading is when the next is due, and of how many clusters one is made due at a time. */
@@ -29,7 +30,8 @@ export async function inventoriesDue(ctx: Context): Promise<number> {
 
 /** Reads which certificates the gateways of a cluster hold, by the same way as their listeners are read, and stores
  *  those that nobody has here. Read are certificates alone: no Secret is, and Envoy gives no key away. Of a pod that
- *  cannot be read that is stored, and what was seen before stays for a week. */
+ *  cannot be read that is stored, and what was seen before stays for a week. Where no pod can be read, what is served
+ *  for the names of Gateways is looked at instead. */
 export async function readForeign(
   ctx: Context,
   { clusterId }: { readonly clusterId: string },
@@ -43,8 +45,11 @@ export async function readForeign(
     const answers: readonly PodAnswer<PodHoldings>[] = isAway
       ? [{ pod: null, unread: silence }]
       : await holdingsOf(kube, where)
-    const read = await judged(ctx.db.read, answers)
-    await ctx.db.transaction((tx) => store(tx, { row, ingress, read, now: ctx.now() }))
+    const isBlind = answers.every((each) => 'unread' in each)
+    const ours = await namesOf(ctx.db.read, { clusterId, ingress })
+    const seen = isBlind && silence === null ? await seenAt(kube, where, ours) : []
+    const { read, besides } = await judged(ctx.db.read, answers, seen)
+    await ctx.db.transaction((tx) => store(tx, { row, ingress, read, besides, now: ctx.now() }))
   }
   await ctx.db.transaction((tx) => forgetOthers(tx, row, ctx.now()))
 }
@@ -60,9 +65,11 @@ type Read = {
 async function judged(
   tx: Tx,
   answers: readonly PodAnswer<PodHoldings>[],
-): Promise<readonly Read[]> {
+  seen: readonly Holding[],
+): Promise<{ readonly read: readonly Read[]; readonly besides: readonly Holding[] }> {
   const held = answers.map((each) => ('told' in each ? holdingsIn(each.told) : []))
-  const prints = [...new Set(held.flat().map(({ fingerprintSha256 }) => fingerprintSha256))]
+  const all = [...held.flat(), ...seen]
+  const prints = [...new Set(all.map(({ fingerprintSha256 }) => fingerprintSha256))]
   const known = new Set<string>()
   for (let from = 0; from < prints.length; from += 5000) {
     const rows = await tx.$queryRaw<readonly { readonly print: string }[]>(sql`
@@ -71,22 +78,34 @@ async function judged(
         from unnest(${prints.slice(from, from + 5000)}::text[]) as each)`)
     for (const { print } of rows) known.add(print)
   }
-  return answers.map((each, index) => {
-    const all = held[index] ?? []
-    const foreign = all.filter(({ fingerprintSha256 }) => !known.has(fingerprintSha256))
+  const isForeign = ({ fingerprintSha256 }: Holding) => !known.has(fingerprintSha256)
+  const read = answers.map((each, index) => {
+    const own = held[index] ?? []
     const reason = 'unread' in each ? each.unread.slice(0, 1000) : null
-    return { pod: each.pod, reason, holds: all.length, foreign }
+    return { pod: each.pod, reason, holds: own.length, foreign: own.filter(isForeign) }
   })
+  return { read, besides: seen.filter(isForeign) }
+}
+
+/** The names that are served there by hosts of ours. */
+async function namesOf(
+  tx: Tx,
+  where: { readonly clusterId: string; readonly ingress: string },
+): Promise<ReadonlySet<string>> {
+  const rows = await tx.placementName.findMany({ where, select: { name: true } })
+  return new Set(rows.map(({ name }) => name))
 }
 
 type Reading = {
   readonly row: ClusterRow
   readonly ingress: string
   readonly read: readonly Read[]
+  /** What was seen by handshakes, in no pod. */
+  readonly besides: readonly Holding[]
   readonly now: Date
 }
 
-async function store(tx: Tx, { row, ingress, read, now }: Reading): Promise<void> {
+async function store(tx: Tx, { row, ingress, read, besides, now }: Reading): Promise<void> {
   const where = { clusterId: row.id, ingress }
   await tx.gatewayReading.deleteMany({ where })
   await tx.gatewayReading.createMany({
@@ -95,7 +114,8 @@ async function store(tx: Tx, { row, ingress, read, now }: Reading): Promise<void
     })),
     skipDuplicates: true,
   })
-  const seen = merged(read).slice(0, most.certificates)
+  const shown = besides.map((each) => ({ ...each, pods: 0 }))
+  const seen = [...merged(read), ...shown].slice(0, most.certificates)
   const items = seen.map((each) => ({ ...each, id: newId(now) }))
   // In the order of its key, or two readings at once would wait for one another.
   await tx.$executeRaw(sql`

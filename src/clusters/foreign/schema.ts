@@ -21,14 +21,19 @@ export const ForeignCertificate = closed(
     notBefore: Timestamp,
     notAfter: Timestamp,
     fingerprintSha256: Type.String(),
-    chainLength: Type.Integer({ description: 'How many certificates came with it' }),
+    chainLength: Type.Integer({
+      description: 'How many certificates came with it; 0 where it was only seen to be served',
+    }),
     servedNames: Type.Array(Type.String(), {
       description: 'The names (SNI) for which it is served; * where for all',
     }),
     gateways: Type.Array(Type.String(), {
       description: 'namespace/name of the Gateways that name it, as far as routes tell',
     }),
-    pods: Type.Integer({ description: 'How many gateway pods were seen to hold it' }),
+    pods: Type.Integer({
+      description:
+        'How many gateway pods were seen to hold it; 0: none could be read, and it was seen to be served',
+    }),
     firstSeenAt: Timestamp,
     seenAt: Timestamp,
   },

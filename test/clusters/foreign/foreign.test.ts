@@ -159,3 +159,33 @@ test('a reading is due of clusters that were not read for an hour, and of no oth
   const later = { ...ctx, now: () => new Date(Date.now() + 3_700_000) }
   assert.equal(await inventoriesDue(later), 1)
 })
+
+test('where no gateway pod can be read, what is served for the names of Gateways is seen', async () => {
+  const leaf = await leafFor(between, ['blind.old.test'])
+  await serve('blind', leaf)
+  // As credentials without the rights of --listeners would have it.
+  const address = '127.0.0.1:1'
+  await ctx.db.read.cluster.update({
+    where: { id: clusterId },
+    data: { ingressAdminAddress: address },
+  })
+  const [one, ...others] = await untilServed(async () => {
+    await readForeign(ctx, { clusterId })
+    return list()
+  })
+  assert.deepEqual(others, [])
+  assert.deepEqual(
+    [one?.credential, one?.pods, one?.servedNames, one?.gateways],
+    ['kubernetes://blind', 0, ['blind.old.test'], ['istio-system/blind']],
+  )
+  const [gateway] = (await listGateways(ctx, admin, 'sandbox')).items
+  assert.match(gateway?.reason ?? '', /cannot be read/)
+})
+
+/** Reads until something is found. */
+async function untilServed<T>(read: () => Promise<readonly T[]>): Promise<readonly T[]> {
+  for (;;) {
+    const found = await read()
+    if (found.length > 0) return found
+  }
+}
