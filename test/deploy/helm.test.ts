@@ -35,6 +35,8 @@ const helm = spawnSync('helm', ['version']).status === 0
 const skip = helm ? false : 'helm is not on PATH'
 const note = skip ? ` (skipped: ${skip})` : ''
 
+const serviceAccount = { name: 'gatesmith', audience: 'vault' }
+
 /** All that the chart can make. */
 const everything = {
   imagePullSecrets: ['pull'],
@@ -52,7 +54,7 @@ const everything = {
     toolCopy: ['cp', '/bin/vault', '/tool/vault'],
     env: { VAULT_ADDR: 'https://vault.test' },
   },
-  serviceAccount: { name: 'gatesmith', audience: 'vault' },
+  serviceAccount,
   settings: { GATESMITH_LOG_LEVEL: 'warn', GATESMITH_TRUSTED_PROXIES: '10.0.0.0/8' },
   settingsSecret: 'more',
   networkPolicy: { from: [{ namespaceSelector: {} }] },
@@ -233,7 +235,6 @@ describe(`the chart, as Helm renders it${note}`, { skip }, () => {
     after(() => kubectl(['delete', 'namespace', namespace, '--wait=false']))
     const labels = [`${standard}/enforce=restricted`, `${standard}/warn=restricted`]
     await kubectl(['label', 'namespace', namespace, ...labels])
-    const text = (await renderText({})).replaceAll('namespace: tls', `namespace: ${namespace}`)
     const dry = [
       'apply',
       '-n',
@@ -244,9 +245,15 @@ describe(`the chart, as Helm renders it${note}`, { skip }, () => {
       '-f',
       '-',
     ]
-    const { stdout, stderr } = await kubectl(dry, text)
-    assert.equal(stdout.trim().split('\n').length, 8)
-    assert.equal(stderr, '')
+    for (const values of [{}, { sealing: everything.sealing, serviceAccount }]) {
+      const text = (await renderText(values)).replaceAll(
+        'namespace: tls',
+        `namespace: ${namespace}`,
+      )
+      const { stdout, stderr } = await kubectl(dry, text)
+      assert.equal(stdout.trim().split('\n').length, 8)
+      assert.equal(stderr, '')
+    }
   })
 })
 

@@ -94,7 +94,12 @@ async function openSecure() {
 async function openCertManager() {
   await kubectl(['create', 'namespace', namespace])
   after(() => kubectl(['delete', 'namespace', namespace, '--wait=false']))
-  await kubectl(['apply', '--server-side', '-f', join(built ?? '', 'crds')])
+  const definitions = ['-f', join(built ?? '', 'crds')]
+  const there = ['get', 'crd', 'clusterissuers.cert-manager.io', '--ignore-not-found', '-o', 'name']
+  if ((await kubectl(there)) === '') {
+    await kubectl(['apply', '--server-side', ...definitions])
+    after(() => kubectl(['delete', '--wait=false', ...definitions]))
+  }
   await kubectl(['wait', '--for=condition=Established', 'crd', '--all', '--timeout=60s'])
   const [metrics = 0, health = 0] = await freePorts(2)
   const dns = names
@@ -137,7 +142,8 @@ async function issuer(name: string, { preauthorized, solvers, ...more }: Issuing
   await apply({
     ...{ apiVersion: 'v1', kind: 'Secret', metadata: labelled, stringData: { hmac: hmacKey } },
   })
-  after(() => kubectl(['delete', 'clusterissuer', `${namespace}-${name}`]))
+  // Where it is gone with its definition, it is gone.
+  after(() => kubectl(['delete', 'clusterissuer', `${namespace}-${name}`]).catch(() => ''))
   const keySecretRef = { name: `${name}-eab`, key: 'hmac' }
   await apply({
     ...{ apiVersion: 'cert-manager.io/v1', kind: 'ClusterIssuer' },
