@@ -85,8 +85,8 @@ function About({ authority }: { readonly authority: AuthorityShape }) {
 /** A CA elsewhere: our account with it, and how names are proved to it. */
 function CaFacts({ account }: { readonly account: NonNullable<AuthorityShape['acme']> }) {
   const { directory, contact, challenge, state, url, message, nextAttempt, profile } = account
-  const { type, webhook, rfc2136 } = challenge
-  const by = webhook?.url ?? (rfc2136 ? `${rfc2136.server}, zone ${rfc2136.zone}` : 'its gateways')
+  const { type, webhook } = challenge
+  const by = webhook?.url ?? 'the gateways of each host'
   return (
     <div className="card">
       {message === null ? null : <p className="note note-warn">{message}</p>}

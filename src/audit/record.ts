@@ -17,6 +17,8 @@ export type AuditAction =
   | 'api-key.changed'
   | 'authority.created'
   | 'authority.account-registered'
+  | 'certificate.revoked-at-ca'
+  | 'certificate.revocation-refused'
   | 'authority.account-key-changed'
   | 'authority.account-deactivated'
   | 'authority.imported'

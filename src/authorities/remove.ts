@@ -2,6 +2,7 @@ import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
+import { due } from '../core/database/due.ts'
 import { Problem } from '../shared/problem.ts'
 import { needTwo } from './approvals/policy.ts'
 import { authoritySubject } from './authority.ts'
@@ -28,7 +29,8 @@ export async function removeAuthority(ctx: Context, actor: Actor, name: string):
     }
     const { id } = authority
     const onRecord = await isOnRecord(tx, id)
-    if (onRecord) await forget(tx, { id, now })
+    if (authority.kind === 'acme') await leave(tx, { id, now })
+    else if (onRecord) await forget(tx, { id, now })
     else await erase(tx, id)
     await record(tx, { actor, now }, 'authority.removed', {
       subject: authoritySubject(authority),
@@ -93,6 +95,14 @@ async function erase(tx: Tx, id: string): Promise<void> {
   const keyIds = keys.map(({ keyId }) => keyId)
   await tx.authorityKey.deleteMany({ where: { id: { in: keyIds } } })
   await tx.authority.delete({ where: { id } })
+}
+
+/** The CA elsewhere is told by a job that the account has ended; its key goes then. The name stays taken. */
+async function leave(tx: Tx, { id, now }: { id: string; now: Date }): Promise<void> {
+  await tx.authority.update({ where: { id }, data: { removedAt: now, retiredAt: now } })
+  const data = { state: 'deactivating', failures: 0, retryAt: null }
+  await tx.caAccount.update({ where: { authorityId: id }, data })
+  await due(tx, 'ca.account', { authorityId: id })
 }
 
 /** Its certificates are kept; what could sign is not, nor what would have it sign again. */

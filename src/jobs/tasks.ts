@@ -1,6 +1,8 @@
 import { advanceAccount } from '../acme/client/account.ts'
+import { revokeAtCa } from '../acme/client/revoke.ts'
 import { forgetAcme } from '../acme/forget.ts'
 import { advanceOrder } from '../acme/ordering/advance.ts'
+import { askRenewals } from '../acme/ordering/renewals.ts'
 import { finishOrder } from '../acme/orders/finalize.ts'
 import { validateChallenge } from '../acme/validation/validate.ts'
 import { linkEvents } from '../audit/chain/link.ts'
@@ -53,6 +55,7 @@ const actions: {
   'acme.finish': (ctx, { orderId }) => finishOrder(ctx, orderId),
   'ca.account': (ctx, { authorityId }) => advanceAccount(ctx, authorityId),
   'ca.order': (ctx, { orderId }) => advanceOrder(ctx, orderId),
+  'ca.revoke': (ctx, { certificateId }) => revokeAtCa(ctx, certificateId),
   'audit.forward': forwardAudit,
   'cluster.inventory': readForeign,
   'cluster.check': checkCluster,
@@ -123,6 +126,7 @@ async function quickly<Kind extends (typeof clusterKinds)[number]>(
 export const schedule = {
   'certificates.finish': '* * * * *',
   'certificates.renew': '* * * * *',
+  'ca.renewals': '*/2 * * * *',
   'blocked-keys.sweep': '*/5 * * * *',
   'placements.resync': '*/5 * * * *',
   'placements.look': '* * * * *',
@@ -151,6 +155,7 @@ export function periodicWork(ctx: Context): Periodic {
   return {
     'certificates.finish': () => finishCertificates(ctx),
     'certificates.renew': () => renewalsDue(ctx),
+    'ca.renewals': () => askRenewals(ctx),
     'blocked-keys.sweep': () => sweepBlocked(ctx),
     'placements.resync': () => resyncPlacements(ctx),
     'placements.look': () => lookAgain(ctx),

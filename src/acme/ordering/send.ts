@@ -4,6 +4,7 @@ import { conforms } from '../../shared/shape.ts'
 import { type CaSession, directoryOf, jsonIn, postTo } from '../client/protocol.ts'
 import { CaRefusal } from '../client/refusal.ts'
 import { type CaOrderDocument, type Next, type OrderRow, orderIn, waiting } from './order.ts'
+import { renewalIdOf } from './renewals.ts'
 
 /** RFC 8555 7.4. That it is sent is stored first: whose answer was lost is looked for among the orders of the account,
  *  where the CA lists them, and else sent again; one alone is ever finished. */
@@ -38,13 +39,35 @@ async function newOrder(
   session: CaSession,
   profile: string | null,
 ): Promise<Sent> {
-  const { newOrder: url } = await directoryOf(ctx, session)
+  const { newOrder: url, renewalInfo } = await directoryOf(ctx, session)
   const identifiers = order.names.map((value) => ({ type: 'dns', value }))
   const payload = { identifiers, ...(profile === null ? {} : { profile }) }
-  const answer = await postTo(ctx, session, { url, payload })
+  const replaces = renewalInfo === undefined ? undefined : await replacedBy(ctx, order)
+  const answer = await postTo(ctx, session, {
+    url,
+    payload: { ...payload, ...(replaces === undefined ? {} : { replaces }) },
+  }).catch((error: unknown) => {
+    // RFC 9773 5: it may know nothing of that one, or have replaced it; a new one is wanted all the same.
+    const refused = error instanceof CaRefusal && [404, 409, 400].includes(error.status)
+    if (replaces === undefined || !refused) throw error
+    return postTo(ctx, session, { url, payload })
+  })
   const { location } = answer.headers
   if (location === undefined) throw new CaRefusal('unknown', 'It gave the order no URL')
   return { url: location, document: orderIn(answer) }
+}
+
+/** The certificate of the same CA that the order is to take over from, as the CA knows it. */
+async function replacedBy(
+  ctx: Context,
+  { replacesId, authorityId }: OrderRow,
+): Promise<string | undefined> {
+  if (replacesId === null) return undefined
+  const row = await ctx.db.read.certificate.findFirst({
+    where: { id: replacesId, authorityId },
+    select: { der: true },
+  })
+  return row?.der ? renewalIdOf(row.der) : undefined
 }
 
 /** How many orders of an account are looked through for one whose answer was lost. */

@@ -95,13 +95,7 @@ const words: Words = {
   },
   CaChallengeSettings: {
     '': 'How a CA elsewhere is shown that names are ours',
-    rfc2136: 'dns-01 by dynamic updates',
     webhook: 'dns-01 by a webhook',
-  },
-  DnsUpdate: {
-    '': 'Dynamic updates of a zone (RFC 2136)',
-    algorithm: 'By which they are signed',
-    keyName: 'By the key of which name they are signed',
   },
   DnsWebhook: { '': 'Who is asked to keep records in DNS', url: 'Where' },
   KeyStore: {

@@ -91,6 +91,7 @@ export const certificates: Routes = {
             'tenant-unknown',
             'certificate-unknown',
             'certificate-refused',
+            'certificate-ordered',
             'certificate-replaced',
             'quota-exceeded',
             'busy',

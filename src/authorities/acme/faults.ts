@@ -57,15 +57,13 @@ export function newCaFaults(request: NewAuthority): readonly Violation[] {
 }
 
 /** Why names cannot be proved like this. */
-export function challengeFaults({ type, webhook, rfc2136 }: NewCaChallenge): readonly Violation[] {
-  const ways = [webhook, rfc2136].filter((each) => each !== undefined).length
-  if (type === 'http-01' && ways > 0) {
-    const message = 'http-01 is answered by the gateways of the host: leave webhook and rfc2136 out'
-    return [{ field: '/challenge', message }]
+export function challengeFaults({ type, webhook }: NewCaChallenge): readonly Violation[] {
+  if (type === 'http-01' && webhook) {
+    const message = 'http-01 is answered by the gateways of the host: leave webhook out'
+    return [{ field: '/challenge/webhook', message }]
   }
-  if (type === 'dns-01' && ways !== 1) {
-    const message = 'dns-01 is answered by a webhook or by rfc2136: name one of them'
-    return [{ field: '/challenge', message }]
+  if (type === 'dns-01' && !webhook) {
+    return [{ field: '/challenge', message: 'dns-01 is answered by a webhook: name it' }]
   }
   return []
 }
@@ -86,9 +84,6 @@ export function rootFaults(pem: string | undefined): readonly Violation[] {
 }
 
 /** What of it is no secret. */
-export function challengeSettings({ type, webhook, rfc2136 }: NewCaChallenge): CaChallengeSettings {
-  if (webhook) return { type, webhook: { url: webhook.url } }
-  if (!rfc2136) return { type }
-  const { secret: _, ...update } = rfc2136
-  return { type, rfc2136: update }
+export function challengeSettings({ type, webhook }: NewCaChallenge): CaChallengeSettings {
+  return webhook ? { type, webhook: { url: webhook.url } } : { type }
 }

@@ -4,6 +4,7 @@ import type { Context } from '../../core/context.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import type { TenantRow } from '../../tenants/access.ts'
 import { countOne } from '../../tenants/quotas/usage.ts'
+import { orderedElsewhere } from '../elsewhere/order.ts'
 import { certifyHost, rehearseCertify } from '../hosts/certify.ts'
 import type { Issued } from '../issuance/steps.ts'
 import { certificateName } from '../name.ts'
@@ -49,6 +50,11 @@ export async function renewOnHost(
   if (certificateId !== null && certificateId !== row.id) {
     return { id: certificateId, row: undefined }
   }
+  const order = await ctx.db.read.caOrder.findFirst({
+    where: { hostId: host.id, endedAt: null },
+    select: { authority: { select: { name: true } } },
+  })
+  if (order) throw orderedElsewhere(order.authority.name)
   const { renewError } = await ctx.db.read.certificate.findUniqueOrThrow({
     where: { id: row.id },
     select: { renewError: true },

@@ -117,6 +117,7 @@ export async function revokeOne(
   for (const host of row.servedBy) await due(tx, 'host.certify', { hostId: host.id })
   // Last, since all revocations of a list wait here for one another.
   if (row.issuer) await markListsStale(tx, { keyId: row.issuer.keyId, shard: row.crlShard })
+  else await due(tx, 'ca.revoke', { certificateId: id })
 }
 
 /** All that the tenant itself still has of a key that it says is known. */

@@ -118,6 +118,10 @@ const kinds = {
   'ca.account': kindOf(Type.Object({ authorityId: Text }), {
     queue: ({ authorityId }) => `ca-account/${authorityId}`,
   }),
+  /** Tell a CA elsewhere that a certificate of its is revoked. */
+  'ca.revoke': kindOf(Type.Object({ certificateId: Text }), {
+    queue: ({ certificateId }) => `ca/${Number.parseInt(certificateId.slice(-2), 16) % 6 || 0}`,
+  }),
   /** Take an order of a CA elsewhere as far as it can go now. What does not answer holds up no more than a few slots. */
   'ca.order': kindOf(Type.Object({ orderId: Text }), {
     queue: ({ orderId }) => `ca/${Number.parseInt(orderId.slice(-2), 16) % 6 || 0}`,

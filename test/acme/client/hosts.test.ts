@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { askRenewals } from '../../../src/acme/ordering/renewals.ts'
+import { removeAuthority } from '../../../src/authorities/remove.ts'
 import type { NewCertificate } from '../../../src/certificates/certificate.ts'
 import { getCertificate } from '../../../src/certificates/find.ts'
 import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
+import { renewCertificate } from '../../../src/certificates/renewal/renew.ts'
+import { revokeCertificate } from '../../../src/certificates/revocation/revoke.ts'
 import { admin } from '../../support/context.ts'
-import { fieldsOf } from '../../support/problem.ts'
-import { accountWhen, hostWhen, isSynced, openElsewhere, putOn } from './support.ts'
+import { fieldsOf, isProblem } from '../../support/problem.ts'
+import { accountWhen, eventually, hostWhen, isSynced, openElsewhere, putOn } from './support.ts'
 
 const all = await openElsewhere()
 const { ctx, ca, world, webhook } = all
@@ -65,4 +69,48 @@ test('a certificate that no host has is not ordered of a CA elsewhere', async ()
   const order = { tenant: 'shop', request, idempotencyKey: undefined }
   const asked = issueCertificate(ctx, admin, order)
   assert.deepEqual(await fieldsOf('certificate-refused', asked), ['/authority'])
+})
+
+test('a CA elsewhere is asked when to renew, is told what is replaced, and of revocations', async () => {
+  await accountWhen(all, 'public', 'valid')
+  await putOn(all, 'r.shop.test')
+  const before = await hostWhen(all, 'r.shop.test', isSynced)
+  const id = before.status.certificate?.id ?? ''
+  assert.ok((await askRenewals(ctx)) > 0)
+  const order = await ctx.db.read.caOrder.findFirstOrThrow({ where: { certificateId: id } })
+  assert.ok(order.renewalAskAt && order.renewalAskAt > ctx.now())
+  const renewal = { tenant: 'shop', id, csr: undefined, idempotencyKey: undefined }
+  await assert.rejects(renewCertificate(ctx, admin, renewal), isProblem('certificate-ordered'))
+  const renewed = await hostWhen(all, 'r.shop.test', (host) => {
+    return isSynced(host) && host.status.certificate?.id !== id
+  })
+  const next = renewed.status.certificate
+  const atCa = await ca.ctx.db.read.certificate.findFirstOrThrow({
+    where: { serial: next?.serial ?? '' },
+    include: { replaces: { select: { serial: true } } },
+  })
+  assert.equal(atCa.replaces?.serial, before.status.certificate?.serial)
+  await revokeCertificate(ctx, admin, { tenant: 'shop', id, reason: 'superseded' })
+  await eventually(async () => {
+    const where = { serial: before.status.certificate?.serial ?? '' }
+    const row = await ca.ctx.db.read.certificate.findFirstOrThrow({ where })
+    assert.equal(row.revocationReason, 'superseded')
+  })
+})
+
+test('an authority that is removed has its account ended at the CA, and no key of it is held', async () => {
+  await all.account('leaving', all.ways.http)
+  const { url } = (await accountWhen(all, 'leaving', 'valid')) ?? {}
+  await removeAuthority(ctx, admin, 'leaving')
+  await eventually(async () => {
+    const id = url?.split('/').at(-1) ?? ''
+    const row = await ca.ctx.db.read.acmeAccount.findUniqueOrThrow({ where: { id } })
+    assert.equal(row.status, 'deactivated')
+    const authority = { name: 'leaving' }
+    const left = await ctx.db.read.caAccount.findFirstOrThrow({
+      where: { authority },
+      include: { secret: true },
+    })
+    assert.deepEqual([left.state, left.secret], ['deactivated', null])
+  })
 })

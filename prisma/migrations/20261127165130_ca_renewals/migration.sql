@@ -1,0 +1,2 @@
+-- When a CA elsewhere is asked next when its certificate is best renewed.
+ALTER TABLE "ca_order" ADD COLUMN "renewalAskAt" TIMESTAMPTZ(3);

@@ -1,0 +1,58 @@
+import { record } from '../../audit/record.ts'
+import { certificateName } from '../../certificates/name.ts'
+import { systemActor } from '../../core/actor.ts'
+import type { Context } from '../../core/context.ts'
+import { due } from '../../core/database/due.ts'
+import { directoryOf, openCaSession, postTo } from './protocol.ts'
+import { CaRefusal, isPassing } from './refusal.ts'
+
+/** RFC 5280 5.3.1, as RFC 8555 7.6 has it in a request. */
+const codes: Readonly<Record<string, number>> = {
+  ...{ unspecified: 0, keyCompromise: 1, cACompromise: 2, affiliationChanged: 3 },
+  ...{ superseded: 4, cessationOfOperation: 5, privilegeWithdrawn: 9 },
+}
+
+const pauseMilliseconds = 60_000
+
+/** Tells the CA elsewhere that a certificate is revoked (RFC 8555 7.6), which was recorded here before: said twice it is
+ *  revoked once. While the CA is away this is due again, until the certificate has ended; what it refuses is in the audit
+ *  trail. */
+export async function revokeAtCa(ctx: Context, certificateId: string): Promise<void> {
+  const row = await ctx.db.read.certificate.findUnique({
+    where: { id: certificateId, status: 'revoked', issuerId: null, notAfter: { gt: ctx.now() } },
+  })
+  if (!row?.der || row.authorityId === null) return
+  const session = await openCaSession(ctx, row.authorityId)
+  if (!session) return
+  const certificate = Buffer.from(row.der).toString('base64url')
+  const reason = codes[row.revocationReason ?? ''] ?? 0
+  const now = ctx.now()
+  try {
+    const { revokeCert: url } = await directoryOf(ctx, session)
+    await postTo(ctx, session, { url, payload: { certificate, reason } })
+    await told('certificate.revoked-at-ca', {})
+  } catch (error) {
+    if (!(error instanceof CaRefusal)) throw error
+    if (error.problem === 'alreadyRevoked') return
+    if (!isPassing(error)) {
+      await told('certificate.revocation-refused', { problem: error.problem, why: error.message })
+      return
+    }
+    const at = new Date(now.getTime() + Math.max(error.retryAfter ?? 0, pauseMilliseconds))
+    await ctx.db.transaction((tx) => due(tx, 'ca.revoke', { certificateId }, at))
+  }
+
+  async function told(
+    action: 'certificate.revoked-at-ca' | 'certificate.revocation-refused',
+    more: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    const { serial, tenantId } = row ?? {}
+    if (!row || !serial || !tenantId) return
+    await ctx.db.transaction((tx) =>
+      record(tx, { actor: systemActor('ca.revoke'), now }, action, {
+        subject: { kind: 'certificate', id: certificateId, name: certificateName(row), tenantId },
+        changes: { serial, ...more },
+      }),
+    )
+  }
+}
