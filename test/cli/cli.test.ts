@@ -129,6 +129,32 @@ test('files are applied in the order that they need, once; diff says 1 where the
   assert.equal((await done(['apply', '-f', '-'], exported)).match(/ unchanged/g)?.length, 5)
 })
 
+test('a CA elsewhere is exported without its secrets, and that applies without a change', async () => {
+  const secret = `whsec_${'B'.repeat(32)}`
+  const challenge = { type: 'dns-01', webhook: { url: 'https://dns.fair.test/', secret } }
+  const binding = { keyId: 'one', hmacKey: 'C'.repeat(32) }
+  const said = { kind: 'acme', directory: 'https://ca.fair.test/directory', challenge }
+  const spec = { ...said, termsOfServiceAgreed: true, externalAccountBinding: binding }
+  const document = {
+    ...{ apiVersion: 'gatesmith.dev/v1', kind: 'Authority', metadata: { name: 'ca-elsewhere' } },
+    spec,
+  }
+  const file = JSON.stringify(document)
+  assert.match(await done(['apply', '-f', '-'], file), /ca-elsewhere created/)
+  assert.match(await done(['apply', '-f', '-'], file), /ca-elsewhere unchanged/)
+  const exported = await done(['export', '-A', '--kind', 'authority'])
+  assert.ok(!/whsec_|C{32}/.test(exported))
+  assert.doesNotMatch(await done(['apply', '-f', '-'], exported), /created|configured/)
+  assert.equal(await done(['diff', '-f', '-'], exported), '')
+  const other = {
+    ...document,
+    spec: { ...spec, externalAccountBinding: { ...binding, keyId: 'two' } },
+  }
+  const refused = await gatesmith(['apply', '-f', '-'], { input: JSON.stringify(other) })
+  assert.match(refused.err, /externalAccountBinding cannot be changed/)
+  await done(['delete', 'authority', 'ca-elsewhere'])
+})
+
 test('what is in no file is pruned by its label, and nothing else', async () => {
   const other = house.split('---')[0]?.replaceAll('www.fair.test', 'old.fair.test') ?? ''
   const third = other.replaceAll('old.', 'kept.').replace('app: fair', 'app: else')

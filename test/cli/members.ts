@@ -1,3 +1,5 @@
+import { rootCertificates } from 'node:tls'
+
 // What a file may say of each kind, twice: as it is first, and changed. test/cli/cli.test.ts holds the list to the contract.
 
 /** A member by its path in the spec: what it is first, what it becomes, and what must stand beside it. */
@@ -23,6 +25,7 @@ export const schemas = {
 export const elsewhere: readonly string[] = [
   ...['Tenant name', 'Authority name', 'Cluster name'],
   ...['Cluster kubeconfig', 'Cluster ca', 'Cluster token', 'Cluster server'],
+  ...['Authority externalAccountBinding', 'Authority termsOfServiceAgreed'],
   ...['Authority certificate', 'Authority privateKey', 'Authority pkcs12', 'Authority passphrase'],
   // It goes with `http`, and those with each other: the member `certificate` has both.
   'Host tls.plainHttpWithoutClientCertificate',
@@ -113,6 +116,18 @@ export const members: readonly Changed[] = [
     end: 'refused',
   }),
   ...authority('validityDays', 400, 500, { end: 'told' }),
+  ...ca('directory', 'https://ca.fair.test/one', 'https://ca.fair.test/two', { end: 'refused' }),
+  ...ca('contact', ['one@fair.test'], ['two@fair.test']),
+  ...ca('trustedRoots', rootCertificates[0], rootCertificates[1]),
+  ...ca('profile', 'one', 'two'),
+  ...ca(
+    'challenge',
+    { type: 'http-01' },
+    {
+      type: 'dns-01',
+      webhook: { url: 'https://dns.fair.test/', secret: `whsec_${'A'.repeat(32)}` },
+    },
+  ),
 
   ...cluster('api', 'istio', 'gateway-api'),
   ...cluster('drift', 'repair', 'report'),
@@ -156,6 +171,18 @@ function tenant(path: string, from: unknown, to: unknown): readonly Changed[] {
 
 function authority(path: string, from: unknown, to: unknown, more: Partial<Changed> = {}) {
   return [{ kind: 'Authority', path, from, to, ...more } as const]
+}
+
+/** A CA elsewhere; nobody answers there. */
+function ca(path: string, from: unknown, to: unknown, more: Partial<Changed> = {}) {
+  const directory = 'https://ca.fair.test/directory'
+  const said = {
+    kind: 'acme',
+    directory,
+    termsOfServiceAgreed: true,
+    challenge: { type: 'http-01' },
+  }
+  return authority(path, from, to, { beside: { subject: undefined, ...said }, ...more })
 }
 
 function cluster(path: string, from: unknown, to: unknown) {

@@ -19,11 +19,16 @@ const ofAuthorities = [
     'pkcs12',
     'passphrase',
   ],
+  // Of an account with a CA elsewhere.
+  ...['directory', 'externalAccountBinding', 'termsOfServiceAgreed'],
 ]
 
-/** What of an authority's file is sent when it is there: all that is not fixed, so that the service takes or refuses it. */
-export function changeableOf(spec: Spec): Spec {
-  return Object.fromEntries(Object.entries(spec).filter(([name]) => !ofAuthorities.includes(name)))
+/** What of an authority's file is sent when it is there: all that is not fixed, so that the service takes or refuses it;
+ *  but not how names are proved where that is as it is answered, without its secret. */
+export function changeableOf(spec: Spec, { acme }: Schemas['Authority']): Spec {
+  const asAnswered = acme !== null && isSame(spec.challenge, acme.challenge)
+  const left = asAnswered ? [...ofAuthorities, 'challenge'] : ofAuthorities
+  return Object.fromEntries(Object.entries(spec).filter(([name]) => !left.includes(name)))
 }
 
 /** Refuses a file that says of an authority what it is not and cannot become. Tells of what cannot be compared. */
@@ -34,6 +39,7 @@ export async function refuseOtherAuthority(
 ): Promise<void> {
   const { spec } = wanted
   const note = (text: string) => session.io.err.write(`${labelOf(wanted)}: ${text}\n`)
+  if (found.kind === 'acme') return refuseOtherCa(wanted, found)
   const has: Spec = { ...found }
   const other = answered.filter((name) => name in spec && !isSame(spec[name], has[name]))
   if (!(await hasConstraints(session, spec.nameConstraints, found))) other.push('nameConstraints')
@@ -54,6 +60,21 @@ export async function refuseOtherAuthority(
   if ('validityDays' in spec && spec.validityDays !== days) {
     note(`validityDays counts when it is made or rotated; its certificate is for ${days} days`)
   }
+}
+
+/** An account is with one CA, bound to one customer of it. Its secrets are never answered, and not compared. */
+function refuseOtherCa({ spec }: Manifest, { kind, tenant, acme }: Schemas['Authority']): void {
+  const has: Spec = { kind, tenant, directory: acme?.directory }
+  const other = Object.keys(has).filter((name) => name in spec && !isSame(spec[name], has[name]))
+  const keyId = inside(spec.externalAccountBinding, 'keyId')
+  if (keyId !== undefined && keyId !== acme?.externalAccountBinding?.keyId) {
+    other.push('externalAccountBinding')
+  }
+  if (other.length === 0) return
+  throw new CommandError(
+    `${other.join(', ')} cannot be changed: the account is with that CA; make another authority`,
+    exits.conflict,
+  )
 }
 
 /** Refuses a file with another server than the cluster has, unless its credentials are sent with it. */

@@ -43,7 +43,26 @@ export function authorityManifest(authority: Schemas['Authority']): Manifest {
   const limits = { listOverflow, pathLength, nameConstraints, maxValidityDays, defaultValidityDays }
   // One that signs is not made with `retired`.
   const retired = retiredAt === null ? {} : { retired: true }
+  if (authority.acme) {
+    return manifest(
+      'Authority',
+      { name },
+      { displayName, kind, tenant, ...ofCa(authority.acme), ...retired },
+    )
+  }
   return manifest('Authority', { name }, { ...said, ...limits, profiles, approval, ...retired })
+}
+
+/** What is said of an account with a CA elsewhere, without its secrets, which are never answered. */
+function ofCa({
+  directory,
+  contact,
+  trustedRoots,
+  profile,
+  challenge,
+}: Schemas['CaAccount']): Spec {
+  const said = { directory, contact, trustedRoots, profile, challenge: { ...challenge } }
+  return { ...said, termsOfServiceAgreed: true }
 }
 
 /** A cluster as a manifest. Credentials are never answered, so they are not in it. */
@@ -117,7 +136,7 @@ async function writeAuthority(session: Session, change: Change): Promise<Manifes
     const path = { authority: name }
     const found = await answerOf(client.GET('/v1/authorities/{authority}', { params: { path } }))
     await refuseOtherAuthority(session, wanted, found)
-    const patch = changeableOf(wanted.spec)
+    const patch = changeableOf(wanted.spec, found)
     if (Object.keys(patch).length === 0) return before
     const params = { path, query }
     const call = client.PATCH('/v1/authorities/{authority}', { params, body: bodyOf(patch) })
