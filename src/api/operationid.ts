@@ -10,7 +10,7 @@ const others: Readonly<Record<string, string>> = {
   'post /graphql': 'queryGraphql',
   'get /graphql': 'subscribeGraphql',
   'post /v1/authorities/import': 'importAuthority',
-  'post /v1/tenants/{tenant}/certificates/import': 'importTenantCertificate',
+  'post /v1/tenants/{tenant}/certificates:import': 'importTenantCertificate',
   'post /v1/tenants/{tenant}/api-keys:certificate': 'createTenantCertificateKey',
   'get /v1/tenants/{tenant}/calendar.ics': 'getTenantCalendar',
   'get /v1/audit-events/verify': 'verifyAuditEvents',

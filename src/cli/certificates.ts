@@ -89,7 +89,7 @@ export async function upload(io: Io, options: UploadOptions): Promise<void> {
     labels: label && Object.fromEntries(label.map(filterIn)),
   }
   const made = await answerOf(
-    session.client.POST('/v1/tenants/{tenant}/certificates/import', {
+    session.client.POST('/v1/tenants/{tenant}/certificates:import', {
       params: {
         path: { tenant: tenantOf(session) },
         ...(dryRun ? { query: { dryRun: true } } : {}),

@@ -35,37 +35,37 @@ async function sent(...names: readonly string[]) {
 
 test('an upload is made once for an Idempotency-Key, and once more is answered as it is', async () => {
   const body = await sent('a.shop.test')
-  const first = await http.post(`${at}/import`).set('idempotency-key', 'one').send(body).expect(201)
+  const first = await http.post(`${at}:import`).set('idempotency-key', 'one').send(body).expect(201)
   assert.equal(first.headers.location, `${at}/${first.body.id}`)
-  const again = await http.post(`${at}/import`).set('idempotency-key', 'one').send(body).expect(201)
+  const again = await http.post(`${at}:import`).set('idempotency-key', 'one').send(body).expect(201)
   assert.deepEqual(again.body, first.body)
-  const same = await http.post(`${at}/import`).send(body).expect(200)
+  const same = await http.post(`${at}:import`).send(body).expect(200)
   assert.equal(same.body.id, first.body.id)
   assert.ok(!JSON.stringify(first.body).includes('PRIVATE'))
   const other = await sent('b.shop.test')
-  await http.post(`${at}/import`).set('idempotency-key', 'one').send(other).expect(422)
+  await http.post(`${at}:import`).set('idempotency-key', 'one').send(other).expect(422)
 })
 
 test('a dry run is answered and stores nothing', async () => {
   const body = await sent('dry.shop.test')
-  const { id } = (await http.post(`${at}/import?dryRun=true`).send(body).expect(201)).body
+  const { id } = (await http.post(`${at}:import?dryRun=true`).send(body).expect(201)).body
   await http.get(`${at}/${id}`).expect(404)
   await http
-    .delete(`${at}/${(await http.post(`${at}/import`).send(body).expect(201)).body.id}`)
+    .delete(`${at}/${(await http.post(`${at}:import`).send(body).expect(201)).body.id}`)
     .expect(204)
 })
 
 test('viewers and others may not; nothing of what is another’s is told', async () => {
   const body = await sent('c.shop.test')
-  const { id } = (await http.post(`${at}/import`).send(body).expect(201)).body
+  const { id } = (await http.post(`${at}:import`).send(body).expect(201)).body
   const as = async (tenant: string, role: 'viewer' | 'operator') =>
     supertest.agent(url).set('authorization', `Bearer ${await tokenFor(ctx, tenant, role)}`)
   const viewer = await as('shop', 'viewer')
-  await viewer.post(`${at}/import`).send(body).expect(403)
+  await viewer.post(`${at}:import`).send(body).expect(403)
   await viewer.delete(`${at}/${id}`).expect(403)
   await viewer.get(`${at}/${id}`).expect(200)
   const rival = await as('rival', 'operator')
-  await rival.post(`${at}/import`).send(body).expect(404)
+  await rival.post(`${at}:import`).send(body).expect(404)
   await rival.get(`/v1/tenants/rival/certificates/${id}`).expect(404)
   const stolen = { ...host, certificate: { uploaded: id } }
   const refused = await rival.put('/v1/tenants/rival/hosts/x.rival.test').send(stolen).expect(422)
@@ -75,7 +75,7 @@ test('viewers and others may not; nothing of what is another’s is told', async
 test('the daily quota of certificates counts uploads', async () => {
   const tenant = { name: 'small', domains: ['small.test'], quotas: { certificatesPerDay: 1 } }
   await createTenant(ctx, admin, tenant)
-  const to = '/v1/tenants/small/certificates/import'
+  const to = '/v1/tenants/small/certificates:import'
   await http
     .post(to)
     .send(await sent('a.small.test'))
@@ -88,17 +88,17 @@ test('the daily quota of certificates counts uploads', async () => {
 
 test('bodies that are no upload are refused with what is wrong', async () => {
   for (const body of [{}, { certificate: 'x' }, { pkcs12: 'AA' }, { certificate: 1 }]) {
-    const { status } = await http.post(`${at}/import`).send(body)
+    const { status } = await http.post(`${at}:import`).send(body)
     assert.ok(status === 422 || status === 400, String(status))
   }
   const long = { certificate: 'x'.repeat(70_000) }
-  await http.post(`${at}/import`).send(long).expect(422)
+  await http.post(`${at}:import`).send(long).expect(422)
 })
 
 test('GraphQL tells uploaded ones from issued ones', async () => {
   const { id } = (
     await http
-      .post(`${at}/import`)
+      .post(`${at}:import`)
       .send(await sent('g.shop.test'))
       .expect(201)
   ).body
@@ -119,7 +119,7 @@ test('GraphQL tells uploaded ones from issued ones', async () => {
 test('renewing and revoking it are refused, in a word that programs know', async () => {
   const { id } = (
     await http
-      .post(`${at}/import`)
+      .post(`${at}:import`)
       .send(await sent('r.shop.test'))
       .expect(201)
   ).body
@@ -175,7 +175,7 @@ spec:
     (await run(['upload', ...files, '--replaces', made.id, '-o', 'json'])).out,
   )
   assert.equal(next.replaces, made.id)
-  const unused = (await http.post(`${at}/import`).send(await sent('unused.shop.test'))).body
+  const unused = (await http.post(`${at}:import`).send(await sent('unused.shop.test'))).body
   await run(['delete', `certificate/${unused.id}`])
   assert.match((await run(['inventory'])).err, /far: not read yet/)
 })

@@ -81,7 +81,8 @@ export const certificates: Routes = {
 
   importTenantCertificate(api, ctx) {
     api.post(
-      '/tenants/:tenant/certificates/import',
+      // Two colons are one (AIP-136): "import" under certificates would be taken for an id.
+      '/tenants/:tenant/certificates::import',
       {
         ...idempotent(ctx),
         config: {

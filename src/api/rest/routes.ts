@@ -91,7 +91,7 @@ function placeOf(
   { id, name, spkiSha256 }: Readonly<Record<string, unknown>>,
 ): string | undefined {
   if (method === 'PUT') return path
-  const list = path.replace(/\/import$|\/[^/]+\/renew$|(:|%3A)certificate$/i, '')
+  const list = path.replace(/\/import$|(:|%3A)import$|\/[^/]+\/renew$|(:|%3A)certificate$/i, '')
   const key = id ?? name ?? spkiSha256
   return typeof key === 'string' ? `${list}/${encodeURIComponent(key)}` : undefined
 }

@@ -23,7 +23,7 @@ export async function uploadedFor(
   const newest = await newestInLine(tx, id)
   if (!newest || newest.tenantId !== asked.tenantId || newest.cause === 'probe') {
     const message =
-      'There is no uploaded certificate of this id: upload it first (POST …/certificates/import)'
+      'There is no uploaded certificate of this id: upload it first (POST …/certificates:import)'
     return { newest: undefined, faults: [{ field, message }] }
   }
   return { newest, faults: servingFaults(newest, asked) }
