@@ -4,8 +4,10 @@ import { secretsOfCa } from '../../authorities/acme/secrets.ts'
 import type { Context } from '../../core/context.ts'
 import { must } from '../../shared/must.ts'
 import { shownJson } from '../../shared/view.ts'
+import { CaRefusal } from '../client/refusal.ts'
 import { isInDns, recordName } from './dns.ts'
 import { pushChallenges, unanswering } from './gateways.ts'
+import { updateDns } from './rfc2136/update.ts'
 import { tellWebhook } from './webhook.ts'
 
 /** A challenge as it is recorded. */
@@ -64,12 +66,19 @@ async function tellDns(
     select: { challenge: true, authority: { select: { name: true } } },
   })
   const secrets = await secretsOfCa(ctx, ctx.db.read, authorityId)
-  const { webhook } = shownJson(CaChallengeSettings, row.challenge)
+  const { webhook, rfc2136 } = shownJson(CaChallengeSettings, row.challenge)
   const record = {
     ...{ action, id, authority: row.authority.name, domain },
     ...{ name: recordName(domain), value: dnsValue(challenge) },
   }
   if (webhook && secrets?.webhookSecret !== undefined) {
-    await tellWebhook(ctx, { url: webhook.url, secret: secrets.webhookSecret }, record)
+    return tellWebhook(ctx, { url: webhook.url, secret: secrets.webhookSecret }, record)
   }
+  if (rfc2136 && secrets?.tsigSecret !== undefined) {
+    return updateDns(ctx, { ...rfc2136, secret: secrets.tsigSecret }, record)
+  }
+  // What was put up for an account that was given up, or is proved by http-01 now, nobody can take away.
+  if (action === 'cleanup') return
+  const text = `"${record.authority}" has nothing that answers dns-01 any more`
+  throw new CaRefusal('dnsUpdate', text, { status: 403 })
 }

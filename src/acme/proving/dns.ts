@@ -2,6 +2,7 @@ import { Resolver } from 'node:dns/promises'
 import { isIP } from 'node:net'
 import { isForbiddenAddress, isIn, isPrivateAddress } from '../../clusters/addresses.ts'
 import type { Context } from '../../core/context.ts'
+import { CaRefusal } from '../client/refusal.ts'
 import { caReach } from '../client/request.ts'
 import { resolverOf } from '../validation/reach.ts'
 
@@ -36,10 +37,24 @@ async function holds(resolver: Resolver, name: string, value: string): Promise<b
   return found.some((parts) => parts.join('') === value)
 }
 
-async function aliasOf(resolver: Resolver, name: string): Promise<string> {
+/** Where a record is in the end, all aliases followed. Throws CaRefusal where DNS cannot tell just now. */
+export function targetOf(ctx: Context, name: string): Promise<string> {
+  return aliasOf(resolverOf(ctx), name, (error) => {
+    if (error instanceof Error && 'code' in error && noAlias.has(error.code)) return []
+    throw new CaRefusal('unreachable', `Whether ${name} is an alias cannot be found out in DNS`)
+  })
+}
+
+const noAlias: ReadonlySet<unknown> = new Set(['ENODATA', 'ENOTFOUND'])
+
+async function aliasOf(
+  resolver: Resolver,
+  name: string,
+  failed: (error: unknown) => readonly string[] = () => [],
+): Promise<string> {
   let at = name
   for (let steps = 0; steps < 8; steps++) {
-    const [next] = await resolver.resolveCname(at).catch(() => [])
+    const [next] = await resolver.resolveCname(at).catch(failed)
     if (next === undefined) break
     at = next
   }

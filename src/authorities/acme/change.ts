@@ -74,13 +74,15 @@ export async function changeCa(
       },
     })
     if (challenge) {
-      const { webhookSecret: _, ...kept } = must(
-        await secretsOfCa(ctx, tx, id),
-        'it was not given up',
-      )
+      const {
+        webhookSecret: _,
+        tsigSecret: __,
+        ...kept
+      } = must(await secretsOfCa(ctx, tx, id), 'it was not given up')
       const secrets = {
         ...kept,
         ...(challenge.webhook ? { webhookSecret: challenge.webhook.secret } : {}),
+        ...(challenge.rfc2136 ? { tsigSecret: challenge.rfc2136.secret } : {}),
       }
       await keepSecrets(ctx, tx, { authorityId: id, secrets })
     }

@@ -30,6 +30,7 @@ export async function createCa(
     key,
     ...(binding ? { hmacKey: binding.hmacKey } : {}),
     ...(challenge.webhook ? { webhookSecret: challenge.webhook.secret } : {}),
+    ...(challenge.rfc2136 ? { tsigSecret: challenge.rfc2136.secret } : {}),
   }
   try {
     return await ctx.db.transaction(async (tx) => {

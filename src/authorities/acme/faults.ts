@@ -57,15 +57,41 @@ export function newCaFaults(request: NewAuthority): readonly Violation[] {
 }
 
 /** Why names cannot be proved like this. */
-export function challengeFaults({ type, webhook }: NewCaChallenge): readonly Violation[] {
-  if (type === 'http-01' && webhook) {
-    const message = 'http-01 is answered by the gateways of the host: leave webhook out'
-    return [{ field: '/challenge/webhook', message }]
+export function challengeFaults({ type, webhook, rfc2136 }: NewCaChallenge): readonly Violation[] {
+  const ways = [webhook, rfc2136].filter((each) => each !== undefined).length
+  if (type === 'http-01' && ways > 0) {
+    const message = 'http-01 is answered by the gateways of the host: leave webhook and rfc2136 out'
+    return [{ field: '/challenge', message }]
   }
-  if (type === 'dns-01' && !webhook) {
-    return [{ field: '/challenge', message: 'dns-01 is answered by a webhook: name it' }]
+  if (type === 'dns-01' && ways !== 1) {
+    const message = 'dns-01 is answered by a webhook or by rfc2136: name one of them'
+    return [{ field: '/challenge', message }]
   }
-  return []
+  return rfc2136 ? updateFaults(rfc2136) : []
+}
+
+/** Labels of 1 to 63 characters (RFC 1035 2.3.4). */
+const dnsName = /^[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$/
+
+/** Why no update can be sent like this. */
+function updateFaults(update: NonNullable<NewCaChallenge['rfc2136']>): readonly Violation[] {
+  const { server, zone, keyName, secret } = update
+  const port = Number(/\]?:(\d+)$/.exec(server)?.[1] ?? 53)
+  const field = (name: string) => `/challenge/rfc2136/${name}`
+  const octets = Buffer.from(secret, 'base64')
+  const rules: readonly (readonly [boolean, Violation])[] = [
+    [port < 1 || port > 65_535, { field: field('server'), message: `${port} is no port` }],
+    [!dnsName.test(zone), { field: field('zone'), message: `${zone} is no name of DNS` }],
+    [!dnsName.test(keyName), { field: field('keyName'), message: `${keyName} is no name of DNS` }],
+    [
+      octets.toString('base64') !== secret,
+      {
+        field: field('secret'),
+        message: 'The secret is no base64 as keys are written (RFC 4648 4)',
+      },
+    ],
+  ]
+  return rules.filter(([broken]) => broken).map(([, fault]) => fault)
 }
 
 /** Why these are no roots in PEM. */
@@ -84,6 +110,9 @@ export function rootFaults(pem: string | undefined): readonly Violation[] {
 }
 
 /** What of it is no secret. */
-export function challengeSettings({ type, webhook }: NewCaChallenge): CaChallengeSettings {
-  return webhook ? { type, webhook: { url: webhook.url } } : { type }
+export function challengeSettings({ type, webhook, rfc2136 }: NewCaChallenge): CaChallengeSettings {
+  if (webhook) return { type, webhook: { url: webhook.url } }
+  if (!rfc2136) return { type }
+  const { secret: _, ...update } = rfc2136
+  return { type, rfc2136: update }
 }

@@ -3,10 +3,34 @@ import { closed, Timestamp } from '../../shared/schema.ts'
 
 const HttpUrl = Type.String({ pattern: '^https?://[^\\s#@]+$', maxLength: 1024 })
 
+const TsigAlgorithm = Type.Enum(['hmac-sha256', 'hmac-sha384', 'hmac-sha512'], {
+  title: 'TsigAlgorithm',
+  description: 'By what updates and their answers are signed',
+})
+
+const update = {
+  server: Type.String({
+    pattern: '^(\\[[0-9A-Fa-f:]+\\]|[A-Za-z0-9.-]+)(:[0-9]{1,5})?$',
+    maxLength: 260,
+    description: 'The primary server of the zone, host or host:port (53)',
+  }),
+  zone: Type.String({
+    pattern: '^[A-Za-z0-9_.-]+$',
+    maxLength: 253,
+    description: 'The zone that is updated, such as example.com',
+  }),
+  keyName: Type.String({
+    pattern: '^[A-Za-z0-9_.-]+$',
+    maxLength: 253,
+    description: 'The name of the TSIG key (RFC 8945), as the server has it',
+  }),
+  algorithm: TsigAlgorithm,
+}
+
 const ChallengeType = Type.Enum(['http-01', 'dns-01'], {
   title: 'CaChallengeType',
   description:
-    'How names are proved: http-01, by the gateways of the host themselves; dns-01, by a webhook, for wildcards too',
+    'How names are proved: http-01, by the gateways of the host themselves; dns-01, by a webhook or by dynamic updates, for wildcards too',
 })
 
 /** How an ACME CA elsewhere is shown that a name is ours, as it is asked for. */
@@ -25,6 +49,18 @@ export const NewCaChallenge = closed(
         { title: 'NewDnsWebhook' },
       ),
     ),
+    rfc2136: Type.Optional(
+      closed(
+        {
+          ...update,
+          secret: Type.String({
+            pattern: '^[A-Za-z0-9+/]{22,172}={0,2}$',
+            description: 'The TSIG key in base64',
+          }),
+        },
+        { title: 'NewDnsUpdate', description: 'Dynamic updates (RFC 2136) signed by TSIG' },
+      ),
+    ),
   },
   { title: 'NewCaChallenge' },
 )
@@ -35,6 +71,12 @@ export const CaChallengeSettings = closed(
   {
     type: ChallengeType,
     webhook: Type.Optional(closed({ url: Type.String() }, { title: 'DnsWebhook' })),
+    rfc2136: Type.Optional(
+      closed(update, {
+        title: 'DnsUpdate',
+        description: 'Dynamic updates (RFC 2136), which are signed by TSIG',
+      }),
+    ),
   },
   { title: 'CaChallengeSettings' },
 )

@@ -12,6 +12,7 @@ const Stored = Type.Object({
   nextKey: Type.Optional(Type.String()),
   hmacKey: Type.Optional(Type.String()),
   webhookSecret: Type.Optional(Type.String()),
+  tsigSecret: Type.Optional(Type.String()),
 })
 export type CaSecrets = Type.Static<typeof Stored>
 

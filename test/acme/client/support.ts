@@ -37,15 +37,15 @@ export async function openSandbox() {
 export const webhookSecret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 
 /** A CA elsewhere, which is another installation of this service on a database of its own; a service that is a
- *  customer of it, with a cluster `sandbox`; and a DNS in which both look. */
-export async function openElsewhere({ preauthorized = false } = {}) {
+ *  customer of it, with a cluster `sandbox`; and a DNS in which both look, which is `dns` (host:port) if there is one. */
+export async function openElsewhere({ preauthorized = false, dns = '' } = {}) {
   const workers: Worker[] = []
   after(async () => {
     for (const worker of workers) await worker.stop()
   })
   const sandbox = await openSandbox()
   const world = await openChallenges()
-  const resolvers = [`127.0.0.1:${world.dnsPort}`]
+  const resolvers = [dns === '' ? `127.0.0.1:${world.dnsPort}` : dns]
   const seen = { httpPort: sandbox.plainPort, tlsPort: sandbox.tlsPort, resolvers }
   const acme = { ...seen, ranges: ['127.0.0.0/8'] }
   const ca = await openTestApi({}, { acme })
