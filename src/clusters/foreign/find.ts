@@ -81,6 +81,22 @@ export async function listGateways(ctx: Context, actor: Actor, cluster: string):
   return { items: found.map(gatewayView) }
 }
 
+/** The same of many clusters, by their names. Throws forbidden. */
+export async function gatewaysOfClusters(
+  ctx: Context,
+  actor: Actor,
+  names: readonly string[],
+): Promise<ReadonlyMap<string, readonly Gateway[]>> {
+  allowPlatform(actor, 'read')
+  const found = await ctx.db.read.gatewayReading.findMany({
+    where: { cluster: { name: { in: [...names] } } },
+    include: { cluster: { select: { name: true } } },
+    orderBy: [{ ingress: 'asc' }, { pod: 'asc' }],
+  })
+  const groups = Map.groupBy(found, ({ cluster }) => cluster.name)
+  return new Map([...groups].map(([name, rows]) => [name, rows.map(gatewayView)]))
+}
+
 function gatewayView(row: Scalars<'GatewayReading'>): Gateway {
   const { ingress, pod, readAt, reason, holds, foreign } = row
   const counts = { certificates: holds, foreign }

@@ -359,6 +359,16 @@ async function fillAll(): Promise<void> {
       ...{ secretName: `s-${n}`, namespace: 'web', createdAt: at, updatedAt: at },
     })),
   })
+  const clusters = await ctx.db.read.cluster.findMany({ where: { name: { startsWith: 'many-' } } })
+  await ctx.db.read.foreignCertificate.createMany({
+    data: clusters.map(({ id: clusterId, name }) => ({
+      ...{ id: randomUUID(), clusterId, ingress: 'default', credential: `kubernetes://${name}` },
+      ...{ fingerprintSha256: name.padEnd(64, '0'), serial: '0a', subject: `CN=${name}` },
+      ...{ issuer: 'CN=else', dnsNames: [], ipAddresses: [], keyAlgorithm: null, chainLength: 0 },
+      ...{ notBefore: at, notAfter: at, servedNames: [], gateways: [], pods: 1 },
+      ...{ firstSeenAt: at, seenAt: at },
+    })),
+  })
 }
 
 const most = 3

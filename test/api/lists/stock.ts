@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
 import { openAccount } from '../../../src/acme/accounts/open.ts'
 import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
@@ -141,6 +142,18 @@ for (const [name, status] of Object.entries({ first: 'Synced', second: 'Failed' 
   const text = 'update delivery_target set status = $2 where "secretName" = $1'
   await ctx.db.statement(text, [`${name}-tls`, status])
 }
+const { id: clusterId } = await ctx.db.read.cluster.findUniqueOrThrow({ where: { name: 'east' } })
+const at = new Date('2026-06-01T00:00:00Z')
+await ctx.db.read.foreignCertificate.createMany({
+  data: ['one', 'two'].map((name) => ({
+    ...{ id: randomUUID(), clusterId, ingress: 'default', credential: `kubernetes://${name}` },
+    ...{ fingerprintSha256: name.padEnd(64, '0'), serial: '0a', subject: `CN=${name}` },
+    ...{ issuer: 'CN=else', dnsNames: [`${name}.else.test`], ipAddresses: [] },
+    ...{ keyAlgorithm: 'ECDSA_P256', notBefore: at, notAfter: at, chainLength: 1 },
+    ...{ servedNames: [`${name}.else.test`], gateways: ['web/shop'], pods: 1 },
+    ...{ firstSeenAt: at, seenAt: at },
+  })),
+})
 for (const digit of ['a', 'b', 'c']) {
   await make('post', '/blocked-keys', { spkiSha256: digit.repeat(64), reason: `key ${digit}` })
 }

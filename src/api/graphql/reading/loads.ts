@@ -6,6 +6,8 @@ import { certificatesByIds } from '../../../certificates/find.ts'
 import type { CertificateFilter } from '../../../certificates/search/filter.ts'
 import type { Cluster } from '../../../clusters/cluster.ts'
 import { type ClusterQuery, clusterView } from '../../../clusters/find.ts'
+import { gatewaysOfClusters } from '../../../clusters/foreign/find.ts'
+import type { Gateway } from '../../../clusters/foreign/schema.ts'
 import { type Actor, allow } from '../../../core/actor.ts'
 import { canonical } from '../../../core/canonical.ts'
 import type { Context } from '../../../core/context.ts'
@@ -42,6 +44,8 @@ export type Loads = {
   /** By the id of the certificate. */
   readonly hostOfCertificate: Load<Host>
   readonly placementsOfCertificate: Load<readonly PlacementView[]>
+  /** By the name of the cluster. */
+  readonly gatewaysOfCluster: Load<readonly Gateway[]>
   /** By the parent's name. */
   readonly hostsOfTenant: PageLoad<Host, HostQuery>
   readonly certificatesOfTenant: PageLoad<Certificate, CertificateFilter>
@@ -71,6 +75,7 @@ export function loadsFor(ctx: Context, actor: Actor): Loads {
     ),
     hostOfCertificate: loader((ids) => hostsOfCertificates(ctx, actor, ids)),
     placementsOfCertificate: loader((ids) => placementsOfCertificates(ctx, actor, ids)),
+    gatewaysOfCluster: loader((names) => gatewaysOfClusters(ctx, actor, names)),
     hostsOfTenant: pageLoad(ctx, actor, hostsOfTenants),
     certificatesOfTenant: pageLoad(ctx, actor, certificatesOfTenants),
     clustersOfTenant: pageLoad(ctx, actor, clustersOfTenants),

@@ -8,7 +8,6 @@ import { CertificateGroup } from '../../../certificates/search/groups.ts'
 import { Inventory } from '../../../certificates/search/inventory.ts'
 import { Cluster } from '../../../clusters/cluster.ts'
 import { ClusterQuery } from '../../../clusters/find.ts'
-import { listGateways } from '../../../clusters/foreign/find.ts'
 import { ForeignCertificate, Gateway } from '../../../clusters/foreign/schema.ts'
 import { findListeners } from '../../../clusters/listeners/find.ts'
 import { ListenerQuery, ListenerRow } from '../../../clusters/listeners/row.ts'
@@ -187,7 +186,7 @@ const cluster: Shape = {
     gateways: relation<Cluster>(
       '[Gateway!]!',
       'Its gateway pods, as they were last read for their certificates; for platform-wide roles',
-      async ({ name }, { ctx, actor }) => (await listGateways(ctx, actor, name)).items,
+      async ({ name }, { loads }) => (await loads.gatewaysOfCluster(name)) ?? [],
     ),
     listeners: list({
       of: 'Listener',
