@@ -61,7 +61,8 @@ export async function authorize(ctx: Context, order: OrderRow, session: CaSessio
   return show(ctx, order, session)
 }
 
-/** Records by what a name is to be proved; answers whether it has to be. */
+/** Records by what a name is to be proved; answers whether it has to be. What is put up is what was ordered, whatever the
+ *  CA asks for: else it could have records of its choice put into our DNS. */
 async function begin(
   ctx: Context,
   order: OrderRow,
@@ -69,6 +70,11 @@ async function begin(
   url: string,
 ): Promise<boolean> {
   const { document } = await authorizationAt(ctx, session, url)
+  const proved = document.identifier.value.toLowerCase()
+  if (!order.names.some((name) => name.replace(/^\*\./, '') === proved)) {
+    const why = `It wants to have ${document.identifier.value} proved, which was not ordered`
+    throw new CaRefusal('disbelieved', why, { status: 403 })
+  }
   if (document.status === 'valid') return false
   const { type } = shownJson(CaChallengeSettings, order.authority.caAccount?.challenge)
   const challenge = document.challenges.find((each) => each.type === type)
