@@ -3,7 +3,7 @@
 // and then does not stop it in all of them.
 
 /** It is tried again until neither has got cheaper for so many times. */
-const tries = { least: 7, most: 100 } as const
+const tries = { least: 20, most: 200 } as const
 /** A run is short enough to be let through whole, and long enough for a clock. */
 const leastMilliseconds = 1
 
