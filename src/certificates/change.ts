@@ -3,7 +3,7 @@ import { differences } from '../audit/differences.ts'
 import { record } from '../audit/record.ts'
 import type { Actor } from '../core/actor.ts'
 import { type Context, inTransaction } from '../core/context.ts'
-import { json, sql } from '../core/database/db.ts'
+import { json } from '../core/database/db.ts'
 import type { Precondition } from '../core/refusal.ts'
 import { brokenRules } from '../shared/brokenrules.ts'
 import { Labels } from '../shared/lists/labels.ts'
@@ -12,6 +12,7 @@ import { closed } from '../shared/schema.ts'
 import { accessTenant } from '../tenants/access.ts'
 import type { Certificate } from './certificate.ts'
 import { getCertificate } from './find.ts'
+import { lockCertificate } from './lock.ts'
 import { certificateName } from './name.ts'
 
 /** What of a certificate can be changed once it is made. */
@@ -36,7 +37,7 @@ export async function changeCertificate(
   const owner = await accessTenant(ctx, actor, { name: tenant, permission: 'write-certificates' })
   const now = ctx.now()
   return ctx.db.transaction(async (tx) => {
-    await tx.$executeRaw(sql`select 1 from certificate where "id" = ${id}::uuid for update`)
+    await lockCertificate(tx, id)
     const row = await tx.certificate.findFirst({
       where: { id, tenantId: owner.id },
       include: { replacedBy: { where: { status: { not: 'revoked' } }, select: { id: true } } },

@@ -10,7 +10,8 @@ import { authoritySubject } from '../../authorities/authority.ts'
 import { backoff } from '../../certificates/renewal/rules.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { due } from '../../core/database/due.ts'
+import type { Tx } from '../../core/database/db.ts'
+import { due, dueMany } from '../../core/database/due.ts'
 import { must } from '../../shared/must.ts'
 import {
   type CaSession,
@@ -78,13 +79,11 @@ async function register(ctx: Context, row: Row, session: CaSession): Promise<voi
     })
     if (count === 0) return
     await tell(tx, row, 'authority.account-registered', { account: location }, now)
-    await resumeHosts(ctx, tx, row)
+    await resumeHosts(tx, row)
   })
 }
 
 const settled = { failures: 0, message: null, problem: null, retryAt: null } as const
-
-type Tx = Parameters<Parameters<Context['db']['transaction']>[0]>[0]
 
 function tell(
   tx: Tx,
@@ -97,7 +96,7 @@ function tell(
 }
 
 /** Hosts that could order nothing so far. */
-async function resumeHosts(_: Context, tx: Tx, { authority }: Row): Promise<void> {
+async function resumeHosts(tx: Tx, { authority }: Row): Promise<void> {
   const hosts = await tx.host.findMany({
     where: {
       spec: { path: ['certificate', 'authority'], equals: authority.name },
@@ -106,7 +105,11 @@ async function resumeHosts(_: Context, tx: Tx, { authority }: Row): Promise<void
     select: { id: true },
     orderBy: { id: 'asc' },
   })
-  for (const { id: hostId } of hosts) await due(tx, 'host.certify', { hostId })
+  await dueMany(
+    tx,
+    'host.certify',
+    hosts.map(({ id: hostId }) => ({ hostId })),
+  )
 }
 
 function contacts({ contact }: Row): readonly string[] {

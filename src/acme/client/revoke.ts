@@ -3,14 +3,10 @@ import { certificateName } from '../../certificates/name.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { due } from '../../core/database/due.ts'
+import { oneOf } from '../../shared/oneof.ts'
+import { reasonNumbers, settableReasons } from '../../x509/crl/reasons.ts'
 import { directoryOf, openCaSession, postTo } from './protocol.ts'
 import { CaRefusal, isPassing } from './refusal.ts'
-
-/** RFC 5280 5.3.1, as RFC 8555 7.6 has it in a request. */
-const codes: Readonly<Record<string, number>> = {
-  ...{ unspecified: 0, keyCompromise: 1, cACompromise: 2, affiliationChanged: 3 },
-  ...{ superseded: 4, cessationOfOperation: 5, privilegeWithdrawn: 9 },
-}
 
 const pauseMilliseconds = 60_000
 
@@ -25,7 +21,7 @@ export async function revokeAtCa(ctx: Context, certificateId: string): Promise<v
   const session = await openCaSession(ctx, row.authorityId)
   if (!session) return
   const certificate = Buffer.from(row.der).toString('base64url')
-  const reason = codes[row.revocationReason ?? ''] ?? 0
+  const reason = reasonNumbers[oneOf(settableReasons, row.revocationReason ?? 'unspecified')]
   const now = ctx.now()
   try {
     const { revokeCert: url } = await directoryOf(ctx, session)

@@ -1,8 +1,8 @@
 import { publicRoots } from '../../certificates/uploads/roots.ts'
-import { pathFaults, pathsFrom } from '../../x509/certificates/path.ts'
+import { pathFaults, pathPem, pathsFrom } from '../../x509/certificates/path.ts'
 import { type ParsedCertificate, readCertificate } from '../../x509/certificates/read.ts'
 import { X509Error } from '../../x509/der/errors.ts'
-import { readPem, toPem } from '../../x509/der/pem.ts'
+import { readPem } from '../../x509/der/pem.ts'
 import { CaRefusal } from '../client/refusal.ts'
 
 /** What was ordered. */
@@ -40,11 +40,7 @@ export function believe(pem: string, ordered: Ordered): Believed {
     const [first] = paths.flatMap((each) => pathFaults(leaf, each, ordered.now))
     throw disbelief(first ?? 'it leads to no root that is trusted')
   }
-  return {
-    certificate: leaf,
-    chainPem: path.above.map(({ der }) => toPem('CERTIFICATE', der)).join(''),
-    anchorPem: toPem('CERTIFICATE', path.root.der),
-  }
+  return { certificate: leaf, ...pathPem(path) }
 }
 
 function leafFault(leaf: ParsedCertificate, ordered: Ordered): string | undefined {

@@ -1,12 +1,12 @@
 import { record } from '../../audit/record.ts'
 import type { Actor } from '../../core/actor.ts'
-import type { Context } from '../../core/context.ts'
-import { newId } from '../../core/context.ts'
+import { type Context, newId } from '../../core/context.ts'
 import { bytes, json, type Tx } from '../../core/database/db.ts'
 import { metersOf } from '../../core/metrics.ts'
 import type { Labels } from '../../shared/lists/labels.ts'
 import { policyOf } from '../../tenants/access.ts'
 import { fingerprintSha256, type ParsedCertificate } from '../../x509/certificates/read.ts'
+import { sealLeafKey } from '../issuance/key.ts'
 import { certificateName } from '../name.ts'
 import { renewAt, spreadOf } from '../renewal/rules.ts'
 
@@ -65,7 +65,7 @@ export async function recordElsewhere(
       createdAt: now,
     },
   })
-  const sealed = bytes(ctx.seal.seal(`certificate_secret/${id}`, issued.pkcs8))
+  const sealed = bytes(sealLeafKey(ctx, id, issued.pkcs8))
   await tx.certificateSecret.create({ data: { certificateId: id, sealed } })
   const fingerprint = fingerprintSha256(der)
   // What happened is told by a trigger, of a certificate that becomes active.

@@ -3,7 +3,7 @@ import { revoking } from '../../authorities/crl/revocation.ts'
 import { markListsStale } from '../../authorities/crl/stale.ts'
 import type { Actor } from '../../core/actor.ts'
 import { type Context, inTransaction } from '../../core/context.ts'
-import { sql, type Tx } from '../../core/database/db.ts'
+import type { Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { accessTenant } from '../../tenants/access.ts'
@@ -12,6 +12,7 @@ import type { RevocationReason } from '../../x509/crl/reasons.ts'
 import type { Certificate } from '../certificate.ts'
 import { getCertificate } from '../find.ts'
 import { finishCertificate } from '../issuance/finish.ts'
+import { lockCertificate } from '../lock.ts'
 import { certificateName } from '../name.ts'
 import { uploadedElsewhere } from '../uploads/elsewhere.ts'
 import { onCompromise, readProof } from './compromise.ts'
@@ -80,7 +81,7 @@ export async function revokeOne(
   { actor, now, proven = false, keySettled = false }: Revoker,
   { id, reason }: { id: string; reason: RevocationReason },
 ): Promise<void> {
-  await tx.$executeRaw(sql`select 1 from certificate where "id" = ${id}::uuid for update`)
+  await lockCertificate(tx, id)
   const row = await findForRevocation(tx, id)
   if (!row) throw new Problem('certificate-unknown', `There is no certificate ${id}`)
   if (row.uploaded !== '') throw uploadedElsewhere('revoke')

@@ -2,9 +2,10 @@ import { record } from '../../audit/record.ts'
 import { leaveKey } from '../../authorities/keys/holders.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
-import { bytes, sql } from '../../core/database/db.ts'
+import { bytes } from '../../core/database/db.ts'
 import { Problem } from '../../shared/problem.ts'
 import { accessTenant } from '../../tenants/access.ts'
+import { lockCertificate } from '../lock.ts'
 import { certificateName } from '../name.ts'
 import { namesOfUsers, usersOf } from './users.ts'
 
@@ -18,7 +19,7 @@ export async function removeUpload(
   const owner = await accessTenant(ctx, actor, { name: tenant, permission: 'write-certificates' })
   const now = ctx.now()
   await ctx.db.transaction(async (tx) => {
-    await tx.$executeRaw(sql`select 1 from certificate where "id" = ${id}::uuid for update`)
+    await lockCertificate(tx, id)
     const row = await tx.certificate.findFirst({
       where: { id, tenantId: owner.id },
       include: { deliveries: { select: { name: true } } },

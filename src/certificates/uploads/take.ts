@@ -16,13 +16,13 @@ import { shown } from '../../shared/view.ts'
 import { accessTenant, policyOf, type TenantRow } from '../../tenants/access.ts'
 import { claimsOn } from '../../tenants/domains/claims.ts'
 import { countOne } from '../../tenants/quotas/usage.ts'
-import { subjectText } from '../../x509/certificates/path.ts'
+import { pathPem, subjectText } from '../../x509/certificates/path.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
-import { toPem } from '../../x509/der/pem.ts'
 import { isCertified, spkiOf } from '../../x509/keys/public.ts'
 import type { Certificate } from '../certificate.ts'
 import { getCertificate } from '../find.ts'
 import { sealLeafKey } from '../issuance/key.ts'
+import { lockCertificate } from '../lock.ts'
 import { certificateName } from '../name.ts'
 import { tellDeliveries } from '../renewal/predecessor.ts'
 import { nameRuleFaults, requestedHosts } from '../vetting/policy.ts'
@@ -159,7 +159,7 @@ async function holdReplaced(
   const { tenant, standing, request } = asked
   if (request.replaces === undefined) return null
   const id = request.replaces.toLowerCase()
-  await tx.$executeRaw(sql`select 1 from certificate where "id" = ${id}::uuid for update`)
+  await lockCertificate(tx, id)
   const row = await tx.certificate.findFirst({
     where: { id, tenantId: tenant.id },
     select: { uploaded: true, replacedBy: { select: { id: true } } },
@@ -236,8 +236,7 @@ async function store(
       keyAlgorithm: keyAlgorithm ?? '',
       ...{ spkiSha256, keySource: 'uploaded', uploaded, fingerprintSha256: uploaded },
       der: bytes(leaf.der),
-      chainPem: path.above.map(({ der }) => toPem('CERTIFICATE', der)).join(''),
-      anchorPem: toPem('CERTIFICATE', path.root.der),
+      ...pathPem(path),
       replacesId: request.replaces?.toLowerCase() ?? null,
       reason: request.replaces === undefined ? null : 'asked',
       cause: 'uploaded',

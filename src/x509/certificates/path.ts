@@ -1,6 +1,18 @@
+import { toPem } from '../der/pem.ts'
 import { formatName, sameName } from '../names/distinguished.ts'
 import { linkFaults, roomBelow } from './chain.ts'
 import { isSelfSigned, isSignedBy, type ParsedCertificate } from './read.ts'
+
+/** What a server sends of a path, and the root that it leads to; PEM. */
+export function pathPem({ above, root }: CertificatePath): {
+  readonly chainPem: string
+  readonly anchorPem: string
+} {
+  return {
+    chainPem: above.map(({ der }) => toPem('CERTIFICATE', der)).join(''),
+    anchorPem: toPem('CERTIFICATE', root.der),
+  }
+}
 
 /** A way from a certificate up to a root: those between, nearest first. */
 export type CertificatePath = {
