@@ -8,6 +8,8 @@ import { Ago, Ends, Moment } from '../parts/time.tsx'
 import type { Schemas } from '../shared/api.ts'
 import { saveFile } from '../shared/save.ts'
 import { subjectText } from '../shared/subject.ts'
+import { CaFacts } from './elsewhere/account.tsx'
+import { Orders } from './elsewhere/orders.tsx'
 import { keyStores, LifeLeft } from './list.tsx'
 import { type Authority as AuthorityShape, authorityQuery, issuersQuery } from './queries.ts'
 import { RotationSteps } from './rotation.tsx'
@@ -23,7 +25,8 @@ export function Authority({ name }: { readonly name: string }) {
           up={{ to: '/authorities', name: 'Authorities' }}
           about={
             <>
-              <Status of={authority.retiredAt ? 'retired' : 'active'} /> {authority.kind}
+              <Status of={authority.retiredAt ? 'retired' : 'active'} />{' '}
+              {authority.acme ? 'a CA elsewhere' : authority.kind}
               {authority.parent ? (
                 <>
                   {' '}
@@ -34,22 +37,36 @@ export function Authority({ name }: { readonly name: string }) {
             </>
           }
           actions={
-            <ActionButton
-              onPress={() =>
-                saveFile(
-                  `${name}.pem`,
-                  new Blob([authority.pem, authority.chainPem], { type: 'application/x-pem-file' }),
-                )
-              }
-            >
-              Download its certificate
-            </ActionButton>
+            authority.acme ? (
+              <Link href="/ask" className="button">
+                Ask for a host
+              </Link>
+            ) : (
+              <ActionButton
+                onPress={() =>
+                  saveFile(
+                    `${name}.pem`,
+                    new Blob([authority.pem, authority.chainPem], {
+                      type: 'application/x-pem-file',
+                    }),
+                  )
+                }
+              >
+                Download its certificate
+              </ActionButton>
+            )
           }
         >
           <About authority={authority} />
-          {authority.acme ? null : <Revocations authority={authority} />}
-          <RotationSteps authority={authority} />
-          <Issuers name={name} />
+          {authority.acme ? (
+            <Orders authority={name} />
+          ) : (
+            <>
+              <Revocations authority={authority} />
+              <RotationSteps authority={authority} />
+              <Issuers name={name} />
+            </>
+          )}
         </Page>
       )}
     </Loaded>
@@ -76,30 +93,6 @@ function About({ authority }: { readonly authority: AuthorityShape }) {
           ['Good from', <Moment key="f" at={authority.notBefore ?? ''} />],
           ['Serial', <Code key="s">{authority.serial ?? ''}</Code>],
           ['SHA-256', <Code key="p">{authority.fingerprintSha256 ?? ''}</Code>],
-        ]}
-      />
-    </div>
-  )
-}
-
-/** A CA elsewhere: our account with it, and how names are proved to it. */
-function CaFacts({ account }: { readonly account: NonNullable<AuthorityShape['acme']> }) {
-  const { directory, contact, challenge, state, url, message, nextAttempt, profile } = account
-  const { type, webhook } = challenge
-  const by = webhook?.url ?? 'the gateways of each host'
-  return (
-    <div className="card">
-      {message === null ? null : <p className="note note-warn">{message}</p>}
-      <Facts
-        of={[
-          ['Directory', directory],
-          ['Account', url === null ? state : `${state}: ${url}`],
-          ['Contact', contact.join(', ') || 'nobody'],
-          ['Names are proved', `${type}, by ${by}`],
-          ['Profile', profile ?? 'as the CA does by itself'],
-          ...(nextAttempt === null
-            ? []
-            : ([['Next attempt', <Moment key="n" at={nextAttempt} />]] as const)),
         ]}
       />
     </div>

@@ -71,13 +71,23 @@ const columns: readonly Column<Authority>[] = [
     header: 'Key',
     value: ({ keyAlgorithm, keyStore, acme }) =>
       acme ? `account ${acme.state}` : `${keyAlgorithm}, ${keyStores[keyStore]}`,
+    cell: ({ keyAlgorithm, keyStore, acme }) =>
+      acme ? (
+        <>
+          account <Status of={acme.state} tip={acme.message} />
+        </>
+      ) : (
+        `${keyAlgorithm}, ${keyStores[keyStore]}`
+      ),
   },
   {
     id: 'lists',
     header: 'Lists',
     value: ({ lists }) => lists?.staleAt ?? '',
-    cell: ({ lists, signsLists }) =>
-      lists ? (
+    cell: ({ lists, signsLists, acme }) =>
+      acme ? (
+        <span className="quiet">of its own</span>
+      ) : lists ? (
         <>
           good for <Ends at={lists.staleAt} brief />
           <span className="below">{lists.entries} revoked</span>
@@ -101,6 +111,11 @@ export function Authorities() {
     <Page
       title="Authorities"
       about="Who signs certificates: life left, keys, and what tells of revocations."
+      actions={
+        <Link href="/elsewhere" className="button">
+          Register a CA elsewhere
+        </Link>
+      }
     >
       <Loaded query={query}>
         {(rows) => (

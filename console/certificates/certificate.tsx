@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query'
 import { useState } from 'react'
-import { Link } from 'wouter'
+import { Link, useLocation } from 'wouter'
 import { authoritiesQuery } from '../authorities/queries.ts'
 import { ActionButton, useAction } from '../parts/action.tsx'
 import { Code, Empty, Facts, Loaded, Page, Section } from '../parts/page.tsx'
@@ -10,8 +10,10 @@ import { type Column, DataTable } from '../parts/table.tsx'
 import { Ago, Ends, Moment } from '../parts/time.tsx'
 import { answered, api } from '../shared/api.ts'
 import { nameOf, subjectText } from '../shared/subject.ts'
+import { counted } from '../shared/when.ts'
 import { useMay } from '../shell/session.ts'
 import { Download } from './download.tsx'
+import { PutOn } from './puton.tsx'
 import {
   type Leaf,
   leafQuery,
@@ -20,6 +22,7 @@ import {
   servedQuery,
   type Which,
 } from './queries.ts'
+import { Remove } from './remove.tsx'
 import { Revoke } from './revoke.tsx'
 
 /** A certificate: its names and chain, what it replaced, where it is served, and what can be done with it. */
@@ -42,7 +45,9 @@ export function Certificate({ tenant, id }: Which) {
               )}
             </>
           }
-          actions={<Actions leaf={leaf} />}
+          actions={
+            leaf.origin === 'uploaded' ? <UploadActions leaf={leaf} /> : <Actions leaf={leaf} />
+          }
         >
           <About leaf={leaf} />
           <Chain leaf={leaf} />
@@ -76,12 +81,7 @@ function Actions({ leaf }: { readonly leaf: Leaf }) {
       ),
     [['certificates']],
   )
-  const gone =
-    status === 'revoked'
-      ? 'It was revoked'
-      : leaf.origin === 'uploaded'
-        ? 'It was uploaded, and its CA alone does that: upload a successor by the API or gatesmith upload'
-        : undefined
+  const gone = status === 'revoked' ? 'It was revoked' : undefined
   const byCsr =
     keySource === 'caller' ? 'Its key is not here: send a new request by the API' : undefined
   return (
@@ -124,6 +124,36 @@ function Actions({ leaf }: { readonly leaf: Leaf }) {
   )
 }
 
+/** What can be done with one of a CA elsewhere: that alone renews and revokes it. */
+function UploadActions({ leaf }: { readonly leaf: Leaf }) {
+  const { tenant, id, replacedBy } = leaf
+  const [open, setOpen] = useState<'put' | 'download' | 'remove' | undefined>()
+  const [, goTo] = useLocation()
+  const mayChange = useMay('write-certificates')
+  const mayPut = useMay('write-hosts')
+  const close = () => setOpen(undefined)
+  return (
+    <>
+      <ActionButton refused={mayPut} onPress={() => setOpen('put')}>
+        Put it on a host
+      </ActionButton>
+      <ActionButton
+        refused={mayChange ?? (replacedBy === null ? undefined : 'Another took its place already')}
+        onPress={() => goTo(`/upload?${new URLSearchParams({ tenant, replaces: id })}`)}
+      >
+        Upload a successor
+      </ActionButton>
+      <ActionButton onPress={() => setOpen('download')}>Download</ActionButton>
+      <ActionButton tone="danger" refused={mayChange} onPress={() => setOpen('remove')}>
+        Remove
+      </ActionButton>
+      <PutOn leaf={leaf} open={open === 'put'} onClose={close} />
+      <Download leaf={leaf} open={open === 'download'} onClose={close} />
+      <Remove leaf={leaf} open={open === 'remove'} onClose={close} />
+    </>
+  )
+}
+
 const keySources = {
   server: 'made here',
   caller: 'made by who asked for it',
@@ -144,6 +174,8 @@ function About({ leaf }: { readonly leaf: Leaf }) {
               <span key="r" className="wrong">
                 Failed {renewal.attempts} ×: {renewal.lastError}
               </span>
+            ) : leaf.origin === 'uploaded' ? (
+              'its CA alone can: upload a successor'
             ) : autoRenew && renewal.at ? (
               <span key="r">
                 by itself, <Ago at={renewal.at} />
@@ -160,6 +192,8 @@ function About({ leaf }: { readonly leaf: Leaf }) {
               <Link key="h" href={`/hosts/${tenant}/${encodeURIComponent(host)}`}>
                 {host}
               </Link>
+            ) : leaf.origin === 'uploaded' ? (
+              'whatever host names it'
             ) : (
               'whoever asked for it'
             ),
@@ -168,6 +202,7 @@ function About({ leaf }: { readonly leaf: Leaf }) {
           ['Key', `${leaf.keyAlgorithm}, ${keySources[leaf.keySource]}`],
           ['Serial', <Code key="s">{leaf.serial}</Code>],
           ['SHA-256', <Code key="p">{leaf.fingerprintSha256 ?? '—'}</Code>],
+          ...(leaf.leftOut.length > 0 ? ([['Left out', leaf.leftOut.join('; ')]] as const) : []),
           ...(leaf.revokedAt
             ? ([
                 [
@@ -216,6 +251,19 @@ function Chain({ leaf }: { readonly leaf: Leaf }) {
             </span>
           </li>
         ))}
+        {leaf.upload && leaf.upload.issuer !== leaf.upload.root ? (
+          <li>
+            {leaf.upload.issuer}
+            <span className="below">
+              {counted(
+                leaf.chainPem.split('-----BEGIN').length - 1,
+                'certificate is',
+                'certificates are',
+              )}{' '}
+              served after the leaf
+            </span>
+          </li>
+        ) : null}
         {leaf.upload ? (
           <li>
             {leaf.upload.root}

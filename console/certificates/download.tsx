@@ -38,9 +38,11 @@ export function Download({
     mayTakeKey ??
     (leaf.keySource === 'caller'
       ? 'its key was made by who asked for it, and never was here'
-      : leaf.host === null
-        ? undefined
-        : 'the key of a host’s certificate is handed to its clusters alone')
+      : leaf.keySource === 'uploaded'
+        ? 'what was uploaded is handed to clusters alone'
+        : leaf.host === null
+          ? undefined
+          : 'the key of a host’s certificate is handed to its clusters alone')
   const key = whyNoKey === undefined && (withKey || format === 'p12')
   const downloading = useAction(() => download(leaf, { format, key, password }))
   const submit = (event: FormEvent) => {

@@ -150,6 +150,11 @@ export function Certificates() {
           ? `Those that end from ${dateText(new Date(from), 'UTC')} to ${dateText(new Date(new Date(to).getTime() - 1), 'UTC')} (UTC).`
           : 'Of hosts, clients and whatever else they were issued for.'
       }
+      actions={
+        <Link href="/upload" className="button">
+          Upload one
+        </Link>
+      }
       {...(from ? { up: { to: '/expiry', name: 'Expiry' } } : {})}
     >
       <Loaded query={query}>

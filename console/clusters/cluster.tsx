@@ -10,6 +10,7 @@ import { Ago } from '../parts/time.tsx'
 import { answered, api, type Schemas } from '../shared/api.ts'
 import { counted } from '../shared/when.ts'
 import { useMay } from '../shell/session.ts'
+import { Gateways } from './gateways.tsx'
 import { versionsOf } from './list.tsx'
 import { Listeners } from './listeners.tsx'
 import { type Cluster as ClusterShape, clusterQuery } from './queries.ts'
@@ -18,6 +19,7 @@ import { type Cluster as ClusterShape, clusterQuery } from './queries.ts'
 export function Cluster({ name }: { readonly name: string }) {
   const query = useQuery(clusterQuery(name))
   const refused = useMay('check-clusters', { platform: true })
+  const platform = useMay('read', { platform: true })
   const path = { cluster: name }
   const checking = useAction(
     () => answered(api.POST('/v1/clusters/{cluster}/check', { params: { path } })),
@@ -78,6 +80,7 @@ export function Cluster({ name }: { readonly name: string }) {
             <Section title="Listeners">
               <Listeners cluster={name} />
             </Section>
+            {platform === undefined ? <Gateways cluster={name} /> : null}
             <Repaired name={name} />
           </>
         )}

@@ -25,6 +25,7 @@ export function Host({ tenant, name }: Place) {
   const [tab, setTab] = useState(() => (location.hash === '#plan' ? 'plan' : 'served'))
   const renewing = useAction(renew, [['hosts'], ['certificates'], ['probes']])
   const certificate = query.data?.host.status.certificate
+  const uploaded = query.data?.host.certificate.uploaded
   const probing = probe.isFetching
   return (
     <Page
@@ -39,7 +40,7 @@ export function Host({ tenant, name }: Place) {
           <ActionButton
             refused={
               mayRenew ??
-              (query.data?.host.certificate.uploaded === undefined
+              (uploaded === undefined
                 ? certificate
                   ? undefined
                   : 'It has no certificate yet'
@@ -52,6 +53,14 @@ export function Host({ tenant, name }: Place) {
           >
             Renew now
           </ActionButton>
+          {uploaded !== undefined && mayRenew === undefined && certificate ? (
+            <Link
+              className="button"
+              href={`/upload?${new URLSearchParams({ tenant, replaces: certificate.id })}`}
+            >
+              Upload a successor
+            </Link>
+          ) : null}
           {mayChange === undefined ? (
             <Link className="button" href={`/ask?${new URLSearchParams({ tenant, host: name })}`}>
               Change

@@ -1,66 +1,18 @@
 import { useQuery } from '@tanstack/react-query'
-import { type ReactNode, useId } from 'react'
 import { authoritiesQuery } from '../authorities/queries.ts'
 import { uploadsQuery } from '../certificates/queries.ts'
 import { clustersQuery } from '../clusters/queries.ts'
 import { useTenants } from '../parts/choice.tsx'
-import type { Schemas } from '../shared/api.ts'
+import { Field, type Violations, wrongWith } from '../parts/field.tsx'
 import type { Draft } from './draft.ts'
 import { Routes } from './routes.tsx'
 
-type Violations = readonly Schemas['Violation'][]
 type Props = {
   readonly draft: Draft
   readonly onChange: (draft: Draft) => void
   readonly violations: Violations
   /** Of a host that is there: whose it is and its name stay. */
   readonly fixed: boolean
-}
-
-/** What the service says is wrong with a field, by its JSON Pointer. */
-export function wrongWith(
-  violations: Violations,
-  ...pointers: readonly string[]
-): string | undefined {
-  const found = violations.filter(({ field }) =>
-    pointers.some((pointer) => field === pointer || field.startsWith(`${pointer}/`)),
-  )
-  return found.length > 0 ? found.map(({ message }) => message).join('; ') : undefined
-}
-
-/** A field with its name, a hint, and what is wrong with it. */
-export function Field({
-  name,
-  hint,
-  wrong,
-  children,
-}: {
-  readonly name: string
-  readonly hint?: string
-  readonly wrong?: string | undefined
-  readonly children: (ids: {
-    readonly id: string
-    readonly 'aria-describedby': string | undefined
-    readonly 'aria-invalid': boolean
-  }) => ReactNode
-}) {
-  const id = useId()
-  const said = wrong ?? hint
-  return (
-    <div className="field">
-      <label htmlFor={id}>{name}</label>
-      {children({
-        id,
-        'aria-describedby': said === undefined ? undefined : `${id}-said`,
-        'aria-invalid': wrong !== undefined,
-      })}
-      {said === undefined ? null : (
-        <p id={`${id}-said`} className={wrong === undefined ? 'hint' : 'wrong'}>
-          {said}
-        </p>
-      )}
-    </div>
-  )
 }
 
 const modes = {
@@ -158,7 +110,10 @@ export function Fields({ draft, onChange, violations, fixed }: Props) {
       <Routes draft={draft} onChange={onChange} violations={violations} />
       <details
         className="card"
-        open={wrongWith(violations, '/certificate', '/owner', '/contact') !== undefined}
+        open={
+          draft.uploaded !== '' ||
+          wrongWith(violations, '/certificate', '/owner', '/contact') !== undefined
+        }
       >
         <summary>Certificate, owner and contact — the usual unless you say otherwise</summary>
         <Others draft={draft} onChange={onChange} violations={violations} fixed={fixed} />
@@ -219,7 +174,7 @@ function Others({ draft, onChange, violations }: Props) {
     <div className="fields">
       <Field
         name="Uploaded certificate"
-        hint="Then none is issued, and the next three say nothing"
+        hint="Then none is issued: authority, key, days and organization say nothing"
         wrong={of('/certificate/uploaded')}
       >
         {(ids) => (
@@ -250,8 +205,10 @@ function Others({ draft, onChange, violations }: Props) {
             <option value="">the tenant’s own</option>
             {data
               ?.filter(({ retiredAt }) => retiredAt === null)
-              .map(({ name }) => (
-                <option key={name}>{name}</option>
+              .map(({ name, acme }) => (
+                <option key={name} value={name}>
+                  {acme ? `${name}: a CA elsewhere` : name}
+                </option>
               ))}
           </select>
         )}

@@ -1,11 +1,10 @@
-import type { Schemas } from '../shared/api.ts'
+import { Field, type Violations, wrongWith } from '../parts/field.tsx'
 import { type Draft, type DraftRoute, newRoute, type SimpleRoute } from './draft.ts'
-import { Field, wrongWith } from './fields.tsx'
 
 type Props = {
   readonly draft: Draft
   readonly onChange: (draft: Draft) => void
-  readonly violations: readonly Schemas['Violation'][]
+  readonly violations: Violations
 }
 
 /** Where requests lead: one row for each route, the first that fits counts. */

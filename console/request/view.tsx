@@ -20,11 +20,24 @@ export function Ask() {
   const { tenant: own } = useMe()
   const tenant = params.get('tenant')
   const name = params.get('host')
-  if (tenant !== null && name !== null) return <Change tenant={tenant} name={name} />
-  return <Form before={undefined} first={{ ...newDraft, tenant: own ?? '' }} />
+  const uploaded = params.get('uploaded') ?? ''
+  if (tenant !== null && name !== null) {
+    return <Change tenant={tenant} name={name} uploaded={uploaded} />
+  }
+  const said = { tenant: own ?? tenant ?? '', name: params.get('name') ?? '', uploaded }
+  return <Form before={undefined} first={{ ...newDraft, ...said }} />
 }
 
-function Change({ tenant, name }: { readonly tenant: string; readonly name: string }) {
+function Change({
+  tenant,
+  name,
+  uploaded,
+}: {
+  readonly tenant: string
+  readonly name: string
+  /** The certificate that it is to serve; empty: as it is. */
+  readonly uploaded: string
+}) {
   const query = useQuery({
     ...hostQuery({ tenant, name }),
     // What is being changed is not replaced under the hands of who changes it.
@@ -32,7 +45,11 @@ function Change({ tenant, name }: { readonly tenant: string; readonly name: stri
   })
   return (
     <Loaded query={query}>
-      {({ host, etag }) => <Form before={{ host, etag }} first={draftOf(host)} />}
+      {({ host, etag }) => {
+        const draft = draftOf(host)
+        const first = uploaded === '' ? draft : { ...draft, uploaded }
+        return <Form before={{ host, etag }} first={first} />
+      }}
     </Loaded>
   )
 }

@@ -19,6 +19,13 @@ const Certificates = lazy(async () => ({
 const Certificate = lazy(async () => ({
   default: (await import('../certificates/certificate.tsx')).Certificate,
 }))
+const Upload = lazy(async () => ({
+  default: (await import('../certificates/upload.tsx')).Upload,
+}))
+const Foreign = lazy(async () => ({ default: (await import('../foreign/view.tsx')).Foreign }))
+const Elsewhere = lazy(async () => ({
+  default: (await import('../authorities/elsewhere/view.tsx')).Elsewhere,
+}))
 const Clusters = lazy(async () => ({ default: (await import('../clusters/list.tsx')).Clusters }))
 const Cluster = lazy(async () => ({ default: (await import('../clusters/cluster.tsx')).Cluster }))
 const Authorities = lazy(async () => ({
@@ -71,6 +78,8 @@ function SignedIn() {
               <Route path="/certificates/:tenant/:id">
                 {({ tenant, id }) => <Certificate key={id} tenant={tenant} id={id} />}
               </Route>
+              <Route path="/upload" component={Upload} />
+              <Route path="/foreign" component={Foreign} />
               <Route path="/clusters" component={Clusters} />
               <Route path="/clusters/:name">
                 {({ name }) => <Cluster key={name} name={name} />}
@@ -79,6 +88,7 @@ function SignedIn() {
               <Route path="/authorities/:name">
                 {({ name }) => <Authority key={name} name={name} />}
               </Route>
+              <Route path="/elsewhere" component={Elsewhere} />
               <Route path="/audit" component={Audit} />
               <Route path="/ask" component={Ask} />
               <Route>

@@ -12,6 +12,7 @@ const places: readonly (readonly [to: string, name: string, icon: IconName])[] =
   ['/expiry', 'Expiry', 'expiry'],
   ['/hosts', 'Hosts', 'hosts'],
   ['/certificates', 'Certificates', 'certificates'],
+  ['/foreign', 'Inventory', 'search'],
   ['/clusters', 'Clusters', 'clusters'],
   ['/authorities', 'Authorities', 'authorities'],
   ['/audit', 'Audit', 'audit'],
@@ -20,6 +21,7 @@ const places: readonly (readonly [to: string, name: string, icon: IconName])[] =
 /** What is around every view: where one can go, who is signed in, and how it looks. */
 export function Frame({ children }: { readonly children: ReactNode }) {
   const [path] = useLocation()
+  const me = useMe()
   const [open, setOpen] = useState(false)
   const main = useRef<HTMLElement>(null)
   const arrived = useRef(path)
@@ -54,17 +56,19 @@ export function Frame({ children }: { readonly children: ReactNode }) {
         </div>
         <div id="places" className={open ? 'places places-open' : 'places'}>
           <nav aria-label="Views">
-            {places.map(([to, name, icon]) => (
-              <Link
-                key={to}
-                href={to}
-                className="place"
-                aria-current={isAt(path, to) ? 'page' : undefined}
-              >
-                <Icon name={icon} />
-                {name}
-              </Link>
-            ))}
+            {places
+              .filter(([to]) => to !== '/foreign' || me.tenant === null)
+              .map(([to, name, icon]) => (
+                <Link
+                  key={to}
+                  href={to}
+                  className="place"
+                  aria-current={isAt(path, to) ? 'page' : undefined}
+                >
+                  <Icon name={icon} />
+                  {name}
+                </Link>
+              ))}
             <Link
               href="/ask"
               className="place place-ask"

@@ -126,6 +126,7 @@ async function configFor(
     noticeRanges: ['127.0.0.0/8', '::1'],
     // Who tries it out has everything on this machine.
     acme: { ...defaultAcme, ranges: ['0.0.0.0/0', '::/0'] },
+    caRanges: ['127.0.0.0/8', '::1'],
     development: true,
   }
 }

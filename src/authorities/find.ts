@@ -95,6 +95,7 @@ function accountView(row: AccountRow): CaAccountView {
     message: row.message,
     problem: row.problem,
     nextAttempt: timestampOrNull(row.retryAt),
+    pausedUntil: timestampOrNull(row.pausedUntil),
     registeredAt: timestampOrNull(row.registeredAt),
     keyChangedAt: timestampOrNull(row.keyChangedAt),
   })

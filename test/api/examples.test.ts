@@ -193,6 +193,7 @@ test('every example of a request is accepted, and what it is answered is what th
   await ask('listTenantAcmeAccounts')
   await ask('deleteTenantAcmeAccount', account)
   await ask('deleteTenantAcmeKey', acmeKey)
+  await ask('listAuthorityOrders', issuing)
   const { id: replacement } = await ask('createReplacement')
   await ask('getReplacement', { id: String(replacement) })
   const { spkiSha256 } = await ask('createBlockedKey')

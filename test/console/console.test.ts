@@ -6,6 +6,7 @@ import { actionStories } from './stories/actions.ts'
 import { askStories } from './stories/ask.ts'
 import { listStories } from './stories/lists.ts'
 import { signInStories } from './stories/signin.ts'
+import { uploadStories } from './stories/uploads.ts'
 import { viewStories } from './stories/views.ts'
 import { openWorld } from './world.ts'
 
@@ -41,5 +42,6 @@ if (noChromium) {
   listStories(world, signedIn)
   actionStories(world, signedIn)
   askStories(world, signedIn)
+  uploadStories(world, signedIn)
   after(() => assert.deepEqual(complaints, [], 'what the browser complained of'))
 }

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { connect } from '../../src/clusters/kubernetes/connect.ts'
+import { leafFor, openElsewhere, sentOf } from '../certificates/uploads/elsewhere.ts'
 import { devPorts, startDev, tokenIn, untilUp } from '../e2e/dev.ts'
 import type { Http } from '../e2e/stage.ts'
 import { openFolder, until } from '../support/process.ts'
@@ -15,6 +16,8 @@ export type World = {
   readonly token: string
   /** Of the sandbox cluster. */
   readonly kubeconfig: string
+  /** PEM of the CA that the foreign and uploaded certificates are of, and a leaf of it with its key. */
+  readonly shop: { readonly certificate: string; readonly privateKey: string }
   /** A certificate of a client that nothing renews, and whose key was not taken yet. */
   readonly leaf: string
 }
@@ -37,7 +40,66 @@ export async function openWorld(): Promise<World> {
   await makeConflict(http, kubeconfig)
   const leaf = await makeLeaves(http)
   const token = await tokenIn(state)
-  return { http, url: `http://127.0.0.1:${ports.api}`, link, token, kubeconfig, leaf }
+  const url = `http://127.0.0.1:${ports.api}`
+  const { root, between } = await openElsewhere('Shop')
+  const shop = sentOf(await leafFor(between, ['up.example.com']), between, root)
+  await makeForeign(http, kubeconfig, await leafFor(between, ['taken.example.com']))
+  await makeCa(http, url)
+  return { http, url, link, token, kubeconfig, leaf, shop }
+}
+
+/** A Secret that somebody else has put on a gateway, and that was read. */
+async function makeForeign(
+  http: Http,
+  kubeconfig: string,
+  { pem, key }: { readonly pem: string; readonly key: string },
+): Promise<void> {
+  const base64 = (text: string) => Buffer.from(text).toString('base64')
+  await connect(kubeconfig).apply({
+    apiVersion: 'v1',
+    kind: 'Secret',
+    type: 'kubernetes.io/tls',
+    metadata: { name: 'theirs', namespace: 'istio-system' },
+    data: { 'tls.crt': base64(pem), 'tls.key': base64(key) },
+  })
+  await until(
+    'it is seen',
+    async () => {
+      await http.post('/v1/clusters/sandbox/check').expect(200)
+      const { body } = await http.get('/v1/foreign-certificates').expect(200)
+      return body.items.length > 0 ? true : undefined
+    },
+    60,
+  )
+}
+
+/** An account with a CA elsewhere, which is this service itself: what it issues is on record already, so that the order
+ *  of a host fails; and one with a CA that does not answer, whose orders wait. */
+async function makeCa(http: Http, url: string): Promise<void> {
+  const key = await http.post('/v1/tenants/example/acme-keys').send({ name: 'self' }).expect(201)
+  const { hmacKey, id: keyId } = key.body
+  const root = await http.get('/v1/authorities/example-root').expect(200)
+  const common = { kind: 'acme', challenge: { type: 'http-01' }, termsOfServiceAgreed: true }
+  const self = {
+    ...{ ...common, name: 'public', trustedRoots: root.body.pem, contact: ['pki@example.com'] },
+    directory: `${url}/acme/example-issuing/directory`,
+    externalAccountBinding: { keyId, hmacKey },
+  }
+  const away = { ...common, name: 'away', directory: 'http://127.0.0.1:1/directory' }
+  for (const authority of [self, away]) {
+    await http.post('/v1/authorities').send(authority).expect(201)
+    const asked = { ...spec, clusters: ['sandbox'], certificate: { authority: authority.name } }
+    const host = `of-${authority.name}.example.com`
+    await http.put(`/v1/tenants/example/hosts/${host}`).send(asked).expect(201)
+  }
+  await until(
+    'an order fails',
+    async () => {
+      const { body } = await http.get('/v1/authorities/public/orders?state=failed').expect(200)
+      return body.items.length > 0 ? true : undefined
+    },
+    60,
+  )
 }
 
 /** One that ends soon, and one that signs for nobody any more while something wants to be renewed by it. */

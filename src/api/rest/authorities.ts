@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { listCaOrders } from '../../acme/ordering/find.ts'
+import { CaOrder, CaOrderQuery } from '../../acme/ordering/schema.ts'
 import {
   Authority,
   AuthorityPatch,
@@ -127,6 +129,25 @@ export const authorities: Routes = {
         },
       },
       (request) => getAuthority(ctx, actorOf(request), request.params.authority),
+    )
+  },
+
+  listAuthorityOrders(api, ctx) {
+    api.get(
+      '/authorities/:authority/orders',
+      {
+        config: { needs: 'read', problems: ['authority-unknown', 'cursor-refused'] },
+        schema: {
+          tags,
+          summary: 'List what hosts have ordered of a CA elsewhere, oldest first',
+          description:
+            'Of an authority of the kind acme; others have none. What each waits for, or why it failed. A tenant sees its own. With limit and cursor; nextCursor is null on the last page.',
+          params: closed({ authority: Name }),
+          querystring: CaOrderQuery,
+          response: { 200: ListOf(CaOrder) },
+        },
+      },
+      (request) => listCaOrders(ctx, actorOf(request), { ...request.params, ...request.query }),
     )
   },
 

@@ -160,6 +160,9 @@ export const CaAccountView = closed(
       description: 'What the CA calls it (RFC 8555 6.7), such as rateLimited',
     }),
     nextAttempt: Type.Union([Timestamp, Type.Null()]),
+    pausedUntil: Type.Union([Timestamp, Type.Null()], {
+      description: 'Until then no order is sent: the CA has said that it is too much',
+    }),
     registeredAt: Type.Union([Timestamp, Type.Null()]),
     keyChangedAt: Type.Union([Timestamp, Type.Null()]),
   },

@@ -65,7 +65,10 @@ function readStanding(
   now: Date,
 ): { readonly standing: ServedCertificate; readonly key: KeyObject } {
   if (!privateKey) {
-    throw new Problem('certificate-refused', 'Send its private key along: gateways serve with it')
+    const message = 'Send its private key along: gateways serve with it'
+    const missing = field === '/pkcs12' ? field : '/privateKey'
+    refuse('certificate-refused', [{ field: missing, message }])
+    throw new Problem('certificate-refused', message)
   }
   const leaf = leafOf(certificates, spkiOf(privateKey))
   if (typeof leaf === 'string') {

@@ -41,6 +41,7 @@ export type Item = {
   readonly askedAt?: string
   readonly since?: string
   readonly notAfter?: string
+  readonly endedAt?: string | null
 }
 
 /** What a list is asked for, by the names of its parameters. */
@@ -197,6 +198,15 @@ const cases: Readonly<Record<string, Readonly<Record<string, readonly Case[]>>>>
     ],
   },
   listTenantAcmeKeys: { name: [['mail', ({ name }) => name === 'mail']] },
+  listAuthorityOrders: {
+    state: ['authorizing', 'failed', 'issued'].map(
+      (word): Case => [word, ({ state }) => state === word],
+    ),
+    open: [
+      ['true', ({ endedAt }) => endedAt === null],
+      ['false', ({ endedAt }) => endedAt !== null],
+    ],
+  },
   listTenantAcmeAccounts: {
     status: ['valid', 'revoked'].map((word): Case => [word, ({ status }) => status === word]),
   },

@@ -154,6 +154,24 @@ await ctx.db.read.foreignCertificate.createMany({
     ...{ firstSeenAt: at, seenAt: at },
   })),
 })
+// As hosts would order of a CA elsewhere.
+const { id: orderedOf } = await ctx.db.read.authority.findUniqueOrThrow({
+  where: { name: 'first' },
+})
+const ordering = await ctx.db.read.host.findMany({ orderBy: { name: 'asc' }, take: 3 })
+await ctx.db.read.caOrder.createMany({
+  data: (['authorizing', 'failed', 'issued'] as const).flatMap((state, index) => {
+    const host = ordering[index]
+    if (!host) return []
+    const createdAt = new Date(at.getTime() + index * 1000)
+    const { id: hostId, tenantId, name } = host
+    return {
+      ...{ id: randomUUID(), tenantId, hostId, authorityId: orderedOf, names: [name], state },
+      ...{ keyAlgorithm: 'ECDSA_P256', csr: Buffer.from('csr'), createdAt },
+      endedAt: state === 'authorizing' ? null : createdAt,
+    }
+  }),
+})
 for (const digit of ['a', 'b', 'c']) {
   await make('post', '/blocked-keys', { spkiSha256: digit.repeat(64), reason: `key ${digit}` })
 }

@@ -161,7 +161,7 @@ const wrong: Readonly<Record<string, readonly [() => Promise<NewUpload>, RegExp]
   ],
   'no private key': [
     async () => ({ certificate: (await leafFor(between, ['a.example.com'])).pem }),
-    /Send its private key/,
+    /Send its private key.*"field":"\/privateKey"/,
   ],
   'the key of another': [
     async () => ({

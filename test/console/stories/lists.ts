@@ -116,7 +116,7 @@ export function listStories({ url, http }: World, signedIn: () => Promise<Browse
     await untilShown(page, 'Needs attention')
     await page.keyboard.press('Tab')
     assert.equal(await page.evaluate('document.activeElement?.textContent'), 'Skip to content')
-    await page.getByRole('link', { name: 'Certificates' }).focus()
+    await page.getByRole('link', { name: 'Certificates', exact: true }).focus()
     await page.keyboard.press('Enter')
     await untilShown(page, 'Certificates')
     assert.equal(await page.evaluate('document.activeElement?.id'), 'main')

@@ -18,7 +18,7 @@ const views: readonly (readonly [
     async (page) => {
       for (const [kind, count] of [
         [/Failed renewals/, /^1/],
-        [/Hosts failed or in conflict/, /^2/],
+        [/Hosts failed or in conflict/, /^3/],
         [/Ending without renewal/, /^2/],
         [/Authorities ending/, /^1/],
         [/Clusters not answering/, /^1/],
@@ -134,6 +134,53 @@ const views: readonly (readonly [
     async (page) => {
       await page.getByRole('heading', { name: 'Lists and OCSP' }).waitFor()
       await page.getByText('Its key was never changed.').waitFor()
+    },
+  ],
+  [
+    'ca',
+    '/authorities/public',
+    'public',
+    async (page) => {
+      await page.getByText('http-01, by the gateways of each host').waitFor()
+      const order = page.getByRole('row', { name: /of-public\.example\.com.*failed/ })
+      await order.getByText('Another certificate of the same serial is on record').waitFor()
+    },
+  ],
+  [
+    'ca-away',
+    '/authorities/away',
+    'away',
+    async (page) => {
+      await page.getByText(/It cannot be reached: ECONNREFUSED \(unreachable\)/).waitFor()
+      const order = page.getByRole('row', { name: /of-away\.example\.com.*new/ })
+      await order.getByText(/the account with the CA is registering/).waitFor()
+    },
+  ],
+  [
+    'elsewhere',
+    '/elsewhere',
+    'Register a CA elsewhere',
+    async (page) => {
+      await page.getByLabel('Directory').waitFor()
+    },
+  ],
+  [
+    'upload',
+    '/upload',
+    'Upload a certificate',
+    async (page) => {
+      await page.getByLabel(/^Files/).waitFor()
+    },
+  ],
+  [
+    'foreign',
+    '/foreign',
+    'Foreign certificates',
+    async (page) => {
+      const row = page.getByRole('row', { name: /taken\.example\.com/ })
+      await row.getByText('in 89 days').waitFor()
+      await row.getByRole('link', { name: 'sandbox' }).waitFor()
+      await row.getByText('CN=Shop CA 1').waitFor()
     },
   ],
   [
