@@ -6,7 +6,7 @@ import { noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
 import { specOf } from '../hosts/find.ts'
 import { namesOf } from '../hosts/host.ts'
-import { recordedRefs } from '../hosts/objects.ts'
+import { type RecordedObject, recordedRefs } from '../hosts/objects.ts'
 import { Problem } from '../shared/problem.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
@@ -20,7 +20,13 @@ import {
 } from './gather.ts'
 import { intend } from './intent.ts'
 import { backendsFound } from './observe.ts'
-import { type Outcome, settle, settleApplied } from './outcome/settle.ts'
+import {
+  type Outcome,
+  settle,
+  settleApplied,
+  settleChallenges,
+  waitingForCertificate,
+} from './outcome/settle.ts'
 import { backendClientWarnings } from './pairs/backendclients.ts'
 import { confirmPlacement } from './proof/confirm.ts'
 import type { DesiredHost } from './renderer.ts'
@@ -91,12 +97,23 @@ async function answerChallenges(
     return settle(ctx, placement, { status: 'Conflict', message, againAfterSeconds: 60 })
   }
   await applySteps(kube, intent.steps, namesOf(delivery.host.name, delivery.host.spec))
-  // What was said of the order stays.
-  if (placement.status !== 'Pending' || placement.message === null) await waiting(ctx, placement)
+  const risks = await intent.risks
+  await settleChallenges(ctx, placement, {
+    objects: appliedOf(intent.objects),
+    warnings: risks.map(({ message }) => message),
+    answering: delivery.challenges !== undefined,
+  })
+}
+
+/** What is on the cluster once the steps have been taken. */
+function appliedOf(objects: readonly RecordedObject[]): readonly RecordedObject[] {
+  return objects
+    .filter(({ digest }) => digest !== undefined)
+    .map((object) => ({ ...object, applied: true }))
 }
 
 function waiting(ctx: Context, placement: PlacementRow): Promise<void> {
-  return settle(ctx, placement, { status: 'Pending', message: 'Waiting for its certificate' })
+  return settle(ctx, placement, { status: 'Pending', message: waitingForCertificate })
 }
 
 async function deliver(
@@ -131,9 +148,7 @@ async function deliver(
     lost: risks.filter(({ wins }) => wins).map(({ message }) => message),
     warnings: [...new Set(warnings)],
     conditions: [await backendsFound(kube, delivery.host.spec.routes)],
-    objects: intent.objects
-      .filter(({ digest }) => digest !== undefined)
-      .map((object) => ({ ...object, applied: true })),
+    objects: appliedOf(intent.objects),
     drift,
     trust: delivery.clients ? trustDigest(delivery.clients.trust) : null,
   })

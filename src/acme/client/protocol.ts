@@ -139,8 +139,8 @@ type Post = {
   readonly byKey?: boolean
 }
 
-/** How often a nonce may be refused: others use the same account. */
-const mostNonceTries = 4
+/** How often a nonce may be refused: those that were kept may all be too old, and some CAs refuse a few for practice. */
+const mostNonceTries = 8
 
 /** Posts to a CA in the name of the account. Throws CaRefusal for every answer but of success. */
 export async function postTo(

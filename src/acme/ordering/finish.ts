@@ -10,7 +10,7 @@ import { shownJson } from '../../shared/view.ts'
 import { spkiOf } from '../../x509/keys/public.ts'
 import { type CaSession, postTo } from '../client/protocol.ts'
 import { CaRefusal, problemIn, retryAfterOf } from '../client/refusal.ts'
-import { believe } from './believe.ts'
+import { type Believed, believe, type Ordered } from './believe.ts'
 import { failed, type Next, type OrderRow, orderIn, waiting } from './order.ts'
 
 const actor = systemActor('host.certify')
@@ -42,13 +42,11 @@ export async function finish(ctx: Context, order: OrderRow, session: CaSession):
 }
 
 async function take(ctx: Context, order: OrderRow, session: CaSession, url: string): Promise<Next> {
-  const accept = 'application/pem-certificate-chain'
-  const { body } = await postTo(ctx, session, { url, accept })
   const secret = await ctx.db.read.caOrderSecret.findUnique({ where: { orderId: order.id } })
   const sealed = must(secret, 'the key of an order is kept until it has ended').sealed
   const pkcs8 = ctx.seal.open(`ca_order_secret/${order.id}`, Buffer.from(sealed))
   const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
-  const believed = believe(body.toString('latin1'), {
+  const believed = await believedAt(ctx, session, url, {
     ...{ names: order.names, spki: spkiOf(key), keyAlgorithm: order.keyAlgorithm },
     ...{ trustedRoots: session.trustedRoots, now: ctx.now() },
   })
@@ -85,4 +83,47 @@ async function take(ctx: Context, order: OrderRow, session: CaSession, url: stri
     pkcs8.fill(0)
   }
   return 'now'
+}
+
+/** How many other chains of a certificate are looked at. */
+const mostChains = 5
+
+/** The certificate at this URL, if it may be believed, with the first of the chains that the CA offers (RFC 8555 7.4.2) that leads to
+ *  a root that is trusted. Throws CaRefusal, which says what is wrong with its usual one. */
+async function believedAt(
+  ctx: Context,
+  session: CaSession,
+  url: string,
+  ordered: Ordered,
+): Promise<Believed> {
+  const accept = 'application/pem-certificate-chain'
+  const { body, headers } = await postTo(ctx, session, { url, accept })
+  try {
+    return believe(body.toString('latin1'), ordered)
+  } catch (error) {
+    if (!(error instanceof CaRefusal)) throw error
+    for (const other of alternatesIn(headers.link).slice(0, mostChains)) {
+      const { body: chain } = await postTo(ctx, session, { url: other, accept })
+      const found = believable(chain.toString('latin1'), ordered)
+      if (found) return found
+    }
+    throw error
+  }
+}
+
+function believable(pem: string, ordered: Ordered): Believed | undefined {
+  try {
+    return believe(pem, ordered)
+  } catch (error) {
+    if (!(error instanceof CaRefusal)) throw error
+    return undefined
+  }
+}
+
+/** The URLs of relation alternate in Link (RFC 8288), whose lines Node has joined by commas. */
+function alternatesIn(link: string | readonly string[] | undefined): readonly string[] {
+  const said = [link ?? ''].flat().join(', ').slice(0, 8192)
+  return [...said.matchAll(/<([^<>]{1,2048})>([^<]*)/g)].flatMap(([, url = '', parameters = '']) =>
+    /;\s*rel\s*=\s*("alternate"|alternate\b)/i.test(parameters) ? [url] : [],
+  )
 }

@@ -1,6 +1,7 @@
 import { request } from 'node:http'
 import { partsOf, safeLookup } from '../../clusters/addresses.ts'
 import { ingressOf } from '../../clusters/find.ts'
+import { failureOf } from '../../clusters/outgoing.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
@@ -27,8 +28,8 @@ export type Expected = {
 /** How long a gateway that cannot be asked, since its plain HTTP is not reached from here, is given. */
 const blindMilliseconds = 15_000
 
-/** Which gateways of a host do not answer a challenge yet, by cluster: each that can be asked is. One of a cluster
- *  that is away is waited for as little as it is by clients, if another answers. */
+/** Which gateways of a host do not answer a challenge yet, by cluster and with what they answer instead: each that can be
+ *  asked is. One of a cluster that is away is waited for as little as it is by clients, if another answers. */
 export async function unanswering(ctx: Context, expected: Expected): Promise<readonly string[]> {
   const placements = await ctx.db.read.placement.findMany({
     where: { hostId: expected.hostId, wanted: true },
@@ -39,22 +40,29 @@ export async function unanswering(ctx: Context, expected: Expected): Promise<rea
     placements.map(async ({ cluster, ingress }) => {
       const { plainAddress } = ingressOf(cluster, ingress)
       const age = ctx.now().getTime() - expected.presentedAt.getTime()
-      const answers =
-        plainAddress === undefined ? age > blindMilliseconds : await serves(plainAddress, expected)
-      return { cluster: cluster.name, answers, away: cluster.silentSince !== null }
+      const fault =
+        plainAddress === undefined ? blindFault(age) : await answerFault(plainAddress, expected)
+      return { cluster: cluster.name, fault, away: cluster.silentSince !== null }
     }),
   )
-  const some = found.some(({ answers }) => answers)
-  if (found.length === 0) return ['none']
-  return found
-    .filter(({ answers, away }) => !answers && !(away && some))
-    .map(({ cluster }) => cluster)
+  const some = found.some(({ fault }) => fault === undefined)
+  if (found.length === 0) return ['none of its clusters: it has none']
+  return found.flatMap(({ cluster, fault, away }) =>
+    fault === undefined || (away && some) ? [] : [`${cluster} (${fault})`],
+  )
+}
+
+function blindFault(age: number): string | undefined {
+  return age > blindMilliseconds ? undefined : 'it has no plainAddress, and is given a moment'
 }
 
 const timeoutMilliseconds = 3_000
 
-/** Whether plain HTTP answers the challenge as the CA will look for it (RFC 8555 8.3). */
-function serves(address: string, { name, token, keyAuthorization }: Expected): Promise<boolean> {
+/** Why plain HTTP does not answer the challenge as the CA will look for it (RFC 8555 8.3); undefined: it does. */
+function answerFault(
+  address: string,
+  { name, token, keyAuthorization }: Expected,
+): Promise<string | undefined> {
   const { host, port } = partsOf(address)
   return new Promise((resolve) => {
     const asked = request(
@@ -69,15 +77,23 @@ function serves(address: string, { name, token, keyAuthorization }: Expected): P
         response.on('data', (part: Buffer) => {
           if (parts.push(part) > 8) response.destroy()
         })
-        response.on('error', () => resolve(false))
-        response.on('close', () => resolve(false))
+        response.on('error', () => resolve('its answer breaks off'))
+        response.on('close', () => resolve('it answers something else'))
         response.on('end', () => {
           const body = Buffer.concat(parts).toString('latin1').trimEnd()
-          resolve(response.statusCode === 200 && body === keyAuthorization)
+          const { statusCode } = response
+          if (statusCode !== 200) resolve(`it answers ${statusCode}`)
+          else resolve(body === keyAuthorization ? undefined : 'it answers something else')
         })
       },
     )
-    asked.on('error', () => resolve(false))
+    asked.on('error', (error) =>
+      resolve(
+        error.name === 'TimeoutError' || error.name === 'AbortError'
+          ? 'it does not answer'
+          : failureOf(error),
+      ),
+    )
     asked.end()
   })
 }

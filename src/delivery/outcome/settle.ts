@@ -152,6 +152,35 @@ export function settleApplied(
   })
 }
 
+/** What is said of a host that has no certificate, where nothing else is. */
+export const waitingForCertificate = 'Waiting for its certificate'
+
+/** What a push left on the cluster of a host without a certificate. */
+export type Answering = Pick<Applied, 'objects' | 'warnings'> & {
+  /** A CA elsewhere may look for what is answered there; else that was taken off. */
+  readonly answering: boolean
+}
+
+/** Stores what answers a CA elsewhere on the cluster. What was said of the order stays: of one under way and, once its
+ *  answers are taken off, of one that failed. */
+export function settleChallenges(
+  ctx: Context,
+  placement: PlacementRow,
+  { objects, warnings, answering }: Answering,
+): Promise<void> {
+  const { status, message, host } = placement
+  const refused = status === 'Failed' && host.certifyFailures > 0 && !answering
+  const stays = message !== null && (status === 'Pending' || refused)
+  return store(ctx, {
+    placement,
+    columns: {
+      ...{ warnings, objects: recordOf(objects) },
+      ...(stays ? {} : { message: waitingForCertificate }),
+      ...(stays || status === 'Pending' ? {} : { status: 'Pending', since: ctx.now() }),
+    },
+  })
+}
+
 const waitingForIngress = 'Waiting until the ingress serves it'
 
 /** What was put right and what was left, as it is stored and told in the audit trail: of what is left, when

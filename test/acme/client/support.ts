@@ -87,8 +87,12 @@ export async function openElsewhere({ preauthorized = false, dns = '' } = {}) {
   return { ca, own, ctx, world, sandbox, webhook, account, ways, root, workers }
 }
 
-/** Takes the calls of a DNS webhook as its page has it: signed, and answered when the record is there. */
-async function openWebhook(txt: Map<string, readonly string[]>) {
+/** Takes the calls of a DNS webhook as its page has it: signed, and answered when the record is there. `told` hears what
+ *  a name has from then on, where another DNS is to have it. */
+export async function openWebhook(
+  txt: Map<string, readonly string[]>,
+  told: (name: string, values: readonly string[]) => Promise<void> = async () => undefined,
+) {
   const calls: { type: string; name: string; value: string }[] = []
   const state = { refuses: 0, deaf: false }
   const server = createServer(async (request, response) => {
@@ -110,6 +114,7 @@ async function openWebhook(txt: Map<string, readonly string[]>) {
     const before = txt.get(name) ?? []
     const others = before.filter((each) => each !== value)
     if (!state.deaf) txt.set(name, type === 'dns-01.present' ? [...others, value] : others)
+    await told(name, txt.get(name) ?? [])
     if (txt.get(name)?.length === 0) txt.delete(name)
     response.writeHead(204).end()
   })
