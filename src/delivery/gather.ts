@@ -22,6 +22,7 @@ const withHost = {
         select: {
           ...{ id: true, serial: true, der: true, status: true, notAfter: true },
           ...{ issuerId: true, chainPem: true, anchorPem: true, uploaded: true },
+          spkiSha256: true,
         },
       },
     },

@@ -1,13 +1,17 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { blockKey, unblockKey } from '../../src/authorities/keys/blocked.ts'
+import { getCertificate } from '../../src/certificates/find.ts'
 import { renewCertificate } from '../../src/certificates/renewal/renew.ts'
+import { revokeBlocked, sweepBlocked } from '../../src/certificates/revocation/blocked.ts'
 import { removeUpload } from '../../src/certificates/uploads/remove.ts'
 import { uploadCertificate } from '../../src/certificates/uploads/take.ts'
 import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
 import { objectName } from '../../src/delivery/istio/names.ts'
 import { probeHost } from '../../src/delivery/proof/probe.ts'
+import { putDelivery } from '../../src/delivery/secrets/put.ts'
 import { Problem } from '../../src/shared/problem.ts'
-import type { Foreign } from '../authorities/foreign.ts'
+import { type Foreign, foreign } from '../authorities/foreign.ts'
 import { leafFor, openElsewhere, sentOf } from '../certificates/uploads/elsewhere.ts'
 import { admin } from '../support/context.ts'
 import { fieldsOf, isProblem } from '../support/problem.ts'
@@ -233,4 +237,98 @@ test('one that has ended is said on its host, which goes on serving it', async (
   )
   const own = { ...kinds.secret, namespace: 'istio-system', name: objectName(name) }
   assert.ok(await kube.get(own))
+})
+
+const chainOf = async (name: string) => {
+  const secret = { ...kinds.secret, namespace: 'istio-system', name: objectName(name) }
+  const found = Object(await kube.get(secret))
+  return Buffer.from(String(found.data?.['tls.crt']), 'base64').toString()
+}
+
+test('the same certificate with another chain is served with that one from then on', async () => {
+  const name = 'rechained.shop.test'
+  const old = await openElsewhere('Old')
+  const leaf = await leafFor(between, [name])
+  // The same CA, certified by another root: two ways up.
+  const cross = await foreign({ name: 'Elsewhere CA 1', issuer: old.root, key: between.keys })
+  const send = (...above: readonly Foreign[]) =>
+    uploadCertificate(ctx, admin, { tenant: 'shop', request: sentOf(leaf, ...above) })
+  const first = (await send(cross, old.root)).certificate
+  assert.equal(first.upload?.root, 'CN=Old Root')
+  await put(ctx, name, { certificate: { uploaded: first.id } })
+  await work(ctx, name)
+  assert.equal(await chainOf(name), leaf.pem + cross.pem)
+  const again = await send(between, root)
+  assert.deepEqual([again.created, again.certificate.id], [false, first.id])
+  assert.equal(again.certificate.chainPem, between.pem)
+  assert.equal((await read(ctx, name)).status.clusters[0]?.status, 'Pending')
+  const host = await work(ctx, name)
+  assert.equal(host.status.clusters[0]?.status, 'Synced')
+  assert.equal(await chainOf(name), leaf.pem + between.pem)
+  // Once more changes nothing.
+  await send(between, root)
+  assert.equal((await read(ctx, name)).status.clusters[0]?.status, 'Synced')
+  const said = { where: { action: 'certificate.changed', subjectId: first.id } }
+  assert.equal(await ctx.db.read.auditEvent.count(said), 1)
+})
+
+test('where the key of an uploaded certificate is blocked its host serves on, and says so until another is there', async () => {
+  const name = 'known.shop.test'
+  const leaf = await leafFor(between, [name, 'other.shop.test'])
+  const first = await upload(leaf)
+  const certificate = { uploaded: first.id }
+  await put(ctx, name, { certificate })
+  await work(ctx, name)
+  await blockKey(ctx, admin, { pem: leaf.pem, reason: 'found in a public repository' })
+  const { spkiSha256 } = await ctx.db.read.certificate.findUniqueOrThrow({
+    where: { id: first.id },
+  })
+  await revokeBlocked(ctx, spkiSha256)
+  const asked = { tenant: 'shop', id: first.id }
+  const told = await getCertificate(ctx, admin, asked)
+  assert.match(told.renewal.lastError ?? '', /blocked since .* upload a successor with another key/)
+  assert.deepEqual([told.status, told.renewal.attempts], ['active', 1])
+  // The host may still be changed, and what is wrong stays said.
+  await put(ctx, name, { certificate, http: 'serve' })
+  const host = await work(ctx, name)
+  assert.equal(host.status.clusters[0]?.status, 'Synced')
+  assert.match(host.status.clusters[0]?.warnings.join() ?? '', /key .* is blocked since/)
+  await revokeBlocked(ctx, spkiSha256)
+  assert.equal((await getCertificate(ctx, admin, asked)).renewal.attempts, 1)
+  // No other host begins to use it.
+  const refused = put(ctx, 'other.shop.test', { certificate })
+  assert.deepEqual(await fieldsOf('host-refused', refused), ['/certificate/uploaded'])
+  const delivery = putDelivery(ctx, admin, {
+    ...{ tenant: 'shop', name: 'known' },
+    spec: {
+      ...{ certificate: first.id, clusters: ['sandbox'] },
+      secret: { name: 'known', namespace: 'test' },
+    },
+  })
+  assert.deepEqual(await fieldsOf('delivery-refused', delivery), ['/certificate'])
+  // A successor with the same key is none; one with another key is, and then nothing is wrong any more.
+  await assert.rejects(upload(leaf, first.id), isProblem('certificate-refused'))
+  const second = await uploaded([name], first.id)
+  const after = await work(ctx, name)
+  assert.equal(after.status.certificate?.id, second.id)
+  assert.doesNotMatch(after.status.clusters[0]?.warnings.join() ?? '', /blocked/)
+  assert.equal((await getCertificate(ctx, admin, asked)).renewal.attempts, 0)
+  await revokeBlocked(ctx, spkiSha256)
+  assert.equal((await getCertificate(ctx, admin, asked)).renewal.attempts, 0)
+})
+
+test('what was said of a blocked key is taken back with the block', async () => {
+  const name = 'unblocked.shop.test'
+  const leaf = await leafFor(between, [name])
+  const { id } = await upload(leaf)
+  const { spkiSha256 } = await blockKey(ctx, admin, { pem: leaf.pem, reason: 'by mistake' })
+  assert.equal(await sweepBlocked(ctx), 1)
+  await revokeBlocked(ctx, spkiSha256)
+  assert.equal(await sweepBlocked(ctx), 0)
+  await unblockKey(ctx, admin, spkiSha256)
+  await revokeBlocked(ctx, spkiSha256)
+  const { renewal } = await getCertificate(ctx, admin, { tenant: 'shop', id })
+  assert.deepEqual([renewal.attempts, renewal.lastError], [0, null])
+  await put(ctx, name, { certificate: { uploaded: id } })
+  assert.equal((await work(ctx, name)).status.clusters[0]?.status, 'Synced')
 })

@@ -103,7 +103,7 @@ export const certificates: Routes = {
           summary:
             'Upload a certificate of a CA elsewhere with its private key, for hosts to serve',
           description:
-            'PEM or a PKCS#12 store. Its chain is built and checked; the root is not served. Hosts name it by certificate.uploaded. With replaces it takes the place of another one, whose hosts have it from then on. It is not renewed here. The same certificate once more is answered as it is (200).',
+            'PEM or a PKCS#12 store. Its chain is built and checked; the root is not served. Hosts name it by certificate.uploaded. With replaces it takes the place of another one, whose hosts have it from then on. It is not renewed here. The same certificate once more is answered as it is (200), with the chain that it came with last.',
           params: closed({ tenant: Name }),
           querystring: DryRun,
           body: NewUpload,

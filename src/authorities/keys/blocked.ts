@@ -67,7 +67,8 @@ async function recordBlocked(
   await due(tx, 'blocked-key.revoke', { spkiSha256 })
 }
 
-/** Lifts a block. What was revoked stays revoked. Throws blocked-key-unknown. */
+/** Lifts a block. What was revoked stays revoked; of uploaded certificates nothing is complained of any more (due at
+ *  once). Throws blocked-key-unknown. */
 export async function unblockKey(ctx: Context, actor: Actor, spkiSha256: string): Promise<void> {
   allowPlatform(actor, 'block-keys')
   const now = ctx.now()
@@ -78,6 +79,7 @@ export async function unblockKey(ctx: Context, actor: Actor, spkiSha256: string)
       subject: subjectOf(spkiSha256),
       changes: {},
     })
+    await due(tx, 'blocked-key.revoke', { spkiSha256 })
   })
 }
 

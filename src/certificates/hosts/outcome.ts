@@ -79,15 +79,21 @@ async function settleRenewals(tx: Tx, given: readonly Given[]): Promise<void> {
     id: { in: some.flatMap(({ host }) => host.certificateId ?? []) },
   })
   const failed = stays.filter(({ host }) => host.certificate?.renewError)
+  const ids = failed.flatMap(({ host }) => host.certificateId ?? [])
   if (replaced.length > 0) {
     await tx.certificate.updateMany({ where: where(replaced), data: { autoRenew: false } })
   }
-  if (failed.length > 0) {
-    await tx.certificate.updateMany({ where: where(failed), data: noFailures })
+  if (ids.length > 0) {
+    // That its key is blocked stays wrong with an uploaded one, although its hosts go on with it.
+    await tx.$executeRaw(sql`
+      update certificate set "renewFailures" = 0, "renewAfter" = null, "renewError" = null
+      where "id" = any(${ids}::uuid[]) and ("uploaded" = '' or not exists (
+        select from blocked_key where blocked_key."spkiSha256" = certificate."spkiSha256"))`)
   }
 }
 
-const noFailures = { renewFailures: 0, renewAfter: null, renewError: null } as const
+/** Of a certificate whose renewal did not fail, or matters no more. */
+export const noFailures = { renewFailures: 0, renewAfter: null, renewError: null } as const
 
 type Behind = {
   readonly placementId: string

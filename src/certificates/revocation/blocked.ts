@@ -3,15 +3,19 @@ import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
 import { due, dueMany } from '../../core/database/due.ts'
 import { finishCertificate } from '../issuance/finish.ts'
+import { tellOfUploads } from '../uploads/blocked.ts'
 import { revokeOne } from './revoke.ts'
 
 /** How many certificates one run revokes before it makes way for other work. */
 const batchSize = 500
 
 /** Revokes every certificate in force that has a blocked key, for keyCompromise, also those revoked
- *  for a lesser reason; the rest is due again after a portion. Does nothing once the block is lifted. */
+ *  for a lesser reason; the rest is due again after a portion. Of uploaded ones it is told, since their CA alone can
+ *  revoke them. Once the block is lifted, nothing of it is said any more. */
 export async function revokeBlocked(ctx: Context, spkiSha256: string): Promise<void> {
   const blocked = await ctx.db.read.blockedKey.findUnique({ where: { spkiSha256 } })
+  const told = { spkiSha256, since: blocked?.since, now: ctx.now() }
+  await ctx.db.transaction((tx) => tellOfUploads(tx, told))
   if (!blocked) return
   const rows = await ctx.db.read.certificate.findMany({
     where: {
@@ -45,8 +49,9 @@ export async function sweepBlocked(ctx: Context): Promise<number> {
   const rows = await ctx.db.read.$queryRaw<readonly { spkiSha256: string }[]>(sql`
     select "spkiSha256" from blocked_key where exists (
       select from certificate where certificate."spkiSha256" = blocked_key."spkiSha256"
-        and "uploaded" = ''
-        and "notAfter" >= ${ctx.now()} and "status" <> 'revoked')`)
+        and "notAfter" >= ${ctx.now()} and "status" <> 'revoked'
+        and ("uploaded" = '' or "renewFailures" = 0 and not exists (
+          select from certificate next where next."replacesId" = certificate."id")))`)
   await ctx.db.transaction((tx) => dueMany(tx, 'blocked-key.revoke', rows))
   return rows.length
 }

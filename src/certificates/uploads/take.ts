@@ -21,12 +21,14 @@ import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { isCertified, spkiOf } from '../../x509/keys/public.ts'
 import type { Certificate } from '../certificate.ts'
 import { getCertificate } from '../find.ts'
+import { noFailures } from '../hosts/outcome.ts'
 import { sealLeafKey } from '../issuance/key.ts'
 import { lockCertificate } from '../lock.ts'
 import { certificateName } from '../name.ts'
 import { tellDeliveries } from '../renewal/predecessor.ts'
 import { nameRuleFaults, requestedHosts } from '../vetting/policy.ts'
 import { aboveFaults, leafFaults } from './faults.ts'
+import { replaceChain } from './rechain.ts'
 import { publicRoots } from './roots.ts'
 import type { NewUpload } from './schema.ts'
 import { leafOf, type ServedCertificate, servedPath } from './served.ts'
@@ -35,7 +37,7 @@ import { usersOf } from './users.ts'
 /** Takes a certificate of a CA elsewhere with its private key, for hosts to serve. Its chain is built of what was sent
  *  and of the roots that browsers know, and held against today; the root is not served. With `replaces` it takes the
  *  place of another one, whose hosts have it from then on. The same certificate once more is the one that is there:
- *  `created` is false. Throws tenant-unknown, certificate-refused with every fault, certificate-replaced,
+ *  `created` is false, and if it came with another chain, that is served from then on. Throws tenant-unknown, certificate-refused with every fault, certificate-replaced,
  *  certificate-unknown, quota-exceeded, busy. */
 export async function uploadCertificate(
   ctx: Context,
@@ -51,6 +53,7 @@ export async function uploadCertificate(
     const known = await knownUpload(tx, { tenant, standing, sent, request })
     const replaced = known ? null : await holdReplaced(tx, { tenant, request, standing }, ctx.now())
     const id = known ?? (await store(tx, { ctx, actor, tenant, standing, key, request, sent }))
+    if (known) await replaceChain(tx, { id: known, standing, actor, now: ctx.now() })
     if (replaced) await handOver(tx, { tenant, from: replaced })
     return {
       certificate: await getCertificate(within, actor, { tenant: name, id }),
@@ -268,12 +271,14 @@ async function store(
   return id
 }
 
-/** Has the hosts and deliveries of the one before look at what they are to have now. */
+/** Has the hosts and deliveries of the one before look at what they are to have now; of that one nothing is to be
+ *  complained of any more. */
 async function handOver(
   tx: Tx,
   { tenant, from }: { readonly tenant: TenantRow; readonly from: string },
 ): Promise<void> {
   const users = await usersOf(tx, { tenantId: tenant.id, id: from })
+  await tx.certificate.updateMany({ where: { id: from }, data: noFailures })
   await dueMany(
     tx,
     'host.certify',

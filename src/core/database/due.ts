@@ -102,7 +102,7 @@ const kinds = {
     queue: ({ keyId }) => `key/${keyId}`,
     urgency: 'revocation',
   }),
-  /** Revoke the certificates that have a blocked key. */
+  /** Revoke the certificates that have a blocked key, or tell of them where they were uploaded. */
   'blocked-key.revoke': kindOf(Type.Object({ spkiSha256: Text })),
   /** Send a notice. What does not answer holds up no more than a few slots. */
   'notice.send': kindOf(Type.Object({ noticeId: Text, receiverId: Text }), {

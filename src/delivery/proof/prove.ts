@@ -4,6 +4,7 @@ import { refusedClients } from '../../certificates/hosts/refused.ts'
 import { isPublicRoot } from '../../certificates/uploads/roots.ts'
 import { ingressOf } from '../../clusters/find.ts'
 import type { Context } from '../../core/context.ts'
+import { blockedSentence } from '../../hosts/certificates/uploaded.ts'
 import { specOf } from '../../hosts/find.ts'
 import { namesOf } from '../../hosts/host.ts'
 import { Problem } from '../../shared/problem.ts'
@@ -68,7 +69,13 @@ export async function prove(
   return {
     fault,
     unanswered,
-    warnings: [...warnings, ...unknownRoot(certificate), ...unproved, ...unsigning],
+    warnings: [
+      ...warnings,
+      ...unknownRoot(certificate),
+      ...(await blockedKey(ctx, certificate)),
+      ...unproved,
+      ...unsigning,
+    ],
     until,
   }
 }
@@ -83,6 +90,16 @@ function unknownRoot({ uploaded, anchorPem }: CertificateRow): readonly string[]
   return [
     `Its certificate leads to a root that browsers do not know (${name}): only clients that were given it trust this host`,
   ]
+}
+
+/** An uploaded certificate whose key is blocked is served until another is there; its CA alone can revoke it. */
+async function blockedKey(
+  ctx: Context,
+  { uploaded, spkiSha256 }: CertificateRow,
+): Promise<readonly string[]> {
+  if (uploaded === '') return []
+  const found = await ctx.db.read.blockedKey.findUnique({ where: { spkiSha256 } })
+  return found ? [blockedSentence(found.since)] : []
 }
 
 async function refusedOf(

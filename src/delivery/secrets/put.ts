@@ -6,6 +6,7 @@ import { isDuplicate, json, type Tx } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
 import type { Precondition } from '../../core/refusal.ts'
 import { type LineMember, newestInLine } from '../../hosts/certificates/line.ts'
+import { blockedSentence } from '../../hosts/certificates/uploaded.ts'
 import { lock } from '../../hosts/lock.ts'
 import { Problem, refuse, type Violation } from '../../shared/problem.ts'
 import { accessTenant, type TenantRow } from '../../tenants/access.ts'
@@ -109,6 +110,9 @@ function certificateFaults(newest: LineMember | undefined, tenantId: string): re
     const message =
       'Its key is with whoever sent its CSR: only one whose key was made here can be delivered'
     return [{ field, message }]
+  }
+  if (newest.uploaded !== '' && newest.keyBlockedSince !== null) {
+    return [{ field, message: blockedSentence(newest.keyBlockedSince) }]
   }
   if (newest.status === 'revoked') {
     return [{ field, message: 'It was revoked, and nothing has taken its place: renew it first' }]

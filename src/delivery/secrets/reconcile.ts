@@ -9,6 +9,7 @@ import type { Context } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
 import { type LineMember, newestInLine } from '../../hosts/certificates/line.ts'
+import { blockedSentence } from '../../hosts/certificates/uploaded.ts'
 import { must } from '../../shared/must.ts'
 import { Problem } from '../../shared/problem.ts'
 import { pemOf } from '../pairs/pem.ts'
@@ -94,6 +95,9 @@ async function bring(ctx: Context, kube: Kube, target: Target): Promise<Outcome>
   if (newest.status === 'revoked') {
     const message = 'Its certificate was revoked, and nothing has taken its place: renew it'
     return { status: 'Failed', message, again: true }
+  }
+  if (newest.uploaded !== '' && newest.keyBlockedSince !== null) {
+    return { status: 'Failed', message: blockedSentence(newest.keyBlockedSince), again: true }
   }
   const ref = { ...kinds.secret, namespace, name: secretName }
   const found = await kube.get(ref)

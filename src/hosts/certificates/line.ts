@@ -13,6 +13,7 @@ export type LineMember = {
   /** '': an authority here made it. */
   readonly uploaded: string
   readonly serial: string
+  readonly spkiSha256: string
   readonly der: Uint8Array<ArrayBuffer> | null
   readonly status: string
   readonly profile: string
@@ -22,6 +23,8 @@ export type LineMember = {
   readonly cause: string
   readonly autoRenew: boolean
   readonly notAfter: Date
+  /** Since when its key may not be used any more; null: it may. */
+  readonly keyBlockedSince: Date | null
 }
 
 /** The certificate that stands in the place of this one now: the newest of those that took it, one after
@@ -45,9 +48,12 @@ export async function newestInLines(
     )
     select distinct on (line."first") line."first"::text, certificate."id"::text,
       certificate."tenantId"::text, "hostId"::text, "issuerId"::text, "chainPem", "anchorPem",
-      authority."name" as authority, "uploaded", "serial", "der", "status", "profile",
-      "keyAlgorithm", "keySource", "dnsNames", "cause", "autoRenew", "notAfter"
+      authority."name" as authority, "uploaded", "serial",
+      certificate."spkiSha256", "der", "status", "profile",
+      "keyAlgorithm", "keySource", "dnsNames", "cause", "autoRenew", "notAfter",
+      blocked_key."since" as "keyBlockedSince"
     from line join certificate using ("id") left join authority on authority."id" = "authorityId"
+      left join blocked_key on blocked_key."spkiSha256" = certificate."spkiSha256"
     order by line."first", "status" = 'active' desc, "keySource" <> 'caller' desc,
       certificate."createdAt" desc, certificate."id" desc`)
   return new Map(rows.map(({ first, ...member }) => [first, member]))

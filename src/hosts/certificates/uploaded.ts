@@ -26,7 +26,30 @@ export async function uploadedFor(
       'There is no uploaded certificate of this id: upload it first (POST …/certificates:import)'
     return { newest: undefined, faults: [{ field, message }] }
   }
-  return { newest, faults: servingFaults(newest, asked) }
+  const isServed = await isServedBy(tx, newest.id, asked)
+  // Whoever serves it goes on, until another one takes its place: no host is taken away from its clients for that.
+  const faults = isServed ? [] : blockedFaults(newest)
+  return { newest, faults: [...servingFaults(newest, asked), ...faults] }
+}
+
+/** Why nothing may begin to use this certificate: its key is blocked, and its CA alone can revoke it. */
+function blockedFaults({
+  keyBlockedSince,
+  uploaded,
+}: Pick<LineMember, 'keyBlockedSince' | 'uploaded'>): readonly Violation[] {
+  if (keyBlockedSince === null || uploaded === '') return []
+  return [{ field, message: blockedSentence(keyBlockedSince) }]
+}
+
+/** What is said where an uploaded certificate has a key that is blocked. */
+export function blockedSentence(since: Date): string {
+  return `The key of the uploaded certificate is blocked since ${since.toISOString()}, since somebody else may have it: have its CA revoke it, and upload a successor with another key (replaces)`
+}
+
+async function isServedBy(tx: Tx, id: string, { tenantId, name }: Serving): Promise<boolean> {
+  const where = { tenantId_name: { tenantId, name } }
+  const host = await tx.host.findUnique({ where, select: { certificateId: true } })
+  return host?.certificateId === id
 }
 
 /** What of a certificate decides which hosts it can serve. */
