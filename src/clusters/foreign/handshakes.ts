@@ -43,9 +43,10 @@ export async function seenAt(
   const lane = async () => {
     for (const { name, credential, gateway } of queue) {
       const leaf = await leafFor(ingress.address, name.replace(/^\*\./, 'gatesmith-probe.'))
-      if (!leaf) continue
+      const facts = leaf && factsOf(leaf)
+      if (!facts) continue
       const place = { credential, servedNames: [name], gateways: [gateway] }
-      seen.push({ ...place, ...factsOf(leaf), chainLength: 0 })
+      seen.push({ ...place, ...facts, chainLength: 0 })
     }
   }
   await Promise.all(Array.from({ length: limits.lanes }, lane))

@@ -1,3 +1,4 @@
+import { setImmediate } from 'node:timers/promises'
 import { type Context, newId } from '../../core/context.ts'
 import { sql, type Tx } from '../../core/database/db.ts'
 import { dueMany } from '../../core/database/due.ts'
@@ -61,13 +62,24 @@ type Read = {
   readonly foreign: readonly Holding[]
 }
 
+/** What a pod holds; a hundred are read at a time, between which others go on. */
+async function heldBy(told: PodHoldings): Promise<readonly Holding[]> {
+  const all: Holding[] = []
+  for (const one of holdingsIn(told)) {
+    all.push(one)
+    if (all.length % 100 === 0) await setImmediate()
+  }
+  return all
+}
+
 /** Which of what each pod holds is on record here: issued, or uploaded. */
 async function judged(
   tx: Tx,
   answers: readonly PodAnswer<PodHoldings>[],
   seen: readonly Holding[],
 ): Promise<{ readonly read: readonly Read[]; readonly besides: readonly Holding[] }> {
-  const held = answers.map((each) => ('told' in each ? holdingsIn(each.told) : []))
+  const held: (readonly Holding[])[] = []
+  for (const each of answers) held.push('told' in each ? await heldBy(each.told) : [])
   const all = [...held.flat(), ...seen]
   const prints = [...new Set(all.map(({ fingerprintSha256 }) => fingerprintSha256))]
   const known = new Set<string>()
