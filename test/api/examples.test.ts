@@ -206,6 +206,7 @@ test('every example of a request is accepted, and what it is answered is what th
   await ask('getAuthorityApproval', approval)
   await ask('listAuthorityApprovals', issuing)
   await ask('rejectAuthorityApproval', approval)
+  await ask('rotateAuthorityAccountKey', { authority: 'public' })
   await ask('rotateAuthority', issuing)
   await ask('getAuthorityRotation', issuing)
   await ask('queryGraphql')

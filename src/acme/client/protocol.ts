@@ -3,7 +3,7 @@ import Type from 'typebox'
 import { accountKey, jwkOf, secretsOfCa } from '../../authorities/acme/secrets.ts'
 import type { Context } from '../../core/context.ts'
 import { oncePer } from '../../core/onceper.ts'
-import { conforms } from '../../shared/shape.ts'
+import { conforms, isRecord } from '../../shared/shape.ts'
 import { CaRefusal, problemIn, retryAfterOf } from './refusal.ts'
 import { type Answer, askCa } from './request.ts'
 
@@ -66,11 +66,21 @@ export async function directoryOf(
   const answer = await askCa(ctx.config, { method: 'GET', url, trustedRoots })
   const directory = jsonIn(answer)
   if (answer.status !== 200 || !conforms(Directory, directory)) {
-    throw new CaRefusal('unreachable', `${url} is no directory of ACME (status ${answer.status})`)
+    const why = answer.status === 200 ? missingIn(directory) : `status ${answer.status}`
+    throw new CaRefusal('unreachable', `${url} is no directory of ACME (${why})`)
   }
   if (kept.size >= mostKept) kept.clear()
   kept.set(url, { until: performance.now() + memoryMilliseconds, directory })
   return directory
+}
+
+function missingIn(directory: unknown): string {
+  if (!isRecord(directory)) return 'it is no JSON object'
+  const needed = ['newNonce', 'newAccount', 'newOrder', 'revokeCert']
+  const missing = needed.filter((name) => !conforms(Url, directory[name]))
+  return missing.length > 0
+    ? `it has no URL for ${missing.join(', ')}`
+    : 'a member is of another type'
 }
 
 /** Nonces that CAs gave and nobody has used, by directory. */
@@ -165,12 +175,9 @@ export async function postTo(
 
 function refusalOf(ctx: Context, answer: Answer): CaRefusal {
   const { status, headers } = answer
-  const { problem, detail } = problemIn(jsonIn(answer))
+  const { problem, detail } = problemIn(jsonIn(answer), `It answered ${status} and gave no reason`)
   const retryAfter = retryAfterOf(headers['retry-after'], ctx.now())
-  return new CaRefusal(problem, detail, {
-    status,
-    ...(retryAfter === undefined ? {} : { retryAfter }),
-  })
+  return new CaRefusal(problem, detail, { status, retryAfter })
 }
 
 /** The JSON of an answer, which nobody has read yet; undefined where it is none. */

@@ -12,7 +12,7 @@ export class CaRefusal extends Error {
   constructor(
     problem: string,
     detail: string,
-    { status = 0, retryAfter }: { readonly status?: number; readonly retryAfter?: number } = {},
+    { status = 0, retryAfter }: Partial<Pick<CaRefusal, 'status' | 'retryAfter'>> = {},
   ) {
     super(detail)
     this.problem = problem
@@ -37,6 +37,7 @@ const mostDetail = 500
 const Document = Type.Object({
   type: Type.Optional(Type.String()),
   detail: Type.Optional(Type.String()),
+  instance: Type.Optional(Type.String()),
   subproblems: Type.Optional(
     Type.Array(
       Type.Object({
@@ -47,17 +48,19 @@ const Document = Type.Object({
   ),
 })
 
-/** A problem document of a CA in one sentence, and its short name. */
-export function problemIn(document: unknown): {
-  readonly problem: string
-  readonly detail: string
-} {
-  if (!conforms(Document, document)) return { problem: 'unknown', detail: 'It gave no reason' }
+/** A problem document of a CA in one sentence, and its short name; `nothing` is said of what is none. */
+export function problemIn(
+  document: unknown,
+  nothing = 'It gave no reason',
+): { readonly problem: string; readonly detail: string } {
+  if (!conforms(Document, document)) return { problem: 'unknown', detail: nothing }
   const problem = (document.type ?? 'unknown').replace(/^urn:ietf:params:acme:error:/, '')
   const below = (document.subproblems ?? [])
     .slice(0, 5)
     .map(({ identifier, detail = '' }) => (identifier ? `${identifier.value}: ${detail}` : detail))
-  const said = [document.detail ?? problem, ...below].join('; ')
+  // Where what it wants to be done by a person is done (7.3.3).
+  const where = document.instance === undefined ? [] : [`go to ${document.instance}`]
+  const said = [document.detail ?? problem, ...below, ...where].join('; ')
   return { problem: printable(problem).slice(0, 100), detail: printable(said).slice(0, mostDetail) }
 }
 

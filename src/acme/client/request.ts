@@ -64,7 +64,10 @@ export function askCa(config: Config, question: CaQuestion): Promise<Answer> {
         response.on('data', (part: Buffer) => {
           parts.push(part)
           length += part.length
-          if (length > mostOctets) response.destroy(new Error('too long'))
+          if (length <= mostOctets) return
+          const why = `${target.host}: its answer is longer than ${mostOctets / 1024} KiB`
+          reject(new CaRefusal('unreachable', why))
+          response.destroy()
         })
         response.on('error', fail)
         response.on('end', () =>

@@ -3,9 +3,11 @@ import { certificateName } from '../../certificates/name.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { due } from '../../core/database/due.ts'
+import { hour } from '../../shared/moment.ts'
 import { oneOf } from '../../shared/oneof.ts'
 import { reasonNumbers, settableReasons } from '../../x509/crl/reasons.ts'
-import { directoryOf, openCaSession, postTo } from './protocol.ts'
+import { accountFault } from './accountfault.ts'
+import { type CaSession, directoryOf, openCaSession, postTo } from './protocol.ts'
 import { CaRefusal, isPassing } from './refusal.ts'
 
 const pauseMilliseconds = 60_000
@@ -30,11 +32,13 @@ export async function revokeAtCa(ctx: Context, certificateId: string): Promise<v
   } catch (error) {
     if (!(error instanceof CaRefusal)) throw error
     if (error.problem === 'alreadyRevoked') return
-    if (!isPassing(error)) {
+    const passes = isPassing(error) || (await isOfAccount(ctx, session, error))
+    if (!passes) {
       await told('certificate.revocation-refused', { problem: error.problem, why: error.message })
       return
     }
-    const at = new Date(now.getTime() + Math.max(error.retryAfter ?? 0, pauseMilliseconds))
+    const pause = isPassing(error) ? pauseMilliseconds : hour
+    const at = new Date(now.getTime() + Math.max(error.retryAfter ?? 0, pause))
     await ctx.db.transaction((tx) => due(tx, 'ca.revoke', { certificateId }, at))
   }
 
@@ -50,5 +54,15 @@ export async function revokeAtCa(ctx: Context, certificateId: string): Promise<v
         changes: { serial, ...more },
       }),
     )
+  }
+}
+
+/** Whether it was refused for the account, which may be mended; as long as that cannot be asked, it may be. */
+async function isOfAccount(ctx: Context, session: CaSession, error: CaRefusal): Promise<boolean> {
+  try {
+    return (await accountFault(ctx, session, error)) !== undefined
+  } catch (other) {
+    if (!(other instanceof CaRefusal)) throw other
+    return true
   }
 }

@@ -11,6 +11,7 @@ import { getAuthority } from '../find.ts'
 import type { IssuingAuthority } from '../issuers/current.ts'
 import { lockAuthority } from '../lock.ts'
 import { challengeFaults, challengeSettings, rootFaults } from './faults.ts'
+import { holdAccount } from './hold.ts'
 import { keepSecrets, secretsOfCa } from './secrets.ts'
 
 /** Members of a change that a CA elsewhere has. */
@@ -61,7 +62,7 @@ export async function changeCa(
         ...(retired === undefined ? {} : { retiredAt }),
       },
     })
-    const account = must(seen.acme, 'a CA elsewhere has an account')
+    const account = await holdAccount(tx, id)
     const told = contact !== undefined && contact.join() !== account.contact.join()
     await tx.caAccount.update({
       where: { authorityId: id },
@@ -70,7 +71,7 @@ export async function changeCa(
         ...(trustedRoots === undefined ? {} : { trustedRoots }),
         ...(profile === undefined ? {} : { profile }),
         ...(challenge === undefined ? {} : { challenge: json(challengeSettings(challenge)) }),
-        ...(told ? { changes: [...new Set([...account.pending, 'contact'])] } : {}),
+        ...(told ? { changes: [...new Set([...account.changes, 'contact'])] } : {}),
       },
     })
     if (challenge) {

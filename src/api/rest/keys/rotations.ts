@@ -1,4 +1,6 @@
 import Type from 'typebox'
+import { rotateAccountKey } from '../../../authorities/acme/rotate.ts'
+import { Authority } from '../../../authorities/authority.ts'
 import { NewRevocation } from '../../../authorities/crl/revocation.ts'
 import { CrossSigning, crossSign } from '../../../authorities/issuers/crosssign.ts'
 import { revokeIssuer } from '../../../authorities/issuers/revoke.ts'
@@ -52,6 +54,37 @@ export const rotations: Routes = {
         return reply
           .code(202)
           .send(await rotateAuthority(writing(ctx, request), actorOf(request), input))
+      },
+    )
+  },
+
+  rotateAuthorityAccountKey(api, ctx) {
+    api.post(
+      '/authorities/:authority/account-key/rotate',
+      {
+        ...idempotent(ctx),
+        config: {
+          idempotent: true,
+          needs: 'write-authorities',
+          platform: true,
+          problems: ['authority-unknown', 'authority-refused', 'busy'],
+        },
+        schema: {
+          tags,
+          summary:
+            'Begin to change the key of the account with a CA elsewhere; the CA is told by itself',
+          description:
+            'Of the kind acme. The next key is made and sealed here before the CA hears of it (RFC 8555 7.3.5), once no names are being proved; orders wait meanwhile. Of an account that the CA has ended, another one is opened.',
+          params,
+          querystring: DryRun,
+          response: { 202: Authority },
+        },
+      },
+      async (request, reply) => {
+        const { authority } = request.params
+        return reply
+          .code(202)
+          .send(await rotateAccountKey(writing(ctx, request), actorOf(request), authority))
       },
     )
   },
