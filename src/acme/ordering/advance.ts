@@ -1,13 +1,17 @@
 import { dropOrder } from '../../certificates/elsewhere/order.ts'
 import type { Context } from '../../core/context.ts'
+import { sql } from '../../core/database/db.ts'
 import { due } from '../../core/database/due.ts'
-import { day, hour } from '../../shared/moment.ts'
+import { CompleteSpec, namesOf } from '../../hosts/host.ts'
+import { hour } from '../../shared/moment.ts'
+import { shownJson } from '../../shared/view.ts'
+import { accountFault } from '../client/accountfault.ts'
 import { openCaSession } from '../client/protocol.ts'
 import { CaRefusal, isPassing } from '../client/refusal.ts'
 import { cleanUp } from '../proving/challenges.ts'
 import { authorize } from './authorize.ts'
 import { finish } from './finish.ts'
-import { failed, type Next, type OrderRow, readOrder, waiting } from './order.ts'
+import { failed, type Next, type OrderRow, orderPatience, readOrder, waiting } from './order.ts'
 import { send } from './send.ts'
 
 /** So many steps are taken in one go, each of which ends with what came of it being stored. */
@@ -17,13 +21,20 @@ const mostSteps = 60
  *  is stored alone: killed between any two steps, the next one who looks goes on. */
 export async function advanceOrder(ctx: Context, orderId: string): Promise<void> {
   let next: Next = 'now'
+  let ended = false
   for (let steps = 0; steps < mostSteps && next === 'now'; steps++) {
     const order = await readOrder(ctx, orderId)
+    ended = order?.endedAt !== null
     next = order ? await tried(ctx, order) : undefined
   }
   if (next === undefined) return
   const at = next === 'now' ? ctx.now() : next
-  await ctx.db.transaction((tx) => due(tx, 'ca.order', { orderId }, at))
+  await ctx.db.transaction(async (tx) => {
+    // Of what is due of an order the last word counts: who has ended it meanwhile wants it looked at now.
+    const [row] = await tx.$queryRaw<readonly { readonly ended: boolean }[]>(sql`
+      select "endedAt" is not null as ended from ca_order where "id" = ${orderId}::uuid for update`)
+    await due(tx, 'ca.order', { orderId }, row?.ended && !ended ? ctx.now() : at)
+  })
 }
 
 async function tried(ctx: Context, order: OrderRow): Promise<Next> {
@@ -36,36 +47,64 @@ async function tried(ctx: Context, order: OrderRow): Promise<Next> {
   }
 }
 
-/** How long an account that is not there yet is waited for. */
-const accountPause = 5_000
+/** How long an account that is not there yet is waited for, and one that a person has to mend: whoever opens it has
+ *  this looked at. */
+const accountPause = { usual: 5_000, failed: 60_000 } as const
 
 async function step(ctx: Context, order: OrderRow): Promise<Next> {
-  const host = await ctx.db.read.host.findUnique({
-    where: { id: order.hostId },
-    select: { removedAt: true },
-  })
   const account = order.authority.caAccount
-  if (!host || host.removedAt !== null || account === null) {
+  if (account === null || isLeft(account) || !(await isWanted(ctx, order))) {
     await ctx.db.transaction((tx) => dropOrder(tx, order.id, ctx.now()))
     return 'now'
   }
   const session = await openCaSession(ctx, order.authorityId)
   if (!session || account.state !== 'valid' || session.url === undefined) {
     const why = account.message === null ? '' : `: ${account.message}`
-    return waiting(ctx, order, `the account with the CA is ${account.state}${why}`, accountPause)
+    const pause = account.state === 'failed' ? accountPause.failed : accountPause.usual
+    return waiting(ctx, order, `the account with the CA is ${account.state}${why}`, pause)
   }
-  if (order.state === 'new') return send(ctx, order, session)
-  if (order.state === 'authorizing') return authorize(ctx, order, session)
-  return finish(ctx, order, session)
+  // What proves a name holds the thumbprint of the key.
+  if (order.state === 'new' && account.changes.includes('key')) {
+    return waiting(ctx, order, 'the key of the account is being changed', accountPause.usual)
+  }
+  try {
+    if (order.state === 'new') return await send(ctx, order, session)
+    if (order.state === 'authorizing') return await authorize(ctx, order, session)
+    return await finish(ctx, order, session)
+  } catch (error) {
+    if (!(error instanceof CaRefusal) || isPassing(error)) throw error
+    const fault = await accountFault(ctx, session, error)
+    if (fault === undefined) throw error
+    return waiting(ctx, order, fault, accountPause.usual)
+  }
 }
 
-/** How long an order is tried whose CA is away, or says that it is too much. */
-const mostDays = 3
+function isLeft({ state }: { readonly state: string }): boolean {
+  return state === 'deactivating' || state === 'deactivated'
+}
+
+/** Whether the host still asks for what was ordered. What the CA was told to issue is taken whatever is asked for by
+ *  now, so that there is none that is not on record. */
+async function isWanted(ctx: Context, order: OrderRow): Promise<boolean> {
+  const host = await ctx.db.read.host.findUnique({ where: { id: order.hostId } })
+  if (!host || host.removedAt !== null) return false
+  if (order.state === 'finalizing') return true
+  if (order.authority.retiredAt !== null) return false
+  const spec = shownJson(CompleteSpec, host.spec)
+  const { certificate } = spec
+  const names = namesOf(host.name, spec).toSorted()
+  return (
+    certificate.uploaded === undefined &&
+    certificate.authority === order.authority.name &&
+    certificate.keyAlgorithm === order.keyAlgorithm &&
+    names.join() === order.names.toSorted().join()
+  )
+}
 
 async function refused(ctx: Context, order: OrderRow, error: CaRefusal): Promise<Next> {
   const now = ctx.now()
   const age = now.getTime() - order.createdAt.getTime()
-  if (!isPassing(error) || age > mostDays * day) return failed(ctx, order, error)
+  if (!isPassing(error) || age > orderPatience) return failed(ctx, order, error)
   const failures = order.failures + 1
   const pause = Math.max(error.retryAfter ?? 0, Math.min(1_000 * 2 ** failures, hour))
   const retryAt = new Date(now.getTime() + pause)

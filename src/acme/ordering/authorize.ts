@@ -117,7 +117,8 @@ async function show(ctx: Context, order: OrderRow, session: CaSession): Promise<
     await ctx.db.read.caChallenge.update({ where: { id }, data: { answeredAt: ctx.now() } })
   }
   if (untold.length > 0) return 'now'
-  const open = order.challenges.filter(({ outcome }) => outcome === null)
+  // What failed is asked about again, where that was not told before this was killed.
+  const open = order.challenges.filter(({ outcome }) => outcome !== 'valid')
   let pause = 0
   for (const { id, name, authorization, type, answeredAt } of open) {
     const { document, retryAfter } = await authorizationAt(ctx, session, authorization)
@@ -127,7 +128,7 @@ async function show(ctx: Context, order: OrderRow, session: CaSession): Promise<
       if (age > patience.judged) {
         throw new CaRefusal('late', `The CA did not say whether ${name} is proved`, { status: 403 })
       }
-      pause = Math.max(pause, Math.min(retryAfter ?? Math.max(age / 2, 500), 60_000))
+      pause = Math.max(pause, Math.min(Math.max(retryAfter ?? age / 2, 500), 60_000))
       continue
     }
     await ctx.db.read.caChallenge.update({ where: { id }, data: { outcome } })

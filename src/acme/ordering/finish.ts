@@ -11,7 +11,7 @@ import { spkiOf } from '../../x509/keys/public.ts'
 import { type CaSession, postTo } from '../client/protocol.ts'
 import { CaRefusal, problemIn, retryAfterOf } from '../client/refusal.ts'
 import { type Believed, believe, type Ordered } from './believe.ts'
-import { failed, type Next, type OrderRow, orderIn, waiting } from './order.ts'
+import { failed, type Next, type OrderRow, orderIn, orderPatience, waiting } from './order.ts'
 
 const actor = systemActor('host.certify')
 
@@ -22,7 +22,7 @@ export async function finish(ctx: Context, order: OrderRow, session: CaSession):
   const answer = await postTo(ctx, session, { url })
   const document = orderIn(answer)
   const { status, certificate } = document
-  const pause = retryAfterOf(answer.headers['retry-after'], ctx.now()) ?? 1_000
+  const retryAfter = retryAfterOf(answer.headers['retry-after'], ctx.now())
   if (status === 'ready') {
     const csr = Buffer.from(order.csr).toString('base64url')
     await postTo(ctx, session, {
@@ -32,7 +32,12 @@ export async function finish(ctx: Context, order: OrderRow, session: CaSession):
     return waiting(ctx, order, 'the CA is issuing it', 250)
   }
   if (status === 'processing' || (status === 'valid' && certificate === undefined)) {
-    return waiting(ctx, order, 'the CA is issuing it', Math.min(pause, 60_000))
+    const age = ctx.now().getTime() - order.createdAt.getTime()
+    if (age > orderPatience) {
+      throw new CaRefusal('late', 'The CA did not issue it within three days', { status: 403 })
+    }
+    const pause = Math.min(Math.max(retryAfter ?? age / 10, 1_000), 60_000)
+    return waiting(ctx, order, 'the CA is issuing it', pause)
   }
   if (status === 'valid' && certificate !== undefined) {
     return take(ctx, order, session, certificate)
@@ -43,8 +48,9 @@ export async function finish(ctx: Context, order: OrderRow, session: CaSession):
 
 async function take(ctx: Context, order: OrderRow, session: CaSession, url: string): Promise<Next> {
   const secret = await ctx.db.read.caOrderSecret.findUnique({ where: { orderId: order.id } })
-  const sealed = must(secret, 'the key of an order is kept until it has ended').sealed
-  const pkcs8 = ctx.seal.open(`ca_order_secret/${order.id}`, Buffer.from(sealed))
+  // It is kept until the order has ended: somebody else was first.
+  if (!secret) return 'now'
+  const pkcs8 = ctx.seal.open(`ca_order_secret/${order.id}`, Buffer.from(secret.sealed))
   const key = createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })
   const believed = await believedAt(ctx, session, url, {
     ...{ names: order.names, spki: spkiOf(key), keyAlgorithm: order.keyAlgorithm },

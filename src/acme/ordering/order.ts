@@ -3,6 +3,7 @@ import { findCertifiedHost } from '../../certificates/hosts/order.ts'
 import { recordRefusal } from '../../certificates/hosts/outcome.ts'
 import { backoff } from '../../certificates/renewal/rules.ts'
 import type { Context } from '../../core/context.ts'
+import { day } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
 import { conforms } from '../../shared/shape.ts'
 import { jsonIn } from '../client/protocol.ts'
@@ -16,11 +17,14 @@ export function readOrder(ctx: Context, id: string) {
   return ctx.db.read.caOrder.findUnique({
     where: { id },
     include: {
-      authority: { select: { id: true, name: true, caAccount: true } },
+      authority: { select: { id: true, name: true, retiredAt: true, caAccount: true } },
       challenges: { orderBy: { id: 'asc' } },
     },
   })
 }
+
+/** How long an order is tried whose CA is away, says that it is too much, or does not end it. */
+export const orderPatience = 3 * day
 
 /** Until when nothing can be done; 'now': there is a next step; undefined: nothing is left to do. */
 export type Next = 'now' | Date | undefined
@@ -38,7 +42,14 @@ export async function waiting(
   await ctx.db.transaction(async (tx) => {
     await tx.caOrder.updateMany({ where: { id: order.id, endedAt: null }, data: { message } })
     await tx.placement.updateMany({
-      where: { hostId: order.hostId, wanted: true, status: { in: ['Pending', 'Failed'] } },
+      where: {
+        ...{ hostId: order.hostId, wanted: true, status: { in: ['Pending', 'Failed'] } },
+        OR: [
+          { message: null },
+          { message: { startsWith: 'Waiting for its certificate' } },
+          { message: { startsWith: 'No certificate could be issued' } },
+        ],
+      },
       data: { message: `Waiting for its certificate of "${name}": ${message}`.slice(0, 2000) },
     })
   })
@@ -57,10 +68,15 @@ const Order = Type.Object({
 })
 export type CaOrderDocument = Type.Static<typeof Order>
 
+/** Whether a document is an order (RFC 8555 7.1.3). */
+export function isOrder(document: unknown): document is CaOrderDocument {
+  return conforms(Order, document)
+}
+
 /** The order as the CA tells it. Throws CaRefusal for what is none. */
 export function orderIn(answer: { readonly body: Buffer }): CaOrderDocument {
   const document = jsonIn(answer)
-  if (conforms(Order, document)) return document
+  if (isOrder(document)) return document
   throw new CaRefusal('unreachable', 'It answers no order (RFC 8555 7.1.3)')
 }
 

@@ -2,8 +2,15 @@ import Type from 'typebox'
 import type { Context } from '../../core/context.ts'
 import { conforms } from '../../shared/shape.ts'
 import { type CaSession, directoryOf, jsonIn, postTo } from '../client/protocol.ts'
-import { CaRefusal } from '../client/refusal.ts'
-import { type CaOrderDocument, type Next, type OrderRow, orderIn, waiting } from './order.ts'
+import { CaRefusal, isPassing } from '../client/refusal.ts'
+import {
+  type CaOrderDocument,
+  isOrder,
+  type Next,
+  type OrderRow,
+  orderIn,
+  waiting,
+} from './order.ts'
 import { renewalIdOf } from './renewals.ts'
 
 /** RFC 8555 7.4. That it is sent is stored first: whose answer was lost is looked for among the orders of the account,
@@ -73,24 +80,35 @@ async function replacedBy(
 /** How many orders of an account are looked through for one whose answer was lost. */
 const mostListed = 20
 
+const Account = Type.Object({ orders: Type.String() })
+const List = Type.Object({ orders: Type.Array(Type.String()) })
+
 async function lostOrder(
   ctx: Context,
   order: OrderRow,
   session: CaSession,
 ): Promise<Sent | undefined> {
-  const account = await postTo(ctx, session, { url: session.url ?? '' })
-  const Account = Type.Object({ orders: Type.String() })
-  const said = jsonIn(account)
-  if (!conforms(Account, said)) return undefined
-  const list = jsonIn(await postTo(ctx, session, { url: said.orders }))
-  const List = Type.Object({ orders: Type.Array(Type.String()) })
+  const account = await told(ctx, session, session.url ?? '')
+  if (!conforms(Account, account)) return undefined
+  const list = await told(ctx, session, account.orders)
   if (!conforms(List, list)) return undefined
   for (const url of list.orders.slice(-mostListed).toReversed()) {
     if (await ctx.db.read.caOrder.findFirst({ where: { url }, select: { id: true } })) continue
-    const document = orderIn(await postTo(ctx, session, { url }))
+    const document = await told(ctx, session, url)
+    if (!isOrder(document)) continue
     const names = (document.identifiers ?? []).map(({ value }) => value).toSorted()
     const open = document.status === 'pending' || document.status === 'ready'
     if (open && names.join() === order.names.toSorted().join()) return { url, document }
   }
   return undefined
+}
+
+/** What is there; undefined: the CA tells nothing of it. A list of orders is not what every CA has. */
+async function told(ctx: Context, session: CaSession, url: string): Promise<unknown> {
+  try {
+    return jsonIn(await postTo(ctx, session, { url }))
+  } catch (error) {
+    if (!(error instanceof CaRefusal) || isPassing(error)) throw error
+    return undefined
+  }
 }

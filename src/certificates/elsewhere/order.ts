@@ -20,7 +20,7 @@ type Needed = Elsewhere & { readonly host: CertifiedHost; readonly need: Certifi
  *  the host due again. What was ordered and is not wanted any more is dropped. Throws certificate-refused. */
 export async function orderElsewhere(ctx: Context, needed: Needed): Promise<string | null> {
   const { host, elsewhere } = needed
-  const fresh = await issuedFor(ctx, needed)
+  const fresh = await issuedFor(ctx, ctx.db.read, needed)
   if (fresh !== undefined) return fresh
   const { names, keyAlgorithm } = elsewhere.request
   const underway = await ctx.db.read.caOrder.findFirst({
@@ -35,15 +35,20 @@ export async function orderElsewhere(ctx: Context, needed: Needed): Promise<stri
   await refuseBurning(ctx, needed)
   const made = await prepared(ctx, needed)
   try {
-    await ctx.db.transaction(async (tx) => {
+    return await ctx.db.transaction(async (tx) => {
       if (underway) await dropOrder(tx, underway.id, ctx.now())
-      await store(ctx, tx, needed, made)
+      const orderId = await store(ctx, tx, needed, made)
+      // The order that was under way may have ended with a certificate between the two looks: that one is taken.
+      const issued = await issuedFor(ctx, tx, needed)
+      if (issued === undefined) await due(tx, 'ca.order', { orderId })
+      else await tx.caOrder.delete({ where: { id: orderId } })
+      return issued ?? null
     })
   } catch (error) {
     // Another was first: that one is under way.
     if (!isDuplicate(error)) throw error
+    return null
   }
-  return null
 }
 
 /** The problem of whoever wants to have at once what a CA elsewhere takes its time for. */
@@ -55,8 +60,12 @@ export function orderedElsewhere(authority: string): Problem {
 }
 
 /** The newest certificate that was issued for the host elsewhere, if it fits and is not the one that it has. */
-async function issuedFor(ctx: Context, { host, elsewhere }: Needed): Promise<string | undefined> {
-  const newest = await ctx.db.read.certificate.findFirst({
+async function issuedFor(
+  ctx: Context,
+  tx: Tx,
+  { host, elsewhere }: Needed,
+): Promise<string | undefined> {
+  const newest = await tx.certificate.findFirst({
     where: {
       ...{ hostId: host.id, authorityId: elsewhere.authority.id, status: 'active' },
       ...(host.certificateId === null ? {} : { id: { gt: host.certificateId } }),
@@ -68,7 +77,9 @@ async function issuedFor(ctx: Context, { host, elsewhere }: Needed): Promise<str
   const held = heldBy({ certificate: newest }, { allowed: true, windows: undefined })
   const days = elsewhere.request.validityDays
   const wanted = { name: host.name, spec: specOf(host), days, now: ctx.now() }
-  return certificateNeed(held, wanted) ? undefined : newest.id
+  // One that is due as it comes is the best that the CA has.
+  const need = certificateNeed(held, wanted)
+  return need?.urgent ? undefined : newest.id
 }
 
 type Made = { readonly csr: Buffer; readonly pkcs8: Buffer }
@@ -83,13 +94,13 @@ async function prepared(ctx: Context, { elsewhere }: Needed): Promise<Made> {
   return { csr, pkcs8 }
 }
 
-/** The order, its key sealed and its request signed, before the CA hears of it. */
+/** The order, its key sealed and its request signed, before the CA hears of it; answers its id. */
 async function store(
   ctx: Context,
   tx: Tx,
   { host, need, elsewhere }: Needed,
   { csr, pkcs8 }: Made,
-): Promise<void> {
+): Promise<string> {
   const now = ctx.now()
   const id = newId(now)
   const { request, authority } = elsewhere
@@ -104,7 +115,7 @@ async function store(
   const sealed = bytes(ctx.seal.seal(`ca_order_secret/${id}`, pkcs8))
   pkcs8.fill(0)
   await tx.caOrderSecret.create({ data: { orderId: id, sealed } })
-  await due(tx, 'ca.order', { orderId: id })
+  return id
 }
 
 /** Gives up an order: what was put up for it is taken away by its job. */
@@ -117,22 +128,33 @@ export async function dropOrder(tx: Tx, id: string, now: Date): Promise<void> {
 }
 
 /** So many proofs of a name may fail in an hour, whatever is changed about its host: CAs refuse names of which more
- *  do (Let's Encrypt: five in an hour). */
-const mostFailures = 4
+ *  do (Let's Encrypt: five in an hour). And so many certificates are had of the same names, whatever becomes of them:
+ *  of those there is a bound, too. */
+const mostAnHour = 4
 
 /** Throws certificate-refused while the CA would rather not be asked again. */
-async function refuseBurning(ctx: Context, { elsewhere }: Needed): Promise<void> {
+async function refuseBurning(ctx: Context, { host, elsewhere }: Needed): Promise<void> {
   const { authority, request } = elsewhere
   const since = new Date(ctx.now().getTime() - hour)
-  const names = request.names.dnsNames.map((name) => name.replace(/^\*\./, ''))
+  const { dnsNames } = request.names
+  const names = dnsNames.map((name) => name.replace(/^\*\./, ''))
   const [found] = await ctx.db.read.$queryRaw<readonly { name: string; failed: number }[]>(sql`
     select "name", count(*)::int as failed from ca_challenge
     where "authorityId" = ${authority.id}::uuid and "name" = any(${names})
       and "outcome" = 'invalid' and "createdAt" > ${since}::timestamptz
-    group by "name" having count(*) >= ${mostFailures}::int order by "name" limit 1`)
-  if (!found) return
-  throw new Problem(
-    'certificate-refused',
-    `${found.failed} proofs of ${found.name} have failed within an hour: no more is asked of "${authority.name}" for a while, so that it does not refuse the name`,
-  )
+    group by "name" having count(*) >= ${mostAnHour}::int order by "name" limit 1`)
+  const pause = `no more is asked of "${authority.name}" for a while, so that it does not refuse the name`
+  if (found) {
+    const proofs = `${found.failed} proofs of ${found.name} have failed`
+    throw new Problem('certificate-refused', `${proofs} within an hour: ${pause}`)
+  }
+  const issued = await ctx.db.read.caOrder.count({
+    where: {
+      ...{ hostId: host.id, authorityId: authority.id, state: 'issued', endedAt: { gt: since } },
+      names: { hasEvery: [...dnsNames] },
+    },
+  })
+  if (issued < mostAnHour) return
+  const had = `${issued} certificates of ${dnsNames[0]} were issued`
+  throw new Problem('certificate-refused', `${had} within an hour: ${pause}`)
 }

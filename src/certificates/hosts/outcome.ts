@@ -134,10 +134,10 @@ export async function recordRefusal(
 ): Promise<void> {
   const certifyFailures = host.certifyFailures + 1
   const { count } = await tx.host.updateMany({
-    where: { id: host.id, generation: host.generation },
+    where: { id: host.id, generation: host.generation, certificateId: host.certificateId },
     data: { certifyFailures },
   })
-  // The host was changed meanwhile, which has made the next look due.
+  // The host was changed meanwhile, which has made the next look due; or it has got one.
   if (count === 0) return
   const at = new Date(now.getTime() + backoff(certifyFailures))
   const message = why.uploaded
