@@ -44,6 +44,10 @@ export function leafFaults(leaf: ParsedCertificate, now: Date): readonly string[
       'It has no DNS name (subjectAltName): clients do not look at the CN',
     ],
     [
+      altNames.dnsNames.some((name) => name.endsWith('.')),
+      'It has a DNS name with a dot at its end, which clients find to be none (RFC 5280 4.2.1.6): have it issued without',
+    ],
+    [
       extensions.some(({ oid }) => oid === oids.tlsFeature),
       'It demands a stapled OCSP response (tlsFeature, "must-staple"), which gateways do not send, and which Envoy does not load: have it issued without',
     ],

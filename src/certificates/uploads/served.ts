@@ -8,6 +8,8 @@ import {
 } from '../../x509/certificates/path.ts'
 import { isSelfSigned, type ParsedCertificate } from '../../x509/certificates/read.ts'
 import { certifiedSpki } from '../../x509/keys/public.ts'
+import { isVerifiable, signatureName } from '../../x509/keys/sign.ts'
+import { sameName } from '../../x509/names/distinguished.ts'
 
 /** An uploaded certificate and what it stands on. */
 export type ServedCertificate = {
@@ -64,7 +66,7 @@ export function servedPath(
   const [path] = good
   if (!path) {
     const [nearest] = judged.toSorted((a, b) => a.faults.length - b.faults.length)
-    return nearest ? nearest.faults : ends.map(missing)
+    return nearest ? nearest.faults : ends.map((end) => missing(end, [...between, ...own]))
   }
   const leftOut = between.filter((one) => !path.above.includes(one)).map((one) => why(one, ends))
   return { leaf, path, publicRoot: isPublic(path), leftOut }
@@ -75,7 +77,16 @@ function endOf({ above, root }: CertificatePath): number {
   return Math.min(...[...above, root].map(({ validity }) => validity.notAfter.getTime()))
 }
 
-function missing(end: ParsedCertificate): string {
+/** Why nothing is above a certificate: its issuer is not there, or did not make its signature as far as that can be
+ *  told. */
+function missing(end: ParsedCertificate, sent: readonly ParsedCertificate[]): string {
+  const { signatureAlgorithmDer: algorithm } = end
+  if (!isVerifiable(algorithm)) {
+    return `The chain breaks off: ${subjectText(end)} is signed with ${signatureName(algorithm)}, which clients do not take: have its CA issue it anew, with SHA-256 or better`
+  }
+  if (sent.some((one) => one !== end && sameName(end.issuerDer, one.subjectDer))) {
+    return `The chain breaks off: ${issuerText(end)} was sent, but it did not sign ${subjectText(end)} (its key is another): send the certificate of the key that did`
+  }
   const { issuerUrls } = end
   const [url] = issuerUrls
   const where =

@@ -62,6 +62,9 @@ export async function uploadCertificate(
   })
 }
 
+const pssKey =
+  'The private key is named for RSASSA-PSS alone, which gateways do not load: have the certificate issued for an RSA or ECDSA key'
+
 /** The certificate of the key, and what it stands on. Throws certificate-refused. */
 function readStanding(
   { certificates, privateKey, field, keyField }: ReadSent,
@@ -73,7 +76,9 @@ function readStanding(
     refuse('certificate-refused', [{ field: missing, message }])
     throw new Problem('certificate-refused', message)
   }
-  const leaf = leafOf(certificates, spkiOf(privateKey))
+  // Gateways load no key that is named for PSS alone (RFC 4055 1.2), whatever its certificate says.
+  const forPss = privateKey.asymmetricKeyType === 'rsa-pss'
+  const leaf = forPss ? pssKey : leafOf(certificates, spkiOf(privateKey))
   if (typeof leaf === 'string') {
     refuse('certificate-refused', [{ field: keyField, message: leaf }])
     throw new Problem('certificate-refused', leaf)

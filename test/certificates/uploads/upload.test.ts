@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { createPrivateKey, generateKeyPairSync, X509Certificate } from 'node:crypto'
 import { test } from 'node:test'
 import { getBundle } from '../../../src/certificates/bundle.ts'
 import { changeCertificate } from '../../../src/certificates/change.ts'
@@ -39,6 +39,16 @@ function upload(request: NewUpload, tenant = 'example', context = ctx) {
 async function uploaded(names: readonly string[], more: Partial<NewUpload> = {}) {
   const leaf = await leafFor(between, names)
   return (await upload({ ...sentOf(leaf, between, root), ...more })).certificate
+}
+
+/** A leaf whose CA signs with SHA-1. */
+async function signedWithSha1(): Promise<NewUpload> {
+  const { key } = await leafFor(between, ['a.example.com'])
+  const files = { 'ca.pem': between.pem, 'ca.key': between.key, 'l.key': key }
+  const sign = 'req -x509 -CA ca.pem -CAkey ca.key -sha1 -key l.key -subj /CN=old -days 9'
+  const names = ['-addext', 'subjectAltName=DNS:a.example.com', '-out', 'l.pem']
+  const certificate = opensslBytes([...sign.split(' '), ...names], files, 'l.pem').toString()
+  return { certificate: certificate + between.pem + root.pem, privateKey: key }
 }
 
 /** All that an upload is refused with, in one text. */
@@ -169,6 +179,29 @@ const wrong: Readonly<Record<string, readonly [() => Promise<NewUpload>, RegExp]
       privateKey: (await leafFor(between, ['b.example.com'])).key,
     }),
     /none of the certificates.*privateKey/,
+  ],
+  'an intermediate of the same name with another key': [
+    async () => {
+      const twin = await foreign({ name: 'Elsewhere CA 1', issuer: root })
+      return sentOf(await leafFor(between, ['a.example.com']), twin, root)
+    },
+    /CA 1\\" was sent, but it did not sign \\"CN=a\.example\.com/,
+  ],
+  'one that is signed with SHA-1': [async () => signedWithSha1(), /signed with ECDSA with SHA-1/],
+  'a key for RSASSA-PSS alone': [
+    async () => {
+      const key = generateKeyPairSync('rsa-pss', { modulusLength: 2048 })
+      const pem = key.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+      return {
+        ...sentOf(await leafFor(between, ['a.example.com']), between, root),
+        privateKey: pem,
+      }
+    },
+    /RSASSA-PSS alone, which gateways do not load/,
+  ],
+  'a name with a dot at its end': [
+    async () => sentOf(await leafFor(between, ['a.example.com.']), between, root),
+    /a dot at its end/,
   ],
   'one that has ended': [
     async () => sentOf(await leafFor(between, ['a.example.com'], dated), between, root),
