@@ -151,7 +151,12 @@ function Asked({ host }: { readonly host: HostShape }) {
                     </Link>,
                   ],
                   ['Key', certificate.keyAlgorithm],
-                  ['Good for', `${certificate.validityDays} days`],
+                  [
+                    'Good for',
+                    certificate.validityDays === undefined
+                      ? 'as long as its CA says'
+                      : `${certificate.validityDays} days`,
+                  ],
                 ] as const)
               : ([
                   [

@@ -13,8 +13,12 @@ type Asked = {
   readonly gatewayApi: readonly string[]
 }
 
-/** What of a host a CA elsewhere does not certify, or cannot be shown; and that clients are none of its. */
-export async function elsewhereFaults(tx: Tx, asked: Asked): Promise<readonly Violation[]> {
+/** Whether a host has its certificates of a CA elsewhere; what of it such a CA does not certify, or cannot be shown; and
+ *  that clients are none of its. */
+export async function elsewhereFaults(
+  tx: Tx,
+  asked: Asked,
+): Promise<{ readonly elsewhere: boolean; readonly faults: readonly Violation[] }> {
   const { request, spec } = asked
   const rows = await tx.authority.findMany({
     where: {
@@ -25,7 +29,7 @@ export async function elsewhereFaults(tx: Tx, asked: Asked): Promise<readonly Vi
   })
   const own = rows.find(({ name }) => name === spec.certificate.authority)
   const clients = rows.some(({ name }) => name === spec.tls.clientAuthority)
-  return [
+  const faults = [
     ...(own ? certificateFaults(own.name, request) : []),
     ...(own?.caAccount ? proofFaults(own.name, own.caAccount.challenge, asked) : []),
     ...(clients
@@ -37,6 +41,7 @@ export async function elsewhereFaults(tx: Tx, asked: Asked): Promise<readonly Vi
         ]
       : []),
   ]
+  return { elsewhere: own !== undefined, faults }
 }
 
 function certificateFaults(

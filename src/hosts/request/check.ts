@@ -72,19 +72,21 @@ export async function checkHost(
     ...(ctx.config.annotations ? { annotations: ctx.config.annotations } : {}),
   })
   const authorities = await authorityFaults(tx, tenant, request.spec)
+  // Of an authority that is not the tenant's to name, nothing is told.
+  const rules =
+    'spec' in completed && authorities.length === 0
+      ? await authorityRules(tx, tenant.id, {
+          ...{ name, request: request.spec, spec: completed.spec },
+          gatewayApi: inGatewayApi(clusters),
+        })
+      : { elsewhere: false, faults: [] }
   const violations = [
     ...('fault' in parsed ? [{ field: '/name', message: parsed.fault }] : []),
     ...(await nameFaults(tx, tenant, [request.name, ...(request.spec.aliases ?? [])])),
     ...('violations' in completed ? completed.violations : []),
     ...clusterFaults(places, clusters),
     ...authorities,
-    // Of an authority that is not the tenant's to name, nothing is told.
-    ...('spec' in completed && authorities.length === 0
-      ? await authorityRules(tx, tenant.id, {
-          ...{ name, request: request.spec, spec: completed.spec },
-          gatewayApi: inGatewayApi(clusters),
-        })
-      : []),
+    ...rules.faults,
     ...('spec' in completed
       ? await uploadedFaults(tx, { tenant, name, now: ctx.now() }, completed.spec)
       : []),
@@ -103,7 +105,14 @@ export async function checkHost(
       .filter((place) => place.cluster === cluster)
       .map(({ ingress }) => ({ id, name: cluster, ingress, api: apiOf({ api }) })),
   )
-  return { tenant, name, spec: completed.spec, clusters: checked }
+  const spec = rules.elsewhere ? withoutLength(completed.spec) : completed.spec
+  return { tenant, name, spec, clusters: checked }
+}
+
+/** A CA elsewhere says how long its certificates are good: what is answered of a host can be put again as it is. */
+function withoutLength({ certificate, ...spec }: CompleteSpec): CompleteSpec {
+  const { validityDays: _, ...rest } = certificate
+  return { ...spec, certificate: rest }
 }
 
 /** Why the uploaded certificate that a host names, if it does, cannot serve it. */
@@ -228,10 +237,11 @@ async function authorityRules(
   tx: Tx,
   tenantId: string,
   asked: Parameters<typeof elsewhereFaults>[1],
-): Promise<readonly Violation[]> {
-  const elsewhere = await elsewhereFaults(tx, asked)
-  if (elsewhere.some(({ field }) => field === '/tls/clientAuthority')) return elsewhere
-  return [...elsewhere, ...(await clientFaults(tx, tenantId, asked.spec))]
+): ReturnType<typeof elsewhereFaults> {
+  const { elsewhere, faults } = await elsewhereFaults(tx, asked)
+  const isOfClients = faults.some(({ field }) => field === '/tls/clientAuthority')
+  if (isOfClients) return { elsewhere, faults }
+  return { elsewhere, faults: [...faults, ...(await clientFaults(tx, tenantId, asked.spec))] }
 }
 
 /** Where an authority is not the tenant's alone, its certificates have to say whose client it is. */
