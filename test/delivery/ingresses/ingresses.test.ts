@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
-import { changeCluster } from '../../src/clusters/register.ts'
-import { planHost } from '../../src/delivery/preview/hostplan.ts'
-import { admin } from '../support/context.ts'
-import { openStage, put, work } from './support.ts'
+import { kinds } from '../../../src/clusters/kubernetes/kinds.ts'
+import { changeCluster } from '../../../src/clusters/register.ts'
+import { planHost } from '../../../src/delivery/preview/hostplan.ts'
+import { admin } from '../../support/context.ts'
+import { openStage, put, work } from '../support.ts'
 
 const { ctx, sandbox, kube } = await openStage()
 const { address: far } = await openStage()
