@@ -72,7 +72,16 @@ export function makeCa(commonName: string) {
     )
     return { key, cert: sign(csr, 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n') }
   }
-  return { pem, sign, serverOf }
+  /** A request of a key that nobody has any more. */
+  const request = opensslBytes(
+    [
+      ...['req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
+      ...['-subj', '/CN=s', '-keyout', 'k.pem', '-outform', 'DER', '-out', 'r.der'],
+    ],
+    {},
+    'r.der',
+  )
+  return { pem, sign, serverOf, request }
 }
 
 /** The extensions of a leaf for these names. */
@@ -91,13 +100,15 @@ export async function openScriptedCa() {
     done: (asked: Asked) => void
     /** What a leaf is made into. */
     issue: (csr: Buffer, names: readonly string[]) => string
-    /** Whether names have to be proved. */
+    /** Whether names have to be proved, and what is found when it is to look. */
     proofs: boolean
+    verdict: 'valid' | 'invalid'
   } = {
     twist: () => undefined,
     done: () => undefined,
     issue: (csr, names) => ca.sign(csr, leafLines(names)) + ca.pem,
     proofs: false,
+    verdict: 'valid',
   }
   const calls: string[] = []
   const orders: Order[] = []
@@ -128,11 +139,16 @@ export async function openScriptedCa() {
         const names = payload.identifiers.map(({ value }: { value: string }) => value)
         const authorizations = names.map((name: string) => `${at}/authz/${name}`)
         const status = script.proofs ? 'pending' : 'ready'
+        for (const name of names) if (proved.get(name) === 'invalid') proved.delete(name)
         const next = orders.push({ names, status, authorizations }) - 1
         const headers = { location: `${at}/order/${next}` }
         return { status: 201, headers, body: orderView(next) }
       }
       case 'order':
+        if (order?.status === 'pending') {
+          const found = order.names.map((name) => proved.get(name))
+          if (found.every((each) => each === 'valid')) order.status = 'ready'
+        }
         return { body: orderView(Number(id)) }
       case 'authz': {
         const status = script.proofs ? (proved.get(id) ?? 'pending') : 'valid'
@@ -144,6 +160,9 @@ export async function openScriptedCa() {
         }))
         return { body: { status, identifier: { type: 'dns', value: id }, challenges } }
       }
+      case 'challenge':
+        proved.set(id, script.verdict)
+        return { body: { type: 'http-01', status: 'processing', url: `${at}${path}` } }
       case 'finalize':
         if (order && order.status === 'ready') {
           order.status = 'valid'
@@ -182,7 +201,7 @@ export async function openScriptedCa() {
   }
 
   function directoryOr(asked: Asked): Exclude<Twist, 'lost'> {
-    if (asked.path !== '/directory') return normal(asked)
+    if (!asked.path.startsWith('/directory')) return normal(asked)
     const names = ['newNonce', 'newAccount', 'newOrder', 'revokeCert', 'keyChange']
     return { body: Object.fromEntries(names.map((name) => [name, `${at}/${name}`])) }
   }

@@ -27,6 +27,7 @@ const limits = { bytes: 131_072, blocks: 10 }
 /** Reads what a CA elsewhere gave out (RFC 8555 7.4.2) and holds it against what was ordered: it is of our key, of these
  *  names and no others, valid now, for servers, and leads to a root that is trusted. Throws CaRefusal. */
 export function believe(pem: string, ordered: Ordered): Believed {
+  if (!pem.includes('-----BEGIN CERTIFICATE-----')) throw disbelief('there is no certificate in it')
   const [leaf, ...above] = read(() =>
     readPem(pem, 'CERTIFICATE', limits).map((der) => readCertificate(der)),
   )

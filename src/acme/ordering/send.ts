@@ -35,6 +35,11 @@ export async function send(ctx: Context, order: OrderRow, session: CaSession): P
       authorizations: document.authorizations,
     },
   })
+  // What somebody was to agree to is agreed to.
+  await ctx.db.read.caAccount.updateMany({
+    where: { authorityId: order.authorityId, problem: 'userActionRequired' },
+    data: { problem: null, message: null },
+  })
   return 'now'
 }
 

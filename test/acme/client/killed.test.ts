@@ -1,11 +1,18 @@
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { afterEach, test } from 'node:test'
 import { advanceOrder } from '../../../src/acme/ordering/advance.ts'
 import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
 import { certificatesOf, mortal, openScripted, untilDeath, work } from './scripted.ts'
 
 const all = await openScripted()
-const { ctx, clock, script, orders } = all
+const { ctx, clock, script, orders, proved } = all
+
+afterEach(() => {
+  script.twist = () => undefined
+  script.done = () => undefined
+  script.proofs = false
+  script.verdict = 'valid'
+})
 
 /** One certificate of one order, on record and at the CA. */
 async function holdsOne(hostId: string, name: string, what: string): Promise<void> {
@@ -36,6 +43,41 @@ test('an order that is killed before any of its steps is stored is taken up, and
     await holdsOne(id, name, `killed at ${left}`)
   }
   assert.ok(deaths > 15, `${deaths}`)
+})
+
+test('one whose names have to be proved is taken up in the same way', async () => {
+  script.proofs = true
+  let deaths = 0
+  for (let left = 0; ; left += 5) {
+    const { id, name } = await all.host()
+    const life = { dead: false, left }
+    await untilDeath(() => work(mortal(ctx, life), id, { clock, turns: 10 }))
+    if (!life.dead) break
+    deaths++
+    await work(ctx, id, { clock, turns: 10 })
+    await holdsOne(id, name, `killed at ${left}`)
+  }
+  assert.ok(deaths > 5, `${deaths}`)
+})
+
+test('a proof that failed is told, also where the process died when that was stored and nothing else', async () => {
+  script.proofs = true
+  script.verdict = 'invalid'
+  const { id, name } = await all.host()
+  const life = { dead: false, left: 10_000 }
+  script.done = ({ path }) => {
+    if (path === `/authz/${name}` && proved.get(name) === 'invalid') life.left = 1
+  }
+  await untilDeath(() => work(mortal(ctx, life), id, { clock, turns: 10 }))
+  assert.ok(life.dead)
+  const stored = await ctx.db.read.caChallenge.findFirstOrThrow({ where: { hostId: id } })
+  assert.equal(stored.outcome, 'invalid')
+  const order = await ctx.db.read.caOrder.findFirstOrThrow({ where: { hostId: id } })
+  assert.equal(order.endedAt, null)
+  script.done = () => undefined
+  await advanceOrder(ctx, order.id)
+  const { state, message } = await ctx.db.read.caOrder.findFirstOrThrow({ where: { hostId: id } })
+  assert.deepEqual([state, message], ['failed', `${name} is not proved: no such record`])
 })
 
 for (const when of ['before the CA hears of it', 'after the CA has done it'] as const) {
