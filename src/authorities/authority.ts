@@ -46,6 +46,17 @@ const subtrees = {
 
 const RequestedSubtrees = closed(subtrees, { title: 'RequestedSubtrees' })
 
+/** What an authority is called in the table while its account with a CA elsewhere is being ended, and nobody else knows
+ *  of it any more. No name has a slash. */
+export function leavingName(name: string, id: string): string {
+  return `${name}/${id}`
+}
+
+/** What it was called. */
+export function nameBefore(name: string): string {
+  return name.split('/')[0] ?? name
+}
+
 /** Name constraints as they are asked for; those of a certificate are in src/x509/constraints. */
 export const RequestedConstraints = closed(
   { permitted: Type.Optional(RequestedSubtrees), excluded: Type.Optional(RequestedSubtrees) },

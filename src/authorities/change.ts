@@ -2,7 +2,6 @@ import { record } from '../audit/record.ts'
 import { type Actor, allowPlatform } from '../core/actor.ts'
 import { type Context, inTransaction } from '../core/context.ts'
 import type { Tx } from '../core/database/db.ts'
-import { dueMany } from '../core/database/due.ts'
 import type { Precondition } from '../core/refusal.ts'
 import { refuse, type Violation } from '../shared/problem.ts'
 import { profilesUnder } from '../x509/certificates/purposes.ts'
@@ -11,6 +10,7 @@ import { changeCa, ownPatchFaults } from './acme/change.ts'
 import { needTwo } from './approvals/policy.ts'
 import { type Authority, type AuthorityPatch, authoritySubject } from './authority.ts'
 import { getAuthority } from './find.ts'
+import { lookAtHosts } from './hosts.ts'
 import { currentIssuer, issuingAuthority, pathOf } from './issuers/current.ts'
 import { profileFaults, validityLimitFaults } from './issuers/store.ts'
 import { lockAuthority } from './lock.ts'
@@ -42,6 +42,7 @@ export async function changeAuthority(
       trustedRoots: __,
       profile: ___,
       challenge: ____,
+      externalAccountBinding: _____,
       ...columns
     } = patch
     const retiredAt = retired ? (before.retiredAt ?? now) : null
@@ -101,17 +102,4 @@ function differences(before: Facts, after: Facts): Facts {
   if (changed.length === 0) return {}
   const old = Object.fromEntries(changed.map(([name]) => [name, before[name]]))
   return { ...Object.fromEntries(changed), before: JSON.stringify(old) }
-}
-
-async function lookAtHosts(tx: Tx, name: string): Promise<void> {
-  const hosts = await tx.host.findMany({
-    where: { spec: { path: ['certificate', 'authority'], equals: name }, removedAt: null },
-    select: { id: true },
-    orderBy: { id: 'asc' },
-  })
-  await dueMany(
-    tx,
-    'host.certify',
-    hosts.map(({ id: hostId }) => ({ hostId })),
-  )
 }

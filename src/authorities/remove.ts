@@ -4,8 +4,9 @@ import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import { due } from '../core/database/due.ts'
 import { Problem } from '../shared/problem.ts'
+import { lookAtOrders } from './acme/orders.ts'
 import { needTwo } from './approvals/policy.ts'
-import { authoritySubject } from './authority.ts'
+import { authoritySubject, leavingName } from './authority.ts'
 import { type IssuingAuthority, issuingAuthority } from './issuers/current.ts'
 import { lockAuthority } from './lock.ts'
 
@@ -29,7 +30,7 @@ export async function removeAuthority(ctx: Context, actor: Actor, name: string):
     }
     const { id } = authority
     const onRecord = await isOnRecord(tx, id)
-    if (authority.kind === 'acme') await leave(tx, { id, now })
+    if (authority.kind === 'acme') await leave(tx, { id, name, now, onRecord })
     else if (onRecord) await forget(tx, { id, now })
     else await erase(tx, id)
     await record(tx, { actor, now }, 'authority.removed', {
@@ -97,11 +98,21 @@ async function erase(tx: Tx, id: string): Promise<void> {
   await tx.authority.delete({ where: { id } })
 }
 
-/** The CA elsewhere is told by a job that the account has ended; its key goes then. The name stays taken. */
-async function leave(tx: Tx, { id, now }: { id: string; now: Date }): Promise<void> {
-  await tx.authority.update({ where: { id }, data: { removedAt: now, retiredAt: now } })
+type Left = {
+  readonly id: string
+  readonly name: string
+  readonly now: Date
+  readonly onRecord: boolean
+}
+
+/** The CA elsewhere is told by a job that the account has ended; its key goes then, and all of it where no certificate
+ *  names it: its name is free at once. */
+async function leave(tx: Tx, { id, name, now, onRecord }: Left): Promise<void> {
+  const leaving = onRecord ? {} : { name: leavingName(name, id) }
+  await tx.authority.update({ where: { id }, data: { removedAt: now, retiredAt: now, ...leaving } })
   const data = { state: 'deactivating', failures: 0, retryAt: null }
   await tx.caAccount.update({ where: { authorityId: id }, data })
+  await lookAtOrders(tx, id)
   await due(tx, 'ca.account', { authorityId: id })
 }
 

@@ -1,5 +1,7 @@
 import { holdAccount } from '../../authorities/acme/hold.ts'
-import { accountThumbprint, secretsOfCa } from '../../authorities/acme/secrets.ts'
+import { lookAtOrders } from '../../authorities/acme/orders.ts'
+import { accountKey, accountThumbprint, secretsOfCa } from '../../authorities/acme/secrets.ts'
+import { nameBefore } from '../../authorities/authority.ts'
 import { backoff } from '../../certificates/renewal/rules.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
@@ -91,16 +93,7 @@ function remedy(
 
 /** What waited for it: orders that are on record, and hosts that could order nothing so far. */
 async function resume(tx: Tx, { authority }: CaAccountRow): Promise<void> {
-  const orders = await tx.caOrder.findMany({
-    where: { authorityId: authority.id, endedAt: null },
-    select: { id: true },
-    orderBy: { id: 'asc' },
-  })
-  await dueMany(
-    tx,
-    'ca.order',
-    orders.map(({ id: orderId }) => ({ orderId })),
-  )
+  await lookAtOrders(tx, authority.id)
   const hosts = await tx.host.findMany({
     where: {
       spec: { path: ['certificate', 'authority'], equals: authority.name },
@@ -137,27 +130,52 @@ async function tellContact(ctx: Context, row: CaAccountRow, session: CaSession):
 /** How long a CA that cannot be told is tried, until the account is forgotten here all the same. */
 const mostGoodbyes = 8
 
-/** RFC 8555 7.3.6; then nothing of the account is held here any more. */
+/** How soon it is looked again whether what proved names is taken away, for which its secrets are needed. */
+const cleaningPause = 5_000
+
+/** RFC 8555 7.3.6; then nothing of the account is held here any more, nor of an authority that never issued anything. */
 async function deactivate(ctx: Context, row: CaAccountRow, session: CaSession): Promise<void> {
+  const { authorityId } = row
+  const now = ctx.now()
+  if (await isOrdering(ctx, authorityId)) {
+    const at = new Date(now.getTime() + cleaningPause)
+    return ctx.db.transaction((tx) => due(tx, 'ca.account', { authorityId }, at))
+  }
+  await sayGoodbye(ctx, row, session)
+  await ctx.db.transaction(async (tx) => {
+    await tx.caAccountSecret.deleteMany({ where: { authorityId } })
+    const data = { ...settled, state: 'deactivated', changes: [] }
+    await tx.caAccount.update({ where: { authorityId }, data })
+    await tellOfAccount(tx, row, 'authority.account-deactivated', {}, now)
+    if (nameBefore(row.authority.name) === row.authority.name) return
+    await tx.caOrder.deleteMany({ where: { authorityId } })
+    await tx.authority.delete({ where: { id: authorityId } })
+  })
+}
+
+async function isOrdering({ db: { read } }: Context, authorityId: string): Promise<boolean> {
+  const where = { authorityId, cleanedAt: null }
+  return (await read.caOrder.findFirst({ where, select: { id: true } })) !== null
+}
+
+/** Throws CaRefusal while the CA is away and is to be told later. */
+async function sayGoodbye(ctx: Context, row: CaAccountRow, session: CaSession): Promise<void> {
+  const { url } = session
+  if (url === undefined) return
+  const ended = { url, payload: { status: 'deactivated' } }
   try {
-    if (session.url !== undefined) {
-      await postTo(ctx, session, { url: session.url, payload: { status: 'deactivated' } })
-    }
+    await postTo(ctx, session, ended).catch(async (error: unknown) => {
+      // It may know the account by the next key already.
+      const { nextKey } = (await secretsOfCa(ctx, ctx.db.read, row.authorityId)) ?? {}
+      if (nextKey === undefined) throw error
+      return postTo(ctx, { ...session, key: accountKey(nextKey) }, ended)
+    })
   } catch (error) {
     if (!(error instanceof CaRefusal)) throw error
     if (isPassing(error) && row.failures < mostGoodbyes) throw error
-    ctx.log.warn(
-      { authority: row.authority.name },
-      'an account was given up that the CA did not end',
-    )
+    const facts = { authority: nameBefore(row.authority.name) }
+    ctx.log.warn(facts, 'an account was given up that the CA did not end')
   }
-  const now = ctx.now()
-  await ctx.db.transaction(async (tx) => {
-    await tx.caAccountSecret.deleteMany({ where: { authorityId: row.authorityId } })
-    const data = { ...settled, state: 'deactivated', changes: [] }
-    await tx.caAccount.update({ where: { authorityId: row.authorityId }, data })
-    await tellOfAccount(tx, row, 'authority.account-deactivated', {}, now)
-  })
 }
 
 async function recordFailure(ctx: Context, row: CaAccountRow, error: CaRefusal): Promise<void> {

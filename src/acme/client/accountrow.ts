@@ -1,5 +1,5 @@
 import { record } from '../../audit/record.ts'
-import { authoritySubject } from '../../authorities/authority.ts'
+import { authoritySubject, nameBefore } from '../../authorities/authority.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
@@ -13,7 +13,7 @@ export type CaAccountRow = NonNullable<Awaited<ReturnType<typeof readAccount>>>
 export function readAccount(ctx: Context, authorityId: string) {
   return ctx.db.read.caAccount.findUnique({
     where: { authorityId },
-    include: { authority: { select: { id: true, name: true, tenantId: true } } },
+    include: { authority: { select: { id: true, name: true, tenantId: true, removedAt: true } } },
   })
 }
 
@@ -28,5 +28,8 @@ export function tellOfAccount(
   changes: Record<string, string>,
   now: Date,
 ): Promise<void> {
-  return record(tx, { actor, now }, action, { subject: authoritySubject(authority), changes })
+  return record(tx, { actor, now }, action, {
+    subject: authoritySubject({ ...authority, name: nameBefore(authority.name) }),
+    changes,
+  })
 }

@@ -1,3 +1,4 @@
+import { CaChallengeSettings } from '../../authorities/acme/schema.ts'
 import { dropOrder } from '../../certificates/elsewhere/order.ts'
 import type { Context } from '../../core/context.ts'
 import { sql } from '../../core/database/db.ts'
@@ -53,8 +54,12 @@ const accountPause = { usual: 5_000, failed: 60_000 } as const
 
 async function step(ctx: Context, order: OrderRow): Promise<Next> {
   const account = order.authority.caAccount
-  if (account === null || isLeft(account) || !(await isWanted(ctx, order))) {
-    await ctx.db.transaction((tx) => dropOrder(tx, order.id, ctx.now()))
+  const provedOtherwise = isProvedOtherwise(order)
+  if (!account || isLeft(account) || provedOtherwise || !(await isWanted(ctx, order))) {
+    await ctx.db.transaction(async (tx) => {
+      await dropOrder(tx, order.id, ctx.now())
+      if (provedOtherwise) await due(tx, 'host.certify', { hostId: order.hostId })
+    })
     return 'now'
   }
   const session = await openCaSession(ctx, order.authorityId)
@@ -81,6 +86,13 @@ async function step(ctx: Context, order: OrderRow): Promise<Next> {
 
 function isLeft({ state }: { readonly state: string }): boolean {
   return state === 'deactivating' || state === 'deactivated'
+}
+
+/** Whether names of it are being proved in another way than is asked for by now: then it begins anew. */
+function isProvedOtherwise({ state, challenges, authority }: OrderRow): boolean {
+  if (state !== 'authorizing' || authority.caAccount === null) return false
+  const { type } = shownJson(CaChallengeSettings, authority.caAccount.challenge)
+  return challenges.some((each) => each.type !== type && each.outcome === null)
 }
 
 /** Whether the host still asks for what was ordered. What the CA was told to issue is taken whatever is asked for by

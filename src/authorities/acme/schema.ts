@@ -98,6 +98,17 @@ const CaProfile = Type.String({
   description: 'A profile of the CA, as its directory tells them',
 })
 
+const Binding = closed(
+  {
+    keyId: Type.String({ pattern: '^[!-~]{1,256}$' }),
+    hmacKey: Type.String({
+      pattern: '^[A-Za-z0-9_-]{16,512}$',
+      description: 'base64url, as the CA gives it out',
+    }),
+  },
+  { title: 'ExternalAccountBinding', description: 'acme: RFC 8555 7.3.4' },
+)
+
 /** What is said of an authority of the kind acme, beside its name. */
 export const newCa = {
   directory: Type.Optional(
@@ -107,18 +118,7 @@ export const newCa = {
     }),
   ),
   contact: Type.Optional(Contact),
-  externalAccountBinding: Type.Optional(
-    closed(
-      {
-        keyId: Type.String({ pattern: '^[!-~]{1,256}$' }),
-        hmacKey: Type.String({
-          pattern: '^[A-Za-z0-9_-]{16,512}$',
-          description: 'base64url, as the CA gives it out',
-        }),
-      },
-      { title: 'ExternalAccountBinding', description: 'acme: RFC 8555 7.3.4' },
-    ),
-  ),
+  externalAccountBinding: Type.Optional(Binding),
   trustedRoots: Type.Optional(TrustedRoots),
   profile: Type.Optional(CaProfile),
   challenge: Type.Optional(NewCaChallenge),
@@ -133,6 +133,7 @@ export const changedCa = {
   trustedRoots: Type.Optional(TrustedRoots),
   profile: Type.Optional(Type.Union([CaProfile, Type.Null()])),
   challenge: Type.Optional(NewCaChallenge),
+  externalAccountBinding: Type.Optional(Binding),
 }
 
 /** How an account with an ACME CA elsewhere stands. */

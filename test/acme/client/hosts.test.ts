@@ -102,15 +102,17 @@ test('an authority that is removed has its account ended at the CA, and no key o
   await all.account('leaving', all.ways.http)
   const { url } = (await accountWhen(all, 'leaving', 'valid')) ?? {}
   await removeAuthority(ctx, admin, 'leaving')
+  // As of one that signs here and never signed: the name is free at once.
+  await all.account('leaving', all.ways.http)
   await eventually(async () => {
     const id = url?.split('/').at(-1) ?? ''
     const row = await ca.ctx.db.read.acmeAccount.findUniqueOrThrow({ where: { id } })
     assert.equal(row.status, 'deactivated')
-    const authority = { name: 'leaving' }
-    const left = await ctx.db.read.caAccount.findFirstOrThrow({
-      where: { authority },
-      include: { secret: true },
-    })
-    assert.deepEqual([left.state, left.secret], ['deactivated', null])
+    const name = { startsWith: 'leaving/' }
+    assert.equal(await ctx.db.read.authority.findFirst({ where: { name } }), null)
   })
+  const ended = await ctx.db.read.auditEvent.findFirstOrThrow({
+    where: { action: 'authority.account-deactivated' },
+  })
+  assert.equal(ended.subjectName, 'leaving')
 })

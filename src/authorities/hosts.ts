@@ -1,0 +1,16 @@
+import type { Tx } from '../core/database/db.ts'
+import { dueMany } from '../core/database/due.ts'
+
+/** Has the hosts looked at that are to have certificates of the authority of this name. */
+export async function lookAtHosts(tx: Tx, name: string): Promise<void> {
+  const hosts = await tx.host.findMany({
+    where: { spec: { path: ['certificate', 'authority'], equals: name }, removedAt: null },
+    select: { id: true },
+    orderBy: { id: 'asc' },
+  })
+  await dueMany(
+    tx,
+    'host.certify',
+    hosts.map(({ id: hostId }) => ({ hostId })),
+  )
+}
