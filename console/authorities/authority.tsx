@@ -18,7 +18,7 @@ import { RotationSteps } from './rotation.tsx'
 export function Authority({ name }: { readonly name: string }) {
   const query = useQuery(authorityQuery(name))
   return (
-    <Loaded query={query}>
+    <Loaded query={query} head={{ title: name, up: { to: '/authorities', name: 'Authorities' } }}>
       {(authority) => (
         <Page
           title={authority.displayName}

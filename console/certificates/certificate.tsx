@@ -29,7 +29,10 @@ import { Revoke } from './revoke.tsx'
 export function Certificate({ tenant, id }: Which) {
   const query = useQuery(leafQuery({ tenant, id }))
   return (
-    <Loaded query={query}>
+    <Loaded
+      query={query}
+      head={{ title: 'Certificate', up: { to: '/certificates', name: 'Certificates' } }}
+    >
       {(leaf) => (
         <Page
           title={nameOf(leaf)}

@@ -31,7 +31,10 @@ const fields = 'id,tenant,authority,host,profile,status,subject,dnsNames,notAfte
 const states = ['active', 'expired', 'revoked'] as const
 const renewals = ['failing', 'off'] as const
 
+const origins = ['issued', 'uploaded'] as const
+
 type Asked = {
+  readonly origin: string | null
   readonly tenant: string | null
   readonly authority: string | null
   readonly cluster: string | null
@@ -45,6 +48,7 @@ type Asked = {
 function leavesQuery(asked: Asked) {
   const { tenant, authority, cluster, name, from, to } = asked
   const status = states.find((each) => each === asked.status)
+  const origin = origins.find((each) => each === asked.origin)
   const renewal = renewals.find((each) => each === asked.renewal)
   return queryOptions({
     queryKey: ['certificates', 'list', asked],
@@ -56,6 +60,7 @@ function leavesQuery(asked: Asked) {
           ...(authority ? { authority } : {}),
           ...(cluster ? { cluster } : {}),
           ...(status ? { status } : {}),
+          ...(origin ? { origin } : {}),
           ...(renewal ? { renewal } : {}),
           ...(name ? { name } : {}),
           ...(from ? { notAfterFrom: from } : {}),
@@ -113,14 +118,20 @@ function renewalOf({ status, autoRenew, renewal }: Leaf): string {
   return autoRenew ? 'by itself' : 'not by itself'
 }
 
+/** A moment of the address, which anybody can write; null: it is none. */
+function momentIn(text: string | null): string | null {
+  const at = new Date(text ?? '')
+  return Number.isNaN(at.getTime()) ? null : at.toISOString()
+}
+
 /** Certificates, those that end soonest first, narrowed as the address says. */
 export function Certificates() {
   const { tenant: own } = useMe()
   const [params, setParams] = useSearchParams()
   const clusters = useQuery(clustersQuery)
   const authorities = useQuery(authoritiesQuery)
-  const from = params.get('from')
-  const to = params.get('to')
+  const from = momentIn(params.get('from'))
+  const to = momentIn(params.get('to'))
   const query = useQuery(
     leavesQuery({
       tenant: own ?? params.get('tenant'),
@@ -129,6 +140,7 @@ export function Certificates() {
       // Of a period all are meant, of no period those that are good.
       status: params.get('status') ?? (from ? null : 'active'),
       renewal: params.get('renewal'),
+      origin: params.get('origin'),
       name: params.get('name'),
       from,
       to,
@@ -184,6 +196,12 @@ export function Certificates() {
                   value={chosen('renewal')}
                   of={renewals}
                   onChange={set('renewal')}
+                />
+                <Choice
+                  name="Origin"
+                  value={chosen('origin')}
+                  of={origins}
+                  onChange={set('origin')}
                 />
                 <TenantChoice value={chosen('tenant')} onChange={set('tenant')} />
                 <Choice

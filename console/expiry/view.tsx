@@ -175,11 +175,19 @@ function Groups({
       id: 'key',
       header: groupTitles[of],
       value: ({ key }) => key,
-      cell: ({ key }) => (
-        <button type="button" className="link" onClick={() => onChoose(key)}>
-          {key}
-        </button>
-      ),
+      // What was uploaded has no authority here, and what no host has is on no cluster.
+      cell: ({ key }) =>
+        key === '' ? (
+          of === 'authority' ? (
+            <Link href="/certificates?origin=uploaded">uploaded</Link>
+          ) : (
+            <span className="quiet">none</span>
+          )
+        ) : (
+          <button type="button" className="link" onClick={() => onChoose(key)}>
+            {key}
+          </button>
+        ),
     },
     {
       id: 'ending',

@@ -3,21 +3,17 @@ import { type ReactNode, useEffect } from 'react'
 import { Link } from 'wouter'
 import { ProblemNote } from './problem.tsx'
 
-/** A view: its title, which the window has too, a sentence below it, and what can be done beside it. */
-export function Page({
-  title,
-  about,
-  actions,
-  up,
-  children,
-}: {
+type PageProps = {
   readonly title: string
   readonly about?: ReactNode
   readonly actions?: ReactNode
   /** Where it hangs. */
   readonly up?: { readonly to: string; readonly name: string }
   readonly children: ReactNode
-}) {
+}
+
+/** A view: its title, which the window has too, a sentence below it, and what can be done beside it. */
+export function Page({ title, about, actions, up, children }: PageProps) {
   useEffect(() => {
     document.title = `${title} · Gatesmith`
   }, [title])
@@ -40,14 +36,24 @@ export function Page({
   )
 }
 
-/** What a query answered; until then that it is asked, and if it was refused, why. */
+/** What a query answered; until then that it is asked, and if it was refused, why. Where all of a view comes of it,
+ *  what stands above it until then. */
 export function Loaded<T>({
   query,
+  head,
   children,
 }: {
   readonly query: UseQueryResult<T>
+  readonly head?: Pick<PageProps, 'title' | 'up'>
   readonly children: (data: T) => ReactNode
 }) {
+  if (head && query.data === undefined) {
+    return (
+      <Page {...head}>
+        <Loaded query={query}>{children}</Loaded>
+      </Page>
+    )
+  }
   if (query.data !== undefined) return children(query.data)
   if (query.error) return <ProblemNote error={query.error} onRetry={() => void query.refetch()} />
   return <Waiting />

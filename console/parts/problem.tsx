@@ -29,6 +29,12 @@ export function ProblemNote({
             ))}
           </ul>
         ) : null}
+        {problem?.status === 401 ? (
+          <p>
+            You are not signed in any more. Sign in in another tab and come back: what you have
+            entered here stays.
+          </p>
+        ) : null}
         {problem?.requestId === undefined ? null : (
           <p className="quiet">
             {problem.status} {problem.type} · request {problem.requestId}

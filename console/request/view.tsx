@@ -44,7 +44,7 @@ function Change({
     staleTime: Number.POSITIVE_INFINITY,
   })
   return (
-    <Loaded query={query}>
+    <Loaded query={query} head={{ title: `Change ${name}`, up: { to: '/hosts', name: 'Hosts' } }}>
       {({ host, etag }) => {
         const draft = draftOf(host)
         const first = uploaded === '' ? draft : { ...draft, uploaded }

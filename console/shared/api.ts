@@ -68,8 +68,18 @@ export async function graphql(
   variables: Record<string, unknown> = {},
 ): Promise<Record<string, unknown>> {
   const { data, response } = await api.POST('/graphql', { body: { query, variables } })
-  const errors = data?.errors ?? []
-  if (errors.length > 0) throw new ProblemError(response.status, { errors }, response.headers)
+  const [refusal] = records(data?.errors)
+  if (refusal) {
+    // The problem that a route would have answered stands beside the sentence.
+    const problem = record(refusal.extensions)
+    const said = {
+      ...problem,
+      title: refusal.message,
+      detail: refusal.message,
+      errors: data?.errors,
+    }
+    throw new ProblemError(Number(problem.status ?? response.status), said, response.headers)
+  }
   return record(data?.data)
 }
 

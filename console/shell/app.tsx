@@ -1,41 +1,41 @@
 import { useQuery } from '@tanstack/react-query'
-import { lazy, Suspense } from 'react'
+import { type ComponentType, lazy, Suspense, useRef } from 'react'
 import { Link, Route, Switch } from 'wouter'
 import { Attention } from '../attention/view.tsx'
 import { Page, Waiting } from '../parts/page.tsx'
 import { ProblemNote } from '../parts/problem.tsx'
+import { NotLoaded } from './broken.tsx'
 import { Frame } from './frame.tsx'
 import { Live } from './live.tsx'
 import { Me, sessionQuery, useSignedIn } from './session.ts'
 import { SignIn } from './signin.tsx'
 
 // The first view comes with the page; each other one when it is gone to.
-const Expiry = lazy(async () => ({ default: (await import('../expiry/view.tsx')).Expiry }))
-const Hosts = lazy(async () => ({ default: (await import('../hosts/matrix.tsx')).Hosts }))
-const Host = lazy(async () => ({ default: (await import('../hosts/host.tsx')).Host }))
-const Certificates = lazy(async () => ({
-  default: (await import('../certificates/list.tsx')).Certificates,
-}))
-const Certificate = lazy(async () => ({
-  default: (await import('../certificates/certificate.tsx')).Certificate,
-}))
-const Upload = lazy(async () => ({
-  default: (await import('../certificates/upload.tsx')).Upload,
-}))
-const Foreign = lazy(async () => ({ default: (await import('../foreign/view.tsx')).Foreign }))
-const Elsewhere = lazy(async () => ({
-  default: (await import('../authorities/elsewhere/view.tsx')).Elsewhere,
-}))
-const Clusters = lazy(async () => ({ default: (await import('../clusters/list.tsx')).Clusters }))
-const Cluster = lazy(async () => ({ default: (await import('../clusters/cluster.tsx')).Cluster }))
-const Authorities = lazy(async () => ({
-  default: (await import('../authorities/list.tsx')).Authorities,
-}))
-const Authority = lazy(async () => ({
-  default: (await import('../authorities/authority.tsx')).Authority,
-}))
-const Audit = lazy(async () => ({ default: (await import('../audit/view.tsx')).Audit }))
-const Ask = lazy(async () => ({ default: (await import('../request/view.tsx')).Ask }))
+const Expiry = later(async () => (await import('../expiry/view.tsx')).Expiry)
+const Hosts = later(async () => (await import('../hosts/matrix.tsx')).Hosts)
+const Host = later(async () => (await import('../hosts/host.tsx')).Host)
+const Certificates = later(async () => (await import('../certificates/list.tsx')).Certificates)
+const Certificate = later(async () => (await import('../certificates/certificate.tsx')).Certificate)
+const Upload = later(async () => (await import('../certificates/upload.tsx')).Upload)
+const Foreign = later(async () => (await import('../foreign/view.tsx')).Foreign)
+const Elsewhere = later(async () => (await import('../authorities/elsewhere/view.tsx')).Elsewhere)
+const Clusters = later(async () => (await import('../clusters/list.tsx')).Clusters)
+const Cluster = later(async () => (await import('../clusters/cluster.tsx')).Cluster)
+const Authorities = later(async () => (await import('../authorities/list.tsx')).Authorities)
+const Authority = later(async () => (await import('../authorities/authority.tsx')).Authority)
+const Audit = later(async () => (await import('../audit/view.tsx')).Audit)
+const Ask = later(async () => (await import('../request/view.tsx')).Ask)
+
+/** A view that is loaded when it is gone to; where it cannot be, that is said in its place. */
+function later<Props extends object>(load: () => Promise<ComponentType<Props>>) {
+  return lazy(async (): Promise<{ default: ComponentType<Props> }> => {
+    try {
+      return { default: await load() }
+    } catch (error) {
+      return { default: () => <NotLoaded error={error} /> }
+    }
+  })
+}
 
 /** The console: who is not signed in is asked to, who is sees the views. */
 export function App() {
@@ -54,7 +54,15 @@ export function App() {
 
 function SignedIn() {
   const me = useSignedIn()
-  if (me.error) {
+  const first = useRef<string>(undefined)
+  const who = me.data && `${me.data.kind} ${me.data.id}`
+  first.current ??= who
+  // Somebody else has signed in by another tab: what is shown here was for who was signed in before.
+  if (who !== first.current && who !== undefined) {
+    location.reload()
+    return null
+  }
+  if (me.error && !me.data) {
     return (
       <main className="signin">
         <ProblemNote error={me.error} onRetry={() => void me.refetch()} />

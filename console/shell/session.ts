@@ -11,6 +11,8 @@ export const sessionQuery = queryOptions({
   queryKey: ['session'],
   queryFn: () => ask('GET'),
   staleTime: Number.POSITIVE_INFINITY,
+  // Another tab may have ended it, or begun another one.
+  refetchOnWindowFocus: 'always',
 })
 
 /** Who is signed in, as `GET /v1/whoami` tells it. */
@@ -20,6 +22,7 @@ const whoamiQuery = queryOptions({
   queryKey: ['whoami'],
   queryFn: () => answered(api.GET('/v1/whoami')),
   staleTime: 300_000,
+  refetchOnWindowFocus: 'always',
 })
 
 /** Asks who is signed in. */

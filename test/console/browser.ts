@@ -64,8 +64,8 @@ export function openBrowser(): {
       context.setDefaultTimeout(timeoutMilliseconds)
       context.on('weberror', (error) => complaints.push(String(error.error())))
       context.on('console', (message) => {
-        // A refusal by the service is told by the view, and by the browser as well.
-        const isRefusal = /status of (404|401|403|409|422)/.test(message.text())
+        // A refusal by the service is told by the view, and by the browser as well; so is what a test keeps from it.
+        const isRefusal = /status of (404|401|403|409|422)|ERR_FAILED/.test(message.text())
         if (message.type() === 'error' && !isRefusal) complaints.push(message.text())
       })
       return context

@@ -6,6 +6,7 @@ import { actionStories } from './stories/actions.ts'
 import { askStories } from './stories/ask.ts'
 import { listStories } from './stories/lists.ts'
 import { signInStories } from './stories/signin.ts'
+import { strangeStories } from './stories/strange.ts'
 import { uploadStories } from './stories/uploads.ts'
 import { viewStories } from './stories/views.ts'
 import { openWorld } from './world.ts'
@@ -43,5 +44,6 @@ if (noChromium) {
   actionStories(world, signedIn)
   askStories(world, signedIn)
   uploadStories(world, signedIn)
+  strangeStories(world, { signedIn, context })
   after(() => assert.deepEqual(complaints, [], 'what the browser complained of'))
 }
