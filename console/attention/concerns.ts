@@ -41,6 +41,7 @@ export const kinds = {
   ending: 'Ending without renewal',
   list: 'Lists going stale',
   authority: 'Authorities ending',
+  account: 'CA accounts failing',
   cluster: 'Clusters not answering',
 } as const
 
@@ -142,7 +143,7 @@ function ofHost({ name, tenant, status }: HostInTrouble): readonly Concern[] {
 }
 
 function ofAuthority(authority: Authority, now: Date): readonly Concern[] {
-  const { name, displayName, tenant, lists, notAfter, retiredAt, kind } = authority
+  const { name, displayName, tenant, lists, notAfter, retiredAt, kind, acme } = authority
   const within = (at: string, milliseconds: number) =>
     new Date(at).getTime() - now.getTime() <= milliseconds
   const common = { name: displayName, of: tenant ?? 'every tenant', to: `/authorities/${name}` }
@@ -175,7 +176,21 @@ function ofAuthority(authority: Authority, now: Date): readonly Concern[] {
           },
         ]
       : []
-  return [...stale, ...ending]
+  const account =
+    retiredAt === null && acme && acme.message !== null
+      ? [
+          {
+            id: `account/${name}`,
+            kind: 'account' as const,
+            state: 'Failed',
+            ...common,
+            why: `${acme.message}${acme.nextAttempt === null ? '' : `; next try ${happened(new Date(acme.nextAttempt), now)}`}`,
+            by: null,
+            remedy: { to: `/authorities/${name}`, says: 'See its account' },
+          },
+        ]
+      : []
+  return [...stale, ...ending, ...account]
 }
 
 function ofCluster(cluster: Cluster): readonly Concern[] {

@@ -125,7 +125,15 @@ export function Attention() {
   )
 }
 
-const kindsInOrder: readonly Kind[] = ['renewal', 'host', 'ending', 'list', 'authority', 'cluster']
+const kindsInOrder: readonly Kind[] = [
+  'renewal',
+  'host',
+  'ending',
+  'list',
+  'authority',
+  'account',
+  'cluster',
+]
 
 function StateOf({ state }: Concern) {
   return <Status of={state} />

@@ -21,6 +21,7 @@ const views: readonly (readonly [
         [/Hosts failed or in conflict/, /^3/],
         [/Ending without renewal/, /^2/],
         [/Authorities ending/, /^1/],
+        [/CA accounts failing/, /^1/],
         [/Clusters not answering/, /^1/],
       ] as const) {
         const button = page.getByRole('button', { name: kind })
