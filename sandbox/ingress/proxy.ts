@@ -73,6 +73,11 @@ function answer(
   response.writeHead(status, sent).end(body)
 }
 
+/** Node has no subject for a certificate that names nobody there. */
+function subjectOf({ subject }: { readonly subject?: string | undefined }): string {
+  return (subject ?? '').replaceAll('\n', ',')
+}
+
 /** What Envoy adds on the way to a workload. */
 function withForwarded(
   headers: IncomingMessage['headers'],
@@ -88,7 +93,7 @@ function withForwarded(
     'x-request-id': kept['x-request-id'] ?? randomUUID(),
     ...(certificate
       ? {
-          'x-forwarded-client-cert': `Hash=${digest};Subject="${certificate.subject.replaceAll('\n', ',')}"`,
+          'x-forwarded-client-cert': `Hash=${digest};Subject="${subjectOf(certificate)}"`,
         }
       : {}),
   }

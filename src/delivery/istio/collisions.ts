@@ -23,6 +23,8 @@ export type Neighbours = World & { readonly addresses: readonly string[] }
 export type Candidate = {
   readonly names: readonly string[]
   readonly spec: Pick<CompleteSpec, 'tls' | 'http'>
+  /** Port 80 is to answer a CA elsewhere, whatever else it does. */
+  readonly challenged?: boolean
   readonly gateway: KubeObject
   readonly virtualService: KubeObject
 }
@@ -191,8 +193,21 @@ function inTheClear(question: Question): readonly Collision[] {
 }
 
 /** All HTTP servers of a port are one list of hosts, and all routes of a host one list. */
-function sharing({ names, spec }: Candidate, server: Server): readonly Collision[] {
+function sharing(asked: Candidate, server: Server): readonly Collision[] {
   if (!isHttp(server)) return []
+  const { names, spec } = asked
+  const found = beside(asked, server)
+  const hidden = server.hosts.find(({ name }) => names.includes(name))
+  if (!asked.challenged || !hidden || !server.redirects || spec.http === 'serve') return found
+  return [
+    ...found,
+    risk(
+      `${what(server)} redirects the plain HTTP of ${hidden.name}: a CA elsewhere that looks for a challenge is redirected, too`,
+    ),
+  ]
+}
+
+function beside({ names, spec }: Candidate, server: Server): readonly Collision[] {
   if (spec.http === 'off') {
     const bound = server.bound.find(
       (each) =>

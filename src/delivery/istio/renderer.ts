@@ -55,6 +55,7 @@ export async function collisionsOf(
     {
       names: namesOf(host.name, host.spec),
       spec: host.spec,
+      challenged: (delivery.challenges?.length ?? 0) > 0,
       gateway,
       virtualService,
     },

@@ -78,8 +78,11 @@ function servingFault(
 ): string | null {
   if (!tls) return `The ingress at ${address} makes no TLS connection for ${hostname}: ${error}`
   if (!tls.leaf.raw.equals(der)) {
-    const { serialNumber, subject } = tls.leaf
-    return `The ingress at ${address} serves another certificate for ${hostname}: serial ${serialNumber.toLowerCase()}, ${subject.replaceAll('\n', ', ')}`
+    const { serialNumber, subjectAltName } = tls.leaf
+    // Node has none for a certificate that names nobody in its subject, as those of many CAs elsewhere do.
+    const subject: string | undefined = tls.leaf.subject
+    const who = subject?.replaceAll('\n', ', ') ?? subjectAltName ?? 'of nobody'
+    return `The ingress at ${address} serves another certificate for ${hostname}: serial ${serialNumber.toLowerCase()}, ${who}`
   }
   // There is no verdict before the handshake is over.
   if (!finished || tls.distrust === null) return null

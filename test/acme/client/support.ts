@@ -13,6 +13,7 @@ import type { NewCaChallenge } from '../../../src/authorities/acme/schema.ts'
 import { createAuthority } from '../../../src/authorities/create.ts'
 import { getAuthority } from '../../../src/authorities/find.ts'
 import { createCluster } from '../../../src/clusters/register.ts'
+import type { AcmeSettings } from '../../../src/core/settings/acme.ts'
 import { getHost } from '../../../src/hosts/find.ts'
 import type { Host, HostSpec } from '../../../src/hosts/host.ts'
 import { putHost } from '../../../src/hosts/put.ts'
@@ -36,18 +37,9 @@ export async function openSandbox() {
 
 export const webhookSecret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`
 
-/** A CA elsewhere, which is another installation of this service on a database of its own; a service that is a
- *  customer of it, with a cluster `sandbox`; and a DNS in which both look, which is `dns` (host:port) if there is one. */
-export async function openElsewhere({ preauthorized = false, dns = '' } = {}) {
-  const workers: Worker[] = []
-  after(async () => {
-    for (const worker of workers) await worker.stop()
-  })
-  const sandbox = await openSandbox()
-  const world = await openChallenges()
-  const resolvers = [dns === '' ? `127.0.0.1:${world.dnsPort}` : dns]
-  const seen = { httpPort: sandbox.plainPort, tlsPort: sandbox.tlsPort, resolvers }
-  const acme = { ...seen, ranges: ['127.0.0.0/8'] }
+/** A CA elsewhere, which is another installation of this service on a database of its own, without a worker: it looks for challenges as
+ *  `acme` says. */
+export async function openCa(acme: AcmeSettings, preauthorized = false) {
   const ca = await openTestApi({}, { acme })
   const subject = { commonName: 'root of a CA elsewhere' }
   const root = await createAuthority(ca.ctx, admin, { name: 'root', kind: 'root', subject })
@@ -61,6 +53,22 @@ export async function openElsewhere({ preauthorized = false, dns = '' } = {}) {
     tenant: 'customer',
     request: { name: 'gatesmith', preauthorized },
   })
+  return { ca, root, binding: { keyId, hmacKey } }
+}
+
+/** A CA elsewhere, which is another installation of this service on a database of its own; a service that is a
+ *  customer of it, with a cluster `sandbox`; and a DNS in which both look, which is `dns` (host:port) if there is one. */
+export async function openElsewhere({ preauthorized = false, dns = '' } = {}) {
+  const workers: Worker[] = []
+  after(async () => {
+    for (const worker of workers) await worker.stop()
+  })
+  const sandbox = await openSandbox()
+  const world = await openChallenges()
+  const resolvers = [dns === '' ? `127.0.0.1:${world.dnsPort}` : dns]
+  const seen = { httpPort: sandbox.plainPort, tlsPort: sandbox.tlsPort, resolvers }
+  const acme = { ...seen, ranges: ['127.0.0.0/8'] }
+  const { ca, root, binding } = await openCa(acme, preauthorized)
   workers.push(await startWorker(ca.ctx, 2))
   const own = await openTestApi({}, { acme, caRanges: ['127.0.0.0/8'] })
   const { ctx } = own
@@ -77,7 +85,7 @@ export async function openElsewhere({ preauthorized = false, dns = '' } = {}) {
   const account = (name: string, challenge: NewCaChallenge, more: object = {}) =>
     createAuthority(ctx, admin, {
       ...{ name, kind: 'acme', directory: `${ca.url}/acme/issuing/directory` },
-      externalAccountBinding: { keyId, hmacKey },
+      externalAccountBinding: binding,
       ...{ trustedRoots: root.pem, challenge, termsOfServiceAgreed: true, ...more },
     })
   await account('public', ways.http)
