@@ -12,7 +12,7 @@ import { shown, shownJson, timestamp, timestampOrNull } from '../shared/view.ts'
 import { readCertificate, signsLists } from '../x509/certificates/read.ts'
 import { toPem } from '../x509/der/pem.ts'
 import { CaAccountView, CaChallengeSettings } from './acme/schema.ts'
-import { Authority, authorityUnknown, type FullList, type RevocationLists } from './authority.ts'
+import { Authority, type FullList, type RevocationLists } from './authority.ts'
 import { listSentence } from './crl/alarm.ts'
 import { listRoom, pemOctets } from './crl/room.ts'
 import { constraintsView } from './issuers/constraints.ts'
@@ -24,6 +24,7 @@ import {
   pathsOf,
 } from './issuers/current.ts'
 import { mayKnow } from './issuers/view.ts'
+import { nothingPublished } from './published.ts'
 
 /** One authority. Throws authority-unknown, also for another tenant's. */
 export async function getAuthority(ctx: Context, actor: Actor, name: string): Promise<Authority> {
@@ -165,7 +166,7 @@ export async function getCaCertificate(
     orderBy: [{ issues: 'desc' }, { trusted: 'desc' }, { createdAt: 'asc' }],
     select: { der: true },
   })
-  if (!issuer) throw authorityUnknown(name)
+  if (!issuer) throw await nothingPublished(ctx.db.read, name)
   return Buffer.from(issuer.der)
 }
 

@@ -1,5 +1,5 @@
 import { record } from '../../audit/record.ts'
-import { issuingAuthority } from '../../authorities/issuers/current.ts'
+import { type IssuingAuthority, issuingAuthority } from '../../authorities/issuers/current.ts'
 import type { Actor } from '../../core/actor.ts'
 import { type Context, newId } from '../../core/context.ts'
 import { bytes, isDuplicate, sql, type Tx } from '../../core/database/db.ts'
@@ -19,6 +19,13 @@ import { sealMacKey } from './secret.ts'
 
 const permission = 'write-acme-keys'
 
+/** A CA elsewhere opens accounts itself. */
+function keylessFaults(authority: IssuingAuthority | null): readonly Violation[] {
+  if (authority?.kind !== 'acme') return []
+  const message = `"${authority.name}" is a CA elsewhere (acme), which has an ACME server of its own: name an authority that signs here`
+  return [{ field: '/authority', message }]
+}
+
 /** Makes a key by which ACME clients are let in; what they sign with is in this answer and nowhere else.
  *  Throws tenant-unknown, forbidden, authority-unknown, request-invalid, quota-exceeded. */
 export async function createAcmeKey(
@@ -34,7 +41,11 @@ export async function createAcmeKey(
       : await issuingAuthority(ctx, { name: request.authority, tenantId: tenant.id })
   const names = (request.names ?? []).map(hostSpelling)
   const expiresAt = request.expiresAt === undefined ? null : new Date(request.expiresAt)
-  refuse('request-invalid', [...nameFaults(names), ...endFaults(expiresAt, now)])
+  refuse('request-invalid', [
+    ...keylessFaults(authority),
+    ...nameFaults(names),
+    ...endFaults(expiresAt, now),
+  ])
   const mac = ctx.random(32)
   const row = {
     ...{ id: newId(now), tenantId: tenant.id, name: request.name, names, expiresAt },

@@ -7,7 +7,7 @@ import { brokenRules } from '../../shared/brokenrules.ts'
 import { day } from '../../shared/moment.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { authoritySubject } from '../authority.ts'
-import { issuingAuthority } from '../issuers/current.ts'
+import { currentIssuer, issuingAuthority } from '../issuers/current.ts'
 import { lockAuthority } from '../lock.ts'
 import { approvalView } from './find.ts'
 import type { Approval, NewApproval } from './schema.ts'
@@ -25,6 +25,8 @@ export async function askApproval(
 ): Promise<Approval> {
   allowPlatform(actor, 'write-authorities')
   const authority = await issuingAuthority(ctx, { name, tenantId: null })
+  // A CA elsewhere can be removed; all else is about a key that is not here.
+  if (request.action !== 'remove') currentIssuer(authority)
   refuseOdd(request)
   if (actor.id === null) throw new Error('nobody asks the service to approve what it does itself')
   const now = ctx.now()

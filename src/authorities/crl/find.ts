@@ -3,6 +3,7 @@ import { sql } from '../../core/database/db.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { Problem } from '../../shared/problem.ts'
 import { authorityUnknown } from '../authority.ts'
+import { nothingPublished } from '../published.ts'
 import { publishList } from './publish.ts'
 import { keyLabel, type ListKey, mostShards, wholeList } from './urls.ts'
 
@@ -21,7 +22,7 @@ export async function getWholeList(ctx: Context, authority: string): Promise<Pub
     where: { authority: { name: authority, removedAt: null }, issues: true },
     select: { keyId: true },
   })
-  if (!issuer) throw authorityUnknown(authority)
+  if (!issuer) throw await nothingPublished(ctx.db.read, authority)
   return findList(ctx, { keyId: issuer.keyId, shard: wholeList })
 }
 

@@ -8,7 +8,8 @@ import { type ParsedCertificate, readCertificate } from '../../x509/certificates
 import { backdated } from '../../x509/certificates/validity.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { needTwo } from '../approvals/policy.ts'
-import { authoritySubject, authorityUnknown } from '../authority.ts'
+import { authoritySubject } from '../authority.ts'
+import { nothingPublished } from '../published.ts'
 import { sameKeyAs, signByParent } from './cacertificate.ts'
 import { anchorConstraints, constraintsAlong, importedFaults } from './constraints.ts'
 import { currentIssuer, issuingAuthority, pathsOf, withoutRoot } from './current.ts'
@@ -97,7 +98,7 @@ export async function getChains(ctx: Context, name: string): Promise<string> {
     orderBy: [{ createdAt: 'asc' }, { id: 'asc' }],
     select: { id: true },
   })
-  if (rows.length === 0) throw authorityUnknown(name)
+  if (rows.length === 0) throw await nothingPublished(ctx.db.read, name)
   const ids = rows.map(({ id }) => id)
   const paths = await pathsOf(ctx.db.read, ids)
   const between = ids.flatMap((id) => withoutRoot(paths.get(id) ?? []))

@@ -15,7 +15,7 @@ import {
   ocspError,
   readOcspRequest,
 } from '../../x509/ocsp.ts'
-import { authorityUnknown } from '../authority.ts'
+import { nothingPublished } from '../published.ts'
 import { openResponder, type Responder } from './responder.ts'
 import { statusOf } from './status.ts'
 
@@ -68,9 +68,7 @@ async function readIssuers(ctx: Context, authority: string): Promise<readonly Is
     orderBy: { createdAt: 'desc' },
     select: { keyId: true, der: true },
   })
-  if (rows.length === 0) {
-    throw authorityUnknown(authority)
-  }
+  if (rows.length === 0) throw await nothingPublished(ctx.db.read, authority)
   return rows.map(({ keyId, der }) => {
     const { subjectDer, spki } = readCertificate(Buffer.from(der))
     return { keyId, hashes: issuerHashes(subjectDer, spki) }

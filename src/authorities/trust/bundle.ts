@@ -6,8 +6,8 @@ import { refuse, type Violation } from '../../shared/problem.ts'
 import { fingerprintSha256 } from '../../x509/certificates/read.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { type Compatibility, passwordFault, toTrustStore } from '../../x509/stores/write.ts'
-import { authorityUnknown } from '../authority.ts'
 import { issuingAuthority, pathsOf } from '../issuers/current.ts'
+import { nothingPublished } from '../published.ts'
 
 /** What to trust for an authority's certificates, in PEM: the roots above each of its issuer
  *  certificates, so that through a rotation it holds the old and the new one. Public. Throws
@@ -72,9 +72,7 @@ async function rootsAbove(ctx: Context, name: string): Promise<readonly Buffer[]
     orderBy: { createdAt: 'asc' },
     select: { id: true },
   })
-  if (issuers.length === 0) {
-    throw authorityUnknown(name)
-  }
+  if (issuers.length === 0) throw await nothingPublished(ctx.db.read, name)
   const ids = issuers.map(({ id }) => id)
   const paths = await pathsOf(ctx.db.read, ids)
   const roots = ids.flatMap((id) => paths.get(id)?.at(-1)?.anchor ?? [])

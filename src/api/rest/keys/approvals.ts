@@ -23,7 +23,7 @@ export const approvals: Routes = {
         config: {
           ...{ idempotent: true, platform: true },
           needs: 'write-authorities',
-          problems: ['authority-unknown', 'approval-exists'],
+          problems: ['authority-unknown', 'authority-keyless', 'approval-exists'],
         },
         schema: {
           tags,
