@@ -47,7 +47,11 @@ type Client = {
 }
 
 /** A test of a program, skipped by name where there is none. */
-function testClient(program: string, promise: string, work: (client: Client) => Promise<void>) {
+function testClient(
+  program: string,
+  promise: string,
+  work: (client: Client) => Promise<void>,
+): void {
   const path = places.map((place) => join(place, program)).find((each) => existsSync(each))
   const skip = path === undefined ? `${program} is not on PATH` : false
   const note = skip ? ` (skipped: ${skip})` : ''
@@ -208,3 +212,48 @@ ${name} {
   const leaf = await shownAt(secure, name)
   await holds(name, leaf.toString())
 })
+
+for (const { challenge, other } of [
+  { challenge: 'http-01', other: 'tlsalpn' },
+  { challenge: 'tls-alpn-01', other: 'http' },
+] as const) {
+  testClient('caddy', `proves a name by its own ${challenge}`, async ({ program, folder }) => {
+    const name = `${other}.shop.test`
+    const [plain = 0, secure = 0, admin = 0] = await freePorts(3)
+    // A service that looks for challenges where Caddy listens.
+    const world = await openAcme({ httpPort: plain, tlsPort: secure })
+    const { kid, hmacKey } = await world.keyFor({ preauthorized: false })
+    await writeFile(
+      join(folder, 'Caddyfile'),
+      `{
+  admin 127.0.0.1:${admin}
+  storage file_system ${folder}
+  http_port ${plain}
+  https_port ${secure}
+}
+${name} {
+  tls {
+    issuer acme {
+      dir ${world.directoryUrl}
+      eab ${kid} ${hmacKey}
+      disable_${other}_challenge
+    }
+  }
+  respond "served"
+}
+`,
+    )
+    const args = ['run', '--config', join(folder, 'Caddyfile')]
+    watched(spawn(program, args, { env: { ...process.env, HOME: folder } }))
+    const leaf = await shownAt(secure, name)
+    const [row] = await world.ctx.db.read.certificate.findMany({
+      where: { dnsNames: { has: name } },
+    })
+    assert.equal(row?.serial, leaf.serialNumber.toLowerCase())
+    const proved = await world.ctx.db.read.acmeChallenge.findMany({ where: { status: 'valid' } })
+    assert.deepEqual(
+      proved.map(({ type }) => type),
+      [challenge],
+    )
+  })
+}
