@@ -24,6 +24,12 @@ export const metersOf = oncePer((_: Config) => {
       labelNames: ['profile', 'cause'],
       registers,
     }),
+    ordered: new Counter({
+      name: 'gatesmith_ca_orders_ended_total',
+      help: 'Orders at CAs elsewhere that this process saw end, issued or failed',
+      labelNames: ['authority', 'outcome'],
+      registers,
+    }),
     refused: new Counter({
       name: 'gatesmith_requests_refused_total',
       help: 'Requests refused for who asked or how much (401, 403, 429), by the type of the problem',
@@ -65,6 +71,13 @@ export const metersOf = oncePer((_: Config) => {
       'When the certificate ends by which an authority issues',
       ['authority'],
     ),
+    accounts: gauge('ca_account_ok', 'Whether the account with a CA elsewhere is as it should be', [
+      'authority',
+    ]),
+    orders: gauge('ca_orders', 'Orders at CAs elsewhere that are under way', [
+      'authority',
+      'state',
+    ]),
     published: gauge(
       'revocation_list_published_timestamp_seconds',
       'When the oldest list of an authority was published',

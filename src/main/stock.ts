@@ -88,6 +88,7 @@ async function readEnds(ctx: Context): Promise<void> {
     where issuer.issues and authority."removedAt" is null and authority."retiredAt" is null
     group by authority.name order by authority.name limit ${most}`)
   replace(meters.authority, authorities)
+  await readElsewhere(ctx)
   const lists = await read.$queryRaw<readonly (Row & { published: number })[]>(sql`
     select authority.name as authority, extract(epoch from min(list."nextUpdate"))::float8 as value,
       extract(epoch from min(list."thisUpdate"))::float8 as published
@@ -101,6 +102,22 @@ async function readEnds(ctx: Context): Promise<void> {
   )
   meters.published.reset()
   for (const { authority = '', published } of lists) meters.published.set({ authority }, published)
+}
+
+/** How it stands with CAs elsewhere. */
+async function readElsewhere(ctx: Context): Promise<void> {
+  const { read } = ctx.db
+  const meters = metersOf(ctx.config)
+  const accounts = await read.$queryRaw<readonly Row[]>(sql`
+    select authority.name as authority, (state = 'valid' and failures = 0)::int as value
+    from ca_account join authority on authority.id = "authorityId"
+    where authority."removedAt" is null order by authority.name limit ${most}`)
+  replace(meters.accounts, accounts)
+  const orders = await read.$queryRaw<readonly Row[]>(sql`
+    select authority.name as authority, state, count(*)::int as value
+    from ca_order join authority on authority.id = "authorityId" where "endedAt" is null
+    group by authority.name, state order by authority.name limit ${most}`)
+  replace(meters.orders, orders)
 }
 
 /** What is gone since the last reading is told no longer. */

@@ -1,6 +1,6 @@
 import type { Context } from '../core/context.ts'
 import { sql } from '../core/database/db.ts'
-import { day } from '../shared/moment.ts'
+import { day, hour } from '../shared/moment.ts'
 import type { News } from './tell.ts'
 import { crossed, crossedAt, endText } from './thresholds.ts'
 
@@ -22,6 +22,8 @@ type EndingCertificate = Ending & {
   readonly dnsNames: string[]
   readonly autoRenew: boolean
   readonly error: string | null
+  /** What its next one waits for, where that was ordered of a CA elsewhere and is not there after an hour. */
+  readonly waits: string | null
   readonly host: string | null
   readonly uploaded: string
   /** Of one that was uploaded: those that have it. */
@@ -40,15 +42,21 @@ export async function* endingCertificates(
       select item."id"::text, item."tenantId"::text, tenant."name" as "tenant",
         coalesce(item."commonName", item."dnsNames"[1], item."serial") as "name", item."serial",
         item."notAfter", item."dnsNames", item."autoRenew", item."renewError" as "error",
+        waiting."message" as "waits",
         host."name" as "host", item."uploaded",
         array(select "name" from host user_of where user_of."certificateId" = item."id"
           and item."uploaded" <> '' and user_of."removedAt" is null order by "name" limit 20) as "hosts"
       from certificate item join tenant on tenant."id" = item."tenantId"
       left join host on host."id" = item."hostId"
+      left join lateral (
+        select coalesce("message", 'the CA') as "message" from ca_order where "hostId" = item."hostId" and "endedAt" is null
+          and "createdAt" < ${new Date(ctx.now().getTime() - hour)}::timestamptz
+      ) waiting on true
       where (item."notAfter", item."id") > (${after.notAfter}::timestamptz, ${after.id}::uuid)
         and item."notAfter" <= ${to}::timestamptz
         and item."status" = 'active' and item."cause" <> 'probe'
-        and (not item."autoRenew" or item."renewFailures" > 0)
+        and (not item."autoRenew" or item."renewFailures" > 0
+          or waiting."message" is not null)
         and not exists (select from certificate other
           where other."replacesId" = item."id" and other."status" = 'active')
         and (item."hostId" is null
@@ -62,17 +70,25 @@ export async function* endingCertificates(
 }
 
 function newsOfCertificate(row: EndingCertificate, now: Date): readonly News[] {
-  const { dnsNames, autoRenew, error, host, uploaded, hosts } = row
+  const { dnsNames, autoRenew, error, waits, host, uploaded, hosts } = row
   const serves = hosts.length > 0 ? `; it serves ${hosts.slice(0, 5).join(', ')}` : ''
   const why = autoRenew
-    ? `renewal fails: ${error ?? 'no reason is known'}`
+    ? waits !== null && error === null
+      ? `its next one was ordered and is waited for: ${waits}`
+      : `renewal fails: ${error ?? 'no reason is known'}`
     : uploaded === ''
       ? 'nobody renews it'
       : `it was uploaded, so nothing renews it: upload its successor (replaces)${serves}`
   return newsOf(row, now, { kind: 'certificate', type: 'certificate.expiring', why }).map(
     (news) => ({
       ...news,
-      data: { ...news.data, dnsNames, autoRenew, error, host: host ?? hosts[0] ?? null },
+      data: {
+        ...news.data,
+        dnsNames,
+        autoRenew,
+        error: error ?? waits,
+        host: host ?? hosts[0] ?? null,
+      },
     }),
   )
 }

@@ -9,6 +9,7 @@ const NoticeType = Type.Enum(
     'certificate.revoked',
     'delivery.failed',
     'authority.expiring',
+    'authority.account-failed',
     'list.expiring',
   ],
   { title: 'NoticeType' },

@@ -3,6 +3,7 @@ import { sql } from '../core/database/db.ts'
 import { type Event, idOf, positionOf } from '../events/event.ts'
 import { eventsAfter, isLost, presentPosition } from '../events/find.ts'
 import { day } from '../shared/moment.ts'
+import { failingAccounts } from './accounts.ts'
 import { endingAuthorities, endingCertificates, endingLists } from './endings.ts'
 import type { NoticeType } from './receiver.ts'
 import { type News, tell } from './tell.ts'
@@ -13,7 +14,8 @@ import { thresholds } from './thresholds.ts'
 export async function sweepNotices(ctx: Context): Promise<number> {
   const ends = await endings(ctx)
   const lists = await tell(ctx, await endingLists(ctx))
-  return ends + lists + (await happenings(ctx))
+  const accounts = await tell(ctx, await failingAccounts(ctx))
+  return ends + lists + accounts + (await happenings(ctx))
 }
 
 /** So much time at most is looked through at once, so that an outage of any length is caught up in steps. */

@@ -11,7 +11,15 @@ import { spkiOf } from '../../x509/keys/public.ts'
 import { type CaSession, postTo } from '../client/protocol.ts'
 import { CaRefusal, problemIn, retryAfterOf } from '../client/refusal.ts'
 import { type Believed, believe, type Ordered } from './believe.ts'
-import { failed, type Next, type OrderRow, orderIn, orderPatience, waiting } from './order.ts'
+import {
+  countOrder,
+  failed,
+  type Next,
+  type OrderRow,
+  orderIn,
+  orderPatience,
+  waiting,
+} from './order.ts'
 
 const actor = systemActor('host.certify')
 
@@ -81,6 +89,7 @@ async function take(ctx: Context, order: OrderRow, session: CaSession, url: stri
       await tx.caOrder.update({ where: { id: order.id }, data: { certificateId: id } })
       await due(tx, 'host.certify', { hostId: host.id })
     })
+    countOrder(ctx, order, 'issued')
   } catch (error) {
     if (!isDuplicate(error)) throw error
     const message = 'Another certificate of the same serial is on record'

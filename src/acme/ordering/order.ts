@@ -3,6 +3,7 @@ import { findCertifiedHost } from '../../certificates/hosts/order.ts'
 import { recordRefusal } from '../../certificates/hosts/outcome.ts'
 import { backoff } from '../../certificates/renewal/rules.ts'
 import type { Context } from '../../core/context.ts'
+import { metersOf } from '../../core/metrics.ts'
 import { day } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
 import { conforms } from '../../shared/shape.ts'
@@ -37,21 +38,16 @@ export async function waiting(
   milliseconds: number,
 ): Promise<Date> {
   const at = new Date(ctx.now().getTime() + milliseconds)
-  if (order.message === message) return at
   const { name } = order.authority
+  const said = `Waiting for its certificate of "${name}": ${message}`.slice(0, 2000)
   await ctx.db.transaction(async (tx) => {
-    await tx.caOrder.updateMany({ where: { id: order.id, endedAt: null }, data: { message } })
-    await tx.placement.updateMany({
-      where: {
-        ...{ hostId: order.hostId, wanted: true, status: { in: ['Pending', 'Failed'] } },
-        OR: [
-          { message: null },
-          { message: { startsWith: 'Waiting for its certificate' } },
-          { message: { startsWith: 'No certificate could be issued' } },
-        ],
-      },
-      data: { message: `Waiting for its certificate of "${name}": ${message}`.slice(0, 2000) },
-    })
+    if (order.message !== message) {
+      await tx.caOrder.updateMany({ where: { id: order.id, endedAt: null }, data: { message } })
+    }
+    // A push that ends meanwhile may have said less.
+    const otherwise = { OR: [{ message: null }, { message: { not: said } }] }
+    const open = { hostId: order.hostId, wanted: true, status: { in: ['Pending', 'Failed'] } }
+    await tx.placement.updateMany({ where: { ...open, ...otherwise }, data: { message: said } })
   })
   return at
 }
@@ -80,15 +76,26 @@ export function orderIn(answer: { readonly body: Buffer }): CaOrderDocument {
   throw new CaRefusal('unreachable', 'It answers no order (RFC 8555 7.1.3)')
 }
 
+/** Counts an order that has ended. */
+export function countOrder(
+  ctx: Context,
+  { authority }: OrderRow,
+  outcome: 'issued' | 'failed',
+): void {
+  metersOf(ctx.config).ordered.inc({ authority: authority.name, outcome })
+}
+
 /** Ends the order, and says on the host why; that is tried again by a new one, later and later. */
 export async function failed(ctx: Context, order: OrderRow, error: CaRefusal): Promise<Next> {
   const now = ctx.now()
   const host = await findCertifiedHost(ctx, order.hostId)
+  let ended = false
   await ctx.db.transaction(async (tx) => {
     const { count } = await tx.caOrder.updateMany({
       where: { id: order.id, endedAt: null },
       data: { state: 'failed', endedAt: now, message: error.message, problem: error.problem },
     })
+    ended = count > 0
     if (count === 0 || !host) return
     const { name } = order.authority
     const at = new Date(now.getTime() + backoff(host.certifyFailures + 1))
@@ -98,5 +105,6 @@ export async function failed(ctx: Context, order: OrderRow, error: CaRefusal): P
     const why = { message: held ? 'it is to have another' : 'it has none', urgent }
     await recordRefusal(tx, host, { why, error: new Problem('certificate-refused', detail), now })
   })
+  if (ended) countOrder(ctx, order, 'failed')
   return 'now'
 }

@@ -7,6 +7,7 @@ import { getCertificate } from '../../../src/certificates/find.ts'
 import { issueCertificate } from '../../../src/certificates/issuance/issue.ts'
 import { renewCertificate } from '../../../src/certificates/renewal/renew.ts'
 import { revokeCertificate } from '../../../src/certificates/revocation/revoke.ts'
+import { metersOf } from '../../../src/core/metrics.ts'
 import { admin } from '../../support/context.ts'
 import { fieldsOf, isProblem } from '../../support/problem.ts'
 import { accountWhen, eventually, hostWhen, isSynced, openElsewhere, putOn } from './support.ts'
@@ -34,6 +35,11 @@ test('a host gets its certificate by http-01 through its own gateway, and is ser
     ['issued'],
   )
   assert.equal(await ca.ctx.db.read.certificate.count(), 1)
+  const { values } = await metersOf(ctx.config).ordered.get()
+  assert.deepEqual(
+    values.map(({ labels, value }) => [labels.authority, labels.outcome, value]),
+    [['public', 'issued', 1]],
+  )
 })
 
 test('a host and a wildcard get theirs by dns-01, of which nothing is left', async () => {
