@@ -60,7 +60,7 @@ function provedBy({ challenge: { type, webhook, rfc2136 } }: CaAccount): string 
   if (webhook) return `${type}, by the webhook ${webhook.url}`
   if (rfc2136) {
     const { server, zone, keyName } = rfc2136
-    return `${type}, by updates of ${zone} at ${server}, signed by the key ${keyName}`
+    return `${type}, by updates of ${zone ?? 'its zones'} at ${server}, signed by the key ${keyName}`
   }
   return `${type}, by the gateways of each host`
 }

@@ -67,6 +67,10 @@ function challengeOf(draft: CaDraft): Challenge {
   if (way === 'http') return { type: 'http-01' }
   if (way === 'webhook') return { type: 'dns-01', webhook: { url: url.trim(), secret } }
   const signed = tsigAlgorithms.find((each) => each === algorithm) ?? 'hmac-sha256'
-  const update = { server: server.trim(), zone: zone.trim(), keyName: keyName.trim() }
+  const update = {
+    server: server.trim(),
+    keyName: keyName.trim(),
+    ...(zone.trim() === '' ? {} : { zone: zone.trim() }),
+  }
   return { type: 'dns-01', rfc2136: { ...update, algorithm: signed, secret } }
 }

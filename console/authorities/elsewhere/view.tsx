@@ -227,7 +227,7 @@ function Update(part: Part) {
         hint="host, or host:port"
         required
       />
-      <Text {...part} of="zone" at={at('zone')} name="Zone" hint="example.com" required />
+      <Text {...part} of="zone" at={at('zone')} name="Zone" hint="Left out: the server is asked" />
       <Text {...part} of="keyName" at={at('keyName')} name="Name of the TSIG key" required />
       <Field name="Algorithm of the key" wrong={wrongWith(violations, at('algorithm'))}>
         {(ids) => (

@@ -81,7 +81,10 @@ function updateFaults(update: NonNullable<NewCaChallenge['rfc2136']>): readonly 
   const octets = Buffer.from(secret, 'base64')
   const rules: readonly (readonly [boolean, Violation])[] = [
     [port < 1 || port > 65_535, { field: field('server'), message: `${port} is no port` }],
-    [!dnsName.test(zone), { field: field('zone'), message: `${zone} is no name of DNS` }],
+    [
+      zone !== undefined && !dnsName.test(zone),
+      { field: field('zone'), message: `${zone} is no name of DNS` },
+    ],
     [!dnsName.test(keyName), { field: field('keyName'), message: `${keyName} is no name of DNS` }],
     [
       octets.toString('base64') !== secret,

@@ -14,11 +14,14 @@ const update = {
     maxLength: 260,
     description: 'The primary server of the zone, host or host:port (53)',
   }),
-  zone: Type.String({
-    pattern: '^[A-Za-z0-9_.-]+$',
-    maxLength: 253,
-    description: 'The zone that is updated, such as example.com',
-  }),
+  zone: Type.Optional(
+    Type.String({
+      pattern: '^[A-Za-z0-9_.-]+$',
+      maxLength: 253,
+      description:
+        'The zone that is updated, such as example.com. Left out: the server is asked in which zone each name is',
+    }),
+  ),
   keyName: Type.String({
     pattern: '^[A-Za-z0-9_.-]+$',
     maxLength: 253,

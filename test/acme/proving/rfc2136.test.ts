@@ -79,6 +79,25 @@ test(`two values of a name are there at a time, and to take one away leaves the 
   assert.deepEqual(await textsAt(name), [])
 })
 
+test(`where no zone is named, the server is asked for it in the name of the key${note}`, {
+  skip,
+}, async () => {
+  const { zone: _, ...rest } = update()
+  for (const name of ['_acme-challenge.shop.test', '_acme-challenge.a.b.shop.test', 'shop.test']) {
+    await updateDns(ctx, rest, at(name, 'found'))
+    assert.deepEqual(await textsAt(name), ['found'])
+    await updateDns(ctx, rest, at(name, 'found', 'cleanup'))
+  }
+  for (const [other, name, words] of [
+    [{ keyName: 'other' }, '_acme-challenge.shop.test', /no key "other" of hmac-sha256.*BADKEY/],
+    [{ secret: randomBytes(32).toString('base64') }, 'shop.test', /secret.*BADSIG/],
+    [{ server: '127.0.0.1:9' }, 'shop.test', /ECONNREFUSED/],
+  ] as const) {
+    const refusal = await refusalOf(updateDns(ctx, { ...rest, ...other }, at(name, 'x')))
+    assert.match(refusal.words, words)
+  }
+})
+
 test(`a record that is an alias is put where that leads${note}`, { skip }, async () => {
   await updateDns(ctx, update(), at('_acme-challenge.led.shop.test', 'one'))
   assert.deepEqual(await textsAt('kept.proofs.shop.test'), ['one'])

@@ -10,7 +10,8 @@ export type TxtChange = {
 
 const classes = { in: 1, none: 254, any: 255 } as const
 const types = { soa: 6, txt: 16, tsig: 250 } as const
-const opcode = 5
+/** What a message asks for (RFC 1035 4.1.1, RFC 2136 1.3). */
+const opcodes = { query: 0, update: 5 } as const
 const headerLength = 12
 const ttlSeconds = 60
 
@@ -22,7 +23,7 @@ export function updateMessage(id: number, { action, zone, name, value }: TxtChan
   if (text.length > 255) throw new MalformedMessage('that is no string of a TXT record')
   const header = Buffer.alloc(headerLength)
   header.writeUInt16BE(id, 0)
-  header.writeUInt16BE(opcode << 11, 2)
+  header.writeUInt16BE(opcodes.update << 11, 2)
   header.writeUInt16BE(1, 4)
   header.writeUInt16BE(1, 8)
   const adds = action === 'present'
@@ -31,6 +32,15 @@ export function updateMessage(id: number, { action, zone, name, value }: TxtChan
     ...[wireName(name), shorts(types.txt, adds ? classes.in : classes.none)],
     ...[shorts(0, adds ? ttlSeconds : 0), shorts(text.length + 1), Buffer.of(text.length), text],
   ])
+}
+
+/** The question in which zone a name is: who has it answers with its SOA record, or names that with its no (RFC 2308 3). Throws
+ *  MalformedMessage. */
+export function zoneQuestion(id: number, name: string): Buffer {
+  const header = Buffer.alloc(headerLength)
+  header.writeUInt16BE(id, 0)
+  header.writeUInt16BE(1, 4)
+  return Buffer.concat([header, wireName(name), shorts(types.soa, classes.in)])
 }
 
 /** Numbers of 16 bits, one after the other. */
@@ -53,9 +63,13 @@ export type Tsig = {
   readonly other: Buffer
 }
 
-/** What a server answers to an update. */
+/** What a server answers to an update, or to a question. */
 export type UpdateAnswer = {
   readonly id: number
+  /** Whether it has the zone itself. */
+  readonly authoritative: boolean
+  /** Of which zone it has an SOA record in it. */
+  readonly zone: Buffer | undefined
   readonly rcode: number
   /** What it is signed by, and where in the message that begins. */
   readonly signature: { readonly tsig: Tsig; readonly at: number } | undefined
@@ -63,19 +77,21 @@ export type UpdateAnswer = {
 
 /** Reads an answer (RFC 2136 2.2, 3.8; RFC 1035 4.1): all of it has to be there, and TSIG to be its last record (RFC 8945 5.1).
  *  Throws MalformedMessage for what is none. */
-export function readAnswer(message: Buffer): UpdateAnswer {
+export function readAnswer(message: Buffer, asked: keyof typeof opcodes = 'update'): UpdateAnswer {
   if (message.length < headerLength) throw new MalformedMessage('it is too short')
   const flags = message.readUInt16BE(2)
-  if (flags >> 15 !== 1 || ((flags >> 11) & 15) !== opcode) {
-    throw new MalformedMessage('it is no answer to an update')
+  if (flags >> 15 !== 1 || ((flags >> 11) & 15) !== opcodes[asked]) {
+    throw new MalformedMessage('it is no answer to what was asked')
   }
   const count = (index: number) => message.readUInt16BE(4 + index * 2)
   let at = headerLength
   for (let left = count(0); left > 0; left--) at = readWireName(message, at).end + 4
   const additional = count(3)
   let signature: UpdateAnswer['signature']
+  let zone: Buffer | undefined
   for (let left = count(1) + count(2) + additional; left > 0; left--) {
     const record = readRecord(message, at)
+    if (record.type === types.soa && left > additional) zone ??= record.name
     if (record.type === types.tsig) {
       if (left > 1 || additional === 0) throw new MalformedMessage('TSIG is not its last record')
       signature = { tsig: readTsig(message, record), at }
@@ -83,7 +99,8 @@ export function readAnswer(message: Buffer): UpdateAnswer {
     at = record.end
   }
   if (at !== message.length) throw new MalformedMessage('its length is not what it says')
-  return { id: message.readUInt16BE(0), rcode: flags & 15, signature }
+  const authoritative = ((flags >> 10) & 1) === 1
+  return { id: message.readUInt16BE(0), authoritative, zone, rcode: flags & 15, signature }
 }
 
 type RecordPlace = {

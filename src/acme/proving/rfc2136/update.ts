@@ -4,30 +4,32 @@ import type { Context } from '../../../core/context.ts'
 import { CaRefusal } from '../../client/refusal.ts'
 import { targetOf } from '../dns.ts'
 import type { DnsRecord } from '../webhook.ts'
-import { askServer } from './exchange.ts'
-import { readAnswer, type UpdateAnswer, updateMessage } from './message.ts'
-import { MalformedMessage } from './names.ts'
+import { answerIn, askServer, written } from './exchange.ts'
+import { type UpdateAnswer, updateMessage } from './message.ts'
 import { disbelief, type UpdateAttempt, updateRefusal } from './refusals.ts'
 import { signatureFault, signRequest, type TsigKey } from './tsig.ts'
+import { zoneOf } from './zone.ts'
 
 /** By what a zone is updated: as it is set, with the secret of its key in base64. */
 export type DnsUpdate = NonNullable<CaChallengeSettings['rfc2136']> & { readonly secret: string }
 
-/** Has the primary server of the zone put a TXT record there, or take this one away and no other of its name: a dynamic update
+/** Has the primary server of the zone, which it is asked for where none is set, put a TXT record there, or take this one away and no other of its name: a dynamic update
  *  (RFC 2136) signed by TSIG (RFC 8945), which said twice changes nothing more. A record that is an alias is
  *  followed to where it leads. Throws CaRefusal: of the problem dnsUpdate where the server refuses, unreachable where it
  *  cannot be asked. */
 export async function updateDns(
   ctx: Context,
-  { server, zone, keyName, algorithm, secret }: DnsUpdate,
+  update: DnsUpdate,
   { action, name, value }: Pick<DnsRecord, 'action' | 'name' | 'value'>,
 ): Promise<void> {
-  const place = await placeIn(ctx, zone, name)
+  const { server, keyName, algorithm, secret } = update
+  const place = await placeOf(ctx, update, name)
+  const zone = update.zone ?? (await zoneOf(ctx, update, place))
   const key = { name: keyName, algorithm, secret: Buffer.from(secret, 'base64') }
   const time = Math.floor(ctx.now().getTime() / 1000)
   const asked = { server, zone, name: place, keyName, algorithm, time }
   const id = randomInt(65_536)
-  const { octets, mac } = written(asked, () =>
+  const { octets, mac } = written(place, () =>
     signRequest(updateMessage(id, { action, zone, name: place, value }), key, time),
   )
   const { refusal } = await askServer(ctx.config, server, octets, (message) => {
@@ -40,32 +42,14 @@ export async function updateDns(
 }
 
 /** Where the record is: in the zone, or where it leads to as an alias. */
-async function placeIn(ctx: Context, zone: string, name: string): Promise<string> {
+async function placeOf(ctx: Context, { zone }: DnsUpdate, name: string): Promise<string> {
   const place = await targetOf(ctx, name)
+  if (zone === undefined) return place
   const bare = (each: string) => each.replace(/\.$/, '').toLowerCase()
   if (`.${bare(place)}`.endsWith(`.${bare(zone)}`)) return place
   const led = place === name ? '' : `, which is an alias of ${place},`
   const text = `${name}${led} is not in the zone ${zone}, which is what is updated`
   throw new CaRefusal('dnsUpdate', text, { status: 403 })
-}
-
-function written<T>({ name }: UpdateAttempt, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    if (!(error instanceof MalformedMessage)) throw error
-    const text = `No update can be written for ${name}: ${error.message}`
-    throw new CaRefusal('dnsUpdate', text, { status: 403 })
-  }
-}
-
-function answerIn(message: Buffer): UpdateAnswer | undefined {
-  try {
-    return readAnswer(message)
-  } catch (error) {
-    if (error instanceof MalformedMessage || error instanceof RangeError) return undefined
-    throw error
-  }
 }
 
 /** What an answer comes to. One that is not signed is never a yes; what it refuses is told, since a server that does not know
