@@ -293,6 +293,7 @@ test('where the key of an uploaded certificate is blocked its host serves on, an
   const host = await work(ctx, name)
   assert.equal(host.status.clusters[0]?.status, 'Synced')
   assert.match(host.status.clusters[0]?.warnings.join() ?? '', /key .* is blocked since/)
+  assert.equal((await getCertificate(ctx, admin, asked)).renewal.attempts, 1)
   await revokeBlocked(ctx, spkiSha256)
   assert.equal((await getCertificate(ctx, admin, asked)).renewal.attempts, 1)
   // No other host begins to use it.
