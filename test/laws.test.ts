@@ -29,7 +29,7 @@ const known: Readonly<Record<string, RegExp>> = {
     /^(src\/main|src\/main\/commandline\/gatesmith|src\/cli\/(program|completion)|sandbox\/dev\/start)\.ts$/,
   pino: /^src\/main\/logger\.ts$/,
   'ical-generator': /^src\/notices\/calendar\.ts$/,
-  jose: /^src\/api\/(signin\/|acme\/jws\.ts$)/,
+  jose: /^src\/(api\/(signin\/|acme\/jws\.ts$)|acme\/client\/protocol\.ts$)/,
   'openid-client': /^src\/(api\/signin\/provider|cli\/session\/signin)\.ts$/,
   nodemailer: /^src\/notices\/sending\/mail\.ts$/,
   'prom-client': /^src\/core\/metrics\.ts$/,

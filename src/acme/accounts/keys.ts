@@ -1,7 +1,8 @@
-import { createPublicKey, hash, type KeyObject } from 'node:crypto'
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import Type from 'typebox'
 import { conforms } from '../../shared/shape.ts'
 import { spkiOf, weakKeyFault } from '../../x509/keys/public.ts'
+import { jwkThumbprint } from '../../x509/keys/thumbprint.ts'
 import { AcmeProblem } from '../problem.ts'
 
 const octets = (maxLength: number) => Type.String({ pattern: '^[A-Za-z0-9_-]+$', maxLength })
@@ -56,7 +57,5 @@ export function jwkKey(jwk: unknown): KeyObject {
 
 /** The thumbprint of a key (RFC 7638), by which its challenges are known (RFC 8555 8.1). */
 export function thumbprintOf(jwk: AccountJwk): string {
-  // Members in the order of their names, without spaces.
-  const members = Object.entries(jwk).toSorted(([a], [b]) => (a < b ? -1 : 1))
-  return hash('sha256', JSON.stringify(Object.fromEntries(members)), 'base64url')
+  return jwkThumbprint(jwk)
 }

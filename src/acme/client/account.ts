@@ -10,7 +10,7 @@ import { must } from '../../shared/must.ts'
 import { endedIn, endedSentence } from './accountfault.ts'
 import { type CaAccountRow, readAccount, settled, tellOfAccount } from './accountrow.ts'
 import { changeKey } from './keychange.ts'
-import { type CaSession, directoryOf, externalBinding, openCaSession, postTo } from './protocol.ts'
+import { type CaSession, directoryOf, externalBinding, postTo, sessionOf } from './protocol.ts'
 import { CaRefusal, isPassing } from './refusal.ts'
 
 /** Brings the account of an authority to what is wanted: registered, told of its contacts, of another key, or given
@@ -18,7 +18,7 @@ import { CaRefusal, isPassing } from './refusal.ts'
  *  refuses is said on the authority, and tried again later and later. */
 export async function advanceAccount(ctx: Context, authorityId: string): Promise<void> {
   const row = await readAccount(ctx, authorityId)
-  const session = row && (await openCaSession(ctx, authorityId))
+  const session = row && (await sessionOf(ctx, row))
   if (!row || !session) return
   try {
     if (row.state === 'deactivating') return await deactivate(ctx, row, session)
@@ -59,7 +59,7 @@ async function registered(ctx: Context, row: CaAccountRow, session: CaSession): 
   const payload = {
     ...{ termsOfServiceAgreed: true, contact: contacts(row) },
     ...(bound
-      ? { externalAccountBinding: externalBinding({ url, keyId, hmacKey }, session.key) }
+      ? { externalAccountBinding: await externalBinding({ url, keyId, hmacKey }, session.key) }
       : {}),
   }
   const answer = await postTo(ctx, session, { url, byKey: true, payload }).catch(

@@ -68,8 +68,9 @@ async function tellKey(
   const { keyChange: url } = await directoryOf(ctx, session)
   if (url === undefined) throw new CaRefusal('unsupported', 'It changes no keys of accounts')
   const account = must(session.url, 'an account that is valid has a URL')
-  const inner = signed({ jwk: jwkOf(next), url }, { account, oldKey: jwkOf(session.key) }, next)
-  await postTo(ctx, session, { url, payload: JSON.parse(inner) })
+  const payload = { account, oldKey: jwkOf(session.key) }
+  const inner = await signed({ jwk: jwkOf(next), url }, payload, next)
+  await postTo(ctx, session, { url, payload: inner })
 }
 
 /** Whether the CA lets the account be read by this key. Throws CaRefusal where it cannot be asked. */

@@ -1,4 +1,5 @@
-import { createHmac, type KeyObject, sign } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
+import { FlattenedSign, type JWSHeaderParameters } from 'jose'
 import Type from 'typebox'
 import { accountKey, jwkOf, secretsOfCa } from '../../authorities/acme/secrets.ts'
 import type { Context } from '../../core/context.ts'
@@ -42,12 +43,25 @@ export async function openCaSession(
   authorityId: string,
 ): Promise<CaSession | undefined> {
   const row = await ctx.db.read.caAccount.findUnique({ where: { authorityId } })
-  const secrets = row && (await secretsOfCa(ctx, ctx.db.read, authorityId))
-  if (!row || !secrets) return undefined
-  return {
-    ...{ authorityId, directoryUrl: row.directory, trustedRoots: row.trustedRoots },
-    ...{ key: accountKey(secrets.key), url: row.url ?? undefined },
-  }
+  return row ? sessionOf(ctx, row) : undefined
+}
+
+type Account = {
+  readonly authorityId: string
+  readonly directory: string
+  readonly trustedRoots: string
+  readonly url: string | null
+}
+
+/** The same of an account that has been read. */
+export async function sessionOf(
+  ctx: Context,
+  { authorityId, directory: directoryUrl, trustedRoots, url }: Account,
+): Promise<CaSession | undefined> {
+  const secrets = await secretsOfCa(ctx, ctx.db.read, authorityId)
+  if (!secrets) return undefined
+  const key = accountKey(secrets.key)
+  return { authorityId, directoryUrl, trustedRoots, key, url: url ?? undefined }
 }
 
 type Kept = { readonly until: number; readonly directory: Directory }
@@ -106,18 +120,8 @@ async function takeNonce(ctx: Context, session: CaSession): Promise<string> {
 }
 
 /** Signs as ACME has it (RFC 8555 6.2): a flattened JWS by ES256. `payload` undefined: POST-as-GET. */
-export function signed(
-  header: Readonly<Record<string, unknown>>,
-  payload: unknown,
-  key: KeyObject,
-): string {
-  const encoded = {
-    protected: encodedJson({ alg: 'ES256', ...header }),
-    payload: payload === undefined ? '' : encodedJson(payload),
-  }
-  const octets = Buffer.from(`${encoded.protected}.${encoded.payload}`)
-  const signature = sign('sha256', octets, { key, dsaEncoding: 'ieee-p1363' })
-  return JSON.stringify({ ...encoded, signature: signature.toString('base64url') })
+export function signed(header: JWSHeaderParameters, payload: unknown, key: KeyObject) {
+  return jws({ alg: 'ES256', ...header }, payload, key)
 }
 
 /** The account key, signed by what binds it to a customer of the CA (RFC 8555 7.3.4). */
@@ -128,16 +132,14 @@ export function externalBinding(
     hmacKey,
   }: { readonly url: string; readonly keyId: string; readonly hmacKey: string },
   key: KeyObject,
-): object {
-  const header = encodedJson({ alg: 'HS256', kid: keyId, url })
-  const payload = encodedJson(jwkOf(key))
-  const mac = createHmac('sha256', Buffer.from(hmacKey, 'base64url'))
-  const signature = mac.update(`${header}.${payload}`).digest('base64url')
-  return { protected: header, payload, signature }
+) {
+  const header = { alg: 'HS256', kid: keyId, url }
+  return jws(header, jwkOf(key), Buffer.from(hmacKey, 'base64url'))
 }
 
-function encodedJson(value: unknown): string {
-  return Buffer.from(JSON.stringify(value)).toString('base64url')
+function jws(header: JWSHeaderParameters, payload: unknown, key: KeyObject | Uint8Array) {
+  const octets = Buffer.from(payload === undefined ? '' : JSON.stringify(payload))
+  return new FlattenedSign(octets).setProtectedHeader(header).sign(key)
 }
 
 type Post = {
@@ -164,7 +166,7 @@ export async function postTo(
     const answer = await askCa(ctx.config, {
       ...{ method: 'POST', url, trustedRoots: session.trustedRoots },
       headers: { 'content-type': 'application/jose+json', ...(accept ? { accept } : {}) },
-      body: signed({ ...by, nonce, url }, payload, session.key),
+      body: JSON.stringify(await signed({ ...by, nonce, url }, payload, session.key)),
     })
     keepNonce(ctx, session, answer)
     if (answer.status >= 200 && answer.status < 300) return answer

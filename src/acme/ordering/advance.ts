@@ -7,7 +7,7 @@ import { CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { hour } from '../../shared/moment.ts'
 import { shownJson } from '../../shared/view.ts'
 import { accountFault } from '../client/accountfault.ts'
-import { openCaSession } from '../client/protocol.ts'
+import { sessionOf } from '../client/protocol.ts'
 import { CaRefusal, isPassing } from '../client/refusal.ts'
 import { cleanUp } from '../proving/challenges.ts'
 import { authorize } from './authorize.ts'
@@ -62,7 +62,7 @@ async function step(ctx: Context, order: OrderRow): Promise<Next> {
     })
     return 'now'
   }
-  const session = await openCaSession(ctx, order.authorityId)
+  const session = await sessionOf(ctx, account)
   if (!session || account.state !== 'valid' || session.url === undefined) {
     const why = account.message === null ? '' : `: ${account.message}`
     const pause = account.state === 'failed' ? accountPause.failed : accountPause.usual

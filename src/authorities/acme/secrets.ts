@@ -1,9 +1,10 @@
-import { createHash, createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
+import { createPrivateKey, createPublicKey, type KeyObject } from 'node:crypto'
 import Type from 'typebox'
 import Value from 'typebox/value'
 import type { Context } from '../../core/context.ts'
 import { bytes, type Tx } from '../../core/database/db.ts'
 import { makeKey } from '../../core/keys/make.ts'
+import { jwkThumbprint } from '../../x509/keys/thumbprint.ts'
 
 /** What of an account with a CA elsewhere is sealed: its key and the next one (PKCS#8 in base64), what binds it to a
  *  customer of the CA, and by what DNS is asked to answer challenges. */
@@ -27,7 +28,7 @@ export function accountKey(key: string): KeyObject {
   return createPrivateKey({ key: Buffer.from(key, 'base64'), format: 'der', type: 'pkcs8' })
 }
 
-/** The public half of an account key as a JWK, its members in the order of RFC 7638 3. */
+/** The public half of an account key as a JWK, with what makes it one and nothing else. */
 export function jwkOf(key: KeyObject): Readonly<Record<'crv' | 'kty' | 'x' | 'y', string>> {
   const { x = '', y = '' } = createPublicKey(key).export({ format: 'jwk' })
   return { crv: 'P-256', kty: 'EC', x, y }
@@ -35,9 +36,7 @@ export function jwkOf(key: KeyObject): Readonly<Record<'crv' | 'kty' | 'x' | 'y'
 
 /** The thumbprint of an account key (RFC 7638). */
 export function accountThumbprint(key: KeyObject): string {
-  return createHash('sha256')
-    .update(JSON.stringify(jwkOf(key)))
-    .digest('base64url')
+  return jwkThumbprint(jwkOf(key))
 }
 
 /** Seals these for the account, in place of those before. */
