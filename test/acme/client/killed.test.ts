@@ -149,3 +149,25 @@ test('two workers at one order have one certificate issued', async () => {
     await holdsOne(id, name, `round ${round}`)
   }
 })
+
+test('a host that is certified at the moment in which its order ends orders nothing more', async () => {
+  const { id, name } = await all.host()
+  await certifyHost(ctx, id)
+  const order = await ctx.db.read.caOrder.findFirstOrThrow({ where: { hostId: id } })
+  // Between its look for a certificate and its look for an order.
+  const orders = {
+    findFirst: async (asked: object) => {
+      await advanceOrder(ctx, order.id)
+      clock.at += 5_000
+      await advanceOrder(ctx, order.id)
+      return ctx.db.read.caOrder.findFirst(asked)
+    },
+    count: (asked: object) => ctx.db.read.caOrder.count(asked),
+  }
+  const read = new Proxy(ctx.db.read, {
+    get: (target, member) => (member === 'caOrder' ? orders : Reflect.get(target, member)),
+  })
+  await certifyHost({ ...ctx, db: { ...ctx.db, read } }, id)
+  await certifyHost(ctx, id)
+  await holdsOne(id, name, 'certified twice')
+})
