@@ -58,8 +58,9 @@ export function problemIn(
   const below = (document.subproblems ?? [])
     .slice(0, 5)
     .map(({ identifier, detail = '' }) => (identifier ? `${identifier.value}: ${detail}` : detail))
-  // Where what it wants to be done by a person is done (7.3.3).
-  const where = document.instance === undefined ? [] : [`go to ${document.instance}`]
+  // Where what it wants to be done by a person is done (7.3.3); other instances say nothing to a person.
+  const { instance = '' } = document
+  const where = /^https?:/.test(instance) ? [`go to ${instance}`] : []
   const said = [document.detail ?? problem, ...below, ...where].join('; ')
   return { problem: printable(problem).slice(0, 100), detail: printable(said).slice(0, mostDetail) }
 }
