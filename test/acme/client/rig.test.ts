@@ -58,8 +58,18 @@ async function open() {
     await workers.get(name)?.stop()
     workers.delete(name)
   }
+  const kube = connect(await readFile(ruler ?? '', 'utf8'))
   after(async () => {
     for (const name of workers.keys()) await stop(name)
+    // Other tests look at all that is there.
+    const labelSelector = 'app.kubernetes.io/managed-by=gatesmith'
+    for (const kind of [kinds.istioGateway, kinds.istioVirtualService, kinds.secret]) {
+      for (const { metadata } of await kube.list(kind, { labelSelector })) {
+        const { name, namespace = '' } = metadata
+        await kube.remove({ ...kind, name, namespace })
+      }
+    }
+    kube.close()
   })
   const { dnsPort } = await openChallenges()
   const acme = {
@@ -98,8 +108,6 @@ async function open() {
   })
   workers.set('own', await startWorker(ctx, 6))
   await accountWhen({ ctx }, 'public', 'valid')
-  const kube = connect(await readFile(ruler ?? '', 'utf8'))
-  after(() => kube.close())
   return {
     ...{ ctx, ca, kube, stop },
     start: async (name: 'ca') => workers.set(name, await startWorker(ca.ctx, 2)),
