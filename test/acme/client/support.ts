@@ -151,7 +151,7 @@ export function hostWhen(
     const host = await getHost(ctx, admin, { tenant: 'shop', name })
     assert.ok(holds(host), JSON.stringify(host.status))
     return host
-  }, 40_000)
+  }, 120_000)
 }
 
 /** Whether it is as it should be on all of its clusters. */
