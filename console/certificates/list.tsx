@@ -1,8 +1,8 @@
 import { queryOptions, useQuery } from '@tanstack/react-query'
-import { Link, useSearchParams } from 'wouter'
+import { Link } from 'wouter'
 import { authoritiesQuery } from '../authorities/queries.ts'
 import { clustersQuery } from '../clusters/queries.ts'
-import { Choice, NameFilter, TenantChoice } from '../parts/choice.tsx'
+import { Choice, NameFilter, TenantChoice, useNarrowing } from '../parts/choice.tsx'
 import { Empty, Loaded, Page } from '../parts/page.tsx'
 import { Status } from '../parts/status.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
@@ -127,7 +127,7 @@ function momentIn(text: string | null): string | null {
 /** Certificates, those that end soonest first, narrowed as the address says. */
 export function Certificates() {
   const { tenant: own } = useMe()
-  const [params, setParams] = useSearchParams()
+  const { params, chosen, set } = useNarrowing()
   const clusters = useQuery(clustersQuery)
   const authorities = useQuery(authoritiesQuery)
   const from = momentIn(params.get('from'))
@@ -146,14 +146,6 @@ export function Certificates() {
       to,
     }),
   )
-  const set = (key: string) => (value: string) =>
-    setParams((before) => {
-      const next = new URLSearchParams(before)
-      if (value === '') next.delete(key)
-      else next.set(key, value)
-      return next
-    })
-  const chosen = (key: string) => params.get(key) ?? ''
   return (
     <Page
       title="Certificates"

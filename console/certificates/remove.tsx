@@ -1,8 +1,7 @@
-import type { FormEvent } from 'react'
 import { useLocation } from 'wouter'
 import { useAction } from '../parts/action.tsx'
 import { Modal } from '../parts/dialog.tsx'
-import { ProblemNote } from '../parts/problem.tsx'
+import { Final } from '../parts/final.tsx'
 import { api } from '../shared/api.ts'
 import { nameOf } from '../shared/subject.ts'
 import type { Leaf } from './queries.ts'
@@ -18,29 +17,21 @@ export function Remove({ leaf, open, onClose }: Props) {
     const { error } = await api.DELETE('/v1/tenants/{tenant}/certificates/{id}', { params })
     if (error !== undefined) throw error
   }, [['certificates', 'list'], ['certificates', 'uploads'], ['expiry']])
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    removing.mutate(undefined, { onSuccess: () => goTo('/certificates') })
-  }
   return (
     <Modal title={`Remove the certificate of ${nameOf(leaf)}`} open={open} onClose={onClose}>
-      <form onSubmit={submit}>
+      <Final
+        doing={removing}
+        words={['Remove it for good', 'Removing …']}
+        onSubmit={() => removing.mutate(undefined, { onSuccess: () => goTo('/certificates') })}
+        onClose={onClose}
+      >
         <p className="note note-warn">
           <span>
             It is forgotten with its private key, for good. Its CA is not told: where the key is
             known to others, have it revoked there.
           </span>
         </p>
-        {removing.error ? <ProblemNote error={removing.error} /> : null}
-        <div className="buttons">
-          <button type="submit" className="button button-danger" aria-disabled={removing.isPending}>
-            {removing.isPending ? 'Removing …' : 'Remove it for good'}
-          </button>
-          <button type="button" className="button" onClick={onClose}>
-            Keep it
-          </button>
-        </div>
-      </form>
+      </Final>
     </Modal>
   )
 }

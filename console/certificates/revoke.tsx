@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/react-query'
-import { type FormEvent, useId, useState } from 'react'
+import { useId, useState } from 'react'
 import { useAction } from '../parts/action.tsx'
 import { Modal } from '../parts/dialog.tsx'
-import { ProblemNote } from '../parts/problem.tsx'
+import { Final } from '../parts/final.tsx'
 import { answered, api, type Schemas } from '../shared/api.ts'
 import { nameOf } from '../shared/subject.ts'
 import { type Leaf, servedQuery } from './queries.ts'
@@ -56,13 +56,14 @@ export function Revoke({
       ),
     [['certificates'], ['hosts']],
   )
-  const submit = (event: FormEvent) => {
-    event.preventDefault()
-    revoking.mutate(undefined, { onSuccess: onClose })
-  }
   return (
     <Modal title={`Revoke the certificate of ${nameOf(leaf)}`} open={open} onClose={onClose}>
-      <form onSubmit={submit}>
+      <Final
+        doing={revoking}
+        words={['Revoke for good', 'Revoking …']}
+        onSubmit={() => revoking.mutate(undefined, { onSuccess: onClose })}
+        onClose={onClose}
+      >
         <Hits leaf={leaf} />
         <div className="field">
           <label htmlFor={field}>Why</label>
@@ -83,16 +84,7 @@ export function Revoke({
             Its key is blocked for good: no certificate is made for it any more.
           </p>
         ) : null}
-        {revoking.error ? <ProblemNote error={revoking.error} /> : null}
-        <div className="buttons">
-          <button type="submit" className="button button-danger" aria-disabled={revoking.isPending}>
-            {revoking.isPending ? 'Revoking …' : 'Revoke for good'}
-          </button>
-          <button type="button" className="button" onClick={onClose}>
-            Keep it
-          </button>
-        </div>
-      </form>
+      </Final>
     </Modal>
   )
 }

@@ -1,8 +1,8 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link, useSearchParams } from 'wouter'
+import { Link } from 'wouter'
 import { authoritiesQuery } from '../authorities/queries.ts'
 import { clustersQuery } from '../clusters/queries.ts'
-import { Choice, TenantChoice } from '../parts/choice.tsx'
+import { Choice, TenantChoice, useNarrowing } from '../parts/choice.tsx'
 import { Empty, Loaded, Page, Section } from '../parts/page.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
 import { Ends } from '../parts/time.tsx'
@@ -23,7 +23,7 @@ const groupTitles: Readonly<Record<Grouping, string>> = {
 export function Expiry() {
   const now = useNow()
   const { tenant: own } = useMe()
-  const [params, setParams] = useSearchParams()
+  const { params, chosen, set } = useNarrowing()
   const name = spanOf(params.get('span'))
   const { within, by, days } = spans[name]
   const narrowing = Object.fromEntries(
@@ -34,13 +34,6 @@ export function Expiry() {
   )
   const expiries = useQuery(expiriesQuery({ ...narrowing, within, by }))
   const groups = useQuery(groupsQuery({ ...narrowing, within }))
-  const narrow = (key: string, value: string) =>
-    setParams((before) => {
-      const next = new URLSearchParams(before)
-      if (value === '') next.delete(key)
-      else next.set(key, value)
-      return next
-    })
   const hrefOf = (step: Step) =>
     `/console/certificates?${new URLSearchParams({ ...narrowing, from: step.from.toISOString(), to: step.to.toISOString() })}`
   return (
@@ -48,7 +41,7 @@ export function Expiry() {
       <div className="toolbar">
         <label className="choice">
           <span>Look ahead</span>
-          <select value={name} onChange={(event) => narrow('span', event.target.value)}>
+          <select value={name} onChange={(event) => set('span')(event.target.value)}>
             {Object.entries(spans).map(([key, { title }]) => (
               <option key={key} value={key}>
                 {title}
@@ -56,7 +49,7 @@ export function Expiry() {
             ))}
           </select>
         </label>
-        <Narrowings params={params} narrow={narrow} />
+        <Narrowings chosen={chosen} set={set} />
       </div>
       <Loaded query={expiries}>
         {(told) => {
@@ -90,7 +83,7 @@ export function Expiry() {
               .filter((each) => told[each].length > 0)
               .map((each) => (
                 <Section key={each} title={`By ${each}`}>
-                  <Groups of={each} groups={told[each]} onChoose={(key) => narrow(each, key)} />
+                  <Groups of={each} groups={told[each]} onChoose={set(each)} />
                 </Section>
               ))}
           </div>
@@ -100,30 +93,23 @@ export function Expiry() {
   )
 }
 
-function Narrowings({
-  params,
-  narrow,
-}: {
-  readonly params: URLSearchParams
-  readonly narrow: (key: string, value: string) => void
-}) {
+function Narrowings({ chosen, set }: Pick<ReturnType<typeof useNarrowing>, 'chosen' | 'set'>) {
   const clusters = useQuery(clustersQuery)
   const authorities = useQuery(authoritiesQuery)
-  const chosen = (key: string) => params.get(key) ?? ''
   return (
     <>
-      <TenantChoice value={chosen('tenant')} onChange={(value) => narrow('tenant', value)} />
+      <TenantChoice value={chosen('tenant')} onChange={set('tenant')} />
       <Choice
         name="Authority"
         value={chosen('authority')}
         of={authorities.data?.map(({ name }) => name) ?? []}
-        onChange={(value) => narrow('authority', value)}
+        onChange={set('authority')}
       />
       <Choice
         name="Cluster"
         value={chosen('cluster')}
         of={clusters.data?.map(({ name }) => name) ?? []}
-        onChange={(value) => narrow('cluster', value)}
+        onChange={set('cluster')}
       />
     </>
   )

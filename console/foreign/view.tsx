@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
-import { Link, useSearchParams } from 'wouter'
+import { Link } from 'wouter'
 import { clustersQuery } from '../clusters/queries.ts'
-import { Choice, NameFilter } from '../parts/choice.tsx'
+import { Choice, NameFilter, useNarrowing } from '../parts/choice.tsx'
 import { Empty, Loaded, Page } from '../parts/page.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
 import { Ago, Ends } from '../parts/time.tsx'
@@ -110,9 +110,8 @@ export function Foreign() {
 }
 
 function Inventory() {
-  const [params, setParams] = useSearchParams()
+  const { params, chosen, set } = useNarrowing()
   const clusters = useQuery(clustersQuery)
-  const chosen = (key: string) => params.get(key) ?? ''
   const query = useQuery(
     foreignQuery({
       cluster: params.get('cluster'),
@@ -121,13 +120,6 @@ function Inventory() {
     }),
   )
   const unread = useQuery(unreadQuery)
-  const set = (key: string) => (value: string) =>
-    setParams((before) => {
-      const next = new URLSearchParams(before)
-      if (value === '') next.delete(key)
-      else next.set(key, value)
-      return next
-    })
   return (
     <Page
       title="Foreign certificates"

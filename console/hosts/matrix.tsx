@@ -1,7 +1,7 @@
 import { useQuery } from '@tanstack/react-query'
 import { useMemo } from 'react'
-import { Link, useSearchParams } from 'wouter'
-import { Choice, NameFilter, TenantChoice } from '../parts/choice.tsx'
+import { Link } from 'wouter'
+import { Choice, NameFilter, TenantChoice, useNarrowing } from '../parts/choice.tsx'
 import { Empty, Loaded, Page } from '../parts/page.tsx'
 import { Status } from '../parts/status.tsx'
 import { type Column, DataTable } from '../parts/table.tsx'
@@ -16,20 +16,12 @@ const words = ['Pending', 'Applied', 'Synced', 'Failed', 'Conflict'] as const
 export function Hosts() {
   const { tenant: own } = useMe()
   const following = useFollowing()
-  const [params, setParams] = useSearchParams()
-  const chosen = (key: string) => params.get(key) ?? ''
+  const { params, chosen, set } = useNarrowing()
   const tenant = own ?? params.get('tenant')
   const query = useQuery(matrixQuery(tenant, params.get('name')))
   const items = query.data?.items
   const clusters = useMemo(() => clustersOf(items ?? []), [items])
   const columns = useMemo(() => columnsOf(clusters, own === null), [clusters, own])
-  const set = (key: string) => (value: string) =>
-    setParams((before) => {
-      const next = new URLSearchParams(before)
-      if (value === '') next.delete(key)
-      else next.set(key, value)
-      return next
-    })
   const rows = useMemo(
     () =>
       (items ?? []).filter(({ status: { clusters: placed } }) =>

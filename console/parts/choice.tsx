@@ -1,7 +1,21 @@
 import { queryOptions, useQuery } from '@tanstack/react-query'
 import { type FormEvent, useId } from 'react'
+import { useSearchParams } from 'wouter'
 import { api, listed } from '../shared/api.ts'
 import { useMe } from '../shell/session.ts'
+
+/** What a view is narrowed by, which stands in its address: what was chosen of each, and how that is changed; '' is any. */
+export function useNarrowing() {
+  const [params, setParams] = useSearchParams()
+  const set = (key: string) => (value: string) =>
+    setParams((before) => {
+      const next = new URLSearchParams(before)
+      if (value === '') next.delete(key)
+      else next.set(key, value)
+      return next
+    })
+  return { params, chosen: (key: string) => params.get(key) ?? '', set }
+}
 
 /** One of several names, or any of them. */
 export function Choice({
