@@ -7,7 +7,7 @@ import { apiOf, holdClusters } from '../clusters/find.ts'
 import type { Actor } from '../core/actor.ts'
 import { type Context, newId } from '../core/context.ts'
 import { json, type Tx } from '../core/database/db.ts'
-import { due, dueMany } from '../core/database/due.ts'
+import { due, dueMany, placementKeys } from '../core/database/due.ts'
 import type { Precondition } from '../core/refusal.ts'
 import { askedMarksOf, type Marks, marksOf } from '../shared/lists/labels.ts'
 import { Problem, refuse } from '../shared/problem.ts'
@@ -207,8 +207,7 @@ async function takeBack(tx: Tx, hostId: string): Promise<void> {
     },
     select: { id: true, clusterId: true },
   })
-  const keys = found.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
-  await dueMany(tx, 'placement.push', keys)
+  await dueMany(tx, 'placement.push', placementKeys(found))
 }
 
 /** What of a spec says what its certificate is. */
@@ -252,6 +251,5 @@ export async function withdrawPlacements(
     where: { id: { in: placements.map(({ id }) => id) } },
     data: { wanted: false, status: 'Pending', since: now, message: 'Being taken off the cluster' },
   })
-  const keys = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
-  await dueMany(tx, 'placement.push', keys)
+  await dueMany(tx, 'placement.push', placementKeys(placements))
 }

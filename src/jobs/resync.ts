@@ -1,7 +1,7 @@
 import { unsettled } from '../clusters/sync.ts'
 import type { Context } from '../core/context.ts'
 import { sql } from '../core/database/db.ts'
-import { due, dueMany } from '../core/database/due.ts'
+import { due, dueMany, placementKeys } from '../core/database/due.ts'
 
 /** Makes every placement due that is not as it should be, the oldest first, so that one whose job ran
  *  out of attempts, or whose cluster came back, is looked at again. Answers how many. */
@@ -14,8 +14,7 @@ export async function resyncPlacements(ctx: Context): Promise<number> {
     take: 1000,
   })
   await ctx.db.transaction(async (tx) => {
-    const keys = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
-    await dueMany(tx, 'placement.push', keys)
+    await dueMany(tx, 'placement.push', placementKeys(placements))
   })
   return placements.length
 }

@@ -2,7 +2,6 @@ import { createPublicKey, type KeyObject } from 'node:crypto'
 import Type from 'typebox'
 import { conforms } from '../../shared/shape.ts'
 import { spkiOf, weakKeyFault } from '../../x509/keys/public.ts'
-import { jwkThumbprint } from '../../x509/keys/thumbprint.ts'
 import { AcmeProblem } from '../problem.ts'
 
 const octets = (maxLength: number) => Type.String({ pattern: '^[A-Za-z0-9_-]+$', maxLength })
@@ -53,9 +52,4 @@ export function jwkKey(jwk: unknown): KeyObject {
   const known = knownKey(jwk)
   if (known === undefined) throw new Error('an account has no key')
   return createPublicKey({ key: { ...known }, format: 'jwk' })
-}
-
-/** The thumbprint of a key (RFC 7638), by which its challenges are known (RFC 8555 8.1). */
-export function thumbprintOf(jwk: AccountJwk): string {
-  return jwkThumbprint(jwk)
 }

@@ -2,10 +2,11 @@ import { holdAccount } from '../../authorities/acme/hold.ts'
 import { lookAtOrders } from '../../authorities/acme/orders.ts'
 import { accountKey, accountThumbprint, secretsOfCa } from '../../authorities/acme/secrets.ts'
 import { nameBefore } from '../../authorities/authority.ts'
+import { lookAtHosts } from '../../authorities/hosts.ts'
 import { backoff } from '../../certificates/renewal/rules.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
-import { due, dueMany } from '../../core/database/due.ts'
+import { due } from '../../core/database/due.ts'
 import { must } from '../../shared/must.ts'
 import { endedIn, endedSentence } from './accountfault.ts'
 import { type CaAccountRow, readAccount, settled, tellOfAccount } from './accountrow.ts'
@@ -94,19 +95,7 @@ function remedy(
 /** What waited for it: orders that are on record, and hosts that could order nothing so far. */
 async function resume(tx: Tx, { authority }: CaAccountRow): Promise<void> {
   await lookAtOrders(tx, authority.id)
-  const hosts = await tx.host.findMany({
-    where: {
-      spec: { path: ['certificate', 'authority'], equals: authority.name },
-      ...{ removedAt: null, certificateId: null },
-    },
-    select: { id: true },
-    orderBy: { id: 'asc' },
-  })
-  await dueMany(
-    tx,
-    'host.certify',
-    hosts.map(({ id: hostId }) => ({ hostId })),
-  )
+  await lookAtHosts(tx, authority.name, { bare: true })
 }
 
 function contacts({ contact }: CaAccountRow): readonly string[] {

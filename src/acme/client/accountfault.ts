@@ -3,6 +3,7 @@ import { accountThumbprint } from '../../authorities/acme/secrets.ts'
 import type { Context } from '../../core/context.ts'
 import { due } from '../../core/database/due.ts'
 import { conforms } from '../../shared/shape.ts'
+import { readAccount } from './accountrow.ts'
 import { type CaSession, jsonIn, postTo } from './protocol.ts'
 import { CaRefusal, isPassing } from './refusal.ts'
 
@@ -21,10 +22,7 @@ export async function accountFault(
 ): Promise<string | undefined> {
   if (!suspects.has(refusal.problem)) return undefined
   const { authorityId } = session
-  const row = await ctx.db.read.caAccount.findUnique({
-    where: { authorityId },
-    include: { authority: { select: { name: true } } },
-  })
+  const row = await readAccount(ctx, authorityId)
   if (!row) return undefined
   const changing = row.thumbprint !== accountThumbprint(session.key) || row.changes.includes('key')
   if (changing) return 'the key of the account with the CA is being changed'

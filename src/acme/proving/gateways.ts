@@ -4,7 +4,7 @@ import { ingressOf } from '../../clusters/find.ts'
 import { failureOf } from '../../clusters/outgoing.ts'
 import type { Context } from '../../core/context.ts'
 import type { Tx } from '../../core/database/db.ts'
-import { dueMany } from '../../core/database/due.ts'
+import { dueMany, placementKeys } from '../../core/database/due.ts'
 
 /** Has the gateways of a host answer its challenges as they are recorded now: all of them, on each of its clusters. */
 export async function pushChallenges(tx: Tx, hostId: string): Promise<void> {
@@ -12,8 +12,7 @@ export async function pushChallenges(tx: Tx, hostId: string): Promise<void> {
     where: { hostId, wanted: true },
     select: { id: true, clusterId: true },
   })
-  const keys = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
-  await dueMany(tx, 'placement.push', keys)
+  await dueMany(tx, 'placement.push', placementKeys(placements))
 }
 
 /** What a gateway is to answer. */

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { changeAccountKey, changeContact, deactivateAccount } from '../../acme/accounts/change.ts'
 import { type AccountRow, accountActor, findAccountOfKey } from '../../acme/accounts/find.ts'
-import { readAccountKey, thumbprintOf } from '../../acme/accounts/keys.ts'
+import { readAccountKey } from '../../acme/accounts/keys.ts'
 import { checkedContact, openAccount } from '../../acme/accounts/open.ts'
 import { findAcmeAuthority } from '../../acme/authority.ts'
 import { openAcmeKey } from '../../acme/keys/secret.ts'
@@ -10,6 +10,7 @@ import { AcmeProblem } from '../../acme/problem.ts'
 import type { Context } from '../../core/context.ts'
 import { isId } from '../../shared/schema.ts'
 import { conforms, isRecord } from '../../shared/shape.ts'
+import { jwkThumbprint } from '../../x509/keys/thumbprint.ts'
 import type { Api } from '../api.ts'
 import { noteAsker } from '../edge/admission.ts'
 import { limitActor, limitFailures } from '../edge/ratelimit.ts'
@@ -81,7 +82,7 @@ export function accounts(api: Api, ctx: Context): void {
     answer: async (asked) => {
       const { account, reply, places } = asked
       const jwk = await newKeyIn(asked)
-      const thumbprint = thumbprintOf(jwk)
+      const thumbprint = jwkThumbprint(jwk)
       const holder = await changeAccountKey(ctx, asked.actor, { account, jwk, thumbprint })
       if (holder) {
         const location = places.at('account', holder.id)
@@ -109,7 +110,7 @@ async function accountFor(ctx: Context, asked: ByKey) {
   if (!conforms(NewAccount, payload))
     throw malformedRequest('The payload is not that of a new account')
   const { id: authorityId } = await findAcmeAuthority(ctx, authorityIn(request))
-  const thumbprint = thumbprintOf(jwk)
+  const thumbprint = jwkThumbprint(jwk)
   const known = await findAccountOfKey(ctx.db.read, { authorityId, thumbprint })
   if (known) {
     if (known.status === 'valid') return { account: known, opened: false }
@@ -152,7 +153,7 @@ async function boundKey(
       throw error instanceof AcmeProblem ? refused : error
     })
     const bound = parsedPayload(octets)
-    if (thumbprintOf(readAccountKey(bound)) === thumbprintOf(jwk)) return key
+    if (jwkThumbprint(readAccountKey(bound)) === jwkThumbprint(jwk)) return key
     throw malformedRequest('externalAccountBinding is about another key than the one that signs')
   })
 }
@@ -181,7 +182,7 @@ async function newKeyIn({ account, header: outer, payload, places }: ByAccount) 
   const change = parsedPayload(await verifiedBy(jws, header, jwk))
   if (!conforms(KeyChange, change))
     throw malformedRequest('The inner payload needs account and oldKey')
-  const known = thumbprintOf(readAccountKey(change.oldKey)) === account.thumbprint
+  const known = jwkThumbprint(readAccountKey(change.oldKey)) === account.thumbprint
   if (change.account === places.at('account', account.id) && known) return jwk
   throw malformedRequest('account and oldKey are not those of the account that signs')
 }

@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto'
 import type { Tx } from '../../core/database/db.ts'
-import { dueMany } from '../../core/database/due.ts'
+import { dueMany, placementKeys } from '../../core/database/due.ts'
 import { toPem } from '../../x509/der/pem.ts'
 import { trustAnchorOf } from '../issuers/current.ts'
 
@@ -49,6 +49,5 @@ export async function dueAll(
   tx: Tx,
   placements: readonly { readonly id: string; readonly clusterId: string }[],
 ): Promise<void> {
-  const keys = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
-  await dueMany(tx, 'placement.push', keys, { urgency: 'revocation' })
+  await dueMany(tx, 'placement.push', placementKeys(placements), { urgency: 'revocation' })
 }

@@ -7,6 +7,7 @@ import { type CompleteSpec, namesOf } from '../../hosts/host.ts'
 import { must } from '../../shared/must.ts'
 import { Problem, refuse } from '../../shared/problem.ts'
 import { windowsOf } from '../../tenants/access.ts'
+import { usualDays } from '../../x509/certificates/validity.ts'
 import { noAltNames } from '../../x509/names/altnames.ts'
 import { type Renewable, renewalState, withIssuer } from '../renewal/rules.ts'
 import {
@@ -105,7 +106,7 @@ function requestFor(name: string, spec: CompleteSpec): IssuanceRequest {
     names: { ...noAltNames, dnsNames: namesOf(name, spec) },
     keyAlgorithm: must(keyAlgorithm, 'what is issued has a kind of key'),
     // A CA elsewhere says it itself.
-    validityDays: validityDays ?? 90,
+    validityDays: validityDays ?? usualDays,
     spki: undefined,
   }
 }

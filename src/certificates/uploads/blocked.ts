@@ -1,8 +1,8 @@
 import { record } from '../../audit/record.ts'
 import { systemActor } from '../../core/actor.ts'
 import type { Tx } from '../../core/database/db.ts'
-import { dueMany } from '../../core/database/due.ts'
-import { blockedSentence } from '../../hosts/certificates/uploaded.ts'
+import { dueMany, placementKeys } from '../../core/database/due.ts'
+import { blockedSentence, keyIsBlocked } from '../../hosts/certificates/uploaded.ts'
 import { noFailures } from '../hosts/outcome.ts'
 import { certificateName } from '../name.ts'
 import { tellDeliveries } from '../renewal/predecessor.ts'
@@ -41,11 +41,7 @@ export async function tellOfUploads(tx: Tx, { spkiSha256, since, now }: Blocked)
       where: { wanted: true, hostId: { in: hosts.map(({ hostId }) => hostId) } },
       select: { id: true, clusterId: true },
     })
-    const looks = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
-    await dueMany(tx, 'placement.look', looks)
+    await dueMany(tx, 'placement.look', placementKeys(placements))
     await tellDeliveries(tx, id)
   }
 }
-
-/** How the sentence about a blocked key begins. */
-const keyIsBlocked = 'The key of the uploaded certificate is blocked'

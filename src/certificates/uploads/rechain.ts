@@ -1,7 +1,7 @@
 import { record } from '../../audit/record.ts'
 import type { Actor } from '../../core/actor.ts'
 import type { Tx } from '../../core/database/db.ts'
-import { dueMany } from '../../core/database/due.ts'
+import { dueMany, placementKeys } from '../../core/database/due.ts'
 import { pathPem, subjectText } from '../../x509/certificates/path.ts'
 import { lockCertificate } from '../lock.ts'
 import { certificateName } from '../name.ts'
@@ -49,6 +49,5 @@ async function tellPlacements(tx: Tx, certificateId: string, now: Date): Promise
     where: { id: { in: ids }, status: 'Synced' },
     data: { status: 'Pending', since: now, message: null },
   })
-  const keys = placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
-  await dueMany(tx, 'placement.push', keys)
+  await dueMany(tx, 'placement.push', placementKeys(placements))
 }

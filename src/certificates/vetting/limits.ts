@@ -1,6 +1,7 @@
 import { retiredMessage } from '../../authorities/issuers/current.ts'
 import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
+import { usualDays } from '../../x509/certificates/validity.ts'
 import { constraintFaults } from '../../x509/constraints/faults.ts'
 import type { NameConstraints } from '../../x509/constraints/subtrees.ts'
 import type { IssuanceRequest } from './request.ts'
@@ -14,10 +15,10 @@ export type AuthorityLimits = {
   readonly profiles: readonly string[]
 }
 
-/** The days of a leaf that asks for none: the authority's default, or 90, within every limit. */
+/** The days of a leaf that asks for none: the authority's default, or the usual ones, within every limit. */
 export function defaultDays(authority: AuthorityLimits, { maxValidityDays }: Policy): number {
   const { defaultValidityDays, maxValidityDays: limit } = authority
-  return Math.min(defaultValidityDays ?? 90, limit ?? 3650, maxValidityDays ?? 3650)
+  return Math.min(defaultValidityDays ?? usualDays, limit ?? 3650, maxValidityDays ?? 3650)
 }
 
 /** A request that is made again, its days within every limit of now: what was requested once is not refused

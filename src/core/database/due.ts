@@ -71,6 +71,13 @@ function queueOn({ targetId, clusterId }: Type.Static<typeof TargetKey>): string
   return `cluster/${clusterId}/${Number.parseInt(targetId.slice(-2), 16) % width || 0}`
 }
 
+/** The keys of these placements, in their order. */
+export function placementKeys(
+  placements: readonly { readonly id: string; readonly clusterId: string }[],
+): readonly Type.Static<typeof PlacementKey>[] {
+  return placements.map(({ id: placementId, clusterId }) => ({ placementId, clusterId }))
+}
+
 /** Every kind of work that can be due, what its key says, and how the queue deals with it. A key names the
  *  thing to look at, never what to do with it: the state of the world is the payload. What is done about
  *  each kind is in src/jobs/tasks.ts. */

@@ -41,9 +41,12 @@ function blockedFaults({
   return [{ field, message: blockedSentence(keyBlockedSince) }]
 }
 
+/** How the sentence about a blocked key begins. */
+export const keyIsBlocked = 'The key of the uploaded certificate is blocked'
+
 /** What is said where an uploaded certificate has a key that is blocked. */
 export function blockedSentence(since: Date): string {
-  return `The key of the uploaded certificate is blocked since ${since.toISOString()}, since somebody else may have it: have its CA revoke it, and upload a successor with another key (replaces)`
+  return `${keyIsBlocked} since ${since.toISOString()}, since somebody else may have it: have its CA revoke it, and upload a successor with another key (replaces)`
 }
 
 async function isServedBy(tx: Tx, id: string, { tenantId, name }: Serving): Promise<boolean> {

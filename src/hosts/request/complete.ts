@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { placeOf, placeText } from '../../clusters/cluster.ts'
 import type { Violation } from '../../shared/problem.ts'
 import type { Policy } from '../../tenants/tenant.ts'
+import { usualDays } from '../../x509/certificates/validity.ts'
 import type { CompleteSpec, HostSpec } from '../host.ts'
 import { annotationFaults, defaultAnnotations } from './annotations.ts'
 import { coversName, parseHostname } from './hostname.ts'
@@ -72,7 +73,7 @@ function issued(
   return {
     ...(authority === null ? {} : { authority }),
     keyAlgorithm: keyAlgorithm ?? defaultAlgorithm(policy),
-    validityDays: validityDays ?? Math.min(90, policy.maxValidityDays ?? 90),
+    validityDays: validityDays ?? Math.min(usualDays, policy.maxValidityDays ?? usualDays),
     ...(organization === undefined ? {} : { organization }),
   }
 }

@@ -1,5 +1,8 @@
 import type { Validity } from '../der/time.ts'
 
+/** For how many days a leaf is good where nobody says. */
+export const usualDays = 90
+
 /** The start of a certificate that is issued `now`: a minute ago, because verifiers' clocks differ. */
 export function backdated(now: Date): Date {
   return new Date(now.getTime() - 60_000)

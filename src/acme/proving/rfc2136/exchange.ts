@@ -6,8 +6,6 @@ import { must } from '../../../shared/must.ts'
 import { bareHost } from '../../../x509/names/ip.ts'
 import { CaRefusal } from '../../client/refusal.ts'
 import { caReach } from '../../client/request.ts'
-import { readAnswer, type UpdateAnswer } from './message.ts'
-import { MalformedMessage } from './names.ts'
 
 const timeoutMilliseconds = 10_000
 const connectMilliseconds = 3_000
@@ -160,28 +158,4 @@ function failure(code: string): Error {
 
 function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(`${error}`)
-}
-
-/** What is written about a name. Throws CaRefusal for what cannot be. */
-export function written<T>(name: string, work: () => T): T {
-  try {
-    return work()
-  } catch (error) {
-    if (!(error instanceof MalformedMessage)) throw error
-    const text = `No update can be written for ${name}: ${error.message}`
-    throw new CaRefusal('dnsUpdate', text, { status: 403 })
-  }
-}
-
-/** An answer to what was asked; undefined: it is none. */
-export function answerIn(
-  message: Buffer,
-  asked: 'update' | 'query' = 'update',
-): UpdateAnswer | undefined {
-  try {
-    return readAnswer(message, asked)
-  } catch (error) {
-    if (error instanceof MalformedMessage || error instanceof RangeError) return undefined
-    throw error
-  }
 }

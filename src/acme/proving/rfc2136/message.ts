@@ -12,6 +12,7 @@ const classes = { in: 1, none: 254, any: 255 } as const
 const types = { soa: 6, txt: 16, tsig: 250 } as const
 /** What a message asks for (RFC 1035 4.1.1, RFC 2136 1.3). */
 const opcodes = { query: 0, update: 5 } as const
+export type Opcode = keyof typeof opcodes
 const headerLength = 12
 const ttlSeconds = 60
 
@@ -77,7 +78,7 @@ export type UpdateAnswer = {
 
 /** Reads an answer (RFC 2136 2.2, 3.8; RFC 1035 4.1): all of it has to be there, and TSIG to be its last record (RFC 8945 5.1).
  *  Throws MalformedMessage for what is none. */
-export function readAnswer(message: Buffer, asked: keyof typeof opcodes = 'update'): UpdateAnswer {
+export function readAnswer(message: Buffer, asked: Opcode = 'update'): UpdateAnswer {
   if (message.length < headerLength) throw new MalformedMessage('it is too short')
   const flags = message.readUInt16BE(2)
   if (flags >> 15 !== 1 || ((flags >> 11) & 15) !== opcodes[asked]) {

@@ -1,30 +1,20 @@
-import { randomInt } from 'node:crypto'
-import type { CaChallengeSettings } from '../../../authorities/acme/schema.ts'
 import type { Context } from '../../../core/context.ts'
 import { CaRefusal } from '../../client/refusal.ts'
-import { answerIn, askServer, written } from './exchange.ts'
 import { type UpdateAnswer, zoneQuestion } from './message.ts'
 import { wireName } from './names.ts'
 import { disbelief, type UpdateAttempt, updateRefusal } from './refusals.ts'
-import { signatureFault, signRequest, type TsigKey } from './tsig.ts'
-
-type Asking = NonNullable<CaChallengeSettings['rfc2136']> & { readonly secret: string }
+import { askSigned, type DnsUpdate, type Told } from './signed.ts'
 
 /** The zone in which a name is, as the server says that has it (RFC 2308 3): asked in the name of the key and believed only by its
  *  signature, as an update is. Throws CaRefusal. */
-export async function zoneOf(ctx: Context, asking: Asking, name: string): Promise<string> {
-  const { server, keyName, algorithm, secret } = asking
-  const key = { name: keyName, algorithm, secret: Buffer.from(secret, 'base64') }
-  const time = Math.floor(ctx.now().getTime() / 1000)
-  const id = randomInt(65_536)
-  const { octets, mac } = written(name, () => signRequest(zoneQuestion(id, name), key, time))
-  const { zone, refusal } = await askServer(ctx.config, server, octets, (message) => {
-    const answer = answerIn(message, 'query')
-    if (answer?.id !== id) return undefined
-    const now = Math.floor(ctx.now().getTime() / 1000)
-    const request = { key, requestMac: mac, time: now }
-    return outcomeOf({ message, answer }, request, { ...asking, zone: '', name, time })
-  })
+export async function zoneOf(ctx: Context, asking: DnsUpdate, name: string): Promise<string> {
+  const message = (id: number) => zoneQuestion(id, name)
+  const { zone, refusal } = await askSigned(
+    ctx,
+    asking,
+    { opcode: 'query', name, message },
+    (told, time) => outcomeOf(told, { ...asking, zone: '', name, time }),
+  )
   if (zone === undefined) throw refusal
   return zone
 }
@@ -32,11 +22,9 @@ export async function zoneOf(ctx: Context, asking: Asking, name: string): Promis
 const nothingThere = 3
 
 function outcomeOf(
-  { message, answer }: { readonly message: Buffer; readonly answer: UpdateAnswer },
-  request: { readonly key: TsigKey; readonly requestMac: Buffer; readonly time: number },
+  { answer, fault }: Told,
   asked: UpdateAttempt,
 ): { readonly trusted: boolean; readonly zone?: string; readonly refusal?: CaRefusal } {
-  const fault = signatureFault(message, answer, request)
   const { rcode, authoritative, signature } = answer
   const found = rcode === 0 || rcode === nothingThere
   if (fault !== undefined && (found || fault !== 'unsigned')) {
