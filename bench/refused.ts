@@ -196,11 +196,19 @@ function left(): Promise<number> {
 /** Sees to it that changes are under way: all are asked for while the worker is held. */
 async function changeAgain(): Promise<void> {
   if (!loaded || (await left()) > hosts / 2) return
-  worker?.kill('SIGSTOP')
   turn++
   const to = { service: 'httpbin', namespace: 'test', port: 80 }
   const routes = [{ match: { prefix: `/${turn}` }, to }]
+  let held = true
+  worker?.kill('SIGSTOP')
+  // It may have been stopped in a transaction that these wait for.
+  const breaths = setInterval(() => {
+    worker?.kill('SIGCONT')
+    setTimeout(() => held && worker?.kill('SIGSTOP'), 20)
+  }, 1_000)
   await inLanes(hosts, (n) => putReal(ctx, `h${n}.bench.test`, { routes }))
+  held = false
+  clearInterval(breaths)
   say(`changed ${hosts} hosts; ${await left()} changes are under way`)
   worker?.kill('SIGCONT')
 }

@@ -37,7 +37,7 @@ export async function findAuditEvents(
 ): Promise<List<AuditEvent>> {
   const conditions = await matching(ctx, actor, query)
   const listing = listingOf(query)
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: await eventViews(ctx, page.items) }
 }
 

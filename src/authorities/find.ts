@@ -139,7 +139,7 @@ export async function listAuthorities(
     ),
     ...when(retired, (one) => sql`(authority."retiredAt" is not null) = ${one}`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   const names = page.items.map(({ name }) => name)
   const found = await authoritiesByNames(ctx, actor, names)
   const known = new Map(found.map((authority) => [authority.name, authority]))

@@ -50,7 +50,7 @@ export async function getHostCertificate(
 }
 
 function ofTenant(ctx: Context, tenantId: string, id: string) {
-  return readRows(ctx.db.read, certificateRows, [
+  return readRows(ctx.db, certificateRows, [
     sql`certificate."id" = ${id}::uuid`,
     sql`certificate."tenantId" = ${tenantId}::uuid`,
   ])
@@ -64,7 +64,7 @@ export async function certificatesByIds(
   ids: readonly string[],
 ): Promise<readonly (Certificate & { readonly hostId: string | null })[]> {
   allow(actor, 'read')
-  const rows = await readRows(ctx.db.read, certificateRows, [
+  const rows = await readRows(ctx.db, certificateRows, [
     sql`certificate."id" = any(${[...ids]}::uuid[])`,
     ...rowsOwnedBy(actor, sql`certificate."tenantId"`),
   ])
@@ -107,13 +107,13 @@ async function listWhere(
   query: CertificateFilter,
 ): Promise<List<Certificate>> {
   const asked = { conditions: await narrowedConditions(ctx, tenantId, query), query }
-  const page = await listRows(ctx.db.read, certificateListing, asked)
+  const page = await listRows(ctx.db, certificateListing, asked)
   return { ...page, items: await Promise.all(page.items.map((row) => certificateView(ctx, row))) }
 }
 
 /** What of a row is shown. */
 export type ViewableCertificate = Omit<
-  Pick<CertificateWithNames, Exclude<keyof CertificateWithNames, Hidden>>,
+  CertificateWithNames,
   'dnsNames' | 'ipAddresses' | 'emailAddresses' | 'uris' | 'leftOut' | 'subject' | 'labels' | 'der'
 > & {
   readonly subject: unknown
@@ -125,17 +125,6 @@ export type ViewableCertificate = Omit<
   readonly leftOut: readonly string[]
   readonly der: Uint8Array | null
 }
-type Hidden =
-  | 'tenantId'
-  | 'authorityId'
-  | 'commonName'
-  | 'spkiSha256'
-  | 'tbs'
-  | 'actor'
-  | 'replacementId'
-  | 'requestKey'
-  | 'requestHash'
-  | 'crlShard'
 
 function uploadView({ uploaded, der, anchorPem }: ViewableCertificate): Certificate['upload'] {
   if (uploaded === '' || der === null || anchorPem === null) return null

@@ -52,7 +52,7 @@ export async function listClusters(
 ): Promise<List<Cluster>> {
   allow(actor, 'read')
   const asked = { conditions: clusterConditions(query), query }
-  const page = await listRows(ctx.db.read, clusterListing, asked)
+  const page = await listRows(ctx.db, clusterListing, asked)
   return { ...page, items: page.items.map((row) => clusterView(row, actor)) }
 }
 

@@ -44,7 +44,15 @@ export function openContext(
 /** The context inside a transaction: what is read is what the transaction sees, so that the answer of a
  *  write is made before anything of it is stored for good. */
 export function inTransaction(ctx: Context, tx: Tx): Context {
-  return { ...ctx, db: { ...ctx.db, read: tx, transaction: (work) => work(tx) } }
+  return {
+    ...ctx,
+    db: {
+      ...ctx.db,
+      read: tx,
+      rows: (statement) => tx.$queryRaw(statement),
+      transaction: (work) => work(tx),
+    },
+  }
 }
 
 /** What outlasts a request of either: turns that are waited for, and what is opened once for a process. */

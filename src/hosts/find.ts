@@ -100,7 +100,7 @@ async function listWhere(
   query: HostQuery,
 ): Promise<List<Host>> {
   const asked = { conditions: hostConditions(tenantId, query), query }
-  const page = await listRows(ctx.db.read, hostListing, asked)
+  const page = await listRows(ctx.db, hostListing, asked)
   return { ...page, items: await listedViews(ctx.db.read, page.items) }
 }
 
@@ -155,7 +155,7 @@ export async function hostsByIds(
   ids: readonly string[],
 ): Promise<readonly (Host & HostKeys)[]> {
   allow(actor, 'read')
-  const rows = await readRows(ctx.db.read, hostListing.rows, [
+  const rows = await readRows(ctx.db, hostListing.rows, [
     sql`host."id" = any(${[...ids]}::uuid[])`,
     ...rowsOwnedBy(actor, sql`host."tenantId"`),
   ])

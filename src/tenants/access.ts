@@ -4,7 +4,8 @@ import Value from 'typebox/value'
 import { type Actor, allow, type Permission } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { batchedReads } from '../core/database/batch.ts'
-import type { Tx } from '../core/database/db.ts'
+import { sql, type Tx } from '../core/database/db.ts'
+import { readRows, rowsOf, value } from '../core/database/rows.ts'
 import { oncePer } from '../core/onceper.ts'
 import { Problem } from '../shared/problem.ts'
 import { KeyAlgorithm, Profile } from '../shared/schema.ts'
@@ -42,9 +43,15 @@ export function accessible<T extends { readonly id: string }>(
 
 const related = { defaultAuthority: { select: { name: true } } } as const
 
+const tenantRows = rowsOf('Tenant', {
+  defaultAuthority: value<{ readonly name: string } | null>(
+    sql`select json_build_object('name', "name") from authority where "id" = tenant."defaultAuthorityId"`,
+  ),
+})
+
 const findTenant = oncePer((ctx) =>
   batchedReads(
-    (names) => ctx.db.read.tenant.findMany({ where: { name: { in: names } }, include: related }),
+    (names) => readRows(ctx.db, tenantRows, [sql`tenant."name" = any(${names})`]),
     ({ name }) => name,
   ),
 )

@@ -68,7 +68,7 @@ export async function listTenants(
     ...when(owner, (one) => sql`tenant."owner" = ${one}`),
     ...when(label, (one) => sql`tenant."labelTerms" @> ${[...labelTerms(one)]}::text[]`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: page.items.map((row) => tenantView(ctx, row)) }
 }
 

@@ -89,7 +89,7 @@ export async function listAcmeAccounts(
     sql`acme_account."tenantId" = ${id}::uuid`,
     ...when(query.status, (one) => sql`acme_account."status" = ${one}`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: page.items.map(acmeAccountView) }
 }
 

@@ -108,7 +108,7 @@ export async function listAcmeKeys(
     sql`acme_key."revokedAt" is null`,
     ...when(query.name, (one) => sql`acme_key."name" = ${one}`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: page.items.map(acmeKeyView) }
 }
 

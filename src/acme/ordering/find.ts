@@ -32,7 +32,7 @@ export async function listCaOrders(
     ...when(query.state, (one) => sql`ca_order."state" = ${one}`),
     ...when(query.open, (one) => sql`(ca_order."endedAt" is null) = ${one}`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: page.items.map(orderView) }
 }
 

@@ -35,7 +35,7 @@ export async function listApprovals(
       (one) => sql`(approval."state" = 'pending' and approval."expiresAt" > ${now}) = ${one}`,
     ),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: page.items.map((row) => approvalView(row, { name, now })) }
 }
 

@@ -106,7 +106,7 @@ export async function listBlockedKeys(
 ): Promise<List<BlockedKey>> {
   allowPlatform(actor, 'read')
   const conditions = when(query.spkiSha256, (one) => sql`blocked_key."spkiSha256" = ${one}`)
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: page.items.map(blockedKeyView) }
 }
 

@@ -59,7 +59,7 @@ export async function expiries(
   )
   const { authority: _, ...others } = filter
   const few = tenantId !== null || Object.values(others).some((value) => value !== undefined)
-  const rows = await ctx.db.read.$queryRaw<readonly Row[]>(
+  const rows = await ctx.db.rows<Row>(
     few ? grouped(by, conditions) : stepwise({ by, now, end, conditions }),
   )
   return rows.map(({ from, ...counts }) => ({ from: timestamp(from), ...counts }))

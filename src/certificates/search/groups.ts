@@ -81,7 +81,7 @@ export async function certificateGroups(
   const tenantId = await tenantIdOf(ctx, actor, tenant)
   const { key, name, joined } = groupings[by]
   const conditions = await narrowedConditions(ctx, tenantId, filter)
-  const rows = await ctx.db.read.$queryRaw<readonly Row[]>(sql`
+  const rows = await ctx.db.rows<Row>(sql`
     select ${name} as "key", "count", "renewing", "soonestEnd" from (
       select ${key} as "key", ${countAndRenewing},
         min(certificate."notAfter") as "soonestEnd"

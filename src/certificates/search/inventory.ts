@@ -43,7 +43,7 @@ const ofAll = cachedFor(10_000, (ctx) => counted(ctx, null))
 async function counted(ctx: Context, tenantId: string | null): Promise<readonly Inventory[]> {
   const now = ctx.now()
   const own = tenantId === null ? emptySql : sql`and "tenantId" = ${tenantId}::uuid`
-  const rows = await ctx.db.read.$queryRaw<readonly Row[]>(sql`
+  const rows = await ctx.db.rows<Row>(sql`
     select authority."name" as "authority", counted.* from (
       select "authorityId", "keyAlgorithm",
         (count(*) filter (where "status" = 'active' and "notAfter" >= ${now}::timestamptz))::int as "active",

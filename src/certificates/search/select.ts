@@ -10,16 +10,34 @@ import { hostSpelling } from '../../shared/spelling.ts'
 import { canonicalSerial } from '../../x509/certificates/serial.ts'
 import type { CertificateFilter, CertificateSort } from './filter.ts'
 
+/** What nobody is shown. */
+const hidden = [
+  'tenantId',
+  'authorityId',
+  'commonName',
+  'spkiSha256',
+  'tbs',
+  'actor',
+  'replacementId',
+  'requestKey',
+  'requestHash',
+  'crlShard',
+] as const
+
 /** Certificates with the names that they are shown with, and the newest of those that took their place. */
-export const certificateRows = rowsOf('Certificate', {
-  tenant: named(sql`tenant`, sql`certificate."tenantId"`),
-  authority: value<{ readonly name: string } | null>(
-    sql`select json_build_object('name', "name") from authority where authority."id" = certificate."authorityId"`,
-  ),
-  replacedBy: value<string | null>(sql`select other."id" from certificate other
-    where other."tenantId" = certificate."tenantId" and other."replacesId" = certificate."id"
-    order by other."createdAt" desc limit 1`),
-})
+export const certificateRows = rowsOf(
+  'Certificate',
+  {
+    tenant: named(sql`tenant`, sql`certificate."tenantId"`),
+    authority: value<{ readonly name: string } | null>(
+      sql`select json_build_object('name', "name") from authority where authority."id" = certificate."authorityId"`,
+    ),
+    replacedBy: value<string | null>(sql`select other."id" from certificate other
+      where other."tenantId" = certificate."tenantId" and other."replacesId" = certificate."id"
+      order by other."createdAt" desc limit 1`),
+  },
+  hidden,
+)
 
 /** A certificate's row with the names it is shown with. */
 export type CertificateWithNames = Row<typeof certificateRows>

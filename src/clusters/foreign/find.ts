@@ -33,7 +33,7 @@ export async function listForeign(
   query: ForeignQuery,
 ): Promise<List<ForeignCertificate>> {
   allowPlatform(actor, 'read')
-  const page = await listRows(ctx.db.read, listing, {
+  const page = await listRows(ctx.db, listing, {
     conditions: conditionsOf(ctx.now(), query),
     query,
   })

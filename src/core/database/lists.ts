@@ -16,8 +16,8 @@ import {
   type NameSort,
   type Total,
 } from '../../shared/lists/query.ts'
-import { emptySql, joinSql, quoted, type Sql, sql, type Tx } from './db.ts'
-import type { Rows } from './rows.ts'
+import { emptySql, joinSql, quoted, type Sql, sql } from './db.ts'
+import type { Readable, Rows } from './rows.ts'
 
 /** A column by which a list is ordered: the member of a row that has it, and where else an index has the same. */
 type SortColumn<Row> = {
@@ -56,7 +56,7 @@ export type TableRequest<Sort extends string> = {
 /** A page of a table, in one statement. It costs the same wherever it is: the place that the cursor names is sought
  *  in the index of its order, not counted to. Throws cursor-refused, also for the cursor of another order. */
 export async function listRows<Sort extends string, Row>(
-  tx: Tx,
+  db: Readable,
   listing: Listing<Sort, Row>,
   { conditions, query }: TableRequest<Sort>,
 ): Promise<List<Row>> {
@@ -64,14 +64,14 @@ export async function listRows<Sort extends string, Row>(
   const { table, columns } = listing.rows
   const { after, by, shownBy } = placesOf(listing, sort, cursor)
   // What stands in other tables is looked up for the rows of the page alone.
-  const rows = await tx.$queryRaw<readonly Row[]>(sql`
+  const rows = await db.rows<Row>(sql`
     select ${columns} from (
       select ${table}.* from ${fromOf(listing)} ${whereAll([...conditions, ...after])}
       order by ${by} limit ${limit + 1}::int
     ) as ${table} order by ${shownBy}`)
   return {
     ...pageOfRows(rows, listing, { ...query, limit, sort }),
-    ...(count ? { total: await totalOf(tx, listing, conditions) } : {}),
+    ...(count ? { total: await totalOf(db, listing, conditions) } : {}),
   }
 }
 
@@ -87,14 +87,14 @@ type Below<Sort extends string> = TableRequest<Sort> & { readonly parents: Paren
 /** The same page below each of many parents, by their keys, in as many statements as for one; `conditions` may
  *  name the `parent`. Throws cursor-refused. */
 export async function listRowsBelow<Sort extends string, Row>(
-  tx: Tx,
+  db: Readable,
   listing: Listing<Sort, Row>,
   { parents, conditions, query }: Below<Sort>,
 ): Promise<ReadonlyMap<string, List<Row>>> {
   const { limit = 50, sort = listing.usual, cursor } = query
   const { table, columns } = listing.rows
   const { after, by } = placesOf(listing, sort, cursor)
-  const rows = await tx.$queryRaw<readonly (Row & { readonly parentKey: string })[]>(sql`
+  const rows = await db.rows<Row & { readonly parentKey: string }>(sql`
     select ${parents.key} as "parentKey", ${columns}
     from ${parents.from} cross join lateral (
       select ${table}.*, row_number() over (order by ${by}) as place
@@ -109,11 +109,11 @@ export async function listRowsBelow<Sort extends string, Row>(
 
 /** How many there are below each of many parents, by their keys. */
 export async function countRowsBelow<Sort extends string, Row>(
-  tx: Tx,
+  db: Readable,
   listing: Listing<Sort, Row>,
   { parents, conditions }: Omit<Below<Sort>, 'query'>,
 ): Promise<ReadonlyMap<string, Total>> {
-  const rows = await tx.$queryRaw<readonly (Count & { readonly parent: string })[]>(sql`
+  const rows = await db.rows<Count & { readonly parent: string }>(sql`
     select ${parents.key} as parent, one."count" from ${parents.from} cross join lateral (
       ${countUpTo(fromOf(listing), conditions)}
     ) one ${whereAll(parents.conditions)}`)
@@ -189,11 +189,11 @@ function placeOf<Row>(
 }
 
 async function totalOf<Sort extends string, Row>(
-  tx: Tx,
+  db: Readable,
   listing: Listing<Sort, Row>,
   conditions: readonly Sql[],
 ): Promise<Total> {
-  const [row] = await tx.$queryRaw<readonly Count[]>(countUpTo(fromOf(listing), conditions))
+  const [row] = await db.rows<Count>(countUpTo(fromOf(listing), conditions))
   return totalIn(row ?? { count: 0 })
 }
 

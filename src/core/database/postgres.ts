@@ -114,3 +114,19 @@ export function openPool(url: string, connections: number): pg.Pool {
     },
   })
 }
+
+/** The rows that a statement reads, with values as Prisma has them: node-postgres would give whole numbers of eight
+ *  octets as text. */
+export async function queryRows<Row>(
+  pool: pg.Pool,
+  text: string,
+  values: readonly unknown[],
+): Promise<readonly Row[]> {
+  const { rows } = await pool.query({ text, values: [...values], types })
+  return rows
+}
+
+const types: pg.CustomTypesConfig = {
+  getTypeParser: (oid, format) =>
+    oid === pg.types.builtins.INT8 ? BigInt : pg.types.getTypeParser(oid, format),
+}

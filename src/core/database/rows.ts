@@ -1,15 +1,18 @@
 import type { Actor } from '../actor.ts'
 import {
-  columnsOf,
+  columnNames,
+  type Database,
   joinSql,
   type Model,
   quoted,
   type Scalars,
   type Sql,
   sql,
-  type Tx,
   tableOf,
 } from './db.ts'
+
+/** What rows are read from. */
+export type Readable = Pick<Database, 'rows'>
 
 /** What is read of each row of a table, in one statement: columns, and what stands in other tables beside them. `row`
  *  is never there: it says what a row is. */
@@ -24,17 +27,25 @@ type Values<All> = {
   readonly [Name in keyof All]: All[Name] extends Beside<infer Value> ? Value : never
 }
 
-/** All columns of a model as schema.prisma has them, and values beside them: rows as Prisma reads them, without its
- *  going through them member by member. */
+/** The columns of a model as schema.prisma has them, but for those that nobody looks at, and values beside them: rows as
+ *  Prisma reads them. */
 export function rowsOf<
   Of extends Model,
   All extends Readonly<Record<string, Beside<unknown>>> = Readonly<Record<never, never>>,
->(model: Of, beside: All): Rows<Scalars<Of> & Values<All>> {
+  Without extends keyof Scalars<Of> & string = never,
+>(
+  model: Of,
+  beside: All,
+  without: readonly Without[] = [],
+): Rows<Omit<Scalars<Of>, Without> & Values<All>> {
   const table = tableOf(model)
+  const left = new Set<string>(without)
   return {
     table,
     columns: joinSql([
-      ...columnsOf(model).map((column) => sql`${table}.${column}`),
+      ...columnNames(model)
+        .filter((name) => !left.has(name))
+        .map((name) => sql`${table}.${quoted(name)}`),
       ...Object.entries(beside).map(([name, { from }]) => sql`(${from}) as ${quoted(name)}`),
     ]),
   }
@@ -54,12 +65,12 @@ export function named(table: Sql, id: Sql): Beside<{ readonly name: string }> {
 
 /** The rows that all these conditions hold for, at least one, in no order. */
 export function readRows<Row>(
-  tx: Tx,
+  db: Readable,
   { table, columns }: Rows<Row>,
   conditions: readonly [Sql, ...Sql[]],
 ): Promise<readonly Row[]> {
   const where = joinSql([...conditions], ' and ')
-  return tx.$queryRaw<readonly Row[]>(sql`select ${columns} from ${table} where ${where}`)
+  return db.rows<Row>(sql`select ${columns} from ${table} where ${where}`)
 }
 
 /** What holds for the rows that an actor may see, by the column of their tenant: its own, or all. */

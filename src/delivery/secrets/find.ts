@@ -99,7 +99,7 @@ export async function listDeliveries(
 ): Promise<List<Delivery>> {
   const { id } = await accessTenant(ctx, actor, { name: tenant, permission: 'read' })
   const conditions = [sql`delivery."tenantId" = ${id}::uuid`, ...deliveryConditions(query)]
-  const page = await listRows(ctx.db.read, deliveryListing, { conditions, query })
+  const page = await listRows(ctx.db, deliveryListing, { conditions, query })
   return { ...page, items: await listedDeliveries(ctx, page.items) }
 }
 

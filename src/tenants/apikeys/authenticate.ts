@@ -1,7 +1,8 @@
 import type { Actor } from '../../core/actor.ts'
 import type { Context } from '../../core/context.ts'
 import { batched, batchedReads } from '../../core/database/batch.ts'
-import { bytes, sql } from '../../core/database/db.ts'
+import { bytes, quoted, sql } from '../../core/database/db.ts'
+import { readRows, rowsOf } from '../../core/database/rows.ts'
 import { oncePer } from '../../core/onceper.ts'
 import { minute } from '../../shared/moment.ts'
 import { Problem } from '../../shared/problem.ts'
@@ -98,11 +99,13 @@ function actorOf(
   }
 }
 
+const apiKeyRows = rowsOf('ApiKey', {})
+
 /** By the hash of its token, or of the token before. */
 const findKey = oncePer((ctx) => {
   const find = async (column: 'tokenHash' | 'formerHash', hashes: readonly string[]) => {
     const wanted = hashes.map((hash) => bytes(Buffer.from(hash, 'hex')))
-    const rows = await ctx.db.read.apiKey.findMany({ where: { [column]: { in: wanted } } })
+    const rows = await readRows(ctx.db, apiKeyRows, [sql`${quoted(column)} = any(${wanted})`])
     return rows.map((row) => ({ ...row, found: hexOf(row[column]) }))
   }
   return batchedReads(

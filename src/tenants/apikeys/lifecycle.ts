@@ -214,7 +214,7 @@ export async function listApiKeys(
     ...when(query.role, (one) => sql`api_key."role" = ${one}`),
     ...when(query.name, (one) => sql`api_key."name" = ${one}`),
   ]
-  const page = await listRows(ctx.db.read, listing, { conditions, query })
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: page.items.map(apiKeyView) }
 }
 

@@ -79,7 +79,11 @@ function listening() {
           }
         : Reflect.get(target, name),
   })
-  return { asked, heard: { ...ctx, db: { ...ctx.db, read } } }
+  const rows = <Row>(query: Sql) => {
+    asked.push(query)
+    return ctx.db.rows<Row>(query)
+  }
+  return { asked, heard: { ...ctx, db: { ...ctx.db, read, rows } } }
 }
 
 async function plansOf(work: (heard: typeof ctx) => Promise<unknown>): Promise<readonly Node[]> {
@@ -192,6 +196,32 @@ test('lists of certificates', async () => {
         listCertificates(heard, admin, { tenant, ...filter }),
       )
     }
+  }
+})
+
+test('what ends soon on a cluster of many hosts is what there is, page by page', async () => {
+  const until = new Date(today.getTime() + 30 * day)
+  for (const [sort, direction] of [
+    ['notAfter', sql`asc`],
+    ['-notAfter', sql`desc`],
+  ] as const) {
+    const wanted = await ctx.db.rows<{ id: string }>(sql`
+      select certificate."id" from certificate join placement using ("tenantId", "hostId")
+      where "clusterId" = (select "id" from cluster where "name" = 'cluster-3') and certificate."status" = 'active'
+        and "cause" <> 'probe' and "notAfter" >= ${today} and "notAfter" <= ${until}
+      order by "notAfter" ${direction}, certificate."id" ${direction}`)
+    const found: string[] = []
+    const query = { ...within, cluster: 'cluster-3', sort, limit: 7 }
+    for (let cursor: string | null | undefined; cursor !== null; ) {
+      const page = await listAllCertificates(ctx, admin, cursor ? { ...query, cursor } : query)
+      found.push(...page.items.map(({ id }) => id))
+      cursor = page.nextCursor
+    }
+    assert.ok(wanted.length > 20)
+    assert.deepEqual(
+      found,
+      wanted.map(({ id }) => id),
+    )
   }
 })
 

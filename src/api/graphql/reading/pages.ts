@@ -171,7 +171,7 @@ function below<T, Sort extends string, Row, Query extends Cursored<ListQuery<Sor
   return {
     page: async (asked) => {
       const { ctx, actor } = asked
-      const pages = [...(await listRowsBelow(ctx.db.read, listing, askedOf(asked)))]
+      const pages = [...(await listRowsBelow(ctx.db, listing, askedOf(asked)))]
       const rows = pages.flatMap(([, { items }]) => items)
       const views = await view(ctx, rows, actor)
       const shown = new Map(rows.map((row, at) => [row, must(views[at], 'each row is shown')]))
@@ -180,7 +180,7 @@ function below<T, Sort extends string, Row, Query extends Cursored<ListQuery<Sor
         pages.map(([parent, page]) => [parent, { ...page, items: page.items.map(shownOf) }]),
       )
     },
-    total: (asked) => countRowsBelow(asked.ctx.db.read, listing, askedOf(asked)),
+    total: (asked) => countRowsBelow(asked.ctx.db, listing, askedOf(asked)),
   }
 }
 
