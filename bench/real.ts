@@ -16,11 +16,7 @@ import type { Stage } from './stage.ts'
 export const actor = systemActor('bench')
 
 /** Puts a host of the bench's tenant on the cluster `real`. */
-export async function putReal(
-  ctx: Context,
-  name: string,
-  spec: Partial<HostSpec> = {},
-): Promise<void> {
+async function putReal(ctx: Context, name: string, spec: Partial<HostSpec> = {}): Promise<void> {
   const to = { service: 'httpbin', namespace: 'test', port: 80 }
   await putHost(ctx, actor, {
     ...{ tenant: 'bench', name },

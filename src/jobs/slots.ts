@@ -8,6 +8,7 @@ import {
   run,
   type TaskList,
   type WorkerEvents,
+  type WorkerPool,
 } from 'graphile-worker'
 import type { Context, Log } from '../core/context.ts'
 import type { openPool as openConnections } from '../core/database/postgres.ts'
@@ -98,6 +99,7 @@ async function openPool(
   events.on('job:start', ({ worker }) => {
     if (!signal.aborted) worker.workerPool.nudge(1)
   })
+  asksAgain(events)
   const broken = brokenOff(events)
   const runner = await run({
     ...common,
@@ -114,6 +116,38 @@ async function openPool(
   })
   void broken.then(() => end({ runner, ended }))
   return { runner, ended }
+}
+
+/** The first pause before a slot asks again, in milliseconds; it varies by half, and the next one is four times as long. */
+const firstPause = 15
+const lastPause = 60
+
+/** Has a slot ask twice more after it was told of a job. Slots of other pools, which take other jobs, are told at the same
+ *  moment, and may have locked the row of its queue just then: nobody would take it before the next poll. */
+function asksAgain(events: WorkerEvents): void {
+  let next: NodeJS.Timeout | undefined
+  let isEnding = false
+
+  function askAfter(pause: number, pool: WorkerPool): void {
+    next ??= setTimeout(
+      () => {
+        next = undefined
+        pool.nudge(1)
+        if (pause < lastPause) askAfter(4 * pause, pool)
+      },
+      pause * (0.5 + Math.random()),
+    )
+  }
+
+  events.on('pool:listen:notification', ({ workerPool }) => {
+    if (!isEnding) askAfter(firstPause, workerPool)
+  })
+  for (const name of ['pool:gracefulShutdown', 'pool:forcefulShutdown'] as const) {
+    events.once(name, () => {
+      isEnding = true
+      clearTimeout(next)
+    })
+  }
 }
 
 function tasksOf(ctx: Context, all: Work, over: AbortSignal): TaskList {
