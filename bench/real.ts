@@ -3,6 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { certifyHost } from '../src/certificates/hosts/certify.ts'
+import { issueCertificate } from '../src/certificates/issuance/issue.ts'
 import { systemActor } from '../src/core/actor.ts'
 import type { Context } from '../src/core/context.ts'
 import { sql } from '../src/core/database/db.ts'
@@ -11,7 +12,7 @@ import type { HostSpec } from '../src/hosts/host.ts'
 import { putHost } from '../src/hosts/put.ts'
 import type { Stage } from './stage.ts'
 
-// What benchmarks on a real cluster share.
+// What benchmarks of a worker share, most of them on a real cluster.
 
 export const actor = systemActor('bench')
 
@@ -58,6 +59,37 @@ export async function startWorker({ environment: env }: Stage): Promise<ChildPro
     })
   })
   return worker
+}
+
+/** Issues a client certificate of the bench's tenant; answers its id. */
+export async function issueClient(ctx: Context): Promise<string> {
+  const { id } = await issueCertificate(ctx, actor, {
+    tenant: 'bench',
+    request: { profile: 'client', subject: { commonName: 'bench' } },
+    idempotencyKey: undefined,
+  })
+  return id
+}
+
+/** Whether a list is still to be published. */
+export async function isListStale(ctx: Context): Promise<boolean> {
+  const [row] = await ctx.db.rows<{ readonly stale: boolean }>(
+    sql`select exists (select from revocation_list where "shown" is distinct from "revision") as stale`,
+  )
+  return row?.stale ?? false
+}
+
+/** Milliseconds until this is so, from a moment of performance.now(). */
+export async function untilSo(begun: number, look: () => Promise<boolean>): Promise<number> {
+  while (!(await look())) await delay(10)
+  return performance.now() - begun
+}
+
+/** How milliseconds are spread, in words. */
+export function spreadOf(times: readonly number[]): string {
+  const sorted = times.toSorted((a, b) => a - b)
+  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed()
+  return `p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms`
 }
 
 /** How many placements have each status. */

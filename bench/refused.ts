@@ -1,8 +1,6 @@
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
-import { setTimeout as delay } from 'node:timers/promises'
 import { getBundle } from '../src/certificates/bundle.ts'
-import { issueCertificate } from '../src/certificates/issuance/issue.ts'
 import { revokeCertificate } from '../src/certificates/revocation/revoke.ts'
 import { connect } from '../src/clusters/kubernetes/connect.ts'
 import { kinds } from '../src/clusters/kubernetes/kinds.ts'
@@ -14,7 +12,18 @@ import { shakeHands } from '../src/delivery/proof/handshake.ts'
 import { recordedObjects } from '../src/hosts/objects.ts'
 import { mustConform } from '../src/shared/shape.ts'
 import { changeTenant } from '../src/tenants/write.ts'
-import { actor, allSynced, inLanes, putCertified, seconds, startWorker } from './real.ts'
+import {
+  actor,
+  allSynced,
+  inLanes,
+  isListStale,
+  issueClient,
+  putCertified,
+  seconds,
+  spreadOf,
+  startWorker,
+  untilSo,
+} from './real.ts'
 import { setStage } from './stage.ts'
 
 // node bench/refused.ts <kubeconfig> <host:port of the ingress> [hosts = 1000] [revocations = 100]
@@ -34,11 +43,7 @@ const name = 'clients.bench.test'
 type Client = { readonly id: string; readonly pem: string }
 
 async function newClient(): Promise<Client> {
-  const { id } = await issueCertificate(ctx, actor, {
-    tenant: 'bench',
-    request: { profile: 'client', subject: { commonName: 'bench' } },
-    idempotencyKey: undefined,
-  })
+  const id = await issueClient(ctx)
   const { body } = await getBundle(ctx, actor, { tenant: 'bench', id, privateKey: true })
   return { id, pem: body.toString('utf8') }
 }
@@ -66,20 +71,6 @@ async function listThere(): Promise<string> {
   return JSON.stringify((await secretsThere()).map(({ data }) => data))
 }
 
-/** Milliseconds until this is so. */
-async function untilSo(begun: number, look: () => Promise<boolean>): Promise<number> {
-  while (!(await look())) await delay(10)
-  return performance.now() - begun
-}
-
-/** Whether a list is still to be published. */
-async function isStale(): Promise<boolean> {
-  const [row] = await ctx.db.read.$queryRaw<readonly { readonly stale: boolean }[]>(
-    sql`select exists (select from revocation_list where "shown" is distinct from "revision") as stale`,
-  )
-  return row?.stale ?? false
-}
-
 /** Milliseconds from before the revocation. */
 type Times = {
   /** Its lists are published. */
@@ -97,7 +88,7 @@ async function refusedAfter(client: Client): Promise<Times> {
   const begun = performance.now()
   await revokeCertificate(ctx, actor, { tenant: 'bench', id: client.id, reason: 'superseded' })
   const [listed, applied, refused] = await Promise.all([
-    untilSo(begun, async () => !(await isStale())),
+    untilSo(begun, async () => !(await isListStale(ctx))),
     untilSo(begun, async () => (await listThere()) !== before),
     untilSo(begun, async () => !(await isLetIn(client))),
   ])
@@ -112,17 +103,8 @@ async function measure(what: string, count: number): Promise<void> {
   }
   for (const step of ['listed', 'applied', 'theirs', 'refused'] as const) {
     const words = step === 'theirs' ? 'from applied to refused' : `${step} after`
-    tell(
-      `${what}: ${words}`,
-      times.map((each) => each[step]),
-    )
+    say(`${what}: ${words} ${spreadOf(times.map((each) => each[step]))}`)
   }
-}
-
-function tell(what: string, times: readonly number[]): void {
-  const sorted = times.toSorted((a, b) => a - b)
-  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed()
-  say(`${what} p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms`)
 }
 
 /** The same by a client alone: the list of before, until the client is let in, then that of after. */
@@ -138,7 +120,7 @@ async function measureBare(what: string, { before, after, client }: Last): Promi
     await put(after)
     times.push(await untilSo(begun, async () => !(await isLetIn(client))))
   }
-  tell(`limit, a bare client, ${what}: refused after`, times)
+  say(`limit, a bare client, ${what}: refused after ${spreadOf(times)}`)
 }
 
 /** Changes routes of the hosts, as many at a time as a worker does, until it is told to stop. */

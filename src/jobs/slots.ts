@@ -135,6 +135,7 @@ function asksAgain(events: WorkerEvents): void {
         pool.nudge(1)
         if (pause < lastPause) askAfter(4 * pause, pool)
       },
+      // At another moment than slots of other pools.
       pause * (0.5 + Math.random()),
     )
   }

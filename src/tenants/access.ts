@@ -5,7 +5,7 @@ import { type Actor, allow, type Permission } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { batchedReads } from '../core/database/batch.ts'
 import { sql, type Tx } from '../core/database/db.ts'
-import { readRows, rowsOf, value } from '../core/database/rows.ts'
+import { namedIfAny, readRows, rowsOf } from '../core/database/rows.ts'
 import { oncePer } from '../core/onceper.ts'
 import { Problem } from '../shared/problem.ts'
 import { KeyAlgorithm, Profile } from '../shared/schema.ts'
@@ -43,10 +43,14 @@ export function accessible<T extends { readonly id: string }>(
 
 const related = { defaultAuthority: { select: { name: true } } } as const
 
-const tenantRows = rowsOf('Tenant', {
-  defaultAuthority: value<{ readonly name: string } | null>(
-    sql`select json_build_object('name', "name") from authority where "id" = tenant."defaultAuthorityId"`,
-  ),
+/** The tenant's row with the name of its default authority. */
+export function readTenant(tx: Tx, name: string) {
+  return tx.tenant.findUnique({ where: { name }, include: related })
+}
+
+/** The same of many tenants. */
+export const tenantRows = rowsOf('Tenant', {
+  defaultAuthority: namedIfAny(sql`authority`, sql`tenant."defaultAuthorityId"`),
 })
 
 const findTenant = oncePer((ctx) =>
@@ -55,11 +59,6 @@ const findTenant = oncePer((ctx) =>
     ({ name }) => name,
   ),
 )
-
-/** The tenant's row with the name of its default authority. */
-export function readTenant(tx: Tx, name: string) {
-  return tx.tenant.findUnique({ where: { name }, include: related })
-}
 
 const storedPolicy = Compile(Policy)
 

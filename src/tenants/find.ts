@@ -4,12 +4,12 @@ import { allow } from '../core/actor.ts'
 import type { Context } from '../core/context.ts'
 import { sql, type Tx } from '../core/database/db.ts'
 import { byName, listRows, when } from '../core/database/lists.ts'
-import { named, rowsOf } from '../core/database/rows.ts'
+import { readRows, rowsOwnedBy } from '../core/database/rows.ts'
 import { LabelFilter, labelTerms, marksOf, Owner } from '../shared/lists/labels.ts'
 import { type Cursored, type List, listQuery, NameSort } from '../shared/lists/query.ts'
 import { Name } from '../shared/schema.ts'
 import { shownJson, timestamp } from '../shared/view.ts'
-import { accessTenant, type TenantRow } from './access.ts'
+import { accessTenant, type TenantRow, tenantRows } from './access.ts'
 import { quotasOf } from './quotas/limits.ts'
 import { usageOf } from './quotas/usage.ts'
 import { Policy, type Tenant } from './tenant.ts'
@@ -23,8 +23,7 @@ export async function getTenant(ctx: Context, actor: Actor, name: string): Promi
 /** The actor's own tenant, with what it uses of its quotas; undefined: it is platform-wide. */
 export async function ownTenant(ctx: Context, { tenantId }: Actor): Promise<Tenant | undefined> {
   if (tenantId === null) return undefined
-  const include = { defaultAuthority: { select: { name: true } } } as const
-  const row = await ctx.db.read.tenant.findUnique({ where: { id: tenantId }, include })
+  const [row] = await readRows(ctx.db, tenantRows, [sql`tenant."id" = ${tenantId}::uuid`])
   return row ? wholeTenant(ctx.db.read, ctx, row) : undefined
 }
 
@@ -44,9 +43,7 @@ export const TenantQuery = listQuery(NameSort, {
 })
 export type TenantQuery = Cursored<Type.Static<typeof TenantQuery>>
 
-const listing = byName(
-  rowsOf('Tenant', { defaultAuthority: named(sql`authority`, sql`tenant."defaultAuthorityId"`) }),
-)
+const listing = byName(tenantRows)
 
 /** The tenants that the actor may see, by name unless asked otherwise; a tenant's own key sees that one.
  *  Throws cursor-refused, request-invalid. */
@@ -58,7 +55,7 @@ export async function listTenants(
   allow(actor, 'read')
   const { domain, authority, owner, label } = query
   const conditions = [
-    ...(actor.tenantId === null ? [] : [sql`tenant."id" = ${actor.tenantId}::uuid`]),
+    ...rowsOwnedBy(actor, sql`tenant."id"`),
     ...when(domain, (one) => sql`tenant."domains" @> array[${one.toLowerCase()}::text]`),
     ...when(
       authority,
@@ -79,13 +76,10 @@ export async function tenantsByNames(
   names: readonly string[],
 ): Promise<readonly Tenant[]> {
   allow(actor, 'read')
-  const rows = await ctx.db.read.tenant.findMany({
-    where: {
-      name: { in: [...names] },
-      ...(actor.tenantId === null ? {} : { id: actor.tenantId }),
-    },
-    include: { defaultAuthority: { select: { name: true } } },
-  })
+  const rows = await readRows(ctx.db, tenantRows, [
+    sql`tenant."name" = any(${[...names]})`,
+    ...rowsOwnedBy(actor, sql`tenant."id"`),
+  ])
   return rows.map((row) => tenantView(ctx, row))
 }
 

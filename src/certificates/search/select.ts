@@ -1,7 +1,7 @@
 import type { Context } from '../../core/context.ts'
 import { type Sql, sql, type Tx } from '../../core/database/db.ts'
 import type { Listing } from '../../core/database/lists.ts'
-import { named, type Row, rowsOf, value } from '../../core/database/rows.ts'
+import { named, namedIfAny, type Row, rowsOf, value } from '../../core/database/rows.ts'
 import { endingOf } from '../../hosts/request/query.ts'
 import { labelTerms } from '../../shared/lists/labels.ts'
 import { periodEnd } from '../../shared/lists/period.ts'
@@ -29,9 +29,7 @@ export const certificateRows = rowsOf(
   'Certificate',
   {
     tenant: named(sql`tenant`, sql`certificate."tenantId"`),
-    authority: value<{ readonly name: string } | null>(
-      sql`select json_build_object('name', "name") from authority where authority."id" = certificate."authorityId"`,
-    ),
+    authority: namedIfAny(sql`authority`, sql`certificate."authorityId"`),
     replacedBy: value<string | null>(sql`select other."id" from certificate other
       where other."tenantId" = certificate."tenantId" and other."replacesId" = certificate."id"
       order by other."createdAt" desc limit 1`),

@@ -63,6 +63,9 @@ export function named(table: Sql, id: Sql): Beside<{ readonly name: string }> {
   )
 }
 
+/** The same of an `id` that may be null, as the name then is. */
+export const namedIfAny: (table: Sql, id: Sql) => Beside<{ readonly name: string } | null> = named
+
 /** The rows that all these conditions hold for, at least one, in no order. */
 export function readRows<Row>(
   db: Readable,
