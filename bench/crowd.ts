@@ -42,7 +42,8 @@ export async function raiseCrowd(ctx: Context, crowd: Crowd): Promise<void> {
     eventsSql({ ...crowd, now, owner, from, to }),
   )
   await run(servingSql({ ...crowd, now }))
-  const tables = 'certificate, certificate_fingerprint, audit_event, host, placement, delivery'
+  const tables =
+    'certificate, certificate_fingerprint, cluster_certificate, audit_event, host, placement, delivery'
   await run(`vacuum analyze ${tables}, delivery_target, placement_name, tenant, cluster, authority`)
 }
 
@@ -189,6 +190,9 @@ function servingSql({ hosts, now }: Timed): string {
     update host set "certificateId" = last."id" from (select distinct on ("hostId") "hostId", "id" from certificate
       where "hostId" is not null and "status" = 'active' order by "hostId", "notAfter" desc) as last
     where host."id" = last."hostId";
+    insert into cluster_certificate ("clusterId", "certificateId", "hostId", "notAfter")
+    select distinct "clusterId", certificate."id", "hostId", "notAfter" from certificate
+    join placement using ("tenantId", "hostId");
     insert into delivery ("id", "tenantId", "name", "certificateId", "namespace", "secretName", "createdAt", "updatedAt")
     select ${uuid("'delivery' || n")}, "tenantId", 'delivery-' || n, "certificateId", 'ns-' || n % 50, 'tls-' || n, ${now}, ${now}
     from generate_series(5, ${hosts}, 5) as n join host on "id" = ${uuid("'host' || n")} and "certificateId" is not null;

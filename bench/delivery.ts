@@ -67,10 +67,8 @@ async function kubectlRate(): Promise<number> {
   await run('kubectl', ['apply', '--server-side', '-f', file], { env, maxBuffer: 1e8 })
   const rate = sample.length / seconds(begun)
   const kindNames = 'secrets,gateways.networking.istio.io,virtualservices.networking.istio.io'
-  await run('kubectl', ['delete', kindNames, '-n', ours.namespace, '-l', 'bench=kubectl'], {
-    env,
-    maxBuffer: 1e8,
-  })
+  const some = ['-n', ours.namespace, '-l', 'bench=kubectl', '--wait=false']
+  await run('kubectl', ['delete', kindNames, ...some], { env, maxBuffer: 1e8 })
   await rm(folder, { recursive: true })
   return rate
 }

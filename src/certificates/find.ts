@@ -15,12 +15,7 @@ import { formatName } from '../x509/names/distinguished.ts'
 import { Certificate } from './certificate.ts'
 import { sentChain } from './chain.ts'
 import type { CertificateFilter } from './search/filter.ts'
-import {
-  type CertificateWithNames,
-  certificateListing,
-  certificateRows,
-  narrowedConditions,
-} from './search/select.ts'
+import { type CertificateWithNames, certificateRows, searchOf } from './search/select.ts'
 import { isPublicRoot } from './uploads/roots.ts'
 
 /** One certificate of a tenant. Throws tenant-unknown, certificate-unknown. */
@@ -106,8 +101,8 @@ async function listWhere(
   tenantId: string | null,
   query: CertificateFilter,
 ): Promise<List<Certificate>> {
-  const asked = { conditions: await narrowedConditions(ctx, tenantId, query), query }
-  const page = await listRows(ctx.db, certificateListing, asked)
+  const { listing, conditions } = searchOf(ctx.now(), tenantId, query)
+  const page = await listRows(ctx.db, listing, { conditions, query })
   return { ...page, items: await Promise.all(page.items.map((row) => certificateView(ctx, row))) }
 }
 

@@ -9,7 +9,7 @@ import { closed } from '../../shared/schema.ts'
 import { timestamp } from '../../shared/view.ts'
 import { accessTenant } from '../../tenants/access.ts'
 import type { CertificateFilter } from './filter.ts'
-import { countAndRenewing, narrowedConditions } from './select.ts'
+import { countAndRenewing, searchOf } from './select.ts'
 
 export const ExpiryStep = Type.Enum(['day', 'week'], { title: 'ExpiryStep' })
 export type ExpiryStep = Type.Static<typeof ExpiryStep>
@@ -49,27 +49,28 @@ export async function expiries(
     const message = `At most ${mostSteps} ${by}s are told of at once: ask for a shorter period, or by week`
     refuse('request-invalid', [{ field: '/within', message }])
   }
+  const { from, ends, ...found } = searchOf(now, tenantId, filter)
   const conditions = joinSql(
     [
-      sql`certificate."notAfter" >= ${now}::timestamptz and certificate."notAfter" <= ${end}::timestamptz`,
+      sql`${ends} >= ${now}::timestamptz and ${ends} <= ${end}::timestamptz`,
       sql`certificate."revokedAt" is null`,
-      ...(await narrowedConditions(ctx, tenantId, filter)),
+      ...found.conditions,
     ],
     ' and ',
   )
   const { authority: _, ...others } = filter
   const few = tenantId !== null || Object.values(others).some((value) => value !== undefined)
   const rows = await ctx.db.rows<Row>(
-    few ? grouped(by, conditions) : stepwise({ by, now, end, conditions }),
+    few ? grouped(by, { from, conditions }) : stepwise({ by, now, end, conditions }),
   )
   return rows.map(({ from, ...counts }) => ({ from: timestamp(from), ...counts }))
 }
 
 /** Whatever finds few finds them once. */
-function grouped(by: ExpiryStep, conditions: Sql): Sql {
+function grouped(by: ExpiryStep, { from, conditions }: { from: Sql; conditions: Sql }): Sql {
   return sql`
     select date_trunc(${by}, certificate."notAfter", 'UTC') as "from", ${countAndRenewing}
-    from certificate where ${conditions} group by 1 order by 1`
+    from ${from} where ${conditions} group by 1 order by 1`
 }
 
 /** Each step is a range of the index of ends, which is far faster than to group what a scan finds. */

@@ -36,7 +36,13 @@ export const filters = {
   ),
   authority: Type.Optional(Name),
   host: Type.Optional(HostnameText),
-  cluster: Type.Optional(Name),
+  cluster: Type.Optional(
+    Type.String({
+      ...Name,
+      description:
+        'Those that a host on this cluster uses, and those of its own that it used before',
+    }),
+  ),
   name: Type.Optional(
     Type.String({
       pattern: '^[\\x21-\\x7e]{1,255}$',

@@ -6,7 +6,7 @@ import { closed, Timestamp } from '../../shared/schema.ts'
 import { timestamp } from '../../shared/view.ts'
 import { tenantIdOf } from './expiries.ts'
 import type { CertificateFilter } from './filter.ts'
-import { countAndRenewing, narrowedConditions } from './select.ts'
+import { countAndRenewing, searchOf } from './select.ts'
 
 /** By what certificates are put together. */
 export const Grouping = Type.Enum(
@@ -56,12 +56,12 @@ const groupings: Readonly<Record<Grouping, Keyed>> = {
     ...named(sql`certificate."authorityId"`, sql`authority`),
     name: sql`coalesce((select "name" from authority where "id" = grouped."key"), '')`,
   },
-  // By however many of its ingresses the host comes in.
+  // However many of its hosts use it.
   cluster: named(
     sql`placed."clusterId"`,
     sql`cluster`,
-    sql`join (select distinct "tenantId", "hostId", "clusterId" from placement) as placed
-      on placed."tenantId" = certificate."tenantId" and placed."hostId" = certificate."hostId"`,
+    sql`join (select distinct "certificateId", "clusterId" from cluster_certificate) as placed
+      on placed."certificateId" = certificate."id"`,
   ),
   profile: word(sql`certificate."profile"`),
   keyAlgorithm: word(sql`certificate."keyAlgorithm"`),
@@ -80,12 +80,12 @@ export async function certificateGroups(
 ): Promise<readonly CertificateGroup[]> {
   const tenantId = await tenantIdOf(ctx, actor, tenant)
   const { key, name, joined } = groupings[by]
-  const conditions = await narrowedConditions(ctx, tenantId, filter)
+  const { from, conditions } = searchOf(ctx.now(), tenantId, filter)
   const rows = await ctx.db.rows<Row>(sql`
     select ${name} as "key", "count", "renewing", "soonestEnd" from (
       select ${key} as "key", ${countAndRenewing},
         min(certificate."notAfter") as "soonestEnd"
-      from certificate ${joined} where ${joinSql([sql`true`, ...conditions], ' and ')}
+      from ${from} ${joined} where ${joinSql([sql`true`, ...conditions], ' and ')}
       group by 1 order by 4, 1 limit ${most}::int
     ) as grouped order by "soonestEnd", 1`)
   return rows.map((row) => ({ ...row, soonestEnd: timestamp(row.soonestEnd) }))

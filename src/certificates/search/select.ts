@@ -1,6 +1,5 @@
-import type { Context } from '../../core/context.ts'
-import { type Sql, sql, type Tx } from '../../core/database/db.ts'
-import type { Listing } from '../../core/database/lists.ts'
+import { joinSql, type Sql, sql } from '../../core/database/db.ts'
+import { type Listing, when } from '../../core/database/lists.ts'
 import { named, namedIfAny, type Row, rowsOf, value } from '../../core/database/rows.ts'
 import { endingOf } from '../../hosts/request/query.ts'
 import { labelTerms } from '../../shared/lists/labels.ts'
@@ -54,34 +53,61 @@ export const certificateListing: Listing<CertificateSort, CertificateWithNames> 
   },
 }
 
-/** What holds for all that are found, as `conditionsOf` has it, with the hosts of its cluster looked for first. */
-export async function narrowedConditions(
-  ctx: Context,
-  tenantId: string | null,
-  filter: CertificateFilter,
-): Promise<readonly Sql[]> {
-  return conditionsOf(ctx.now(), tenantId, await withHosts(ctx.db.read, filter))
+/** Where certificates are found. */
+export type Search = {
+  readonly from: Sql
+  /** The column by which their ends are sought. */
+  readonly ends: Sql
+  readonly listing: typeof certificateListing
+  /** What holds for all that are found. */
+  readonly conditions: readonly Sql[]
 }
 
-/** What is asked for, with the hosts of its cluster where those are few. */
-type Narrowed<Filter> = Filter & { readonly hostIds?: readonly string[] }
+const usualEnds = sql`certificate."notAfter"`
 
-/** Up to so many hosts are looked for one by one. */
-const fewHosts = 1_000
+/** Where to find what a filter asks for: on a cluster by the index of what ends there, which has them in the order of their
+ *  ends, so that a page costs the same however many hosts there are. Of one tenant PostgreSQL is to choose, which may have
+ *  few certificates or the cluster few of its own. */
+export function searchOf(now: Date, tenantId: string | null, asked: CertificateFilter): Search {
+  const { cluster, ...filter } = asked
+  if (cluster === undefined || tenantId !== null) {
+    return {
+      from: certificateListing.rows.table,
+      ends: usualEnds,
+      listing: certificateListing,
+      conditions: conditionsOf(now, tenantId, asked),
+    }
+  }
+  return {
+    from: heldCertificates,
+    ends: heldEnds,
+    listing: heldListing,
+    conditions: [
+      heldBy(cluster),
+      // Of several hosts on the cluster that use it, it is found by one.
+      sql`not exists (select from cluster_certificate other where other."certificateId" = held."certificateId"
+        and other."clusterId" = held."clusterId" and other."hostId" < held."hostId")`,
+      ...conditionsOf(now, tenantId, filter, heldEnds),
+    ],
+  }
+}
 
-/** Names the hosts of the cluster that is asked for: of ids PostgreSQL knows how many they are and looks for each,
- *  while of a cluster by its name it knows nothing. Of many hosts the certificates are soon found among all. */
-async function withHosts<Filter extends CertificateFilter>(
-  tx: Tx,
-  filter: Filter,
-): Promise<Narrowed<Filter>> {
-  const { cluster } = filter
-  if (cluster === undefined) return filter
-  const rows = await tx.$queryRaw<readonly { readonly id: string }[]>(sql`
-    select "hostId"::text as id from placement
-    where "clusterId" = (select "id" from cluster where "name" = ${cluster}) limit ${fewHosts + 1}::int`)
-  const hostIds = [...new Set(rows.map(({ id }) => id))]
-  return rows.length > fewHosts ? filter : { ...filter, hostIds }
+const heldBy = (cluster: string) =>
+  sql`held."clusterId" = (select "id" from cluster where "name" = ${cluster})`
+
+const heldCertificates = sql`cluster_certificate held
+  join certificate on certificate."id" = held."certificateId"`
+const heldEnds = sql`held."notAfter"`
+const heldListing: typeof certificateListing = {
+  ...certificateListing,
+  from: heldCertificates,
+  orders: {
+    ...certificateListing.orders,
+    notAfter: [
+      { member: 'notAfter', kind: 'timestamptz', indexed: heldEnds },
+      { member: 'id', kind: 'uuid', indexed: sql`held."certificateId"` },
+    ],
+  },
 }
 
 /** How many certificates there are, and how many of them are renewed without being asked. */
@@ -93,7 +119,8 @@ export const countAndRenewing = sql`count(*)::int as "count",
 export function conditionsOf(
   now: Date,
   tenantId: string | null,
-  filter: Narrowed<CertificateFilter>,
+  filter: CertificateFilter,
+  ends = usualEnds,
 ): readonly Sql[] {
   const { serial, fingerprint } = filter
   const byName = serial !== undefined || fingerprint !== undefined
@@ -101,10 +128,12 @@ export function conditionsOf(
     ...(tenantId === null ? [] : [sql`certificate."tenantId" = ${tenantId}::uuid`]),
     ...(byName ? [] : [sql`certificate."cause" <> 'probe'`]),
     ...(filter.origin === undefined ? [] : [originCondition(filter.origin)]),
-    ...statusConditions(now, filter),
-    ...renewalConditions(now, filter),
+    ...statusConditions(filter),
+    ...endConditions(now, filter, ends),
+    ...renewalConditions(filter),
     ...nameConditions(filter),
     ...relationConditions(filter),
+    ...when(filter.cluster, (name) => isOn(name, endConditions(now, filter, heldEnds))),
   ]
 }
 
@@ -112,41 +141,39 @@ function originCondition(origin: NonNullable<CertificateFilter['origin']>): Sql 
   return origin === 'issued' ? sql`certificate."uploaded" = ''` : sql`certificate."uploaded" <> ''`
 }
 
-function statusConditions(
-  now: Date,
-  { status, expiringWithin, notAfterFrom, notAfterTo }: CertificateFilter,
-): readonly Sql[] {
-  const active = sql`certificate."status" = 'active'`
+function statusConditions({ status, expiringWithin, renewal }: CertificateFilter): readonly Sql[] {
+  const some = expiringWithin !== undefined || renewal !== undefined
   return [
     // As their indexes say it, none of which may be about the status (see the migration certificate_search).
     ...(status === 'revoked' ? [sql`certificate."revokedAt" is not null`] : []),
-    ...(status === 'active' ? [active, sql`certificate."notAfter" >= ${now}::timestamptz`] : []),
-    ...(status === 'expired' ? [active, sql`certificate."notAfter" < ${now}::timestamptz`] : []),
-    ...(expiringWithin === undefined
-      ? []
-      : [
-          active,
-          sql`certificate."notAfter" >= ${now}::timestamptz`,
-          sql`certificate."notAfter" <= ${periodEnd(expiringWithin, now)}::timestamptz`,
-        ]),
-    ...(notAfterFrom === undefined
-      ? []
-      : [sql`certificate."notAfter" >= ${new Date(notAfterFrom)}::timestamptz`]),
-    ...(notAfterTo === undefined
-      ? []
-      : [sql`certificate."notAfter" < ${new Date(notAfterTo)}::timestamptz`]),
+    ...(some || status === 'active' || status === 'expired'
+      ? [sql`certificate."status" = 'active'`]
+      : []),
   ]
 }
 
-function renewalConditions(now: Date, { renewal }: CertificateFilter): readonly Sql[] {
-  if (renewal === undefined) return []
-  const active = [
-    sql`certificate."status" = 'active'`,
-    sql`certificate."notAfter" >= ${now}::timestamptz`,
-  ]
-  if (renewal === 'failing') return [...active, sql`certificate."renewFailures" > 0`]
+/** From when on, and until when, certificates end that are asked for. */
+function endConditions(
+  now: Date,
+  { status, expiringWithin, renewal, notAfterFrom, notAfterTo }: CertificateFilter,
+  ends: Sql,
+): readonly Sql[] {
+  const isGood = status === 'active' || renewal !== undefined || expiringWithin !== undefined
   return [
-    ...active,
+    ...(isGood ? [sql`${ends} >= ${now}::timestamptz`] : []),
+    ...(status === 'expired' ? [sql`${ends} < ${now}::timestamptz`] : []),
+    ...(expiringWithin === undefined
+      ? []
+      : [sql`${ends} <= ${periodEnd(expiringWithin, now)}::timestamptz`]),
+    ...(notAfterFrom === undefined ? [] : [sql`${ends} >= ${new Date(notAfterFrom)}::timestamptz`]),
+    ...(notAfterTo === undefined ? [] : [sql`${ends} < ${new Date(notAfterTo)}::timestamptz`]),
+  ]
+}
+
+function renewalConditions({ renewal }: CertificateFilter): readonly Sql[] {
+  if (renewal === undefined) return []
+  if (renewal === 'failing') return [sql`certificate."renewFailures" > 0`]
+  return [
     sql`not certificate."autoRenew"`,
     sql`not exists (select from certificate other where other."tenantId" = certificate."tenantId"
       and other."replacesId" = certificate."id")`,
@@ -189,12 +216,7 @@ function holdsEnding(ending: string): Sql {
   return sql`certificate."dnsEndings" @> array[${ending}::text]`
 }
 
-function relationConditions({
-  authority,
-  host,
-  cluster,
-  hostIds,
-}: Narrowed<CertificateFilter>): readonly Sql[] {
+function relationConditions({ authority, host }: CertificateFilter): readonly Sql[] {
   return [
     ...(authority === undefined
       ? []
@@ -206,16 +228,13 @@ function relationConditions({
       : [
           sql`certificate."hostId" in (select "id" from host where "name" = ${hostSpelling(host)})`,
         ]),
-    ...(cluster === undefined ? [] : [onCluster(cluster, hostIds)]),
   ]
 }
 
-/** `is true` has the hosts of the cluster looked up in a table of hashes, on the way along the certificates. */
-function onCluster(cluster: string, hostIds: readonly string[] | undefined): Sql {
-  if (hostIds) return sql`certificate."hostId" = any(${[...hostIds]}::uuid[])`
-  return sql`certificate."hostId" is not null and (certificate."hostId" in (
-    select placement."hostId" from placement
-    where placement."clusterId" = (select "id" from cluster where "name" = ${cluster}))) is true`
+/** When it ends is said of both tables: then PostgreSQL may begin with whichever has fewer. */
+function isOn(cluster: string, endConditions: readonly Sql[]): Sql {
+  const is = [sql`held."certificateId" = certificate."id"`, heldBy(cluster), ...endConditions]
+  return sql`exists (select from cluster_certificate held where ${joinSql(is, ' and ')})`
 }
 
 function serialOf(text: string): string {
