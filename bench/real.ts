@@ -48,10 +48,12 @@ export async function putCertified(
   )
 }
 
-/** A worker of the built product, once it works. V8 may keep as much as in the Dockerfile. */
-export async function startWorker({ environment: env }: Stage): Promise<ChildProcess> {
-  const args = ['--max-semi-space-size=8', '--max-old-space-size=256', 'dist/main.js', 'worker']
-  const worker = spawn(process.execPath, args, { env: { ...env, GATESMITH_LOG_LEVEL: 'info' } })
+/** A worker of the built product, once it works. V8 and malloc may keep as much as in docker-compose.yml. */
+export async function startWorker({ environment }: Stage): Promise<ChildProcess> {
+  const args = ['--max-semi-space-size=16', '--max-old-space-size=256', 'dist/main.js', 'worker']
+  const malloc = { MALLOC_ARENA_MAX: '1', MALLOC_TRIM_THRESHOLD_: '131072' }
+  const env = { ...environment, ...malloc, GATESMITH_LOG_LEVEL: 'info' }
+  const worker = spawn(process.execPath, args, { env })
   worker.stderr?.pipe(process.stderr)
   await new Promise<void>((resolve) => {
     worker.stdout?.on('data', (chunk: Buffer) => {

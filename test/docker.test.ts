@@ -89,7 +89,8 @@ test('what Compose starts are commands of the product, with settings that it rea
     .replaceAll(/\$\{\w+:-([^}]*)\}/g, '$1')
     .replace(/\$\{GATESMITH_SEALING_KEY:\?[^}]*\}/, Buffer.alloc(32).toString('base64'))
   const { services } = parse(told, { merge: true })
-  const known = new Set<string>(['NODE_OPTIONS', ...settings.map(([name]) => name)])
+  const ofProcess = ['NODE_OPTIONS', 'MALLOC_ARENA_MAX', 'MALLOC_TRIM_THRESHOLD_']
+  const known = new Set<string>([...ofProcess, ...settings.map(([name]) => name)])
   for (const [name, command] of [
     ['api', 'serve'],
     ['worker', 'worker'],

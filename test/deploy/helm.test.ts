@@ -105,7 +105,7 @@ describe(`the chart, as Helm renders it${note}`, { skip }, () => {
   test('all settings that it makes are some', async () => {
     const known = new Set<string>([
       ...settings.map(([name]) => name),
-      ...['NODE_OPTIONS', 'HOME', 'VAULT_ADDR'],
+      ...['NODE_OPTIONS', 'MALLOC_ARENA_MAX', 'MALLOC_TRIM_THRESHOLD_', 'HOME', 'VAULT_ADDR'],
     ])
     for (const { env } of (await render(everything)).flatMap(containersOf)) {
       const names = env.map(({ name }) => name)

@@ -73,9 +73,9 @@ export function shakeHands(call: Call): Promise<HandshakeAnswer> {
         marks.connected = elapsed(start)
       })
       // In TLS 1.2 a server that misses a client certificate ends the handshake; keys are derived, and
-      // its own certificate is there, just before.
+      // its own certificate is there, just before. In TLS 1.3 it does so when the handshake is over for us.
       socket.on('keylog', () => {
-        tls ??= shownTls(socket, call)
+        if (socket.getProtocol() !== 'TLSv1.3') tls ??= shownTls(socket, call)
       })
       socket.on('OCSPResponse', (der: Buffer | null) => {
         if (der && der.length > 0) staple = der
