@@ -63,6 +63,22 @@ export async function applySteps(
   return [...new Set(warnings)]
 }
 
+/** Changes a host's Secrets and changes them back, so that the ingress is told of them anew. When the API server does not answer
+ *  istiod whether a gateway may read a Secret, istiod tells the gateway that there is none, and does not ask again before
+ *  that Secret changes: connections are reset for good. Throws KubeError. */
+export async function touchSecrets(kube: Kube, steps: readonly Step[], now: Date): Promise<void> {
+  const secrets = steps.flatMap(({ object }) => (object && isSecret(object) ? [object] : []))
+  for (const secret of secrets) {
+    const { metadata } = secret
+    const annotations = { ...metadata.annotations, [touched]: now.toISOString() }
+    noteOurs(kube, secret)
+    await kube.apply({ ...secret, metadata: { ...metadata, annotations } }, { force: true })
+    await kube.apply(secret, { force: true })
+  }
+}
+
+const touched = 'gatesmith.dev/touched'
+
 /** Has the workload of a PASSTHROUGH host take up its certificate, where that was asked for; answers why it
  *  does not. */
 async function restartBackend(

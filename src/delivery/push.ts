@@ -10,7 +10,7 @@ import { type RecordedObject, recordedRefs } from '../hosts/objects.ts'
 import { Problem } from '../shared/problem.ts'
 import { claimsTogether } from '../tenants/domains/claims.ts'
 import { claimFault } from '../tenants/domains/ownership.ts'
-import { applyHost, applySteps } from './apply.ts'
+import { applyHost, applySteps, touchSecrets } from './apply.ts'
 import {
   type CertificateRow,
   challengesAt,
@@ -29,6 +29,7 @@ import {
 } from './outcome/settle.ts'
 import { backendClientWarnings } from './pairs/backendclients.ts'
 import { confirmPlacement } from './proof/confirm.ts'
+import { whyFrozen } from './proof/frozen.ts'
 import type { DesiredHost } from './renderer.ts'
 import { removeObjects } from './withdraw.ts'
 
@@ -134,6 +135,9 @@ async function deliver(
   }
   const { steps, drift } = intent
   const advice = await applyHost(ctx, kube, { placement, delivery, steps })
+  if (steps.every(({ action }) => action === 'keep') && (await isOverlooked(ctx, placement))) {
+    await touchSecrets(kube, steps, ctx.now())
+  }
   const risks = await intent.risks
   const warnings = [
     ...advice,
@@ -153,6 +157,16 @@ async function deliver(
     trust: delivery.clients ? trustDigest(delivery.clients.trust) : null,
   })
 }
+
+/** Whether the ingress has had a minute for what was applied, serves it not, and nobody is known to keep it from that. */
+async function isOverlooked(ctx: Context, placement: PlacementRow): Promise<boolean> {
+  const { status, appliedAt } = placement
+  if (status !== 'Applied' || appliedAt === null) return false
+  if (ctx.now().getTime() - appliedAt.getTime() < overlookedMilliseconds) return false
+  return (await whyFrozen(ctx, placement)) === null
+}
+
+const overlookedMilliseconds = 60_000
 
 /** A domain may have been given to another tenant since the host was put. */
 async function foreignNames(ctx: Context, { host }: PlacementRow): Promise<readonly string[]> {

@@ -355,3 +355,37 @@ test('an ingress that does not serve the host is not Synced', async () => {
   await changeCluster(ctx, admin, { name: 'sandbox', patch: { ingress: { address } } })
   assert.equal((await work(ctx, name)).status.clusters[0]?.status, 'Synced')
 })
+
+test('what an ingress has overlooked for a minute is changed and changed back, its Secret alone', async () => {
+  const name = 'overlooked.shop.test'
+  await put(ctx, name)
+  await work(ctx, name)
+  const { row } = await placementOf(ctx, name)
+  const refs = recordedRefs(row.objects)
+  const seen = async () => {
+    const found = await Promise.all(refs.map((ref) => kube.get(ref)))
+    return found.map((object) => {
+      assert.ok(object)
+      const { annotations, resourceVersion } = object.metadata
+      return { kind: object.kind, resourceVersion, as: { annotations, data: object.data } }
+    })
+  }
+  const before = await seen()
+  const pushAfter = async (seconds: number) => {
+    const data = { status: 'Applied', appliedAt: new Date(Date.now() - seconds * 1000) }
+    await ctx.db.read.placement.updateMany({ where: { id: row.id }, data })
+    await pushPlacement(ctx, { placementId: row.id })
+  }
+  await pushAfter(30)
+  assert.deepEqual(await seen(), before)
+  await pushAfter(70)
+  const after = await seen()
+  assert.deepEqual(
+    after.filter(({ resourceVersion }, at) => resourceVersion !== before[at]?.resourceVersion),
+    after.filter(({ kind }) => kind === 'Secret'),
+  )
+  assert.deepEqual(
+    after.map(({ as }) => as),
+    before.map(({ as }) => as),
+  )
+})

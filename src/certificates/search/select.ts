@@ -66,8 +66,8 @@ export type Search = {
 const usualEnds = sql`certificate."notAfter"`
 
 /** Where to find what a filter asks for: on a cluster by the index of what ends there, which has them in the order of their
- *  ends, so that a page costs the same however many hosts there are. Of one tenant PostgreSQL is to choose, which may have
- *  few certificates or the cluster few of its own. */
+ *  ends, so that a page costs the same however many hosts there are. For one tenant PostgreSQL chooses which index to
+ *  begin with: the tenant's certificates may be fewer, or those on the cluster. */
 export function searchOf(now: Date, tenantId: string | null, asked: CertificateFilter): Search {
   const { cluster, ...filter } = asked
   if (cluster === undefined || tenantId !== null) {
