@@ -158,11 +158,11 @@ async function deliver(
   })
 }
 
-/** Whether the ingress has had a minute for what was applied, serves it not, and nobody is known to keep it from that. */
+/** Whether the ingress has had a minute to serve what is there, does not, and nobody is known to keep it from that. */
 async function isOverlooked(ctx: Context, placement: PlacementRow): Promise<boolean> {
-  const { status, appliedAt } = placement
-  if (status !== 'Applied' || appliedAt === null) return false
-  if (ctx.now().getTime() - appliedAt.getTime() < overlookedMilliseconds) return false
+  const { status, since, appliedAt } = placement
+  const begun = Math.max(since.getTime(), appliedAt?.getTime() ?? 0)
+  if (status !== 'Applied' || ctx.now().getTime() - begun < overlookedMilliseconds) return false
   return (await whyFrozen(ctx, placement)) === null
 }
 

@@ -371,14 +371,16 @@ test('what an ingress has overlooked for a minute is changed and changed back, i
     })
   }
   const before = await seen()
-  const pushAfter = async (seconds: number) => {
-    const data = { status: 'Applied', appliedAt: new Date(Date.now() - seconds * 1000) }
+  const ago = (seconds: number) => new Date(Date.now() - seconds * 1000)
+  const pushWhen = async (times: { readonly since: Date; readonly appliedAt: Date | null }) => {
+    const data = { status: 'Applied', ...times }
     await ctx.db.read.placement.updateMany({ where: { id: row.id }, data })
     await pushPlacement(ctx, { placementId: row.id })
   }
-  await pushAfter(30)
+  await pushWhen({ since: ago(70), appliedAt: ago(30) })
+  await pushWhen({ since: ago(30), appliedAt: null })
   assert.deepEqual(await seen(), before)
-  await pushAfter(70)
+  await pushWhen({ since: ago(70), appliedAt: null })
   const after = await seen()
   assert.deepEqual(
     after.filter(({ resourceVersion }, at) => resourceVersion !== before[at]?.resourceVersion),
