@@ -87,11 +87,11 @@ export async function untilSo(begun: number, look: () => Promise<boolean>): Prom
   return performance.now() - begun
 }
 
-/** How milliseconds are spread, in words. */
+/** How milliseconds are spread, in words: percentiles by the nearest rank, and the most. */
 export function spreadOf(times: readonly number[]): string {
   const sorted = times.toSorted((a, b) => a - b)
-  const at = (share: number) => (sorted[Math.floor(sorted.length * share)] ?? 0).toFixed()
-  return `p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms`
+  const at = (share: number) => (sorted[Math.ceil(sorted.length * share) - 1] ?? 0).toFixed()
+  return `p50 ${at(0.5)} ms, p90 ${at(0.9)} ms, p99 ${at(0.99)} ms, most ${at(1)} ms`
 }
 
 /** How many placements have each status. */

@@ -29,6 +29,9 @@ const errands = new AsyncLocalStorage<Errand>()
  *  revocations without end. In milliseconds. */
 const aloneMilliseconds = 1_000
 const heldMilliseconds = 1_500
+/** Others wait so much longer: what was alone makes the next such thing due, as lists that are published are then brought to
+ *  clusters. */
+const lingerMilliseconds = 100
 
 /** The errands that have others wait. */
 const alone = new Set<Errand>()
@@ -55,7 +58,7 @@ async function aside<T>(errand: Errand, work: () => Promise<T>): Promise<T> {
     return await work()
   } finally {
     clearTimeout(timer)
-    end()
+    if (alone.has(errand)) setTimeout(end, lingerMilliseconds)
   }
 }
 
@@ -84,9 +87,9 @@ export function isUrgent(): boolean {
 }
 
 /** istiod gathers changes until none has come for a tenth of a second, and for ten at most (istio.md 1.6). So after
- *  an urgent change others are held back for a moment, but not again and again. In milliseconds. */
+ *  an urgent change others are held back for a moment, and then have as long before they are again. In milliseconds. */
 const quietMilliseconds = 250
-const quietEvery = 1_000
+const quietEvery = 500
 
 /** A gate that lets so many requests through at a time, and first those on an urgent errand. */
 export function openGate(width: number) {
