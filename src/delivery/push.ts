@@ -135,7 +135,9 @@ async function deliver(
   }
   const { steps, drift } = intent
   const advice = await applyHost(ctx, kube, { placement, delivery, steps })
-  if (steps.every(({ action }) => action === 'keep') && (await isOverlooked(ctx, placement))) {
+  // What others have changed and is left so is not overwritten.
+  const isAsWanted = drift.held.length === 0 && steps.every(({ action }) => action === 'keep')
+  if (isAsWanted && (await isOverlooked(ctx, placement))) {
     await touchSecrets(kube, steps, ctx.now())
   }
   const risks = await intent.risks

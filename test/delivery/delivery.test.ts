@@ -12,6 +12,7 @@ import { recordedRefs } from '../../src/hosts/objects.ts'
 import { removeHost } from '../../src/hosts/remove.ts'
 import { admin } from '../support/context.ts'
 import { isProblem } from '../support/problem.ts'
+import { asManager } from './drift/support.ts'
 import { deliver, httpbin, openStage, placementOf, places, put, read, work } from './support.ts'
 
 const { ctx, kube, address, sandbox } = await openStage()
@@ -390,4 +391,16 @@ test('what an ingress has overlooked for a minute is changed and changed back, i
     after.map(({ as }) => as),
     before.map(({ as }) => as),
   )
+  await changeCluster(ctx, admin, { name: 'sandbox', patch: { drift: 'report' } })
+  const secret = refs.find(({ kind }) => kind === 'Secret')
+  assert.ok(secret)
+  await asManager(sandbox.kubeconfig).merge(secret, { metadata: { annotations: theirs } })
+  const changed = await seen()
+  assert.notDeepEqual(changed, after)
+  await pushWhen({ since: ago(70), appliedAt: null })
+  assert.deepEqual(await seen(), changed)
+  await changeCluster(ctx, admin, { name: 'sandbox', patch: { drift: 'repair' } })
 })
+
+/** An annotation of ours, as others would have it. */
+const theirs = { 'gatesmith.dev/certificate': 'another' }
