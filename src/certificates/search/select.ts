@@ -141,32 +141,29 @@ function originCondition(origin: NonNullable<CertificateFilter['origin']>): Sql 
   return origin === 'issued' ? sql`certificate."uploaded" = ''` : sql`certificate."uploaded" <> ''`
 }
 
-function statusConditions({ status, expiringWithin, renewal }: CertificateFilter): readonly Sql[] {
-  const some = expiringWithin !== undefined || renewal !== undefined
+/** Whether those alone are asked for that are good now. */
+function isOfGood({ status, expiringWithin, renewal }: CertificateFilter): boolean {
+  return status === 'active' || expiringWithin !== undefined || renewal !== undefined
+}
+
+function statusConditions(filter: CertificateFilter): readonly Sql[] {
+  const { status } = filter
   return [
     // As their indexes say it, none of which may be about the status (see the migration certificate_search).
     ...(status === 'revoked' ? [sql`certificate."revokedAt" is not null`] : []),
-    ...(some || status === 'active' || status === 'expired'
-      ? [sql`certificate."status" = 'active'`]
-      : []),
+    ...(status === 'expired' || isOfGood(filter) ? [sql`certificate."status" = 'active'`] : []),
   ]
 }
 
 /** From when on, and until when, certificates end that are asked for. */
-function endConditions(
-  now: Date,
-  { status, expiringWithin, renewal, notAfterFrom, notAfterTo }: CertificateFilter,
-  ends: Sql,
-): readonly Sql[] {
-  const isGood = status === 'active' || renewal !== undefined || expiringWithin !== undefined
+function endConditions(now: Date, filter: CertificateFilter, ends: Sql): readonly Sql[] {
+  const { status, expiringWithin, notAfterFrom, notAfterTo } = filter
   return [
-    ...(isGood ? [sql`${ends} >= ${now}::timestamptz`] : []),
+    ...(isOfGood(filter) ? [sql`${ends} >= ${now}::timestamptz`] : []),
     ...(status === 'expired' ? [sql`${ends} < ${now}::timestamptz`] : []),
-    ...(expiringWithin === undefined
-      ? []
-      : [sql`${ends} <= ${periodEnd(expiringWithin, now)}::timestamptz`]),
-    ...(notAfterFrom === undefined ? [] : [sql`${ends} >= ${new Date(notAfterFrom)}::timestamptz`]),
-    ...(notAfterTo === undefined ? [] : [sql`${ends} < ${new Date(notAfterTo)}::timestamptz`]),
+    ...when(expiringWithin, (one) => sql`${ends} <= ${periodEnd(one, now)}::timestamptz`),
+    ...when(notAfterFrom, (one) => sql`${ends} >= ${new Date(one)}::timestamptz`),
+    ...when(notAfterTo, (one) => sql`${ends} < ${new Date(one)}::timestamptz`),
   ]
 }
 
