@@ -6,15 +6,11 @@ import { certifyHost } from '../../src/certificates/hosts/certify.ts'
 import { openContext } from '../../src/core/context.ts'
 import { sql } from '../../src/core/database/db.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
+import { deadKubeconfig } from '../support/kubeconfig.ts'
 
 const { ctx, http, send } = await openTestApi()
 
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 'the-secret-token' } }],
-})
+const kubeconfig = deadKubeconfig('the-secret-token')
 const cluster = { name: 'one', kubeconfig, ingress: { address: '127.0.0.1:1' } }
 const subject = { commonName: 'house' }
 await http.post('/v1/authorities').send({ name: 'house', kind: 'root', subject }).expect(201)

@@ -17,18 +17,14 @@ import { createApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { openTestApi, tokenFor } from '../support/api.ts'
 import { admin } from '../support/context.ts'
+import { deadKubeconfig } from '../support/kubeconfig.ts'
 
 // One tenant's key of any role, over every GET route and every field of GraphQL: nothing of another
 // tenant is in any answer, though they share authorities and clusters.
 
 const { ctx, http, send } = await openTestApi()
 
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 't' } }],
-})
+const kubeconfig = deadKubeconfig()
 await createCluster(ctx, admin, { name: 'east', kubeconfig, ingress: { address: '127.0.0.1:1' } })
 for (const name of ['root', 'far']) {
   await createAuthority(ctx, admin, { name, kind: 'root', subject: { commonName: name } })

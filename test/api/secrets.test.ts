@@ -10,6 +10,7 @@ import { openLogger } from '../../src/main/logger.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { tokenFor } from '../support/api.ts'
 import { admin, openTestContext } from '../support/context.ts'
+import { deadKubeconfig } from '../support/kubeconfig.ts'
 import { openssl } from '../support/openssl.ts'
 
 // Every kind of secret is sent to every route in every place, by who may and who may not, also while the
@@ -72,12 +73,7 @@ function searched(): void {
   for (const { name, form } of forms) assert.ok(!text.includes(form), `the log holds ${name}`)
 }
 
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: secrets.cluster } }],
-})
+const kubeconfig = deadKubeconfig(secrets.cluster)
 const url = `https://user:${secrets.password}@127.0.0.1:1/${secrets.path}`
 const everything = {
   name: secrets.path,

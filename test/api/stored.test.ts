@@ -23,6 +23,7 @@ import { keyIdentifier, spkiOf } from '../../src/x509/keys/public.ts'
 import { assemble, keySigner } from '../../src/x509/keys/sign.ts'
 import { noAltNames } from '../../src/x509/names/altnames.ts'
 import { openTestApi } from '../support/api.ts'
+import { deadKubeconfig } from '../support/kubeconfig.ts'
 import { createRequest } from '../support/request.ts'
 
 // What is accepted is read back by GET, by its list and by GraphQL; what is refused is not stored.
@@ -35,12 +36,7 @@ await http
   .post('/v1/tenants')
   .send({ name: 'shop', ...own })
   .expect(201)
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 'a-token' } }],
-})
+const kubeconfig = deadKubeconfig('a-token')
 const ingress = { address: '127.0.0.1:1' }
 await http.post('/v1/clusters').send({ name: 'one', kubeconfig, ingress }).expect(201)
 

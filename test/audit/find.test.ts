@@ -14,6 +14,7 @@ import { removeHost } from '../../src/hosts/remove.ts'
 import { createApiKey, revokeApiKey } from '../../src/tenants/apikeys/lifecycle.ts'
 import { changeTenant, createTenant, removeTenant } from '../../src/tenants/write.ts'
 import { admin, openTestContext } from '../support/context.ts'
+import { deadKubeconfig } from '../support/kubeconfig.ts'
 import { openssl } from '../support/openssl.ts'
 import { isProblem } from '../support/problem.ts'
 
@@ -125,12 +126,7 @@ test('an export has every event once, oldest first, and ends though others are s
 
 test('no event holds a secret, whatever was done', async () => {
   const password = randomBytes(12).toString('hex')
-  const kubeconfig = JSON.stringify({
-    'current-context': 'k',
-    contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-    clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-    users: [{ name: 'k', user: { token: password } }],
-  })
+  const kubeconfig = deadKubeconfig(password)
   const subject = { commonName: 'house' }
   await createAuthority(ctx, admin, { name: 'house', kind: 'root', subject })
   const key = openssl(['genpkey', '-algorithm', 'EC', '-pkeyopt', 'ec_paramgen_curve:P-256'])

@@ -16,6 +16,7 @@ import { keyIdentifier, spkiOf } from '../../src/x509/keys/public.ts'
 import { assemble, keySigner } from '../../src/x509/keys/sign.ts'
 import { noAltNames } from '../../src/x509/names/altnames.ts'
 import { openTestApi } from '../support/api.ts'
+import { deadKubeconfig } from '../support/kubeconfig.ts'
 
 const { ctx, http } = await openTestApi()
 const url = '/v1/authorities'
@@ -135,12 +136,7 @@ test('an authority of one tenant is audited under that tenant', async () => {
   )
 })
 
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 'a-token' } }],
-})
+const kubeconfig = deadKubeconfig('a-token')
 const ingress = { address: '127.0.0.1:1' }
 await http.post('/v1/clusters').send({ name: 'one', kubeconfig, ingress }).expect(201)
 await http

@@ -17,16 +17,12 @@ import type { HostQuery } from '../../src/hosts/request/query.ts'
 import { Problem } from '../../src/shared/problem.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { admin, openTestContext } from '../support/context.ts'
+import { deadKubeconfig } from '../support/kubeconfig.ts'
 import { isProblem } from '../support/problem.ts'
 
 const ctx = await openTestContext()
 
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 't' } }],
-})
+const kubeconfig = deadKubeconfig()
 for (const name of ['one', 'two']) {
   await createCluster(ctx, admin, { name, kubeconfig, ingress: { address: '127.0.0.1:1' } })
 }

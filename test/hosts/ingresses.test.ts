@@ -8,16 +8,12 @@ import { removeHost } from '../../src/hosts/remove.ts'
 import { Problem } from '../../src/shared/problem.ts'
 import { createTenant } from '../../src/tenants/write.ts'
 import { admin, openTestContext } from '../support/context.ts'
+import { deadKubeconfig } from '../support/kubeconfig.ts'
 import { fieldsOf, isProblem } from '../support/problem.ts'
 
 const ctx = await openTestContext()
 
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 't' } }],
-})
+const kubeconfig = deadKubeconfig()
 const internal = { selector: { istio: 'internal' }, address: '127.0.0.1:2' }
 await createCluster(ctx, admin, {
   name: 'prod',

@@ -9,6 +9,7 @@ import type { Context } from '../../../src/core/context.ts'
 import { putHost } from '../../../src/hosts/put.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { admin, openTestContext } from '../../support/context.ts'
+import { deadKubeconfig } from '../../support/kubeconfig.ts'
 import { openScriptedCa } from '../../support/scriptedca.ts'
 
 /** A service whose clock is `clock.at`, with an account `public` at a CA that answers by script, and a cluster that nobody
@@ -28,12 +29,7 @@ export async function openScripted(challenge: NewCaChallenge = { type: 'http-01'
   }
   const authorityId = await account('public')
   await advanceAccount(ctx, authorityId)
-  const kubeconfig = JSON.stringify({
-    'current-context': 'k',
-    contexts: [{ name: 'k', context: { cluster: 'k', user: 'u' } }],
-    clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-    users: [{ name: 'u', user: { token: 'a-token' } }],
-  })
+  const kubeconfig = deadKubeconfig('a-token')
   const ingress = { address: '127.0.0.1:1' }
   await createCluster(ctx, admin, { name: 'nowhere', kubeconfig, ingress })
   const tenant = { name: 'shop', domains: ['shop.test'], namespaces: ['test'] }

@@ -16,14 +16,10 @@ import { createApiKey } from '../../../src/tenants/apikeys/lifecycle.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
+import { deadKubeconfig } from '../../support/kubeconfig.ts'
 
 const { ctx, http, url } = await openTestApi()
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 't' } }],
-})
+const kubeconfig = deadKubeconfig()
 await createCluster(ctx, admin, { name: 'east', kubeconfig, ingress: { address: '127.0.0.1:1' } })
 const subject = { commonName: 'house' }
 await createAuthority(ctx, admin, { name: 'house', kind: 'root', subject })

@@ -5,6 +5,7 @@ import { certifyHost } from '../../../src/certificates/hosts/certify.ts'
 import { putHost } from '../../../src/hosts/put.ts'
 import { openTestApi, tokenFor } from '../../support/api.ts'
 import { admin } from '../../support/context.ts'
+import { deadKubeconfig } from '../../support/kubeconfig.ts'
 
 // Something of everything that lists show, of two tenants and more: of each filter there are those that it finds, and
 // those that it does not.
@@ -54,12 +55,7 @@ await make('post', '/authorities', {
   subject: { commonName: 'issuing' },
 })
 
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 't' } }],
-})
+const kubeconfig = deadKubeconfig()
 for (const name of ['east', 'west', 'north']) {
   await make('post', '/clusters', { name, kubeconfig, ingress: { address: '127.0.0.1:1' } })
 }

@@ -12,6 +12,7 @@ import type { HostSpec } from '../../../src/hosts/host.ts'
 import { putHost } from '../../../src/hosts/put.ts'
 import { createTenant } from '../../../src/tenants/write.ts'
 import { admin, openTestContext } from '../../support/context.ts'
+import { deadKubeconfig } from '../../support/kubeconfig.ts'
 import { leafFor, openElsewhere, sentOf } from '../uploads/elsewhere.ts'
 
 // Which certificates there are on a cluster: those that its hosts use, and of their own those that they used before.
@@ -23,12 +24,7 @@ const tenant = 'shop'
 const place = { namespaces: ['test'], defaultAuthority: 'house' }
 await createTenant(ctx, admin, { ...place, name: tenant, domains: ['shop.test'] })
 
-const kubeconfig = JSON.stringify({
-  'current-context': 'k',
-  contexts: [{ name: 'k', context: { cluster: 'k', user: 'k' } }],
-  clusters: [{ name: 'k', cluster: { server: 'https://127.0.0.1:1' } }],
-  users: [{ name: 'k', user: { token: 't' } }],
-})
+const kubeconfig = deadKubeconfig()
 for (const name of ['east', 'west']) {
   const ingress = { address: '127.0.0.1:1' }
   const internal = { selector: { istio: 'internal' }, address: '127.0.0.1:2' }
