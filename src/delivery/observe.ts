@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { askForAll } from '../clusters/kubernetes/errand.ts'
 import { isSameObject, type KubeRef, kinds } from '../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError, type KubeObject } from '../clusters/kubernetes/kube.ts'
 import { oncePer } from '../core/onceper.ts'
@@ -99,7 +100,7 @@ function serviceOf(kube: Kube, at: { readonly namespace: string; readonly name: 
   const key = `${at.namespace}/${at.name}`
   const before = known.get(key)
   if (before && before.until > performance.now()) return before.found
-  const found = orNothing(kube.get({ ...kinds.service, ...at }))
+  const found = askForAll(() => orNothing(kube.get({ ...kinds.service, ...at })))
   if (known.size >= memoryLimit) known.clear()
   known.set(key, { found, until: performance.now() + memoryMilliseconds })
   found.catch(() => known.delete(key))

@@ -71,6 +71,13 @@ async function othersFirst(): Promise<void> {
   over.abort()
 }
 
+/** Asks a cluster for something whose answer several share. Whoever comes to it later may be urgent, so it goes before
+ *  others even where the first who asks is not. */
+export function askForAll<T>(ask: () => Promise<T>): Promise<T> {
+  const errand = errands.getStore() ?? { since: performance.now() }
+  return errands.run({ ...errand, urgent: true, alone: false }, ask)
+}
+
 /** From when on what was seen will do for what is being done: from now on, unless that is on an errand. */
 export function seenSince(): number {
   return errands.getStore()?.since ?? performance.now()
@@ -87,7 +94,8 @@ export function isUrgent(): boolean {
 }
 
 /** istiod gathers changes until none has come for a tenth of a second, and for ten at most (istio.md 1.6). So after
- *  an urgent change others are held back for a moment, and then have as long before they are again. In milliseconds. */
+ *  an urgent change others are held back for a moment, and then have as long before they are again; an urgent change
+ *  that comes meanwhile has its moment after that. In milliseconds. */
 const quietMilliseconds = 250
 const quietEvery = 500
 
@@ -100,6 +108,7 @@ export function openGate(width: number) {
   }
   let inside = 0
   let quietUntil = Number.NEGATIVE_INFINITY
+  let isComing = false
 
   function isHeld(isChange: boolean): boolean {
     return isChange && performance.now() < quietUntil
@@ -121,7 +130,16 @@ export function openGate(width: number) {
 
   function beQuiet(): void {
     const now = performance.now()
-    if (now < quietUntil - quietMilliseconds + quietEvery) return
+    const next = quietUntil - quietMilliseconds + quietEvery
+    if (now < next) {
+      if (isComing) return
+      isComing = true
+      setTimeout(() => {
+        isComing = false
+        beQuiet()
+      }, next - now)
+      return
+    }
     quietUntil = now + quietMilliseconds
     setTimeout(open, quietMilliseconds + 1)
   }

@@ -1,6 +1,7 @@
 import Type from 'typebox'
 import type { Ingress } from '../../clusters/cluster.ts'
 import { selectorText } from '../../clusters/ingresses.ts'
+import { askForAll } from '../../clusters/kubernetes/errand.ts'
 import { type Kind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import { type Kube, KubeError, type KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { oncePer } from '../../core/onceper.ts'
@@ -90,7 +91,7 @@ export function freshNeighbours(kube: Kube, ingress: Ingress): Promise<Neighbour
   return read()
 
   function read(): Promise<Neighbours> {
-    const now = neighboursOf(kube, ingress)
+    const now = askForAll(() => neighboursOf(kube, ingress))
     const turn: Turns = { now }
     byIngress.set(key, turn)
     const end = () => {

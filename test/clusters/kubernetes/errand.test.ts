@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { onErrand, openGate } from '../../../src/clusters/kubernetes/errand.ts'
+import { setTimeout as wait } from 'node:timers/promises'
+import { askForAll, onErrand, openGate } from '../../../src/clusters/kubernetes/errand.ts'
 
 /** A gate with what went through it, in that order; `hold` is inside until it is let go. */
 function gateOf(width: number) {
@@ -16,7 +17,7 @@ function gateOf(width: number) {
       await done
     }
   }
-  return { order, asked, hold }
+  return { gate, order, asked, hold }
 }
 
 test('what is urgent passes whoever waits, and no more are inside than may be', async () => {
@@ -39,6 +40,42 @@ test('after an urgent change other changes wait for a moment, and what is only r
   assert.deepEqual(order, ['urgent', 'read', 'urgent again'])
   await change
   assert.deepEqual(order.at(-1), 'change')
+})
+
+test('an urgent change soon after another has its moment, too', async () => {
+  const { asked } = gateOf(2)
+  const urgent = () => asked('urgent', { urgent: true, isChange: true })
+  const change = () => asked('change', { isChange: true })
+  await urgent()
+  // The moment of the first is over when a change is let through.
+  await change()
+  await urgent()
+  const begun = performance.now()
+  let [last, longest] = [begun, 0]
+  while (last - begun < 1_000) {
+    await change()
+    await wait(1)
+    const now = performance.now()
+    longest = Math.max(longest, now - last)
+    last = now
+  }
+  assert.ok(longest > 200, `changes were held back for ${longest} ms`)
+})
+
+test('what several wait for does not wait while one is alone, whoever asked first', async () => {
+  const { gate, order, asked } = gateOf(8)
+  const begun = Promise.withResolvers<void>()
+  const shared = onErrand({ urgent: false, since: 0 }, async () => {
+    await begun.promise
+    await askForAll(() => gate(false, async () => void order.push('shared')))
+  })
+  const revocation = onErrand({ urgent: true, alone: true, since: 0 }, async () => {
+    begun.resolve()
+    await shared
+    order.push('revocation')
+  })
+  await Promise.all([asked('usual'), revocation])
+  assert.deepEqual(order, ['shared', 'revocation', 'usual'])
 })
 
 test('while one is alone nothing begins that is not urgent, and what has begun asks for nothing', async () => {
