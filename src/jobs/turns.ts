@@ -23,12 +23,16 @@ export type QueueTurns = {
 const width = { usual: 64, urgent: 32 } as const
 /** So many must have ended before others are taken: what begins together is read and stored together. */
 const least = 24
-/** What ends within this time is given back together. */
+/** What ends, or becomes due, within this time is seen together. */
 const gatherMilliseconds = 15
-/** Between two looks at what is due, and when nobody tells that something is. */
-const lookMilliseconds = { least: 20, most: 500 } as const
-/** After this a queue is given up, so that others have their turn, also in other processes. */
-const sliceMilliseconds = 5_000
+/** What has ended is given back after this, or sooner with many others. */
+const giveMilliseconds = 100
+/** Between two looks at what is due; between two at which queues have something, while one is worked off, or of the
+ *  slow lane; and when nobody tells that something is due. */
+const lookMilliseconds = { least: 20, busy: 100, most: 500 } as const
+/** After this a queue is given up, so that others have their turn, also in other processes: soon where this process
+ *  has other queues waiting. */
+const sliceMilliseconds = { waitedFor: 5_000, most: 60_000 } as const
 
 type Queue = { readonly id: number; readonly priority: number }
 
@@ -64,38 +68,55 @@ export function startTurns(ctx: Context, { work, lane, queues, hold, over }: Opt
   const lastTurn = new Map<number, number>()
   const stopping = new AbortController()
   const bell = openBell()
+  let areOthersWaiting = false
+  let lookedAt = Number.NEGATIVE_INFINITY
 
   function begin({ id }: Queue): void {
     const own = openBell()
-    const turn = { id, table, work, bell: own, signal: stopping.signal, over }
+    const news = { mayBeDue: true }
+    const isWaitedFor = () => areOthersWaiting
+    const turn = { id, table, work, bell: own, news, signal: stopping.signal, over, isWaitedFor }
     const ended = takeTurn(ctx, turn).finally(() => {
       turns.delete(id)
       lastTurn.set(id, performance.now())
       bell.ring()
     })
-    turns.set(id, { wake: own.ring, ended })
+    const wake = () => {
+      news.mayBeDue = true
+      own.ring()
+    }
+    turns.set(id, { wake, ended })
   }
 
-  /** Those that had their turn last come last. */
-  async function look(): Promise<void> {
+  /** Those that had their turn last come last. Answers after how many milliseconds to look again at the latest. */
+  async function look(): Promise<number> {
     for (const { wake } of turns.values()) wake()
     const free = queues - turns.size
-    if (free <= 0) return
+    if (free <= 0) {
+      areOthersWaiting = true
+      return lookMilliseconds.most
+    }
+    const early = lookedAt + lookMilliseconds.busy - performance.now()
+    if (early > 0 && (turns.size > 0 || lane === 'slow')) return early
+    lookedAt = performance.now()
     const found = (await table.queues()).filter(({ id }) => !turns.has(id))
     const turnOf = ({ id }: Queue) => lastTurn.get(id) ?? 0
     const next = found.toSorted((a, b) => a.priority - b.priority || turnOf(a) - turnOf(b))
     for (const queue of next.slice(0, free)) begin(queue)
+    areOthersWaiting = next.length > free
     for (const id of lastTurn.keys()) if (lastTurn.size > 10_000) lastTurn.delete(id)
+    return lookMilliseconds.most
   }
 
   async function keep(): Promise<void> {
     await hold(table.pool)
     while (!stopping.signal.aborted) {
-      await look().catch((error: unknown) => {
+      const pause = await look().catch((error: unknown) => {
         ctx.log.warn({ err: error }, 'the queue cannot be asked; trying again')
+        return lookMilliseconds.most
       })
       await wait(lookMilliseconds.least)
-      await bell.rung(AbortSignal.timeout(lookMilliseconds.most))
+      await bell.rung(AbortSignal.timeout(Math.ceil(pause)))
     }
     for (const { wake } of turns.values()) wake()
     await Promise.all([...turns.values()].map(({ ended }) => ended))
@@ -117,20 +138,24 @@ type Turn = {
   readonly table: Table
   readonly work: Work
   readonly bell: Bell
+  /** Whether something may have become due since the queue was asked last. */
+  readonly news: { mayBeDue: boolean }
   readonly signal: AbortSignal
   readonly over: AbortSignal
+  readonly isWaitedFor: () => boolean
 }
 
 /** Works off a queue, until nothing is due there or the slice is over. Never throws: where the database cannot be
  *  asked, all that the queue's jobs hold is given back as soon as it can be. */
 async function takeTurn(
   ctx: Context,
-  { id, table, work, bell, signal, over }: Turn,
+  { id, table, work, bell, news, signal, over, isWaitedFor }: Turn,
 ): Promise<void> {
-  const end = performance.now() + sliceMilliseconds
+  const begun = performance.now()
   const running = { usual: 0, urgent: 0 }
   const chains = new Map<string, Promise<void>>()
   let ended: Ended[] = []
+  let givenAt = begun
 
   function start(job: Job): void {
     const kind = job.priority < 0 ? 'urgent' : 'usual'
@@ -151,7 +176,8 @@ async function takeTurn(
 
   function room(): { readonly usual: number; readonly urgent: number } {
     if (signal.aborted) return { usual: 0, urgent: 0 }
-    const isOver = performance.now() > end
+    const slice = isWaitedFor() ? sliceMilliseconds.waitedFor : sliceMilliseconds.most
+    const isOver = performance.now() - begun > slice
     const usual = width.usual - running.usual
     const ready = !isOver && (usual >= least || running.usual === 0)
     // What is urgent does not wait until the last of a turn that is over has ended.
@@ -161,13 +187,21 @@ async function takeTurn(
 
   try {
     for (;;) {
-      const done = ended
-      ended = []
       const idle = running.usual + running.urgent === 0
-      if (done.length > 0) await table.giveBack(id, done, idle)
-      for (const job of await table.take(id, room())) start(job)
+      const isEnough = ended.length >= least || performance.now() - givenAt >= giveMilliseconds
+      if (ended.length > 0 && (idle || isEnough)) {
+        const done = ended
+        ended = []
+        givenAt = performance.now()
+        await table.giveBack(id, done, idle)
+      }
+      const free = room()
+      if (news.mayBeDue || free.usual > 0) {
+        news.mayBeDue = false
+        for (const job of await table.take(id, free)) start(job)
+      }
       if (running.usual + running.urgent === 0 && ended.length === 0) return
-      await bell.rung()
+      await bell.rung(ended.length > 0 ? AbortSignal.timeout(giveMilliseconds) : undefined)
       await wait(gatherMilliseconds)
     }
   } catch (error) {

@@ -23,7 +23,11 @@ export class ErrandOver extends Error {
   }
 }
 
-const errands = new AsyncLocalStorage<Errand>()
+/** An errand that has begun, as the so-manieth. */
+type Begun = Errand & { readonly number: number }
+
+const errands = new AsyncLocalStorage<Begun>()
+let number = 0
 
 /** How long one errand may have others wait, and how long others wait in all: a cluster may be slow, or be told of
  *  revocations without end. In milliseconds. */
@@ -39,7 +43,7 @@ let calm = Promise.withResolvers<void>()
 
 /** Does this on an errand, when its turn has come. */
 export function onErrand<T>(errand: Errand, work: () => Promise<T>): Promise<T> {
-  return errands.run(errand, async () => {
+  return errands.run({ ...errand, number: ++number }, async () => {
     if (errand.alone) return aside(errand, work)
     await othersFirst()
     return work()
@@ -74,7 +78,7 @@ async function othersFirst(): Promise<void> {
 /** Asks a cluster for something whose answer several share. Whoever comes to it later may be urgent, so it goes before
  *  others even where the first who asks is not. */
 export function askForAll<T>(ask: () => Promise<T>): Promise<T> {
-  const errand = errands.getStore() ?? { since: performance.now() }
+  const errand = errands.getStore() ?? { since: performance.now(), number: 0 }
   return errands.run({ ...errand, urgent: true, alone: false }, ask)
 }
 
@@ -99,29 +103,33 @@ export function isUrgent(): boolean {
 const quietMilliseconds = 250
 const quietEvery = 500
 
-/** A gate that lets so many requests through at a time, and first those on an urgent errand. */
+/** A gate that lets so many requests through at a time, and first those on an urgent errand. Of the others reads and
+ *  changes take turns, and changes of the errand that began first go first: of many errands that begin together some
+ *  end early, and others begin. So a cluster has changes all the time, not in waves: istiod pushes all that it has
+ *  to every gateway in each pause. */
 export function openGate(width: number) {
-  type Waiting = { readonly isChange: boolean; readonly go: () => void }
-  const waiting: { readonly urgent: Waiting[]; readonly usual: Waiting[] } = {
+  const waiting: Readonly<Record<'urgent' | 'reads' | 'changes', Waiting[]>> = {
     urgent: [],
-    usual: [],
+    reads: [],
+    changes: [],
   }
+  let isChangeNext = true
   let inside = 0
   let quietUntil = Number.NEGATIVE_INFINITY
   let isComing = false
 
-  function isHeld(isChange: boolean): boolean {
-    return isChange && performance.now() < quietUntil
+  function nextUsual(): Waiting | undefined {
+    const { reads, changes } = waiting
+    const mayChange = changes.length > 0 && performance.now() >= quietUntil
+    const isChange = mayChange && (isChangeNext || reads.length === 0)
+    isChangeNext = !isChange
+    return (isChange ? changes : reads).shift()
   }
 
   /** Lets in whoever may go now. */
   function open(): void {
     while (inside < width) {
-      const free = waiting.usual.findIndex(({ isChange }) => !isHeld(isChange))
-      const [next] =
-        waiting.urgent.length > 0
-          ? waiting.urgent.splice(0, 1)
-          : waiting.usual.splice(free, free < 0 ? 0 : 1)
+      const next = waiting.urgent.shift() ?? nextUsual()
       if (!next) return
       inside++
       next.go()
@@ -149,7 +157,10 @@ export function openGate(width: number) {
     const urgent = isUrgent()
     await othersFirst()
     await new Promise<void>((go) => {
-      waiting[urgent ? 'urgent' : 'usual'].push({ isChange, go })
+      const order = errands.getStore()?.number ?? 0
+      if (urgent) waiting.urgent.push({ order, go })
+      else if (isChange) inOrder(waiting.changes, { order, go })
+      else waiting.reads.push({ order, go })
       open()
     })
     try {
@@ -160,4 +171,12 @@ export function openGate(width: number) {
       open()
     }
   }
+}
+
+type Waiting = { readonly order: number; readonly go: () => void }
+
+/** Puts one among others after those that come before it. */
+function inOrder(waiting: Waiting[], one: Waiting): void {
+  const at = waiting.findLastIndex(({ order }) => order <= one.order)
+  waiting.splice(at + 1, 0, one)
 }

@@ -46,10 +46,16 @@ export function refusal(
     const unserved = kind && `The cluster does not serve ${kind.apiVersion} ${kind.kind}`
     return new KubeError('unsupported', unserved ?? message, { cause })
   }
-  return new KubeError(faults[cause.code] ?? 'unavailable', message, {
+  return new KubeError(faultOf(cause.code, message), message, {
     cause,
     fields: heldByOthers(status),
   })
+}
+
+/** Server-side apply answers 500 where the schema of a kind, which may be that of an old Istio, lacks a field. */
+function faultOf(code: number, message: string): KubeFault {
+  if (code === 500 && message.includes('field not declared in schema')) return 'invalid'
+  return faults[code] ?? 'unavailable'
 }
 
 const mostFields = 100

@@ -31,6 +31,35 @@ test('what is urgent passes whoever waits, and no more are inside than may be', 
   assert.deepEqual(order, ['urgent', 'first', 'second'])
 })
 
+test('reads and changes take turns, and changes of what began first go first', async () => {
+  const { gate, order, hold } = gateOf(1)
+  const letGo = hold()
+  const go = (name: string, isChange: boolean) => gate(isChange, async () => void order.push(name))
+  const isFirst = Promise.withResolvers<void>()
+  const first = onErrand({ urgent: false, since: 0 }, async () => {
+    await isFirst.promise
+    await go('change of the first', true)
+  })
+  const others = ['second', 'third'].map((name) =>
+    onErrand({ urgent: false, since: 0 }, async () => {
+      await Promise.all([go(`read of the ${name}`, false), go(`change of the ${name}`, true)])
+    }),
+  )
+  await new Promise(setImmediate)
+  isFirst.resolve()
+  await new Promise(setImmediate)
+  await letGo()
+  await Promise.all([first, ...others])
+  assert.deepEqual(
+    order.filter((each) => each.startsWith('change')),
+    ['change of the first', 'change of the second', 'change of the third'],
+  )
+  assert.deepEqual(
+    order.slice(0, 4).map((each) => each.slice(0, 4)),
+    ['chan', 'read', 'chan', 'read'],
+  )
+})
+
 test('after an urgent change other changes wait for a moment, and what is only read does not', async () => {
   const { order, asked } = gateOf(2)
   await asked('urgent', { urgent: true, isChange: true })
