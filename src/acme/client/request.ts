@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders, request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
-import { rootCertificates } from 'node:tls'
+import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
 import { rangeList } from '../../clusters/addresses.ts'
 import { connectionTo, failureOf, type Reach } from '../../clusters/outgoing.ts'
 import type { Config } from '../../core/config.ts'
@@ -16,6 +16,19 @@ export const caReach = oncePer<Reach, Config>(({ caRanges = [] }) => ({
   ranges: rangeList(caRanges),
   setting: 'GATESMITH_CA_RANGES',
 }))
+
+/** Whom TLS trusts, by the roots that come to those that Node knows: to read a hundred and fifty takes milliseconds. */
+const contexts = oncePer<Map<string, SecureContext>, Config>(() => new Map())
+const mostContexts = 100
+
+function contextWith(config: Config, trustedRoots: string): SecureContext {
+  const known = contexts(config)
+  const context =
+    known.get(trustedRoots) ?? createSecureContext({ ca: [...rootCertificates, trustedRoots] })
+  if (known.size >= mostContexts) known.clear()
+  known.set(trustedRoots, context)
+  return context
+}
 
 /** What is asked of a server, and by which roots in PEM it is trusted beside those that Node knows. */
 export type CaQuestion = {
@@ -51,7 +64,7 @@ export function askCa(config: Config, question: CaQuestion): Promise<Answer> {
       {
         ...{ method, agent: false, lookup, maxHeaderSize: 16_384 },
         signal: AbortSignal.timeout(timeoutMilliseconds),
-        ...(trustedRoots === '' ? {} : { ca: [...rootCertificates, trustedRoots] }),
+        ...(trustedRoots === '' ? {} : { secureContext: contextWith(config, trustedRoots) }),
         headers: {
           'user-agent': 'gatesmith',
           ...(body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }),
