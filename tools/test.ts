@@ -32,8 +32,10 @@ type Outcome = Type.Static<typeof Outcome>
 
 /** What waits most goes first, so that nothing waits for it at the end. */
 const first = [
+  'console/console',
   'e2e',
   'jobs',
+  'acme/client/killed',
   'api/edge',
   'api/isolation',
   'certificates/issuance',
@@ -41,9 +43,9 @@ const first = [
   'authorities/crl',
 ]
 
-/** More than there are cores: most files wait for a database or a cluster now and then. A real cluster has one
- *  ingress, and files that change what is before it. */
-const lanes = () => (realCluster() === undefined ? availableParallelism() + 3 : 1)
+/** More than there are cores: most files wait for a database, a cluster or a time to pass, more than half of the time. A
+ *  real cluster has one ingress, and files that change what is before it. */
+const lanes = () => (realCluster() === undefined ? 2 * availableParallelism() + 4 : 1)
 /** What tests make is soon forgotten: with room for it, it is seldom looked through. */
 const execArgv = ['--max-semi-space-size=64']
 /** For what hangs, and no measure of anything: a busy machine is many times as slow. */
