@@ -23,7 +23,7 @@ export class ErrandOver extends Error {
   }
 }
 
-/** An errand that has begun, as the so-manieth. */
+/** An errand that has begun: its number is greater than those of errands that began before. */
 type Begun = Errand & { readonly number: number }
 
 const errands = new AsyncLocalStorage<Begun>()
@@ -104,9 +104,9 @@ const quietMilliseconds = 250
 const quietEvery = 500
 
 /** A gate that lets so many requests through at a time, and first those on an urgent errand. Of the others reads and
- *  changes take turns, and changes of the errand that began first go first: of many errands that begin together some
- *  end early, and others begin. So a cluster has changes all the time, not in waves: istiod pushes all that it has
- *  to every gateway in each pause. */
+ *  changes take turns, and of changes those of the errand that began first: so of many errands that begin together
+ *  some end early, others begin, and a cluster has changes all the time. In each pause between waves of changes istiod
+ *  would push all that it has to every gateway. */
 export function openGate(width: number) {
   const waiting: Readonly<Record<'urgent' | 'reads' | 'changes', Waiting[]>> = {
     urgent: [],
