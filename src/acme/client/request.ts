@@ -1,10 +1,10 @@
 import { type IncomingHttpHeaders, request as plainRequest } from 'node:http'
 import { request as tlsRequest } from 'node:https'
-import { createSecureContext, rootCertificates, type SecureContext } from 'node:tls'
 import { rangeList } from '../../clusters/addresses.ts'
 import { connectionTo, failureOf, type Reach } from '../../clusters/outgoing.ts'
 import type { Config } from '../../core/config.ts'
 import { oncePer } from '../../core/onceper.ts'
+import { secureContextOf } from '../../core/outgoing/securecontext.ts'
 import { CaRefusal } from './refusal.ts'
 
 const timeoutMilliseconds = 10_000
@@ -16,19 +16,6 @@ export const caReach = oncePer<Reach, Config>(({ caRanges = [] }) => ({
   ranges: rangeList(caRanges),
   setting: 'GATESMITH_CA_RANGES',
 }))
-
-/** Whom TLS trusts, by the roots that come to those that Node knows: to read a hundred and fifty takes milliseconds. */
-const contexts = oncePer<Map<string, SecureContext>, Config>(() => new Map())
-const mostContexts = 100
-
-function contextWith(config: Config, trustedRoots: string): SecureContext {
-  const known = contexts(config)
-  const context =
-    known.get(trustedRoots) ?? createSecureContext({ ca: [...rootCertificates, trustedRoots] })
-  if (known.size >= mostContexts) known.clear()
-  known.set(trustedRoots, context)
-  return context
-}
 
 /** What is asked of a server, and by which roots in PEM it is trusted beside those that Node knows. */
 export type CaQuestion = {
@@ -64,7 +51,9 @@ export function askCa(config: Config, question: CaQuestion): Promise<Answer> {
       {
         ...{ method, agent: false, lookup, maxHeaderSize: 16_384 },
         signal: AbortSignal.timeout(timeoutMilliseconds),
-        ...(trustedRoots === '' ? {} : { secureContext: contextWith(config, trustedRoots) }),
+        ...(trustedRoots === ''
+          ? {}
+          : { secureContext: secureContextOf({ trust: [trustedRoots], publicRoots: true }) }),
         headers: {
           'user-agent': 'gatesmith',
           ...(body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }),

@@ -1,10 +1,5 @@
-import { hash, X509Certificate } from 'node:crypto'
-import {
-  createSecureContext,
-  type DetailedPeerCertificate,
-  type SecureContext,
-  type TLSSocket,
-} from 'node:tls'
+import { X509Certificate } from 'node:crypto'
+import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import {
   forbiddenMessage,
   isForbiddenAddress,
@@ -67,25 +62,6 @@ export function tlsOptions({ name, trust, client }: Call) {
     ...(trust === undefined ? {} : { ca: [...trust] }),
     ...(client ?? {}),
   }
-}
-
-/** By digests of what they are made of. */
-const contexts = new Map<string, SecureContext>()
-const mostContexts = 50
-
-/** Trust and credentials of a call, read once: that takes as long as a handshake, and many hosts are asked with
- *  the same. */
-export function contextOf({ trust = [], client }: Pick<Call, 'trust' | 'client'>): SecureContext {
-  const name = hash('sha256', JSON.stringify([trust, client]))
-  const known = contexts.get(name)
-  if (known) return known
-  const made = createSecureContext({
-    ...(trust.length > 0 ? { ca: [...trust] } : {}),
-    ...(client ?? {}),
-  })
-  if (contexts.size >= mostContexts) contexts.clear()
-  contexts.set(name, made)
-  return made
 }
 
 /** What the other side has shown by now; null: nothing. */

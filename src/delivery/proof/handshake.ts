@@ -2,9 +2,9 @@ import { request as plainRequest } from 'node:http'
 import { request } from 'node:https'
 import type { Socket } from 'node:net'
 import { TLSSocket } from 'node:tls'
+import { secureContextOf } from '../../core/outgoing/securecontext.ts'
 import {
   type Call,
-  contextOf,
   isLate,
   reason,
   type ShownTls,
@@ -49,7 +49,12 @@ export function shakeHands(call: Call): Promise<HandshakeAnswer> {
     let tls: ShownTls | null = null
     let staple: Buffer | null = null
     let finished = false
-    const options = { ...way, ...tlsOptions(call), secureContext: contextOf(call), ...get(call) }
+    const options = {
+      ...way,
+      ...tlsOptions(call),
+      secureContext: secureContextOf(call),
+      ...get(call),
+    }
     const asked = request(options)
     const answer = (status: number | null, error: Error | null, location: string | null = null) => {
       const late = error !== null && isLate(error)
