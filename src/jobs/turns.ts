@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as wait } from 'node:timers/promises'
-import { type Bell, openBell } from '../core/bell.ts'
+import { openBell } from '../core/bell.ts'
 import { canonical } from '../core/canonical.ts'
 import type { Context } from '../core/context.ts'
 import { givenIn, type Lane, slowFlag } from '../core/database/due.ts'
@@ -64,7 +64,7 @@ type Options = {
 /** Begins to take what is due of these kinds of work. */
 export function startTurns(ctx: Context, { work, lane, queues, hold, over }: Options): QueueTurns {
   const table = openTable(ctx, { pool: `turns-${randomUUID()}`, tasks: Object.keys(work), lane })
-  const turns = new Map<number, { readonly wake: () => void; readonly ended: Promise<void> }>()
+  const turns = new Map<number, Turn>()
   const lastTurn = new Map<number, number>()
   const stopping = new AbortController()
   const bell = openBell()
@@ -72,20 +72,14 @@ export function startTurns(ctx: Context, { work, lane, queues, hold, over }: Opt
   let lookedAt = Number.NEGATIVE_INFINITY
 
   function begin({ id }: Queue): void {
-    const own = openBell()
-    const news = { mayBeDue: true }
     const isWaitedFor = () => areOthersWaiting
-    const turn = { id, table, work, bell: own, news, signal: stopping.signal, over, isWaitedFor }
-    const ended = takeTurn(ctx, turn).finally(() => {
+    const turn = takeTurn(ctx, { id, table, work, signal: stopping.signal, over, isWaitedFor })
+    const ended = turn.ended.finally(() => {
       turns.delete(id)
       lastTurn.set(id, performance.now())
       bell.ring()
     })
-    const wake = () => {
-      news.mayBeDue = true
-      own.ring()
-    }
-    turns.set(id, { wake, ended })
+    turns.set(id, { ...turn, ended })
   }
 
   /** Those that had their turn last come last. Answers after how many milliseconds to look again at the latest. */
@@ -134,23 +128,27 @@ export function startTurns(ctx: Context, { work, lane, queues, hold, over }: Opt
 }
 
 type Turn = {
+  /** Something may be due in its queue. */
+  readonly wake: () => void
+  /** Never rejects. */
+  readonly ended: Promise<void>
+}
+
+type TurnOptions = {
   readonly id: number
   readonly table: Table
   readonly work: Work
-  readonly bell: Bell
-  /** Whether something may have become due since the queue was asked last. */
-  readonly news: { mayBeDue: boolean }
   readonly signal: AbortSignal
   readonly over: AbortSignal
   readonly isWaitedFor: () => boolean
 }
 
-/** Works off a queue, until nothing is due there or the slice is over. Never throws: where the database cannot be
- *  asked, all that the queue's jobs hold is given back as soon as it can be. */
-async function takeTurn(
-  ctx: Context,
-  { id, table, work, bell, news, signal, over, isWaitedFor }: Turn,
-): Promise<void> {
+/** Works off a queue, until nothing is due there or the slice is over. Where the database cannot be asked, all that
+ *  the queue's jobs hold is given back as soon as it can be. */
+function takeTurn(ctx: Context, { id, table, work, signal, over, isWaitedFor }: TurnOptions): Turn {
+  const bell = openBell()
+  // Since the queue was asked last.
+  let mayBeDue = true
   const begun = performance.now()
   const running = { usual: 0, urgent: 0 }
   const chains = new Map<string, Promise<void>>()
@@ -185,30 +183,38 @@ async function takeTurn(
     return { usual: ready ? usual : 0, urgent: held ? 0 : width.urgent - running.urgent }
   }
 
-  try {
-    for (;;) {
-      const idle = running.usual + running.urgent === 0
-      const isEnough = ended.length >= least || performance.now() - givenAt >= giveMilliseconds
-      if (ended.length > 0 && (idle || isEnough)) {
-        const done = ended
-        ended = []
-        givenAt = performance.now()
-        await table.giveBack(id, done, idle)
+  async function workOff(): Promise<void> {
+    try {
+      for (;;) {
+        const idle = running.usual + running.urgent === 0
+        const isEnough = ended.length >= least || performance.now() - givenAt >= giveMilliseconds
+        if (ended.length > 0 && (idle || isEnough)) {
+          const done = ended
+          ended = []
+          givenAt = performance.now()
+          await table.giveBack(id, done, idle)
+        }
+        const free = room()
+        if (mayBeDue || free.usual > 0) {
+          mayBeDue = false
+          for (const job of await table.take(id, free)) start(job)
+        }
+        if (running.usual + running.urgent === 0 && ended.length === 0) return
+        await bell.rung(ended.length > 0 ? AbortSignal.timeout(giveMilliseconds) : undefined)
+        await wait(gatherMilliseconds)
       }
-      const free = room()
-      if (news.mayBeDue || free.usual > 0) {
-        news.mayBeDue = false
-        for (const job of await table.take(id, free)) start(job)
-      }
-      if (running.usual + running.urgent === 0 && ended.length === 0) return
-      await bell.rung(ended.length > 0 ? AbortSignal.timeout(giveMilliseconds) : undefined)
-      await wait(gatherMilliseconds)
+    } catch (error) {
+      ctx.log.warn({ err: error }, 'a queue is given up; its jobs are given back')
+      await Promise.all(chains.values())
+      await giveUp(table, id, signal)
     }
-  } catch (error) {
-    ctx.log.warn({ err: error }, 'a queue is given up; its jobs are given back')
-    await Promise.all(chains.values())
-    await giveUp(table, id, signal)
   }
+
+  const wake = () => {
+    mayBeDue = true
+    bell.ring()
+  }
+  return { wake, ended: workOff() }
 }
 
 /** Until it is done, or the process ends: then its lease does, and others do this. */
@@ -224,7 +230,7 @@ async function giveUp(table: Table, id: number, signal: AbortSignal): Promise<vo
 }
 
 /** Answers the word for its failure, or null. */
-async function run(ctx: Context, work: Work, job: Job & Pick<Turn, 'over'>) {
+async function run(ctx: Context, work: Work, job: Job & Pick<TurnOptions, 'over'>) {
   try {
     const act = work[job.task]
     if (!act) throw new Error(`nobody takes jobs of ${job.task}`)
