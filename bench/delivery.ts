@@ -24,6 +24,7 @@ import {
   seconds,
   shares,
   startWorker,
+  stated,
 } from './real.ts'
 import { peakMegabytes, setStage } from './stage.ts'
 
@@ -52,15 +53,8 @@ async function objects() {
 async function kubectlRate(): Promise<number> {
   const folder = await mkdtemp(join(tmpdir(), 'gatesmith-bench-'))
   const files = await objects()
-  const stated = files.map(({ metadata, ...object }) => {
-    const { name, namespace, labels, annotations } = metadata
-    return {
-      ...object,
-      metadata: { name, namespace, labels, ...(annotations ? { annotations } : {}) },
-    }
-  })
   const file = join(folder, 'objects.yaml')
-  await writeFile(file, stated.map((each) => stringify(each)).join('---\n'))
+  await writeFile(file, files.map((each) => stringify(stated(each))).join('---\n'))
   const env = { ...process.env, KUBECONFIG: path }
   await inLanes(files.length, (n) => kube.remove(refOf(must(files[n], 'it was listed'))))
   // istiod gathers changes for ten seconds at most, and tells Envoy.

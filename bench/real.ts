@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { certifyHost } from '../src/certificates/hosts/certify.ts'
 import { issueCertificate } from '../src/certificates/issuance/issue.ts'
+import type { KubeObject } from '../src/clusters/kubernetes/kube.ts'
 import { systemActor } from '../src/core/actor.ts'
 import type { Context } from '../src/core/context.ts'
 import { sql } from '../src/core/database/db.ts'
@@ -85,6 +86,12 @@ export async function isListStale(ctx: Context): Promise<boolean> {
 export async function untilSo(begun: number, look: () => Promise<boolean>): Promise<number> {
   while (!(await look())) await delay(10)
   return performance.now() - begun
+}
+
+/** What whoever applied an object said of it. */
+export function stated({ metadata, status: _, ...object }: KubeObject): KubeObject {
+  const { name, namespace = '', labels = {}, annotations = {} } = metadata
+  return { ...object, metadata: { name, namespace, labels, annotations } }
 }
 
 /** How milliseconds are spread, in words: percentiles by the nearest rank, and the most. */

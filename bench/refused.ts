@@ -22,6 +22,7 @@ import {
   seconds,
   spreadOf,
   startWorker,
+  stated,
   untilSo,
 } from './real.ts'
 import { setStage } from './stage.ts'
@@ -59,11 +60,6 @@ async function secretsThere(): Promise<readonly KubeObject[]> {
   const secrets = recordedObjects(objects).filter(({ kind }) => kind === 'Secret')
   const found = await Promise.all(secrets.map((ref) => kube.get(ref)))
   return found.flatMap((object) => (object ? [stated(object)] : []))
-}
-
-function stated({ metadata, status: _, ...object }: KubeObject): KubeObject {
-  const { name, namespace = '', labels = {}, annotations = {} } = metadata
-  return { ...object, metadata: { name, namespace, labels, annotations } }
 }
 
 /** What the Secrets of the host have on the cluster. */
