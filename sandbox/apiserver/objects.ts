@@ -67,8 +67,8 @@ export async function applyObject(store: Store, write: Write, body: Json): Promi
     throw invalid(about, '', [required('fieldManager', 'is required for apply patch')])
   }
   const live = store.get(write.kind, write.namespace, write.name)
+  // What is not there is made whatever version of it is asked for, as a real API server does.
   if (live) expectSame(write, live, wanted)
-  else if (text(wanted, 'metadata', 'resourceVersion')) throw stale(write.kind, write.name)
   const { kind, version } = write
   const { unknown, value } = check(schemas[resourceName(kind)] ?? 'any', wanted)
   strict(write, unknown)

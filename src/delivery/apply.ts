@@ -33,34 +33,41 @@ export async function applyHost(
 
 /** Takes the steps on the cluster, up in order, then down; answers what admission warned of. What the cluster
  *  would refuse is found out by a dry run, before the first object is there; `names` are the host's. Fields of
- *  our objects that others have taken are taken back; one that is to be made takes nothing from anybody who
- *  makes it meanwhile. */
+ *  our objects that others have taken are taken back; one that is to be made is not taken from whoever has made
+ *  it: throws KubeError, `exists`. */
 export async function applySteps(
   kube: Kube,
   steps: readonly Step[],
   names: readonly string[],
 ): Promise<readonly string[]> {
   const changed = steps.flatMap(({ action, object }) =>
-    object && action !== 'keep' ? [{ object, force: action === 'update' }] : [],
+    object && action !== 'keep' ? [{ object, how: howTo(action) }] : [],
   )
   const routing = changed.filter(({ object }) => !isSecret(object))
-  for (const { object, force } of routing) await tryOut(kube, { object, force, names })
+  for (const { object, how } of routing) await tryOut(kube, { object, how, names })
   const warnings: string[] = []
   // One Secret that is refused, such as for its length, holds up none of the others: a certificate arrives.
   const refused: KubeError[] = []
-  for (const { object, force } of changed) {
+  for (const { object, how } of changed) {
     if (refused[0] && !isSecret(object)) break
     try {
       noteOurs(kube, object)
-      warnings.push(...(await kube.apply(object, { force })))
+      warnings.push(...(await kube.apply(object, how)))
     } catch (error) {
       if (!(error instanceof KubeError) || !isSecret(object) || isAway(error)) throw error
+      if (error.fault === 'exists') throw error
       refused.push(error)
     }
   }
   if (refused[0]) throw refused[0]
   for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
   return [...new Set(warnings)]
+}
+
+type How = { readonly force: boolean } | { readonly make: true }
+
+function howTo(action: Step['action']): How {
+  return action === 'create' ? { make: true } : { force: true }
 }
 
 /** Changes a host's Secrets and changes them back, so that the ingress is told of them anew. When the API server does not answer
@@ -131,11 +138,11 @@ export function isOursNow(kube: Kube, ref: KubeRef, digest: string): boolean {
 
 type Trial = {
   readonly object: KubeObject
-  readonly force: boolean
+  readonly how: How
   readonly names: readonly string[]
 }
 
-async function tryOut(kube: Kube, { object, force, names }: Trial): Promise<void> {
+async function tryOut(kube: Kube, { object, how, names }: Trial): Promise<void> {
   const known = acceptedBy(kube)
   const shape = shapeOf(object, names)
   const before = known.get(shape)
@@ -147,7 +154,7 @@ async function tryOut(kube: Kube, { object, force, names }: Trial): Promise<void
     )
     if (isFine) return
   }
-  const tried = kube.apply(object, { dryRun: true, force })
+  const tried = kube.apply(object, { dryRun: true, ...how })
   if (known.size >= memoryLimit) known.clear()
   known.set(shape, { tried, until: performance.now() + memoryMilliseconds })
   try {

@@ -17,6 +17,8 @@ export type Comparable = {
   readonly wanted: boolean
   /** When others were last seen to change what they have before an ingress. */
   readonly othersAt?: Date | null
+  /** What is not recorded is taken not to be there: whoever makes it finds out whether it is. */
+  readonly recordedAlone?: boolean
 }
 
 /** What it takes to get from what is on the cluster to what is wanted. */
@@ -39,13 +41,14 @@ export function rendererOf(cluster: Pick<ClusterRow, 'api'>): Renderer {
  *  configuration is to change, and else a risk: a certificate is renewed whatever they do. */
 export async function compare(
   kube: Kube,
-  { renderer, delivery, recorded, wanted, othersAt = null }: Comparable,
+  { renderer, delivery, recorded, wanted, othersAt = null, recordedAlone = false }: Comparable,
 ): Promise<Compared> {
   const hostId = delivery.host.id
   const desired = wanted ? renderer.manifests(delivery) : []
   // Where objects tell nothing of themselves, those that were taken as they are wanted most likely still are so.
   const likely = renderer.faults ? [] : desired.filter((object) => isRecordedSo(object, recorded))
-  const observed = await observe(kube, [...desired.map(refOf), ...recorded], likely)
+  const unrecorded = recordedAlone ? [] : desired.map(refOf)
+  const observed = await observe(kube, [...unrecorded, ...recorded], likely)
   const comparison = { hostId, order: renderer.kinds, desired, observed, recorded }
   const steps = plan(comparison)
   const conflicts = foreignObjects(comparison)

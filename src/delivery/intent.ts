@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import { driftPolicy } from '../clusters/find.ts'
 import { isSameObject } from '../clusters/kubernetes/kinds.ts'
-import type { Kube } from '../clusters/kubernetes/kube.ts'
+import type { Kube, KubeObject } from '../clusters/kubernetes/kube.ts'
 import type { Context } from '../core/context.ts'
 import { json } from '../core/database/db.ts'
 import { ServedSpecs } from '../hosts/host.ts'
@@ -14,7 +14,7 @@ import { type Decision, decide, repairsIn } from './drift/policy.ts'
 import type { PlacementRow } from './gather.ts'
 import { servedAs } from './outcome/settle.ts'
 import { storeIntent } from './outcome/store.ts'
-import type { Step } from './plan.ts'
+import { isOurs, refOf, type Step } from './plan.ts'
 import type { Collision, DesiredHost } from './renderer.ts'
 
 /** What a push is about to do on a cluster. */
@@ -28,6 +28,13 @@ export type Intent = {
   readonly risks: Promise<readonly Collision[]>
 }
 
+/** A host as it is wanted on a cluster; `recordedAlone` as in compare. */
+type Wanted = {
+  readonly placement: PlacementRow
+  readonly delivery: DesiredHost
+  readonly recordedAlone?: boolean
+}
+
 /** Compares a host with its cluster, decides what is done about what others have changed, and stores what may
  *  exist from here on before anything of it does: a crash would leave it behind, and who watches the cluster
  *  knows it from what others make of it. Answers why nothing may be done, where something is in the way; nothing
@@ -35,7 +42,7 @@ export type Intent = {
 export async function intend(
   ctx: Context,
   kube: Kube,
-  { placement, delivery }: { readonly placement: PlacementRow; readonly delivery: DesiredHost },
+  { placement, delivery, recordedAlone = false }: Wanted,
 ): Promise<Intent | { readonly conflicts: readonly string[] }> {
   const recorded = recordedObjects(placement.objects)
   const compared = await compare(kube, {
@@ -44,9 +51,14 @@ export async function intend(
     recorded,
     wanted: true,
     othersAt: placement.cluster.othersAt,
+    recordedAlone,
   })
   const { conflicts, risks } = compared
-  if (conflicts.length > 0) return { conflicts }
+  if (conflicts.length > 0) {
+    // Whoever made what is not recorded without a look has recorded what is of others, too.
+    if (!recordedAlone) await storeIntent(ctx)(asThere(placement, recorded, compared.observed))
+    return { conflicts }
+  }
   // What others have changed of it: put right, or left as it is for now.
   const drift = decide({
     policy: driftPolicy(placement.cluster),
@@ -66,6 +78,19 @@ export async function intend(
     await storeIntent(ctx)({ id: placement.id, ...next })
   }
   return { steps, objects, drift, risks }
+}
+
+/** The record of what is there of a host, where nothing is to be done. */
+function asThere(
+  { id, host, served }: PlacementRow,
+  recorded: readonly RecordedObject[],
+  observed: readonly KubeObject[],
+) {
+  const made = observed
+    .filter((object) => isOurs(object, { hostId: host.id }))
+    .map(refOf)
+    .filter((ref) => !recorded.some((each) => isSameObject(each, ref)))
+  return { id, objects: recordOf([...recorded, ...made]), served }
 }
 
 /** An object that is about to be as wanted, if it is not so already. */

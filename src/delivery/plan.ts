@@ -60,10 +60,13 @@ export function foreignObjects(comparison: Omit<Comparison, 'order'>): readonly 
   return observed
     .filter((object) => !isOurs(object, comparison))
     .filter((object) => wanted.some((ref) => isSameObject(ref, refOf(object))))
-    .map((object) => {
-      const what = nameOf(refOf(object))
-      return `${what} exists and was not made for this host; remove it, or ask for another name`
-    })
+    .map(takenName)
+}
+
+/** Says that an object stands under a name of ours and is of somebody else. */
+export function takenName(object: KubeObject): string {
+  const what = nameOf(refOf(object))
+  return `${what} exists and was not made for this host; remove it, or ask for another name`
 }
 
 /** Whether the object bears our labels for this host; or is one that we have made and recorded, from which

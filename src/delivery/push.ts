@@ -1,6 +1,6 @@
 import { trustDigest } from '../authorities/trust/placements.ts'
 import { isTransient as isRefusalTransient } from '../certificates/issuance/transient.ts'
-import { isAway, KubeError } from '../clusters/kubernetes/kube.ts'
+import { isAway, type Kube, KubeError } from '../clusters/kubernetes/kube.ts'
 import { openCluster } from '../clusters/kubernetes/open.ts'
 import { noteUnanswered, silenceOf } from '../clusters/silence.ts'
 import type { Context } from '../core/context.ts'
@@ -18,7 +18,7 @@ import {
   type PlacementRow,
   readPlacement,
 } from './gather.ts'
-import { intend } from './intent.ts'
+import { type Intent, intend } from './intent.ts'
 import { backendsFound } from './observe.ts'
 import {
   type Outcome,
@@ -28,6 +28,7 @@ import {
   waitingForCertificate,
 } from './outcome/settle.ts'
 import { backendClientWarnings } from './pairs/backendclients.ts'
+import type { Step } from './plan.ts'
 import { confirmPlacement } from './proof/confirm.ts'
 import { whyFrozen } from './proof/frozen.ts'
 import type { DesiredHost } from './renderer.ts'
@@ -92,18 +93,44 @@ async function answerChallenges(
   delivery: DesiredHost,
 ): Promise<void> {
   const kube = await openCluster(ctx, placement.clusterId)
-  const intent = await intend(ctx, kube, { placement, delivery })
-  if ('conflicts' in intent) {
-    const message = intent.conflicts.join('. ')
-    return settle(ctx, placement, { status: 'Conflict', message, againAfterSeconds: 60 })
-  }
-  await applySteps(kube, intent.steps, namesOf(delivery.host.name, delivery.host.spec))
+  const names = namesOf(delivery.host.name, delivery.host.spec)
+  const outcome = await carryOut(ctx, kube, { placement, delivery }, (steps) =>
+    applySteps(kube, steps, names),
+  )
+  if (!outcome) return
+  const { intent } = outcome
   const risks = await intent.risks
   await settleChallenges(ctx, placement, {
     objects: appliedOf(intent.objects),
     warnings: risks.map(({ message }) => message),
     answering: delivery.challenges !== undefined,
   })
+}
+
+type Delivery = { readonly placement: PlacementRow; readonly delivery: DesiredHost }
+
+/** Decides what is to be done for a host and does it; answers undefined where something is in the way, after saying so.
+ *  Objects that are not recorded are made without a look whether they are there, as they seldom are; where one is, all
+ *  is looked for. */
+async function carryOut(
+  ctx: Context,
+  kube: Kube,
+  delivery: Delivery,
+  apply: (steps: readonly Step[]) => Promise<readonly string[]>,
+): Promise<{ readonly intent: Intent; readonly advice: readonly string[] } | undefined> {
+  const attempt = async (recordedAlone: boolean) => {
+    const intent = await intend(ctx, kube, { ...delivery, recordedAlone })
+    if (!('conflicts' in intent)) return { intent, advice: await apply(intent.steps) }
+    const message = intent.conflicts.join('. ')
+    await settle(ctx, delivery.placement, { status: 'Conflict', message, againAfterSeconds: 60 })
+    return undefined
+  }
+  try {
+    return await attempt(true)
+  } catch (error) {
+    if (!(error instanceof KubeError) || error.fault !== 'exists') throw error
+    return attempt(false)
+  }
 }
 
 /** What is on the cluster once the steps have been taken. */
@@ -128,13 +155,12 @@ async function deliver(
     openCluster(ctx, placement.clusterId),
     foreignNames(ctx, placement),
   ])
-  const intent = await intend(ctx, kube, { placement, delivery })
-  if ('conflicts' in intent) {
-    const message = intent.conflicts.join('. ')
-    return settle(ctx, placement, { status: 'Conflict', message, againAfterSeconds: 60 })
-  }
+  const outcome = await carryOut(ctx, kube, { placement, delivery }, (steps) =>
+    applyHost(ctx, kube, { placement, delivery, steps }),
+  )
+  if (!outcome) return
+  const { intent, advice } = outcome
   const { steps, drift } = intent
-  const advice = await applyHost(ctx, kube, { placement, delivery, steps })
   // What others have changed and is left so is not overwritten.
   const isAsWanted = drift.held.length === 0 && steps.every(({ action }) => action === 'keep')
   if (isAsWanted && (await isOverlooked(ctx, placement))) {
@@ -189,7 +215,8 @@ function isUnreachable(error: KubeError | Problem): boolean {
 
 function failure(error: KubeError | Problem): Outcome {
   const { message } = error
-  const conflict = error instanceof KubeError && error.fault === 'conflict'
+  const conflict =
+    error instanceof KubeError && (error.fault === 'conflict' || error.fault === 'exists')
   if (conflict) return { status: 'Conflict', message, againAfterSeconds: 60 }
   return isPassing(error)
     ? { status: 'Failed', message }

@@ -20,7 +20,7 @@ export type QueueTurns = {
 }
 
 /** So many jobs of a queue run at a time; and beside them so many that are urgent, which wait for no others. */
-const width = { usual: 64, urgent: 32 } as const
+const width = { usual: 96, urgent: 32 } as const
 /** So many must have ended before others are taken: what begins together is read and stored together. */
 const least = 24
 /** What ends, or becomes due, within this time is seen together. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { issueCertificate } from '../../src/certificates/issuance/issue.ts'
 import { kinds } from '../../src/clusters/kubernetes/kinds.ts'
+import { KubeError } from '../../src/clusters/kubernetes/kube.ts'
 import { changeCluster } from '../../src/clusters/register.ts'
 import { sql } from '../../src/core/database/db.ts'
 import { objectName } from '../../src/delivery/istio/names.ts'
@@ -267,11 +268,48 @@ test('an object under our name that is not ours is left alone', async () => {
   }
   await kube.apply(squatter)
   await put(ctx, name)
+  // Nor is it taken for ours because we were about to make it.
+  for (const _ of ['first', 'second']) {
+    const { status } = await work(ctx, name)
+    assert.equal(status.clusters[0]?.status, 'Conflict')
+    assert.match(status.clusters[0]?.message ?? '', /was not made for this host/)
+    assert.deepEqual((await kube.get({ ...kinds.secret, ...metadata }))?.data, { a: 'YQ==' })
+  }
+})
+
+test('where one object under our names is not ours, none is made', async () => {
+  const name = 'squatroute.shop.test'
+  const metadata = { ...ingress, name: objectName(name) }
+  const http = [{ route: [{ destination: { host: 'httpbin' } }] }]
+  const theirs = { ...kinds.istioVirtualService, metadata, spec: { hosts: ['other.test'], http } }
+  await kube.apply(theirs)
+  await put(ctx, name)
   const { status } = await work(ctx, name)
   assert.equal(status.clusters[0]?.status, 'Conflict')
-  assert.match(status.clusters[0]?.message ?? '', /was not made for this host/)
+  assert.match(status.clusters[0]?.message ?? '', /^VirtualService \S+ exists and was not made/)
+  for (const kind of [kinds.secret, kinds.istioGateway]) {
+    assert.equal(await kube.get({ ...kind, ...metadata }), undefined)
+  }
+  const there = await kube.get({ ...kinds.istioVirtualService, ...metadata })
+  assert.deepEqual(there?.spec, theirs.spec)
+  await kube.remove({ ...kinds.istioVirtualService, ...metadata })
+  assert.equal((await work(ctx, name)).status.clusters[0]?.status, 'Synced')
+})
+
+test('an object is made only where there is none', async () => {
+  const metadata = { ...ingress, name: 'made.shop.test' }
+  const object = { ...kinds.secret, metadata, type: 'Opaque', data: { a: 'YQ==' } }
+  await kube.apply(object, { make: true, dryRun: true })
+  await kube.apply(object, { make: true })
+  for (const dryRun of [true, false]) {
+    await assert.rejects(kube.apply({ ...object, data: {} }, { make: true, dryRun }), isExists)
+  }
   assert.deepEqual((await kube.get({ ...kinds.secret, ...metadata }))?.data, { a: 'YQ==' })
 })
+
+function isExists(error: unknown): boolean {
+  return error instanceof KubeError && error.fault === 'exists'
+}
 
 test('a host is taken off: its objects, its placement and at last its row', async () => {
   const name = 'leaving.shop.test'

@@ -67,23 +67,23 @@ function isBegun(begun: readonly { readonly key: unknown }[], count: number) {
 test('what is urgent begins while as many run as may, and a cluster is one process’s at a time', async (t) => {
   const clusterId = randomUUID()
   const one = turnsOf(t)
-  const usual = keysOf(clusterId, 80)
+  const usual = keysOf(clusterId, 112)
   await dueNow(usual, 'placement.push')
   one.wake()
-  await isBegun(one.begun, 64)
+  await isBegun(one.begun, 96)
   // It looks for work by itself, and would have taken the cluster.
   const other = turnsOf(t)
   const urgent = keysOf(clusterId, 1)
   await dueNow(urgent, 'placement.push', true)
   one.wake()
   other.wake()
-  await isBegun(one.begun, 65)
-  assert.deepEqual(one.begun[64]?.key, urgent[0])
+  await isBegun(one.begun, 97)
+  assert.deepEqual(one.begun[96]?.key, urgent[0])
   // Another cluster is nobody's yet.
   const elsewhere = keysOf(randomUUID(), 1)
   await dueNow(elsewhere, 'placement.push')
   other.wake()
-  const more = () => [...one.begun.slice(65), ...other.begun].map(({ key }) => key)
+  const more = () => [...one.begun.slice(97), ...other.begun].map(({ key }) => key)
   await until('it is somebody’s', () => (more().length > 0 ? true : undefined))
   assert.deepEqual(more(), elsewhere)
   // The rest has its turn when there is room.

@@ -40,6 +40,17 @@ describe('server-side apply', () => {
     assert.deepEqual(owners(again.body), ['a Apply f:x'])
   })
 
+  test('of a resourceVersion creates what is not there, and changes nothing of another', async () => {
+    const object = fresh()
+    const old = { resourceVersion: '1' }
+    const created = await as('a', object({ x: '1' }, old))
+    assert.equal(created.status, 201)
+    assert.notEqual(text(created.body, 'metadata', 'resourceVersion'), '1')
+    const again = await as('a', object({ x: '2' }, old))
+    assert.deepEqual([again.status, text(again.body, 'reason')], [409, 'Conflict'])
+    assert.deepEqual((await as('a', object({ x: '1' }))).body, created.body)
+  })
+
   test('takes away what its manager no longer applies, and nothing else', async () => {
     const object = fresh()
     await as('a', object({ x: '1', y: '1' }, { labels: { one: '1' } }))

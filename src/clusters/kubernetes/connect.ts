@@ -36,8 +36,10 @@ export function connect(kubeconfig: string): Kube {
       const path = watchPath(kind, where, resourceVersion)
       return watchEvents(kind, await line.open(path, kind, signal))
     },
-    apply: async (object, { dryRun = false, force = false } = {}) =>
-      (await applied(line, object, { dryRun, force, accept: headOnly })).warnings,
+    apply: async (object, { dryRun = false, force = false, make = false } = {}) => {
+      const options = { dryRun, force, accept: headOnly }
+      return (await (make ? made : applied)(line, object, options)).warnings
+    },
     rehearse: async (object, { force = false } = {}) => {
       const answer = await applied(line, object, { dryRun: true, force })
       return { object: asObject(answered(answer)), warnings: answer.warnings }
@@ -75,10 +77,27 @@ function asked(line: Line, ref: KubeRef, { query = {}, ...rest }: Asked): Promis
 const headOnly =
   'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;q=0.9'
 
+type ApplyOptions = { readonly dryRun: boolean; readonly force: boolean; readonly accept?: string }
+
+/** No object has this resourceVersion: etcd's first revision is that of an empty store. Server-side apply makes an object
+ *  that is not there whatever its resourceVersion, and refuses to change one that has another. */
+const ofNone = '1'
+
+/** Applies an object that is not there yet. */
+async function made(line: Line, object: KubeObject, options: ApplyOptions): Promise<KubeAnswer> {
+  const metadata = { ...object.metadata, resourceVersion: ofNone }
+  try {
+    return await applied(line, { ...object, metadata }, options)
+  } catch (error) {
+    if (!(error instanceof KubeError) || error.fault !== 'conflict') throw error
+    throw new KubeError('exists', error.message, { cause: error })
+  }
+}
+
 function applied(
   line: Line,
   object: KubeObject,
-  { dryRun, force, accept }: { dryRun: boolean; force: boolean; accept?: string },
+  { dryRun, force, accept }: ApplyOptions,
 ): Promise<KubeAnswer> {
   const { apiVersion, kind, metadata } = object
   return asked(

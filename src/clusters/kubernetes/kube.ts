@@ -3,13 +3,14 @@ import Type from 'typebox'
 import type { Kind, KubeRef } from './kinds.ts'
 
 /** Why a cluster did not do what it was asked: `not-found`, the object or its namespace; `unsupported`,
- *  it knows no such kind; `conflict`, another field manager or a newer version; `expired`, what was asked
- *  for by resourceVersion is not kept any more; `invalid`, refused for good; `unavailable`, refused for
+ *  it knows no such kind; `conflict`, another field manager or a newer version; `exists`, it is there, and was to be made; `expired`,
+ *  what was asked for by resourceVersion is not kept any more; `invalid`, refused for good; `unavailable`, refused for
  *  now; `unreachable`, no answer at all. */
 export type KubeFault =
   | 'not-found'
   | 'unsupported'
   | 'conflict'
+  | 'exists'
   | 'expired'
   | 'unauthorized'
   | 'forbidden'
@@ -117,10 +118,11 @@ export type Kube = {
     kind: Kind,
     asked: Where & { readonly resourceVersion: string; readonly signal: AbortSignal },
   ) => Promise<AsyncIterable<WatchEvent>>
-  /** Server-side apply as field manager `gatesmith`; answers the warnings of admission. */
+  /** Server-side apply as field manager `gatesmith`; answers the warnings of admission. `make`: there is none yet, or it
+   *  throws `exists`; else fields that others hold are taken with `force`. */
   readonly apply: (
     object: KubeObject,
-    options?: { readonly dryRun?: boolean; readonly force?: boolean },
+    options?: { readonly dryRun?: boolean; readonly force?: boolean; readonly make?: boolean },
   ) => Promise<readonly string[]>
   /** What the cluster would make of the object, and what admission would warn of: a dry run, all of whose
    *  checks are real. */

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import Type from 'typebox'
 import type { Ingress } from '../../clusters/cluster.ts'
 import { selectorText } from '../../clusters/ingresses.ts'
@@ -74,30 +75,32 @@ function addressesOf({ status }: KubeObject): readonly string[] {
   return [...(podIP === undefined ? [] : [podIP]), ...podIPs.map(({ ip }) => ip)]
 }
 
-type Turns = { readonly now: Promise<Neighbours>; next?: Promise<Neighbours> }
+/** What was begun last: it has ended, and what is read next may begin. */
+type Turn = { readonly ended: Promise<unknown>; next?: Promise<Neighbours> }
 
-const turnsOf = oncePer((_: Kube) => new Map<string, Turns>())
+const turnsOf = oncePer((_: Kube) => new Map<string, Turn>())
+/** Where many hosts are brought, it is read so often: as much is listed each time as a host or two have objects. */
+const readMilliseconds = 250
 
-/** What others have put before the same ingress, read from now on: of those who ask while it is being read all
- *  get what is read next, once for all of them. */
+/** What others have put before the same ingress, read from now on: of those who ask while it is being read, and shortly
+ *  after, all get what is read next, once for all of them. */
 export function freshNeighbours(kube: Kube, ingress: Ingress): Promise<Neighbours> {
   const byIngress = turnsOf(kube)
   const key = keyOf(ingress)
-  const running = byIngress.get(key)
-  if (running) {
-    running.next ??= running.now.catch(() => undefined).then(read)
-    return running.next
+  const last = byIngress.get(key)
+  if (last) {
+    last.next ??= last.ended.then(read)
+    return last.next
   }
   return read()
 
   function read(): Promise<Neighbours> {
     const now = askForAll(() => neighboursOf(kube, ingress))
-    const turn: Turns = { now }
+    const turn: Turn = { ended: Promise.allSettled([now, wait(readMilliseconds)]) }
     byIngress.set(key, turn)
-    const end = () => {
-      if (byIngress.get(key) === turn && !turn.next) byIngress.delete(key)
-    }
-    now.then(end, end)
+    turn.ended.then(() => {
+      if (!turn.next) byIngress.delete(key)
+    })
     return now
   }
 }

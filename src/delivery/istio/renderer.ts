@@ -1,7 +1,7 @@
 import { isSameObject, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
-import { refOf } from '../plan.ts'
+import { refOf, takenName } from '../plan.ts'
 import type { Collision, CollisionQuestion, Renderer } from '../renderer.ts'
 import { type Candidate, collisions } from './collisions.ts'
 import { gateway } from './gateway.ts'
@@ -40,18 +40,23 @@ type Ours = Pick<Candidate, 'gateway' | 'virtualService'> & { readonly own: read
 /** What others have in the way of a host that Istio takes for this Gateway and VirtualService. */
 export async function collisionsOf(
   kube: Kube,
-  { delivery, recent, since = null }: CollisionQuestion,
+  { delivery, observed, recent, since = null }: CollisionQuestion,
   { gateway, virtualService, own }: Ours,
 ): Promise<readonly Collision[]> {
   const { host, ingress } = delivery
   const neighbours = await (recent
     ? recentNeighbours(kube, ingress, since)
     : freshNeighbours(kube, ingress))
-  // What stands under the host's own names is its own, even where it has lost our labels, or is told of as
-  // such (src/delivery/plan.ts).
+  // What stands under the host's own names is its own, even where it has lost our labels; or it is told of as such
+  // (src/delivery/plan.ts), and here where it was not looked for.
   const isOther = (object: KubeObject) =>
     !own.some((each) => isSameObject(refOf(each), refOf(object)))
-  return collisions(
+  const ours = [...neighbours.gateways, ...neighbours.virtualServices].filter(
+    (object) =>
+      !isOther(object) && !observed.some((each) => isSameObject(refOf(each), refOf(object))),
+  )
+  const taken = ours.map((object) => ({ message: takenName(object), blocks: true, wins: true }))
+  const found = collisions(
     {
       names: namesOf(host.name, host.spec),
       spec: host.spec,
@@ -65,6 +70,7 @@ export async function collisionsOf(
       virtualServices: neighbours.virtualServices.filter(isOther),
     },
   )
+  return [...taken, ...found]
 }
 
 /** An object with the age of the one that is there: one that is yet to be made comes after all others. */

@@ -14,7 +14,8 @@ import type { Decision } from '../drift/policy.ts'
 import type { PlacementRow } from '../gather.ts'
 import type { Seen } from '../observe.ts'
 import { nameOf } from '../plan.ts'
-import { store } from './store.ts'
+import { askBy, noteWaiting } from '../proof/pace.ts'
+import { dueNext, store } from './store.ts'
 
 /** How a push or its proof ended. */
 export type Outcome = {
@@ -109,7 +110,7 @@ export type Applied = {
 
 /** Stores that a host's objects are on the cluster, and makes it due that this is proved. What was served as
  *  wanted before stays Synced until it is seen not to be. */
-export function settleApplied(
+export async function settleApplied(
   ctx: Context,
   placement: PlacementRow,
   { changed, lost: taken, warnings, conditions, objects, trust, drift }: Applied,
@@ -123,7 +124,9 @@ export function settleApplied(
   const message = lost.length > 0 ? lost.join('. ') : stays ? null : waitingForIngress
   const inAMinute = new Date(now.getTime() + 60_000)
   const noted = notedDrift(placement, drift)
-  return store(ctx, {
+  const applied = { ...placement, appliedAt: changed ? now : placement.appliedAt }
+  const confirmAt = askBy(ctx, applied)
+  await store(ctx, {
     placement,
     columns: {
       ...(status === placement.status ? {} : { status, since: now }),
@@ -143,13 +146,18 @@ export function settleApplied(
       lost.length > 0
         ? [{ kind: 'placement.push', at: drift.againAt ?? inAMinute }]
         : [
-            { kind: 'placement.confirm', at: now },
+            { kind: 'placement.confirm', at: confirmAt },
             // It may be made any moment, and nobody tells.
             ...(conditions.some((each) => each.status === 'False')
               ? [{ kind: 'placement.look' as const, at: inAMinute }]
               : []),
           ],
   })
+  if (lost.length > 0 || confirmAt <= now) return
+  noteWaiting(ctx, applied)
+  // The ingress may have got as far while this was stored.
+  const at = ctx.now()
+  if (askBy(ctx, applied) <= at) await dueNext(ctx, { kind: 'placement.confirm', placement, at })
 }
 
 /** What is said of a host that has no certificate, where nothing else is. */

@@ -5,13 +5,13 @@ import { type PlacementRow, readPlacement } from '../gather.ts'
 import { propagation, settle } from '../outcome/settle.ts'
 import { dueNext } from '../outcome/store.ts'
 import { whyFrozen, whyNotTaken } from './frozen.ts'
-import { isBehind, isOnItsWay, noteServed, noteWaiting } from './pace.ts'
+import { askBy, isOnItsWay, noteAsked, noteServed, noteWaiting } from './pace.ts'
 import { type Proof, prove } from './prove.ts'
 
 /** How long the ingress is waited for at a time; and the pause before it is asked again after a change, which
  *  grows with the time since. */
 const lookMilliseconds = 1_000
-const pauseMilliseconds = { least: 250, most: 4_000, behind: 10_000 } as const
+const pauseMilliseconds = { least: 250, most: 4_000 } as const
 /** How long an ingress that goes on taking up what was applied before is waited for in all. */
 const patienceMilliseconds = 180_000
 
@@ -29,13 +29,15 @@ export async function confirmPlacement(
   const age = placement.appliedAt && ctx.now().getTime() - placement.appliedAt.getTime()
   const patience = isOnItsWay(ctx, placement) ? patienceMilliseconds : propagation
   const isRecent = age !== null && age < patience
-  if (isRecent && isBehind(ctx, placement)) return standBy(ctx, placement)
+  const at = askBy(ctx, placement)
+  if (isRecent && at > ctx.now()) return standBy(ctx, placement, at)
+  noteAsked(ctx, placement)
   const timeoutMilliseconds = lookMilliseconds
   const proof = await prove(ctx, { placement, certificate, timeoutMilliseconds })
   if (proof.unanswered) await noteUnanswered(ctx, placement.clusterId)
   else await noteAnswered(ctx, placement.cluster)
-  const served = noteServed(ctx, placement, proof.fault === null)
-  await Promise.all(served.map((each) => lookNow(ctx, each)))
+  const next = noteServed(ctx, placement, proof.fault === null)
+  await Promise.all(next.map((each) => dueNext(ctx, { kind: 'placement.confirm', ...each })))
   if (proof.fault !== null && !proof.unanswered && isRecent) return again(ctx, placement, age)
   const reasons =
     proof.fault === null
@@ -48,22 +50,18 @@ export async function confirmPlacement(
 /** It was asked for in vain. */
 async function again(ctx: Context, placement: PlacementRow, age: number): Promise<void> {
   const { least, most } = pauseMilliseconds
-  await later(ctx, placement, Math.min(Math.max(age / 2, least), most))
+  const pause = Math.min(Math.max(age / 2, least), most)
+  await later(ctx, placement, new Date(ctx.now().getTime() + pause))
 }
 
 /** Others are asked for, and it is when one of them is served. */
-async function standBy(ctx: Context, placement: PlacementRow): Promise<void> {
+async function standBy(ctx: Context, placement: PlacementRow, at: Date): Promise<void> {
   noteWaiting(ctx, placement)
-  await later(ctx, placement, pauseMilliseconds.behind)
+  await later(ctx, placement, at)
 }
 
-async function later(ctx: Context, placement: PlacementRow, pause: number): Promise<void> {
-  const at = new Date(ctx.now().getTime() + pause)
+async function later(ctx: Context, placement: PlacementRow, at: Date): Promise<void> {
   await dueNext(ctx, { kind: 'placement.confirm', placement, at })
-}
-
-function lookNow(ctx: Context, placement: Pick<PlacementRow, 'id' | 'clusterId'>): Promise<true> {
-  return dueNext(ctx, { kind: 'placement.confirm', placement, at: ctx.now() })
 }
 
 /** Synced only when what is served is what was issued, and who is to be let in is. */

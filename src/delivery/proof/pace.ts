@@ -7,14 +7,16 @@ import type { PlacementRow } from '../gather.ts'
 type Pace = {
   /** Of what was seen to be served, when the last of it was applied. */
   servedTo: number
-  /** When it was last seen to have got further, as dates go. */
+  /** When it was last seen to have got further. */
   furtherAt: number
-  /** When many were waited for last, as dates go. */
+  /** When many were waited for last. */
   crowdAt: number
   /** How many were asked for in vain since something was served that was applied later. */
   vain: number
-  /** When one was asked for in vain last. */
-  vainAt: number
+  /** When one that was applied later than all that are served was asked for last, or in vain. */
+  askedAt: number
+  /** When one that was applied later than all that are served is asked for. */
+  scoutAt: number
   /** When anything of this was noted last. */
   notedAt: number
   /** Those that are asked for when it has got as far. */
@@ -23,34 +25,44 @@ type Pace = {
 
 /** So many are asked for in vain before others wait. */
 const patience = 8
-/** One is asked for so often while others wait; how long nothing may have been asked for, until all of this is
- *  forgotten; and how long an ingress that is behind may take for its next step: istiod alone gathers changes for ten
- *  seconds (istio.md 1.6). In milliseconds. */
-const scoutMilliseconds = 250
+/** While others wait one is asked for so often, of those between what is served and what was applied last; and so often the
+ *  one that was applied last. How long nothing may have been asked for, until all of this is forgotten; and how long
+ *  an ingress that is behind may take for its next step: istiod alone gathers changes for ten seconds (istio.md
+ *  1.6). In milliseconds. */
+const scoutMilliseconds = { any: 250, last: 1_000 } as const
 const memoryMilliseconds = 30_000
 const stepMilliseconds = 20_000
 const mostWaiting = 10_000
+/** So long one waits at most before it is asked for. */
+const waitMilliseconds = 10_000
 
 const paces = oncePer(() => new Map<string, Pace>())
 
 type Of = Pick<PlacementRow, 'id' | 'clusterId' | 'ingress' | 'appliedAt'>
 
-/** Whether the ingress has most likely not got as far as this placement yet. */
-export function isBehind(ctx: Context, placement: Of): boolean {
-  const { appliedAt } = placement
-  const { servedTo, vain, vainAt } = paceOf(ctx, placement)
-  if (appliedAt === null || appliedAt.getTime() <= servedTo || vain < patience) return false
-  return performance.now() - vainAt < scoutMilliseconds
+/** When a placement is to be asked for at the latest: now, or later where the ingress has most likely not got as far yet. */
+export function askBy(ctx: Context, placement: Of): Date {
+  const { servedTo, vain, askedAt } = paceOf(ctx, placement)
+  const now = ctx.now()
+  const isBehind = appliedAtOf(placement) > servedTo && vain >= patience
+  if (!isBehind || now.getTime() - askedAt >= scoutMilliseconds.any) return now
+  return new Date(now.getTime() + waitMilliseconds)
+}
+
+/** Notes that a placement is asked for. */
+export function noteAsked(ctx: Context, placement: Of): void {
+  const pace = paceOf(ctx, placement)
+  if (appliedAtOf(placement) > pace.servedTo) pace.askedAt = ctx.now().getTime()
 }
 
 /** Whether the ingress has not got as far as this placement, one of many, and is seen to go on. */
 export function isOnItsWay(ctx: Context, placement: Of): boolean {
   const { servedTo, furtherAt, crowdAt } = paceOf(ctx, placement)
-  const isAhead = (placement.appliedAt?.getTime() ?? 0) > servedTo
+  const isAhead = appliedAtOf(placement) > servedTo
   return isAhead && ctx.now().getTime() - Math.min(furtherAt, crowdAt) < stepMilliseconds
 }
 
-/** Notes that a placement is waited for until the ingress has got as far. */
+/** Notes that a placement that is stored as applied is asked for as soon as one is served that was applied later. */
 export function noteWaiting(ctx: Context, placement: Of): void {
   const pace = paceOf(ctx, placement)
   const { waiting } = pace
@@ -59,39 +71,65 @@ export function noteWaiting(ctx: Context, placement: Of): void {
   if (waiting.size >= patience) pace.crowdAt = ctx.now().getTime()
 }
 
-/** Notes whether the ingress serves a placement; answers which of those that are waited for it most likely serves, too. */
-export function noteServed(ctx: Context, placement: Of, served: boolean): readonly Of[] {
+/** One that is to be asked for, and when. */
+type Next = { readonly placement: Of; readonly at: Date }
+
+/** Notes whether the ingress serves a placement; answers which of those that are waited for it most likely serves, too,
+ *  and now and then the one of the others that was applied last: the ingress may have got that far, and nobody
+ *  else would find out. */
+export function noteServed(ctx: Context, placement: Of, served: boolean): readonly Next[] {
   const pace = paceOf(ctx, placement)
-  const at = placement.appliedAt?.getTime() ?? 0
+  const at = appliedAtOf(placement)
   pace.waiting.delete(placement.id)
   if (!served) {
     if (at <= pace.servedTo) return []
     pace.vain++
-    pace.vainAt = performance.now()
-    pace.notedAt = pace.vainAt
+    pace.askedAt = ctx.now().getTime()
+    pace.notedAt = pace.askedAt
     return []
   }
-  pace.notedAt = performance.now()
+  pace.notedAt = ctx.now().getTime()
   if (at > pace.servedTo) pace.furtherAt = ctx.now().getTime()
   pace.servedTo = Math.max(pace.servedTo, at)
   pace.vain = 0
-  const next = [...pace.waiting.values()].filter(
-    ({ appliedAt }) => (appliedAt?.getTime() ?? 0) <= pace.servedTo,
-  )
+  const next = [...pace.waiting.values()].filter((each) => appliedAtOf(each) <= pace.servedTo)
   for (const { id } of next) pace.waiting.delete(id)
-  return next
+  const now = ctx.now()
+  return [
+    ...next.map((each) => ({ placement: each, at: now })),
+    ...scoutsOf(pace, now.getTime()).map((each) => ({
+      placement: each,
+      at: new Date(pace.scoutAt),
+    })),
+  ]
+}
+
+function scoutsOf(pace: Pace, now: number): readonly Of[] {
+  if (pace.scoutAt > now) return []
+  const last = [...pace.waiting.values()].reduce<Of | undefined>(
+    (latest, each) => (appliedAtOf(each) > appliedAtOf(latest) ? each : latest),
+    undefined,
+  )
+  if (!last) return []
+  pace.waiting.delete(last.id)
+  pace.scoutAt = Math.max(now, pace.scoutAt + scoutMilliseconds.last)
+  return [last]
+}
+
+function appliedAtOf(placement: Of | undefined): number {
+  return placement?.appliedAt?.getTime() ?? 0
 }
 
 function paceOf(ctx: Context, { clusterId, ingress }: Of): Pace {
   const all = paces(ctx)
   const name = `${clusterId}/${ingress}`
   const known = all.get(name)
-  const now = performance.now()
+  const now = ctx.now().getTime()
   if (known && now - known.notedAt < memoryMilliseconds) return known
-  const made = { ...fresh, vainAt: now, notedAt: now, waiting: new Map<string, Of>() }
+  const made = { ...fresh, askedAt: now, notedAt: now, waiting: new Map<string, Of>() }
   if (all.size >= 10_000) all.clear()
   all.set(name, made)
   return made
 }
 
-const fresh = { servedTo: 0, furtherAt: 0, crowdAt: 0, vain: 0 }
+const fresh = { servedTo: 0, furtherAt: 0, crowdAt: 0, vain: 0, scoutAt: 0 }
