@@ -23,8 +23,9 @@ export type QueueTurns = {
 const width = { usual: 96, urgent: 32 } as const
 /** So many must have ended before others are taken: what begins together is read and stored together. */
 const least = 24
-/** What ends, or becomes due, within this time is seen together. */
-const gatherMilliseconds = 15
+/** What ends, or becomes due, within this time is seen together: longer in a turn that has gone on for a second, as where
+ *  thousands of things are due. */
+const gatherMilliseconds = { first: 15, later: 40, from: 1_000 } as const
 /** What has ended is given back after this, or sooner with many others. */
 const giveMilliseconds = 100
 /** Between two looks at what is due; between two at which queues have something, while one is worked off, or of the
@@ -201,7 +202,8 @@ function takeTurn(ctx: Context, { id, table, work, signal, over, isWaitedFor }: 
         }
         if (running.usual + running.urgent === 0 && ended.length === 0) return
         await bell.rung(ended.length > 0 ? AbortSignal.timeout(giveMilliseconds) : undefined)
-        await wait(gatherMilliseconds)
+        const isLong = performance.now() - begun > gatherMilliseconds.from
+        await wait(isLong ? gatherMilliseconds.later : gatherMilliseconds.first)
       }
     } catch (error) {
       ctx.log.warn({ err: error }, 'a queue is given up; its jobs are given back')

@@ -80,7 +80,7 @@ type Turn = { readonly ended: Promise<unknown>; next?: Promise<Neighbours> }
 
 const turnsOf = oncePer((_: Kube) => new Map<string, Turn>())
 /** Where many hosts are brought, it is read so often: as much is listed each time as a host or two have objects. */
-const readMilliseconds = 250
+const readMilliseconds = 100
 
 /** What others have put before the same ingress, read from now on: of those who ask while it is being read, and shortly
  *  after, all get what is read next, once for all of them. */

@@ -71,7 +71,7 @@ export async function store(ctx: Context, change: Change): Promise<void> {
 
 const storing = oncePer((ctx) =>
   batched((changes: readonly Asked<Change>[]) => storeAll(ctx, changes), {
-    ...{ size: 64, lanes: 1, milliseconds: 50 },
+    ...{ size: 64, lanes: 1, milliseconds: 100 },
   }),
 )
 
@@ -188,7 +188,7 @@ const makingDue = oncePer((ctx) =>
       })
       return all.map(() => true as const)
     },
-    { size: 200, lanes: 1, milliseconds: 50 },
+    { size: 200, lanes: 1, milliseconds: 100 },
   ),
 )
 
