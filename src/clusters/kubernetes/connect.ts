@@ -15,8 +15,9 @@ import { jsonOf } from './refusal.ts'
 import { inServedVersion } from './versions.ts'
 import { watchEvents, watchSeconds } from './watch.ts'
 
-const pageSize = 250
-const pageLimit = 40
+/** A page of Secrets is a megabyte, and several lists are read at one moment. */
+const pageSize = 100
+const pageLimit = 100
 
 /** A connection to the cluster of a kubeconfig that src/clusters/credentials/kubeconfig.ts has let through. Nothing
  *  is sent before the first question. */
