@@ -41,33 +41,27 @@ export async function applySteps(
   names: readonly string[],
 ): Promise<readonly string[]> {
   const changed = steps.flatMap(({ action, object }) =>
-    object && action !== 'keep' ? [{ object, how: howTo(action) }] : [],
+    object && action !== 'keep' ? [{ object, make: action === 'create' }] : [],
   )
   const routing = changed.filter(({ object }) => !isSecret(object))
-  for (const { object, how } of routing) await tryOut(kube, { object, how, names })
+  for (const { object, make } of routing) await tryOut(kube, { object, make, names })
   const warnings: string[] = []
   // One Secret that is refused, such as for its length, holds up none of the others: a certificate arrives.
   const refused: KubeError[] = []
-  for (const { object, how } of changed) {
+  for (const { object, make } of changed) {
     if (refused[0] && !isSecret(object)) break
     try {
       noteOurs(kube, object)
-      warnings.push(...(await kube.apply(object, how)))
+      warnings.push(...(await kube.apply(object, { make, force: !make })))
     } catch (error) {
-      if (!(error instanceof KubeError) || !isSecret(object) || isAway(error)) throw error
-      if (error.fault === 'exists') throw error
+      if (!(error instanceof KubeError) || !isSecret(object)) throw error
+      if (isAway(error) || error.fault === 'exists') throw error
       refused.push(error)
     }
   }
   if (refused[0]) throw refused[0]
   for (const { action, ref } of steps) if (action === 'remove') await kube.remove(ref)
   return [...new Set(warnings)]
-}
-
-type How = { readonly force: boolean } | { readonly make: true }
-
-function howTo(action: Step['action']): How {
-  return action === 'create' ? { make: true } : { force: true }
 }
 
 /** Changes a host's Secrets and changes them back, so that the ingress is told of them anew. When the API server does not answer
@@ -138,11 +132,11 @@ export function isOursNow(kube: Kube, ref: KubeRef, digest: string): boolean {
 
 type Trial = {
   readonly object: KubeObject
-  readonly how: How
+  readonly make: boolean
   readonly names: readonly string[]
 }
 
-async function tryOut(kube: Kube, { object, how, names }: Trial): Promise<void> {
+async function tryOut(kube: Kube, { object, make, names }: Trial): Promise<void> {
   const known = acceptedBy(kube)
   const shape = shapeOf(object, names)
   const before = known.get(shape)
@@ -154,7 +148,7 @@ async function tryOut(kube: Kube, { object, how, names }: Trial): Promise<void> 
     )
     if (isFine) return
   }
-  const tried = kube.apply(object, { dryRun: true, ...how })
+  const tried = kube.apply(object, { dryRun: true, make, force: !make })
   if (known.size >= memoryLimit) known.clear()
   known.set(shape, { tried, until: performance.now() + memoryMilliseconds })
   try {

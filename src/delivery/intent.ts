@@ -37,8 +37,8 @@ type Wanted = {
 
 /** Compares a host with its cluster, decides what is done about what others have changed, and stores what may
  *  exist from here on before anything of it does: a crash would leave it behind, and who watches the cluster
- *  knows it from what others make of it. Answers why nothing may be done, where something is in the way; nothing
- *  is stored then. Throws KubeError, and host-refused for recorded objects of a release that is not known. */
+ *  knows it from what others make of it. Answers why nothing may be done, where something is in the way: on record is then
+ *  what was before and what is there of the host. Throws KubeError, and host-refused for recorded objects of a release that is not known. */
 export async function intend(
   ctx: Context,
   kube: Kube,

@@ -6,7 +6,7 @@ import { oncePer } from '../core/onceper.ts'
 import type { Condition } from '../hosts/host.ts'
 import { type Destination, destinationsOf, type Route } from '../hosts/route.ts'
 import { conforms } from '../shared/shape.ts'
-import { refOf } from './plan.ts'
+import { objectOf } from './plan.ts'
 import { asWanted } from './snapshot.ts'
 
 /** Those of these objects that are there; each is asked for once. `likely` are most likely there as they stand. */
@@ -20,7 +20,7 @@ export async function observe(
   )
   const found = await Promise.all(
     once.map(async (ref) => {
-      const object = likely.find((each) => isSameObject(refOf(each), ref))
+      const object = objectOf(likely, ref)
       return (object && (await asWanted(kube, object))) ?? kube.get(ref)
     }),
   )

@@ -37,7 +37,7 @@ export function plan(comparison: Comparison): readonly Step[] {
   const { order, desired, observed } = comparison
   const up = desired.map((object) => {
     const ref = refOf(object)
-    const there = observed.find((each) => isSameObject(refOf(each), ref))
+    const there = objectOf(observed, ref)
     const action = !there ? 'create' : matches(object, there) ? 'keep' : 'update'
     return { action, ref, object } as const
   })
@@ -89,6 +89,11 @@ export function nameOf({ kind, namespace, name }: KubeRef): string {
 /** Which object this is. */
 export function refOf({ apiVersion, kind, metadata }: KubeObject): KubeRef {
   return { apiVersion, kind, namespace: metadata.namespace ?? '', name: metadata.name }
+}
+
+/** The one of these objects that this is a reference to, if it is there. */
+export function objectOf(objects: readonly KubeObject[], ref: KubeRef): KubeObject | undefined {
+  return objects.find((each) => isSameObject(refOf(each), ref))
 }
 
 /** Whether it has a key and a certificate: all else only says how to serve with them. */

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { isSameObject, type KubeRef } from '../../clusters/kubernetes/kinds.ts'
 import type { KubeObject } from '../../clusters/kubernetes/kube.ts'
 import type { RecordedObject } from '../../hosts/objects.ts'
-import { nameOf, refOf, type Step } from '../plan.ts'
+import { nameOf, objectOf, type Step } from '../plan.ts'
 import { digestOf } from './digest.ts'
 import { type Manager, managersOf } from './managers.ts'
 
@@ -29,7 +29,7 @@ export function driftIn(
     if (!object || (action !== 'create' && action !== 'update')) return []
     const before = recorded.find((each) => isSameObject(each, ref))
     if (!before?.applied || before.digest !== digestOf(object)) return []
-    const there = observed.find((each) => isSameObject(refOf(each), ref))
+    const there = objectOf(observed, ref)
     if (!there) return [{ ref, missing: true, fields: [], managers: [] }]
     const paths = differing(object, there)
     const fields = paths.slice(0, fieldLimit).map((path) => path.join('.'))

@@ -1,5 +1,5 @@
 import type { NamedIngress } from '../../clusters/cluster.ts'
-import { isKind, isSameObject, kinds } from '../../clusters/kubernetes/kinds.ts'
+import { isKind, kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { gateway as classicGateway } from '../istio/gateway.ts'
 import { creationOf, madeAt } from '../istio/merge.ts'
@@ -9,7 +9,7 @@ import { collisionsOf } from '../istio/renderer.ts'
 import { backendSecret, ingressSecrets } from '../istio/secret.ts'
 import { ownIn, refusalsOf, touched } from '../istio/touched.ts'
 import { virtualService as classicRoutes } from '../istio/virtualservice.ts'
-import { refOf } from '../plan.ts'
+import { objectOf, refOf } from '../plan.ts'
 import type {
   Collision,
   CollisionQuestion,
@@ -57,7 +57,7 @@ function unable({ host, clients }: DesiredHost): string | undefined {
 function collisionsOn(kube: Kube, question: CollisionQuestion): Promise<readonly Collision[]> {
   const { delivery, observed } = question
   const ours = gateway(delivery)
-  const there = observed.find((each) => isSameObject(refOf(ours), refOf(each)))
+  const there = objectOf(observed, refOf(ours))
   const age = there ? creationOf(there) : '9999'
   return collisionsOf(kube, question, {
     gateway: madeAt(classicGateway(delivery), age),

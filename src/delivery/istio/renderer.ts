@@ -1,7 +1,7 @@
-import { isSameObject, kinds } from '../../clusters/kubernetes/kinds.ts'
+import { kinds } from '../../clusters/kubernetes/kinds.ts'
 import type { Kube, KubeObject } from '../../clusters/kubernetes/kube.ts'
 import { namesOf } from '../../hosts/host.ts'
-import { refOf, takenName } from '../plan.ts'
+import { objectOf, refOf, takenName } from '../plan.ts'
 import type { Collision, CollisionQuestion, Renderer } from '../renderer.ts'
 import { type Candidate, collisions } from './collisions.ts'
 import { gateway } from './gateway.ts'
@@ -49,13 +49,10 @@ export async function collisionsOf(
     : freshNeighbours(kube, ingress))
   // What stands under the host's own names is its own, even where it has lost our labels; or it is told of as such
   // (src/delivery/plan.ts), and here where it was not looked for.
-  const isOther = (object: KubeObject) =>
-    !own.some((each) => isSameObject(refOf(each), refOf(object)))
-  const ours = [...neighbours.gateways, ...neighbours.virtualServices].filter(
-    (object) =>
-      !isOther(object) && !observed.some((each) => isSameObject(refOf(each), refOf(object))),
-  )
-  const taken = ours.map((object) => ({ message: takenName(object), blocks: true, wins: true }))
+  const isOther = (object: KubeObject) => objectOf(own, refOf(object)) === undefined
+  const taken = [...neighbours.gateways, ...neighbours.virtualServices]
+    .filter((object) => !isOther(object) && !objectOf(observed, refOf(object)))
+    .map((object) => ({ message: takenName(object), blocks: true, wins: true }))
   const found = collisions(
     {
       names: namesOf(host.name, host.spec),
@@ -75,7 +72,6 @@ export async function collisionsOf(
 
 /** An object with the age of the one that is there: one that is yet to be made comes after all others. */
 function aged(object: KubeObject, observed: readonly KubeObject[]): KubeObject {
-  const ref = refOf(object)
-  const there = observed.find((each) => isSameObject(refOf(each), ref))
+  const there = objectOf(observed, refOf(object))
   return madeAt(object, there ? creationOf(there) : '9999')
 }

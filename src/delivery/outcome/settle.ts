@@ -14,7 +14,7 @@ import type { Decision } from '../drift/policy.ts'
 import type { PlacementRow } from '../gather.ts'
 import type { Seen } from '../observe.ts'
 import { nameOf } from '../plan.ts'
-import { askBy, noteWaiting } from '../proof/pace.ts'
+import { noteWaiting, waitUntil } from '../proof/pace.ts'
 import { dueNext, store } from './store.ts'
 
 /** How a push or its proof ended. */
@@ -125,7 +125,7 @@ export async function settleApplied(
   const inAMinute = new Date(now.getTime() + 60_000)
   const noted = notedDrift(placement, drift)
   const applied = { ...placement, appliedAt: changed ? now : placement.appliedAt }
-  const confirmAt = askBy(ctx, applied)
+  const later = lost.length > 0 ? undefined : waitUntil(ctx, applied)
   await store(ctx, {
     placement,
     columns: {
@@ -146,18 +146,18 @@ export async function settleApplied(
       lost.length > 0
         ? [{ kind: 'placement.push', at: drift.againAt ?? inAMinute }]
         : [
-            { kind: 'placement.confirm', at: confirmAt },
+            { kind: 'placement.confirm', at: later ?? now },
             // It may be made any moment, and nobody tells.
             ...(conditions.some((each) => each.status === 'False')
               ? [{ kind: 'placement.look' as const, at: inAMinute }]
               : []),
           ],
   })
-  if (lost.length > 0 || confirmAt <= now) return
+  if (!later) return
   noteWaiting(ctx, applied)
   // The ingress may have got as far while this was stored.
-  const at = ctx.now()
-  if (askBy(ctx, applied) <= at) await dueNext(ctx, { kind: 'placement.confirm', placement, at })
+  if (waitUntil(ctx, applied)) return
+  await dueNext(ctx, { kind: 'placement.confirm', placement, at: ctx.now() })
 }
 
 /** What is said of a host that has no certificate, where nothing else is. */

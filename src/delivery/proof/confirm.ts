@@ -5,7 +5,7 @@ import { type PlacementRow, readPlacement } from '../gather.ts'
 import { propagation, settle } from '../outcome/settle.ts'
 import { dueNext } from '../outcome/store.ts'
 import { whyFrozen, whyNotTaken } from './frozen.ts'
-import { askBy, isOnItsWay, noteAsked, noteServed, noteWaiting } from './pace.ts'
+import { isOnItsWay, noteAsked, noteServed, noteWaiting, waitUntil } from './pace.ts'
 import { type Proof, prove } from './prove.ts'
 
 /** How long the ingress is waited for at a time; and the pause before it is asked again after a change, which
@@ -29,8 +29,8 @@ export async function confirmPlacement(
   const age = placement.appliedAt && ctx.now().getTime() - placement.appliedAt.getTime()
   const patience = isOnItsWay(ctx, placement) ? patienceMilliseconds : propagation
   const isRecent = age !== null && age < patience
-  const at = askBy(ctx, placement)
-  if (isRecent && at > ctx.now()) return standBy(ctx, placement, at)
+  const at = waitUntil(ctx, placement)
+  if (isRecent && at) return standBy(ctx, placement, at)
   noteAsked(ctx, placement)
   const timeoutMilliseconds = lookMilliseconds
   const proof = await prove(ctx, { placement, certificate, timeoutMilliseconds })

@@ -40,13 +40,14 @@ const paces = oncePer(() => new Map<string, Pace>())
 
 type Of = Pick<PlacementRow, 'id' | 'clusterId' | 'ingress' | 'appliedAt'>
 
-/** When a placement is to be asked for at the latest: now, or later where the ingress has most likely not got as far yet. */
-export function askBy(ctx: Context, placement: Of): Date {
+/** Until when a placement waits at most, since the ingress has most likely not got as far yet; undefined: it is to be asked
+ *  for now. */
+export function waitUntil(ctx: Context, placement: Of): Date | undefined {
   const { servedTo, vain, askedAt } = paceOf(ctx, placement)
-  const now = ctx.now()
+  const now = ctx.now().getTime()
   const isBehind = appliedAtOf(placement) > servedTo && vain >= patience
-  if (!isBehind || now.getTime() - askedAt >= scoutMilliseconds.any) return now
-  return new Date(now.getTime() + waitMilliseconds)
+  if (!isBehind || now - askedAt >= scoutMilliseconds.any) return undefined
+  return new Date(now + waitMilliseconds)
 }
 
 /** Notes that a placement is asked for. */
@@ -80,44 +81,36 @@ type Next = { readonly placement: Of; readonly at: Date }
 export function noteServed(ctx: Context, placement: Of, served: boolean): readonly Next[] {
   const pace = paceOf(ctx, placement)
   const at = appliedAtOf(placement)
+  const now = ctx.now()
   pace.waiting.delete(placement.id)
   if (!served) {
     if (at <= pace.servedTo) return []
     pace.vain++
-    pace.askedAt = ctx.now().getTime()
-    pace.notedAt = pace.askedAt
+    pace.askedAt = now.getTime()
+    pace.notedAt = now.getTime()
     return []
   }
-  pace.notedAt = ctx.now().getTime()
-  if (at > pace.servedTo) pace.furtherAt = ctx.now().getTime()
+  pace.notedAt = now.getTime()
+  if (at > pace.servedTo) pace.furtherAt = now.getTime()
   pace.servedTo = Math.max(pace.servedTo, at)
   pace.vain = 0
   const next = [...pace.waiting.values()].filter((each) => appliedAtOf(each) <= pace.servedTo)
   for (const { id } of next) pace.waiting.delete(id)
-  const now = ctx.now()
-  return [
-    ...next.map((each) => ({ placement: each, at: now })),
-    ...scoutsOf(pace, now.getTime()).map((each) => ({
-      placement: each,
-      at: new Date(pace.scoutAt),
-    })),
-  ]
+  const scout = scoutOf(pace, now.getTime())
+  return [...next.map((each) => ({ placement: each, at: now })), ...(scout ? [scout] : [])]
 }
 
-function scoutsOf(pace: Pace, now: number): readonly Of[] {
-  if (pace.scoutAt > now) return []
-  const last = [...pace.waiting.values()].reduce<Of | undefined>(
-    (latest, each) => (appliedAtOf(each) > appliedAtOf(latest) ? each : latest),
-    undefined,
-  )
-  if (!last) return []
+function scoutOf(pace: Pace, now: number): Next | undefined {
+  if (pace.scoutAt > now) return undefined
+  const [last] = [...pace.waiting.values()].toSorted((a, b) => appliedAtOf(b) - appliedAtOf(a))
+  if (!last) return undefined
   pace.waiting.delete(last.id)
   pace.scoutAt = Math.max(now, pace.scoutAt + scoutMilliseconds.last)
-  return [last]
+  return { placement: last, at: new Date(pace.scoutAt) }
 }
 
-function appliedAtOf(placement: Of | undefined): number {
-  return placement?.appliedAt?.getTime() ?? 0
+function appliedAtOf({ appliedAt }: Of): number {
+  return appliedAt?.getTime() ?? 0
 }
 
 function paceOf(ctx: Context, { clusterId, ingress }: Of): Pace {

@@ -2,18 +2,18 @@ import assert from 'node:assert/strict'
 import { type TestContext, test } from 'node:test'
 import { openContext } from '../../../src/core/context.ts'
 import {
-  askBy,
   isOnItsWay,
   noteAsked,
   noteServed,
   noteWaiting,
+  waitUntil,
 } from '../../../src/delivery/proof/pace.ts'
 import { testConfig } from '../../support/context.ts'
 
 test('an ingress that is behind is asked for few, and for all that were applied before what it serves', (t) => {
   const { ctx, at } = opened(t)
   const waits = (second: number, ingress?: string) => {
-    const isWaiting = askBy(ctx, at(second, ingress)) > ctx.now()
+    const isWaiting = waitUntil(ctx, at(second, ingress)) !== undefined
     if (isWaiting) noteWaiting(ctx, at(second, ingress))
     return isWaiting
   }
@@ -21,12 +21,12 @@ test('an ingress that is behind is asked for few, and for all that were applied 
     for (let asked = 0; asked < times; asked++) noteServed(ctx, at(second), false)
   }
   const served = (second: number) =>
-    noteServed(ctx, at(second), true).map(({ placement }) => placement.id)
+    noteServed(ctx, at(second), true).map(({ placement }) => placement)
   inVain(10, 7)
   assert.equal(waits(11), false)
   inVain(10, 1)
   assert.deepEqual([waits(11), waits(11, 'inner')], [true, false])
-  assert.deepEqual(served(12), ['11'])
+  assert.deepEqual(served(12), [at(11)])
   assert.equal(waits(11), false)
   // What was applied before is not what it is behind with.
   inVain(11)
@@ -36,10 +36,11 @@ test('an ingress that is behind is asked for few, and for all that were applied 
   assert.equal(isOnItsWay(ctx, at(13)), false)
   // Who waits is asked for when something is served that was applied later, and the last of all soon as well.
   for (const second of [13, 14, 16, 18, 20]) assert.equal(waits(second), true)
+  noteWaiting(ctx, at(13, 'inner'))
   assert.deepEqual(noteServed(ctx, at(14), false), [])
-  assert.deepEqual(served(15), ['13', '20'])
+  assert.deepEqual(served(15), [at(13), at(20)])
   const [sixteen, later, ...none] = noteServed(ctx, at(17), true)
-  assert.deepEqual([sixteen?.placement.id, later?.placement.id, none], ['16', '18', []])
+  assert.deepEqual([sixteen?.placement, later?.placement, none], [at(16), at(18), []])
   const pause = Number(later?.at) - Number(sixteen?.at)
   assert.ok(pause > 0 && pause <= 1_000, `${pause} ms`)
   // Nobody else is asked for ahead of time until then.
@@ -55,17 +56,17 @@ test('an ingress that is behind is asked for few, and for all that were applied 
 test('of an ingress that is behind one is asked for now and then, and others wait for that', (t) => {
   const { ctx, at, pass } = opened(t)
   for (let asked = 0; asked < 8; asked++) noteServed(ctx, at(1), false)
-  assert.ok(askBy(ctx, at(2)) > ctx.now())
+  assert.ok(waitUntil(ctx, at(2)))
   pass(250)
-  assert.deepEqual(askBy(ctx, at(2)), ctx.now())
+  assert.equal(waitUntil(ctx, at(2)), undefined)
   noteAsked(ctx, at(2))
-  assert.ok(askBy(ctx, at(3)) > ctx.now())
+  assert.ok(waitUntil(ctx, at(3)))
   // What is served already says nothing of how far it has got.
   noteServed(ctx, at(4), true)
   for (let asked = 0; asked < 8; asked++) noteServed(ctx, at(5), false)
   pass(250)
   noteAsked(ctx, at(4))
-  assert.deepEqual(askBy(ctx, at(5)), ctx.now())
+  assert.equal(waitUntil(ctx, at(5)), undefined)
 })
 
 function opened(t: TestContext) {
